@@ -1,0 +1,283 @@
+"""`raftzmq client`: the group with the shared options, and the commands about keys and values."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from raftzmq_cli import members, nodes
+from raftzmq_cli.invocation import Invocation, command, examples_text
+from raftzmq_cli.settings import GroupEndpoints, GroupOutput, GroupTimeout
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The key.")]
+
+app = typer.Typer(
+    name="client",
+    help="Talk to a cluster: keys and values, its state, its members.",
+    epilog=examples_text(
+        """
+        raftzmq client put greeting hello
+        raftzmq client get greeting -w json
+        raftzmq client --endpoints 127.0.0.1:6001,127.0.0.1:6011 status
+        raftzmq client shell
+
+        The options stand before or after the command. Exit codes: 0 done; 1 the answer
+        is no; 2 wrong usage; 3 no leader or no answer in time; 4 refused by the cluster.
+        """
+    ),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def group(
+    ctx: typer.Context,
+    endpoints: GroupEndpoints = None,
+    timeout: GroupTimeout = None,
+    output: GroupOutput = None,
+) -> None:
+    invocation = Invocation(group=ctx)
+    invocation.settings = invocation.settings.overridden(endpoints, timeout, output)
+    ctx.obj = invocation
+    ctx.call_on_close(invocation.close)
+
+
+@command(
+    app,
+    "get",
+    """
+    raftzmq client get greeting
+    raftzmq client get --prefix config/ -w json
+    raftzmq client get a --range-end b --limit 100
+    raftzmq client get backup.tar --raw > backup.tar
+    """,
+)
+def get(
+    run: Invocation,
+    key: Key,
+    *,
+    stale: Annotated[
+        bool,
+        typer.Option("--stale", help="Let any node answer, with what it has applied so far."),
+    ] = False,
+    prefix: Annotated[
+        bool, typer.Option("--prefix", help="All keys that start with KEY, which may be empty.")
+    ] = False,
+    range_end: Annotated[
+        str | None,
+        typer.Option(metavar="END", help="All keys from KEY up to, but without, END; '': no end."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many keys.")] = None,
+    fail_missing: Annotated[
+        bool, typer.Option("--fail-missing", help="Exit with 1 if there is no such key.")
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Just the value's bytes, without a newline at the end.")
+    ] = False,
+) -> None:
+    """Print the value of a key; of a missing key, nothing.
+
+    Reads are linearizable: they see every write that was done before, unless --stale.
+    Of several keys, each line has key and value. Many keys are read a page at a time.
+    """
+    from raftzmq_cli import data
+
+    data.get(
+        run,
+        key,
+        stale=stale,
+        prefix=prefix,
+        range_end=range_end,
+        limit=limit,
+        fail_missing=fail_missing,
+        raw=raw,
+    )
+
+
+@command(
+    app,
+    "put",
+    """
+    raftzmq client put greeting hello
+    raftzmq client put config @config.json
+    date | raftzmq client put now -
+    raftzmq client put balance -- -5
+    raftzmq client put lock mine --if-absent
+    """,
+)
+def put(
+    run: Invocation,
+    key: Key,
+    value: Annotated[
+        str,
+        typer.Argument(
+            metavar="VALUE", help="The value; @FILE takes a file's content, - standard input."
+        ),
+    ],
+    *,
+    if_revision: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="Only if the key is at this revision (0: absent); else exit 1."
+        ),
+    ] = None,
+    if_absent: Annotated[
+        bool, typer.Option("--if-absent", help="Only if there is no such key; else exit 1.")
+    ] = False,
+    literal: Annotated[
+        bool, typer.Option("--literal", help="Take VALUE as it is, even - or @FILE.")
+    ] = False,
+) -> None:
+    """Write a value. What is not UTF-8 text is stored as bytes."""
+    from raftzmq_cli import data
+
+    data.put(run, key, value, if_revision=if_revision, if_absent=if_absent, literal=literal)
+
+
+@command(
+    app,
+    "delete",
+    """
+    raftzmq client delete greeting
+    raftzmq client delete --prefix config/
+    """,
+)
+def delete(
+    run: Invocation,
+    key: Key,
+    prefix: Annotated[
+        bool, typer.Option("--prefix", help="All keys that start with KEY, which may be empty.")
+    ] = False,
+) -> None:
+    """Delete a key, or all keys with a prefix. A missing key is no error."""
+    from raftzmq_cli import data
+
+    data.delete(run, key, prefix)
+
+
+@command(
+    app,
+    "txn",
+    """
+    raftzmq client txn --if 'lock revision = 0' --then 'put lock me' --else 'get lock'
+    raftzmq client txn --if 'a value = "x y"' --then 'put a z' --then 'delete b'
+    raftzmq client txn txn.json
+    echo '{"if": [["a","value","=","1"]], "then": [["put","a","2"]], "else": []}' |
+        raftzmq client txn -
+    """,
+)
+def txn(
+    run: Invocation,
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE",
+            help='JSON {"if": [...], "then": [...], "else": [...]} as in PROTOCOL.md; -: stdin.',
+        ),
+    ] = None,
+    compares: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--if",
+            allow_from_autoenv=False,
+            metavar="COMPARE",
+            help="'KEY value|revision =|!=|<|> OPERAND'; all must hold. Repeatable.",
+        ),
+    ] = None,
+    then: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--then",
+            allow_from_autoenv=False,
+            metavar="OPERATION",
+            help="'put KEY VALUE', 'get KEY', 'delete KEY', 'delete_prefix PREFIX', "
+            "'range START END LIMIT' or 'prefix PREFIX LIMIT'. Repeatable.",
+        ),
+    ] = None,
+    otherwise: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--else",
+            allow_from_autoenv=False,
+            metavar="OPERATION",
+            help="The same, if a compare does not hold. Repeatable.",
+        ),
+    ] = None,
+) -> int:
+    """Compare, then do one of two lists of operations, all in one step.
+
+    Exit code 0 if all compares held, 1 if not; either way the result is printed.
+    """
+    from raftzmq_cli import txn as transactions
+
+    return transactions.txn(run, file, compares or [], then or [], otherwise or [])
+
+
+@command(app, "check", "raftzmq client check\nraftzmq client check -w json")
+def check(run: Invocation) -> int:
+    """Write, read and overwrite keys, and verify each; then delete them.
+
+    Prints index, term and leader of every write; the last line says whether all passed.
+    """
+    from raftzmq_cli.check import check as run_check
+
+    return run_check(run)
+
+
+@command(
+    app,
+    "bench",
+    """
+    raftzmq client bench
+    raftzmq client bench --op put --outstanding 256 --seconds 6 -w json
+    raftzmq client bench --op stale --size 1000
+    """,
+)
+def bench(
+    run: Invocation,
+    *,
+    op: Annotated[
+        str, typer.Option(metavar="put|get|stale", help="What to do; stale: reads by any node.")
+    ] = "put",
+    outstanding: Annotated[
+        int, typer.Option(min=1, max=16_000, help="Operations in flight at any time.")
+    ] = 64,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="For how long.")] = 5.0,
+    size: Annotated[int, typer.Option(min=0, help="Bytes of a value.")] = 100,
+    keys: Annotated[int, typer.Option(min=1, help="How many different keys.")] = 1000,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the keys, raftzmq-bench/..., where they are.")
+    ] = False,
+) -> int:
+    """Measure operations a second and their latency, in a closed loop.
+
+    A new operation starts when one ends, so that always as many are in flight.
+    """
+    from raftzmq_cli.bench import Plan
+    from raftzmq_cli.bench import bench as run_bench
+
+    return run_bench(run, Plan(op, outstanding, seconds, size, keys, keep))
+
+
+@command(
+    app,
+    "shell",
+    """
+    raftzmq client shell
+    printf 'put a 1\\nget a\\n' | raftzmq client shell
+    """,
+)
+def shell(run: Invocation) -> int:
+    """An interactive session with history, help and completion; every client command works in it.
+
+    An error is shown and does not end the session; Ctrl-D, exit or quit does.
+    """
+    from raftzmq_cli.shell import shell as run_shell
+
+    return run_shell(run)
+
+
+nodes.register(app)
+app.add_typer(members.app, name="member")

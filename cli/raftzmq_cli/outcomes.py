@@ -1,0 +1,133 @@
+"""What a command ends with: the exit codes, and the one line that an error becomes.
+
+0    done
+1    the answer is no: unhealthy, a comparison failed, a key is missing with --fail-missing
+2    wrong usage
+3    no leader, or no answer in time; also when the outcome is unknown, which is said
+4    refused by the cluster
+130  interrupted
+141  whoever read the output is gone
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import Any, Final
+
+import typer
+
+from raftzmq.errors import (
+    InvalidRequest,
+    NotLeader,
+    OutcomeUnknown,
+    RaftzmqError,
+    Refused,
+    Unavailable,
+)
+
+DONE: Final = 0
+NO: Final = 1
+USAGE: Final = 2
+UNAVAILABLE: Final = 3
+REFUSED: Final = 4
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+
+
+class AnswerIsNo(Exception):
+    """The question was answered, with no; the text says what the answer was."""
+
+
+class NothingThere(Unavailable):
+    """There is no cluster to ask; the text says how to make one."""
+
+
+def exit_code(error: BaseException) -> int | None:
+    """Return the exit code of an error, or None for one that is a defect of this program."""
+    if isinstance(error, typer.Exit):
+        return error.exit_code
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
+    if isinstance(error, AnswerIsNo):
+        return NO
+    if isinstance(error, InvalidRequest) or is_usage_error(error):
+        return USAGE
+    if isinstance(error, (Unavailable, OutcomeUnknown, NotLeader)):
+        return UNAVAILABLE
+    if isinstance(error, Refused):
+        return REFUSED
+    if isinstance(error, (RaftzmqError, OSError)):
+        return NO
+    return None
+
+
+def report(error: BaseException) -> int:
+    """Say on stderr, in one line, what happened; return the exit code. Defects are raised again."""
+    code = exit_code(error)
+    if code is None:
+        raise error
+    if code == BROKEN_PIPE:
+        forget_stdout()
+    elif not isinstance(error, (typer.Exit, typer.Abort, KeyboardInterrupt)):
+        say(describe(error))
+    return code
+
+
+def is_usage_error(error: BaseException) -> bool:
+    """Whether Typer (or the click in it, wherever that lives) raised it over the arguments."""
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def describe(error: BaseException) -> str:
+    """Return what to show for an error: one line, but for the help that bare groups print."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return str(getattr(error, "message", error))
+    if is_usage_error(error):
+        return f"{program_name()}: {_usage_line(error)}"
+    if isinstance(error, OutcomeUnknown):
+        text = one_line(str(error))
+        known = "unknown" in text
+        return f"raftzmq: {text if known else f'the outcome is unknown: {text}'}"
+    text = str(error) or type(error).__name__
+    if type(error) is Unavailable:
+        text += "; are the --endpoints right, and most nodes up? See 'raftzmq client status'"
+    return f"raftzmq: {one_line(text)}"
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def program_name() -> str:
+    return "raftzmq"
+
+
+def say(text: str) -> None:
+    """Print to stderr; nobody to read it is no error."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def forget_stdout() -> None:
+    """Point stdout at nothing, so that flushing it at exit cannot fail again."""
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
+
+
+def _usage_line(error: Any) -> str:
+    """A usage error's message, a cure where the cause is known, and where the help is."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "raftzmq"
+    message = one_line(error.format_message()).rstrip(".")
+    option = str(getattr(error, "option_name", ""))
+    name = context.info_name if context is not None else ""
+    if name == "node" and option.startswith("-") and not option.startswith("--"):
+        cure = f"{option!r} is not a pod name: it must be NAME-ORDINAL, such as raft-0"
+        return f"{cure} (see '{command} --help')"
+    if name in ("put", "get", "delete") and type(error).__name__ == "NoSuchOption":
+        message += "; write -- before a key or value that starts with a dash"
+    return f"{message} (see '{command} --help')"

@@ -1,0 +1,146 @@
+"""The options that all commands of `raftzmq client` share, and where their defaults come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+from raftzmq.errors import InvalidRequest
+from raftzmq.naming import client_address, parse_address, parse_pod_name, service_address
+
+TIMEOUT_S: Final = 5.0
+TIMEOUT_MAX_S: Final = 86_400
+LOCAL_BASE_PORT: Final = 6000
+LOCAL_NODES: Final = 3
+REPLICAS: Final = 3
+NAME: Final = "raft"
+
+
+class Output(StrEnum):
+    """How a command prints its answer."""
+
+    SIMPLE = "simple"
+    JSON = "json"
+    TABLE = "table"
+
+
+ENDPOINTS_HELP = "Client ports of the nodes, HOST:PORT,... [RAFTZMQ_ENDPOINTS]"
+TIMEOUT_HELP = "Seconds to wait for an answer; 5 by default. [RAFTZMQ_TIMEOUT]"
+OUTPUT_HELP = "How to print: simple, json or table. [RAFTZMQ_OUTPUT]"
+
+# On the group, where the environment is read. A variable must not win over an option that was
+# given before the command, so the same options after the command do not read it.
+GroupEndpoints = Annotated[
+    str | None,
+    typer.Option("--endpoints", envvar="RAFTZMQ_ENDPOINTS", show_envvar=False, help=ENDPOINTS_HELP),
+]
+GroupTimeout = Annotated[
+    float | None,
+    typer.Option("--timeout", envvar="RAFTZMQ_TIMEOUT", show_envvar=False, help=TIMEOUT_HELP),
+]
+GroupOutput = Annotated[
+    Output | None,
+    typer.Option("--output", "-w", envvar="RAFTZMQ_OUTPUT", show_envvar=False, help=OUTPUT_HELP),
+]
+CommandEndpoints = Annotated[
+    str | None,
+    typer.Option("--endpoints", allow_from_autoenv=False, show_envvar=False, help=ENDPOINTS_HELP),
+]
+CommandTimeout = Annotated[
+    float | None,
+    typer.Option("--timeout", allow_from_autoenv=False, show_envvar=False, help=TIMEOUT_HELP),
+]
+CommandOutput = Annotated[
+    Output | None,
+    typer.Option("--output", "-w", allow_from_autoenv=False, show_envvar=False, help=OUTPUT_HELP),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The shared options as they were given; None where they were not."""
+
+    given_endpoints: str | None = None
+    given_timeout_s: float | None = None
+    given_output: Output | None = None
+
+    def overridden(
+        self, endpoints: str | None, timeout_s: float | None, output: Output | None
+    ) -> Settings:
+        """The same settings with those given here in place of the earlier ones."""
+        return replace(
+            self,
+            given_endpoints=self.given_endpoints if endpoints is None else endpoints,
+            given_timeout_s=self.given_timeout_s if timeout_s is None else timeout_s,
+            given_output=self.given_output if output is None else output,
+        )
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """HOST:PORT of client ports, at least one. Raises InvalidRequest."""
+        if self.given_endpoints is None:
+            return default_endpoints(os.environ)
+        return parse_endpoints(self.given_endpoints)
+
+    def timeout_s(self, default_s: float = TIMEOUT_S) -> float:
+        """Seconds that one operation may take. Raises InvalidRequest."""
+        if self.given_timeout_s is None:
+            return default_s
+        if not 0 < self.given_timeout_s <= TIMEOUT_MAX_S:
+            raise InvalidRequest(
+                f"--timeout must be a number of seconds above 0 and up to {TIMEOUT_MAX_S:,}, "
+                f"not {self.given_timeout_s:g}"
+            )
+        return self.given_timeout_s
+
+    @property
+    def output(self) -> Output:
+        return self.given_output or Output.SIMPLE
+
+
+def parse_endpoints(text: str) -> tuple[str, ...]:
+    """Return the endpoints of `HOST:PORT,HOST:PORT`. Raises InvalidRequest."""
+    endpoints = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        endpoint = part.removeprefix("tcp://")
+        try:
+            parse_address(endpoint)
+        except InvalidRequest:
+            raise InvalidRequest(
+                f"{part!r} is not an endpoint: it must be HOST:PORT, such as 127.0.0.1:6001"
+            ) from None
+        endpoints.append(endpoint)
+    if not endpoints:
+        raise InvalidRequest("--endpoints is empty: give HOST:PORT, such as 127.0.0.1:6001")
+    return tuple(dict.fromkeys(endpoints))
+
+
+def default_endpoints(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Inside a pod the nodes by their names in the Service; otherwise the local cluster."""
+    if not in_pod(environ):
+        return local_endpoints(LOCAL_NODES, LOCAL_BASE_PORT)
+    pod = environ.get("MINOMBREPOD", "")
+    base = parse_pod_name(pod).base if pod else environ.get("RAFTZMQ_NAME", NAME)
+    service = environ.get("RAFTZMQ_SERVICE") or f"{base}-service"
+    namespace = environ.get("RAFTZMQ_NAMESPACE") or None
+    count = environ.get("RAFTZMQ_REPLICAS") or str(REPLICAS)
+    if not (count.isascii() and count.isdigit() and int(count) > 0):
+        raise InvalidRequest(f"RAFTZMQ_REPLICAS must be a whole number above 0, not {count!r}")
+    return tuple(
+        client_address(service_address(f"{base}-{k}", service, namespace))
+        for k in range(int(count))
+    )
+
+
+def in_pod(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("MINOMBREPOD") or environ.get("KUBERNETES_SERVICE_HOST"))
+
+
+def local_endpoints(nodes: int, base_port: int) -> tuple[str, ...]:
+    """Client ports of a local cluster: ten ports a node, the client port second."""
+    return tuple(f"127.0.0.1:{base_port + 10 * k + 1}" for k in range(nodes))

@@ -1,0 +1,62 @@
+# The few commands that people use. `./justw` is `just` for a machine that has only Python.
+
+set positional-arguments := true
+
+# Show the commands
+_default:
+    @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
+
+# Start a cluster: just up [local|kind|k8s] [options of `raftzmq local up`]
+[no-exit-message]
+up where="" *options: _venv
+    @case "$1" in \
+        "") echo "just up: local, plain processes on this machine (kind is not there yet)" ;; \
+        local) ;; \
+        kind|k8s) echo "just up $1: not there yet; use: just up local" >&2; exit 2 ;; \
+        *) echo "just up $1: say local, kind or k8s" >&2; exit 2 ;; \
+    esac; \
+    [ "$#" -eq 0 ] || shift; \
+    exec .venv/bin/raftzmq local up "$@"
+
+# Stop what is up; data stays: just down [options of `raftzmq local down`]
+[no-exit-message]
+down *options: _venv
+    @exec .venv/bin/raftzmq local down "$@"
+
+# Run the tests: just test [pytest's arguments], or the acceptance run: just test kind|k8s
+[no-exit-message]
+test *arguments: _venv
+    @case "${1-}" in \
+        kind|k8s) echo "just test $1: not there yet; use: just test" >&2; exit 2 ;; \
+    esac; \
+    exec .venv/bin/python -m pytest "$@"
+
+# Look for mistakes without changing a file: lint, format, types
+[no-exit-message]
+check: _venv
+    .venv/bin/ruff check .
+    .venv/bin/ruff format --check .
+    .venv/bin/mypy --strict
+
+# Put lint and format right where a machine can
+fix: _venv
+    .venv/bin/ruff check --fix .
+    .venv/bin/ruff format .
+
+# Replay one simulated world exactly: just sim SEED [-v]
+[no-exit-message]
+sim seed *options: _venv
+    @exec .venv/bin/python -m tests.sim run "$@"
+
+# Try many simulated worlds: just swarm [N] [--start SEED]
+[no-exit-message]
+swarm count="500" *options: _venv
+    @shift $(( $# > 0 )); exec .venv/bin/python -m tests.sim swarm {{ count }} "$@"
+
+# Draw docs/demo.svg, the README's picture, from a real run
+picture: _venv
+    .venv/bin/python -m tests.acceptance.picture docs/demo.svg
+
+[no-exit-message]
+_venv:
+    @[ -x .venv/bin/raftzmq ] || { echo "There is no .venv yet: run ./justw in place of just." >&2; exit 2; }

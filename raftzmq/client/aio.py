@@ -1,0 +1,284 @@
+"""The asyncio client: the same names and results as the blocking one, and no threads.
+
+The sockets' file descriptors are watched by the event loop. Calls made in one round of the loop
+leave together, and callers whose answers arrive together are woken together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from random import Random, SystemRandom
+from typing import Any, Final, TypeVar
+
+from raftzmq.client import operations
+from raftzmq.client.calls import Call, node_status
+from raftzmq.client.links import Links, Socket, descriptor, now_ms, turn
+from raftzmq.client.operations import NodeRequest, Operation
+from raftzmq.client.results import (
+    CasResult,
+    Deleted,
+    Item,
+    NodeStatus,
+    Range,
+    TxnResult,
+    Value,
+    Written,
+)
+from raftzmq.client.session import ClientSession
+from raftzmq.client.transactions import Compare, TxnOperation
+from raftzmq.errors import ForkedClient, InvalidRequest, Unavailable
+
+T = TypeVar("T")
+
+CLOSE_S: Final = 0.2
+"""How long closing waits for the cluster to forget the session."""
+
+
+class AsyncClient:
+    """A connection to a cluster, for one event loop: that of the first call. `await close()` it,
+    or use `async with`.
+
+    Every call takes `timeout` in seconds, and raises InvalidRequest (nothing was sent), Refused
+    (the cluster declined), Unavailable (nothing was done) or OutcomeUnknown (a write that may have
+    been done, or be done yet). A call whose task is cancelled may have been done too.
+    """
+
+    def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
+        """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
+        default those of a local cluster."""
+        self.endpoints = operations.endpoint_list(endpoints)
+        self._session = ClientSession(self.endpoints, Random(SystemRandom().getrandbits(64)))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._links: Links | None = None
+        self._pid = 0
+        self._closed = False  # no call is taken any more
+        self._over: str | None = None  # why no call can be answered any more
+        self._turn_is_due = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def put(self, key: str, value: Value, *, timeout: float = 5) -> Written:
+        """Write a key."""
+        return await self._run(operations.put(key, value), timeout)
+
+    async def get(
+        self, key: str, *, stale: bool = False, endpoint: str | None = None, timeout: float = 5
+    ) -> Item | None:
+        """Read a key; None if it is absent. Linearizable, unless `stale`: then whichever node is
+        asked, or the one at `endpoint`, answers from what it has applied."""
+        return await self._run(operations.get(key, stale=stale, endpoint=endpoint), timeout)
+
+    async def delete(self, key: str, *, timeout: float = 5) -> Deleted:
+        """Delete a key, if it is there."""
+        return await self._run(operations.delete(key), timeout)
+
+    async def delete_prefix(self, prefix: str, *, timeout: float = 5) -> Deleted:
+        """Delete every key that begins with `prefix`."""
+        return await self._run(operations.delete_prefix(prefix), timeout)
+
+    async def cas(self, key: str, value: Value, revision: int, *, timeout: float = 5) -> CasResult:
+        """Write a key if its revision is `revision` (0: if it is absent)."""
+        return await self._run(operations.cas(key, value, revision), timeout)
+
+    async def put_if_absent(self, key: str, value: Value, *, timeout: float = 5) -> CasResult:
+        """Write a key if it is absent."""
+        return await self._run(operations.put_if_absent(key, value), timeout)
+
+    async def range(
+        self,
+        start: str = "",
+        end: str = "",
+        limit: int = 1000,
+        *,
+        stale: bool = False,
+        endpoint: str | None = None,
+        timeout: float = 5,
+    ) -> Range:
+        """Read the keys from `start` up to but excluding `end` ("": no end), at most `limit`."""
+        work = operations.range_(start, end, limit, stale=stale, endpoint=endpoint)
+        return await self._run(work, timeout)
+
+    async def prefix(
+        self,
+        prefix: str,
+        limit: int = 1000,
+        *,
+        stale: bool = False,
+        endpoint: str | None = None,
+        timeout: float = 5,
+    ) -> Range:
+        """Read the keys that begin with `prefix`, at most `limit`."""
+        work = operations.prefix_(prefix, limit, stale=stale, endpoint=endpoint)
+        return await self._run(work, timeout)
+
+    async def txn(
+        self,
+        compares: Sequence[Compare] = (),
+        then: Sequence[TxnOperation] = (),
+        otherwise: Sequence[TxnOperation] = (),
+        *,
+        timeout: float = 5,
+    ) -> TxnResult:
+        """Do the operations of `then` if every compare holds, else those of `otherwise`, all at
+        one index."""
+        return await self._run(operations.txn(compares, then, otherwise), timeout)
+
+    async def status(self, endpoint: str | None = None, *, timeout: float = 5) -> dict[str, Any]:
+        """What the node at `endpoint`, or any, says of itself; PROTOCOL.md has the fields."""
+        return await self._run(operations.status(endpoint), timeout)
+
+    async def statuses(
+        self, endpoints: Sequence[str] | None = None, *, timeout: float = 1
+    ) -> list[NodeStatus]:
+        """The status of each endpoint, asked all at once, or why there is none."""
+        asked = self.endpoints if endpoints is None else list(endpoints)
+        calls = await self._run_all([operations.status(endpoint) for endpoint in asked], timeout)
+        return [node_status(e, call) for e, call in zip(asked, calls, strict=True)]
+
+    async def stop(self, endpoint: str, *, timeout: float = 5) -> str:
+        """Stop the node at `endpoint`, as SIGTERM does. Returns what it said."""
+        return await self._run(operations.stop(endpoint), timeout)
+
+    async def transfer(self, to: str | None = None, *, timeout: float = 5) -> str:
+        """Hand leadership to the node named `to`, or to whoever is most caught up."""
+        return await self._run(operations.transfer(to), timeout)
+
+    async def member_add(self, name: str, *, timeout: float = 5) -> str:
+        """Admit the waiting node `name`; done when it is a voter."""
+        return await self._run(operations.member("add", name), timeout)
+
+    async def member_promote(self, name: str, *, timeout: float = 5) -> str:
+        """Make the learner `name` a voter."""
+        return await self._run(operations.member("promote", name), timeout)
+
+    async def member_remove(self, name: str, *, timeout: float = 5) -> str:
+        """Remove the member `name`."""
+        return await self._run(operations.member("remove", name), timeout)
+
+    async def close(self) -> None:
+        """End the session and close the sockets; calls in other tasks fail. May be repeated."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._links is None or self._over or self._pid != os.getpid():
+            return  # nothing was opened, or not by this process
+        try:
+            if self._session.can_close_session:
+                await self._wait([Call(operations.close_session(), now_ms(), CLOSE_S)])
+        finally:
+            self._end("the client was closed")
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
+        result: T = (await self._run_all([work], timeout))[0].result()
+        return result
+
+    async def _run_all(
+        self, works: Sequence[Operation[T] | NodeRequest[T]], timeout: float
+    ) -> list[Call]:
+        """Have all of them done at the same time; return the calls when all are done."""
+        self._check()
+        now = now_ms()
+        return await self._wait([Call(work, now, timeout) for work in works])
+
+    def _check(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._closed or self._over is not None:
+            raise Unavailable(self._over or "this client is closed")
+        if self._loop is None:
+            self._loop = loop
+            self._pid = os.getpid()
+            self._links = Links(self._opened, self._closing)
+        elif self._pid != os.getpid():
+            raise ForkedClient("this client is of another process: make a new one after a fork")
+        elif self._loop is not loop:
+            raise InvalidRequest("this client belongs to another event loop: make one for each")
+
+    async def _wait(self, calls: list[Call]) -> list[Call]:
+        assert self._loop is not None
+        now = calls[0].submitted_ms
+        for call in calls:
+            call.waiter = self._loop.create_future()
+            self._session.submit(call, now)
+        self._turn_soon()
+        try:
+            for call in calls:
+                await call.waiter
+        except BaseException:
+            for call in calls:
+                self._session.cancel(call, now_ms())
+            raise
+        return calls
+
+    # -- in the event loop --------------------------------------------------------------------
+
+    def _opened(self, socket: Socket) -> None:
+        assert self._loop is not None
+        self._loop.add_reader(descriptor(socket), self._turn)
+
+    def _closing(self, socket: Socket) -> None:
+        assert self._loop is not None
+        self._loop.remove_reader(descriptor(socket))
+
+    def _turn_soon(self) -> None:
+        """Make a turn after the callbacks that are due now: calls gather until then."""
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            assert self._loop is not None
+            self._loop.call_soon(self._due_turn)
+
+    def _due_turn(self) -> None:
+        self._turn_is_due = False
+        self._turn()
+
+    def _turn(self) -> None:
+        if self._over is not None or self._links is None:
+            return
+        try:
+            self._wake(turn(self._session, self._links))
+            if self._links.readable():
+                self._turn_soon()  # the file descriptors will not tell of it again
+            self._set_timer()
+        except BaseException as error:
+            self._end(f"the client has failed ({error!r})")
+            raise
+
+    def _end(self, why: str) -> None:
+        """Fail every call, and close what is open: from now on nobody answers."""
+        if self._over is not None or self._links is None:
+            return
+        self._over = why
+        self._session.close(why)
+        self._wake(self._session.take_finished())
+        if self._timer is not None:
+            self._timer.cancel()
+        self._links.close_all()
+
+    def _wake(self, finished: list[Call]) -> None:
+        for call in finished:
+            if not call.waiter.done():
+                call.waiter.set_result(None)
+
+    def _set_timer(self) -> None:
+        """Be woken when the session next has something to do; an earlier timer may stay."""
+        assert self._loop is not None
+        due_ms = self._session.next_deadline_ms()
+        timer = self._timer
+        if due_ms is None:
+            return
+        when = self._loop.time() + max(0, due_ms - now_ms()) / 1000
+        if timer is not None:
+            if timer.when() <= when:
+                return
+            timer.cancel()
+        self._timer = self._loop.call_at(when, self._timed_turn)
+
+    def _timed_turn(self) -> None:
+        self._timer = None
+        self._turn()

@@ -1,0 +1,132 @@
+"""One call of a caller, from submission to its outcome, and the messages that carry calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from raftzmq.client.operations import Answer, Operation, Work
+from raftzmq.client.results import NodeStatus
+from raftzmq.errors import InvalidRequest, RaftzmqError, WireError
+from raftzmq.transport.client_wire import Done, StatusReply
+
+if TYPE_CHECKING:
+    from raftzmq.client.routes import Lane
+
+LONGEST_TIMEOUT_S: Final = 7 * 24 * 3600.0
+REQUEST_BYTES: Final = 64
+
+
+class Call:
+    """What is asked, until when, and how it stands.
+
+    A call waits in its lane's queue, or is in flight in the `batch` that carries it, or is done.
+    """
+
+    __slots__ = (
+        "alone",
+        "answer",
+        "batch",
+        "deadline_ms",
+        "done",
+        "error",
+        "id",
+        "in_doubt",
+        "internal",
+        "is_write",
+        "numbered",
+        "refusal",
+        "repeatable",
+        "session",
+        "silences",
+        "size",
+        "submitted_ms",
+        "to_leader",
+        "waiter",
+        "work",
+    )
+
+    def __init__(
+        self,
+        work: Work,
+        now_ms: int,
+        timeout: float,
+        *,
+        internal: Callable[[Call, int], None] | None = None,
+    ) -> None:
+        """`timeout` is in seconds. Raises InvalidRequest if it is not a positive number."""
+        self.work = work
+        self.submitted_ms = now_ms
+        self.deadline_ms = now_ms + _milliseconds(timeout)
+        if isinstance(work, Operation):
+            self.size = len(work.tail)
+            # Opening a session once too often does no harm: of unknown outcome is never that.
+            self.is_write = work.is_write and internal is None
+            self.repeatable = True
+            self.to_leader = not work.stale
+            self.numbered = self.is_write  # its id is a session's serial
+        else:
+            self.size = REQUEST_BYTES
+            self.is_write = not work.repeatable
+            self.repeatable = work.repeatable
+            self.to_leader = work.to_leader
+            self.numbered = False
+        self.internal = internal  # called, with the time, when done: the session's own call
+        self.waiter: Any = None  # the shell's own: what to wake
+        self.id = 0  # on the wire; 0 until first sent
+        self.session = 0  # the session that the id is a serial of
+        self.batch: Batch | None = None
+        self.silences = 0  # how often it was sent again because no answer came
+        self.in_doubt = False  # an earlier try was sent and may take effect; never taken back
+        self.alone = False  # travels by itself: a message with it was refused as a whole
+        self.refusal: RaftzmqError | None = None  # the last answer that says "not done, try again"
+        self.done = False
+        self.answer: Answer | StatusReply | Done | None = None
+        self.error: RaftzmqError | None = None
+
+    def result(self) -> Any:
+        """Return what the call returns, or raise its error."""
+        if self.error is not None:
+            raise self.error
+        decode: Callable[[Any], Any] = self.work.decode
+        try:
+            return decode(self.answer)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise WireError("body", f"an answer that is not of the protocol: {error}") from None
+
+
+def node_status(endpoint: str, call: Call) -> NodeStatus:
+    """The outcome of a status call as a value, whether it succeeded or not."""
+    try:
+        return NodeStatus(endpoint, call.result(), None)
+    except RaftzmqError as error:
+        return NodeStatus(endpoint, None, str(error))
+
+
+def _milliseconds(timeout: float) -> int:
+    if (
+        isinstance(timeout, bool)
+        or not isinstance(timeout, int | float)
+        or not (math.isfinite(timeout) and timeout > 0)
+    ):
+        raise InvalidRequest(f"timeout is a number of seconds above 0, not {timeout!r:.40}")
+    return math.ceil(min(timeout, LONGEST_TIMEOUT_S) * 1000)
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """A message on its way. `pending` counts its calls that are still in flight in it; when the
+    clock passes `silent_ms` (None: never), they are sent again."""
+
+    endpoint: str
+    lane: Lane
+    calls: list[Call]
+    frame: bytes
+    sent_ms: int
+    silent_ms: int | None
+    pending: int
+
+    def calls_in_flight(self) -> list[Call]:
+        return [call for call in self.calls if call.batch is self]

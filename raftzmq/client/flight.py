@@ -1,0 +1,82 @@
+"""Messages on their way, and which call each id in an answer belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Final
+
+from raftzmq.client.calls import Batch, Call
+from raftzmq.client.routes import Lane
+
+SILENCE_MS: Final = 500
+"""A message unanswered for so long is sent again; twice as long after each further silence."""
+
+SILENCE_DOUBLINGS: Final = 3
+
+MESSAGES_IN_FLIGHT: Final = 16
+BYTES_IN_FLIGHT: Final = 16 * 1024 * 1024
+"""Beyond either, a lane's calls wait in the client, and leave together in larger messages."""
+
+
+class Flight:
+    """Calls in flight, in their batches. A call keeps its id when it is sent again: whichever
+    answer comes first counts, and the others find no call."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._batches: dict[Batch, None] = {}
+        self.by_id: dict[int, Call] = {}
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._batches)
+
+    def room(self, lane: Lane) -> bool:
+        """Whether the lane may send another message now."""
+        return lane.messages < MESSAGES_IN_FLIGHT and lane.bytes < BYTES_IN_FLIGHT
+
+    def launch(self, lane: Lane, calls: list[Call], frame: bytes, now_ms: int) -> Batch:
+        """Put a message in flight. Its calls have their ids."""
+        silences = 0
+        by_id = self.by_id
+        repeatable = True
+        for call in calls:
+            by_id[call.id] = call
+            silences = max(silences, call.silences)
+            repeatable = repeatable and call.repeatable
+        patience_ms = SILENCE_MS << min(silences, SILENCE_DOUBLINGS)
+        silent_ms = now_ms + int(patience_ms * (1 + self._random.random() / 2))
+        batch = Batch(
+            lane.target, lane, calls, frame, now_ms, silent_ms if repeatable else None, len(calls)
+        )
+        for call in calls:
+            call.batch = batch
+        self._batches[batch] = None
+        lane.messages += 1
+        lane.bytes += len(frame)
+        return batch
+
+    def release(self, call: Call) -> None:
+        """The call is not in flight any more."""
+        batch = call.batch
+        if batch is None:
+            return
+        call.batch = None
+        batch.pending -= 1
+        if not batch.pending:
+            del self._batches[batch]
+            batch.lane.messages -= 1
+            batch.lane.bytes -= len(batch.frame)
+
+    def at(self, endpoint: str) -> list[Batch]:
+        return [batch for batch in self._batches if batch.endpoint == endpoint]
+
+    def silent(self, now_ms: int) -> list[Batch]:
+        """Messages whose answers are overdue, the oldest first."""
+        return [b for b in self._batches if b.silent_ms is not None and now_ms >= b.silent_ms]
+
+    def next_silent_ms(self) -> int | None:
+        return min((b.silent_ms for b in self._batches if b.silent_ms is not None), default=None)

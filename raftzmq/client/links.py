@@ -1,0 +1,128 @@
+"""The client's sockets, and the turn that both shells make with them.
+
+A DEALER for each endpoint, never one for several: it would spread messages over them. Not for use
+by several threads, nor after a fork.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, cast
+
+import zmq
+
+from raftzmq.client.calls import Call
+from raftzmq.client.session import ClientSession
+from raftzmq.transport import options
+
+FRAMES_PER_TURN: Final = 64
+"""Most frames read from one link in a turn, so that none keeps the others waiting."""
+
+Socket = zmq.Socket[bytes]
+
+
+def now_ms() -> int:
+    """Monotonic time in milliseconds."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def _events(socket: Socket) -> int:
+    return cast("int", socket.get(zmq.EVENTS))
+
+
+def descriptor(socket: Socket) -> int:
+    """The file descriptor that tells, once, when the socket's events change."""
+    return cast("int", socket.get(zmq.FD))
+
+
+def dealer(context: zmq.Context[Socket], endpoint: str) -> Socket:
+    """A socket that connects to the endpoint."""
+    socket = context.socket(zmq.DEALER)
+    options.client_link(socket)
+    socket.set(zmq.IPV6, endpoint.startswith("["))
+    socket.connect(f"tcp://{endpoint}")
+    return socket
+
+
+class Links:
+    """Sockets by endpoint, opened when first asked for. `opened` and `closing` tell the shell of
+    each, so that it polls exactly those that exist."""
+
+    def __init__(
+        self,
+        opened: Callable[[Socket], None] = lambda _: None,
+        closing: Callable[[Socket], None] = lambda _: None,
+    ) -> None:
+        self._context: zmq.Context[Socket] = zmq.Context()
+        self._sockets: dict[str, Socket] = {}
+        self._opened = opened
+        self._closing = closing
+
+    def _socket(self, endpoint: str) -> Socket:
+        socket = self._sockets.get(endpoint)
+        if socket is None:
+            socket = self._sockets[endpoint] = dealer(self._context, endpoint)
+            self._opened(socket)
+        return socket
+
+    def items(self) -> list[tuple[str, Socket]]:
+        return list(self._sockets.items())
+
+    def is_up(self, endpoint: str) -> bool:
+        """Whether a message can be sent there now: with IMMEDIATE, whether it is connected."""
+        return bool(_events(self._socket(endpoint)) & zmq.POLLOUT)
+
+    def send(self, endpoint: str, frame: bytes) -> bool:
+        """Send without waiting; False: not sent."""
+        try:
+            self._socket(endpoint).send(frame, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self) -> Iterator[tuple[str, bytes]]:
+        """Frames that have arrived. A message of several is none of the protocol's: skipped."""
+        for endpoint, socket in self.items():
+            for _ in range(FRAMES_PER_TURN):
+                if not _events(socket) & zmq.POLLIN:
+                    break
+                try:
+                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                except zmq.Again:
+                    break
+                if len(frames) == 1:
+                    yield endpoint, frames[0]
+
+    def readable(self) -> bool:
+        """Whether more has arrived. Needed after anything was sent: sending takes note of what
+        arrived, and the file descriptor does not tell of it again."""
+        return any(_events(socket) & zmq.POLLIN for socket in self._sockets.values())
+
+    def close(self, endpoint: str) -> None:
+        socket = self._sockets.pop(endpoint, None)
+        if socket is not None:
+            self._closing(socket)
+            socket.close(linger=0)
+
+    def close_all(self) -> None:
+        for endpoint in list(self._sockets):
+            self.close(endpoint)
+        self._context.term()
+
+
+def turn(session: ClientSession, links: Links) -> list[Call]:
+    """Receive what is there, do what is due, send what can be sent. Return the calls that are
+    done."""
+    now = now_ms()
+    for endpoint, frame in links.receive():
+        session.received(endpoint, frame, now)
+    session.tick(now)
+    for endpoint in session.interests():
+        session.link_state(endpoint, links.is_up(endpoint), now)
+    for batch in session.outgoing(now):
+        if not links.send(batch.endpoint, batch.frame):
+            session.unsent(batch, now)
+    for endpoint in session.resets():
+        links.close(endpoint)
+    return session.take_finished()

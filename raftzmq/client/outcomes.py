@@ -1,0 +1,100 @@
+"""What a node's "no" means for a call, and the words of errors.
+
+The one question that matters: may the write have been done, now or later? It may once a try was
+sent and not answered by "not done" (`Call.in_doubt`, or in flight at the deadline). Then it must
+not be called failed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from raftzmq.client.calls import Call
+from raftzmq.client.routes import Endpoints
+from raftzmq.errors import (
+    DiskFull,
+    InvalidRequest,
+    OutcomeUnknown,
+    Overloaded,
+    RaftzmqError,
+    Refused,
+    Unavailable,
+)
+from raftzmq.transport.client_wire import ErrorReply
+
+RETRIED: Final = frozenset({"not_leader", "forming", "unsupported_version", "session_expired"})
+"""Answers that say "not done" and are no fault of the call: it is sent again."""
+
+DONE: Final = frozenset({"ok", "compare_failed"})
+"""The codes of results."""
+
+STAYING: Final = frozenset(
+    {"overloaded", "disk_full", "refused", "session_expired", "invalid", "malformed"}
+)
+"""Answers after which another node would be no better to ask."""
+
+ABOUT_THE_MESSAGE: Final = frozenset({"invalid", "malformed"})
+
+
+def declined(call: Call, code: str, message: str) -> RaftzmqError | None:
+    """Take note of an answer that is not a result. Return the error that the call ends with, or
+    None if it is to be sent again."""
+    if code in RETRIED:
+        if code == "session_expired" and call.is_write and call.in_doubt:
+            return OutcomeUnknown(
+                "sent more than once, and then its session had expired: it may have been done"
+            )
+        call.refusal = None
+        return None
+    if code in ABOUT_THE_MESSAGE:
+        return InvalidRequest(message)
+    if code == Overloaded.code:
+        call.refusal = Overloaded(message)
+        return None
+    if code == DiskFull.code:
+        return None if call.is_write and call.in_doubt else DiskFull(message)
+    if code == Refused.code:
+        if not call.repeatable:
+            return Refused(message)
+        call.refusal = Refused(message)
+        return None
+    # outcome_unknown, or a word of a later release, which may mean the same.
+    if not call.repeatable:
+        return OutcomeUnknown(message)
+    call.in_doubt = True
+    return None
+
+
+def overdue(call: Call, endpoints: Endpoints) -> RaftzmqError:
+    """The error of a call whose deadline has passed."""
+    within = f"within {(call.deadline_ms - call.submitted_ms) / 1000:g} s"
+    account = endpoints.account(call.submitted_ms, call.work.endpoint)
+    if _may_act(call):
+        return OutcomeUnknown(
+            f"sent, but not answered {within}: it may have been done, or be done yet ({account})"
+        )
+    if call.refusal is not None:
+        return type(call.refusal)(f"not done {within}: {call.refusal}")
+    who = "no leader" if call.to_leader else "no node"
+    return Unavailable(f"{who} answered {within} ({account})")
+
+
+def abandoned(call: Call, why: str) -> RaftzmqError:
+    """The error of a call that the client gives up."""
+    if _may_act(call):
+        return OutcomeUnknown(f"{why} before the answer came: it may have been done")
+    return Unavailable(f"{why} before the call was answered")
+
+
+def _may_act(call: Call) -> bool:
+    return call.is_write and (call.in_doubt or call.batch is not None)
+
+
+def words(reply: ErrorReply) -> str:
+    """What an endpoint answered, for `Endpoints.note`."""
+    if reply.code == "not_leader":
+        return f"not leader, names {reply.leader}" if reply.leader else "knows no leader"
+    code = reply.code.replace("_", " ")
+    if reply.code in {"malformed", "unsupported_version", "refused"}:
+        return f"{code} ({reply.message})"
+    return code

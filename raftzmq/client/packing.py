@@ -1,0 +1,118 @@
+"""Filling messages: which calls of a lane travel next, and together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+
+from raftzmq import limits
+from raftzmq.client.calls import Batch, Call
+from raftzmq.client.flight import Flight
+from raftzmq.client.operations import NodeRequest
+from raftzmq.client.routes import Lane
+from raftzmq.client.serials import Serials
+from raftzmq.client.waiting import LeaderSearch, SessionOpening
+from raftzmq.errors import OutcomeUnknown, RaftzmqError
+from raftzmq.transport.client_wire import OperationsRequest, encode_request
+
+MESSAGE_BYTES: Final = 1024 * 1024
+"""A message of operations grows to about this size; a single larger operation travels alone."""
+
+ID_BYTES: Final = 24
+"""At most what an id and the punctuation around it add to an operation."""
+
+READ_IDS: Final = 2**40
+"""Where the ids of all but writes begin. They are apart, so that serials have no gaps."""
+
+
+class Packer:
+    """Gives calls their ids and makes messages of them. Calls at the head of a queue that cannot
+    be sent yet are put where they wait (waiting.py), so that those behind them can go on."""
+
+    def __init__(
+        self,
+        flight: Flight,
+        serials: Serials,
+        opening: SessionOpening,
+        search: LeaderSearch,
+        finish: Callable[[Call, RaftzmqError], None],
+    ) -> None:
+        self._flight = flight
+        self._serials = serials
+        self._opening = opening
+        self._search = search
+        self._finish = finish
+        self._next_id = READ_IDS
+
+    def pack(self, lane: Lane, now_ms: int) -> Batch | None:
+        """Put the lane's next message in flight and return it; None if nothing can be sent."""
+        queue = lane.queue
+        calls: list[Call] = []
+        size = 0
+        while queue and len(calls) < limits.OPERATIONS_PER_MESSAGE:
+            call = queue[0]
+            if call.done:
+                queue.popleft()
+            elif isinstance(call.work, NodeRequest):
+                if calls:
+                    break
+                queue.popleft()
+                if call.to_leader and not self._search.known(now_ms):
+                    self._search.park(call, now_ms)
+                else:
+                    self._give_id(call)
+                    frame = encode_request(call.work.build(call.id))
+                    return self._flight.launch(lane, [call], frame, now_ms)
+            else:
+                if calls and (call.alone or calls[0].alone or size + call.size > MESSAGE_BYTES):
+                    break
+                if call.numbered and not self._serial_is_good(call):
+                    if self._serials.full:
+                        break
+                    queue.popleft()
+                    if not self._number(call, now_ms):
+                        continue
+                else:
+                    queue.popleft()
+                    self._give_id(call)
+                calls.append(call)
+                size += call.size + ID_BYTES
+        return self._launch(lane, calls, now_ms) if calls else None
+
+    def _launch(self, lane: Lane, calls: list[Call], now_ms: int) -> Batch:
+        serials = self._serials
+        fragment = orjson.Fragment
+        ops = [fragment(b"[%d,%b" % (call.id, call.work.tail)) for call in calls]  # type: ignore[union-attr]
+        session = 0 if lane.stale else serials.session
+        cluster = serials.cluster if session else ""
+        request = OperationsRequest(session, serials.ack, lane.stale, ops, cluster)
+        return self._flight.launch(lane, calls, encode_request(request), now_ms)
+
+    def _give_id(self, call: Call) -> None:
+        if not call.id:
+            call.id = self._next_id
+            self._next_id += 1
+
+    def _serial_is_good(self, call: Call) -> bool:
+        return call.session != 0 and call.session == self._serials.session
+
+    def _number(self, call: Call, now_ms: int) -> bool:
+        """Give a write its serial in the session; False if it is not to be sent now."""
+        if call.session:
+            self._flight.by_id.pop(call.id, None)
+            call.id = call.session = 0
+            if call.in_doubt:
+                # In another session the write would be another one, and might be done twice.
+                error = OutcomeUnknown(
+                    "sent, and then its session expired before the answer came: "
+                    "it may have been done"
+                )
+                self._finish(call, error)
+                return False
+        if not self._serials.session:
+            self._opening.park(call, now_ms)
+            return False
+        call.id, call.session = self._serials.take(), self._serials.session
+        return True

@@ -1,0 +1,97 @@
+"""What the clients' calls return: small frozen values, the same from both clients.
+
+`index` is the log index of the entry that executed a write; a retried write reports the index of
+its first and only execution. `term` and `leader` are those of the node that answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Value = str | bytes
+"""What a key holds. Text comes back as text and bytes as bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A put that is durable on a majority. `revision` is the key's new revision."""
+
+    index: int
+    term: int
+    leader: str | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """`count` keys were deleted; 0 when there was none."""
+
+    count: int
+    index: int
+    term: int
+    leader: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A key, its value, and the revision that wrote it."""
+
+    key: str
+    value: Value
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CasResult:
+    """A compare-and-put. If it `succeeded`, `revision` is the key's new revision and `current`
+    what it now holds; otherwise they are what stood in the way: the present revision (0: the key
+    is absent) and item (None: absent)."""
+
+    succeeded: bool
+    revision: int
+    current: Item | None
+    index: int
+    term: int
+    leader: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Items in the order of their keys. `more`: the limit was reached before the end; read on
+    from just behind the last key, `items[-1].key + "\\0"`. `index` is the applied index that the
+    range was read at."""
+
+    items: tuple[Item, ...]
+    more: bool
+    index: int
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class TxnResult:
+    """A transaction. `succeeded`: all compares held, and the `then` branch was executed, else
+    `otherwise`. `results` has one value for each operation of that branch: Written for Put, Deleted
+    for Delete and DeletePrefix, Item or None for Get, Range for GetRange and GetPrefix."""
+
+    succeeded: bool
+    results: tuple[Written | Deleted | Item | Range | None, ...]
+    index: int
+    term: int
+    leader: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """What the node at `endpoint` said of itself (PROTOCOL.md has the fields), or None and the
+    `error` in words."""
+
+    endpoint: str
+    status: dict[str, Any] | None
+    error: str | None

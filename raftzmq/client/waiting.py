@@ -1,0 +1,113 @@
+"""Calls that cannot be sent yet: writes without a session, requests without a known leader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from raftzmq.client import operations
+from raftzmq.client.calls import Call
+from raftzmq.client.routes import Endpoints, Lane
+from raftzmq.client.serials import Serials
+from raftzmq.errors import RaftzmqError, Unavailable
+from raftzmq.transport.client_wire import StatusReply
+
+PROBE_S: Final = 1.0
+FRESH_MS: Final = 1000
+"""A leader heard from within this time is believed to lead still."""
+
+
+class SessionOpening:
+    """Writes wait here until the session that they need is open. An open whose answer was lost
+    leaves a session that nobody uses, which the cluster forgets in time."""
+
+    def __init__(
+        self,
+        serials: Serials,
+        lane: Lane,
+        start: Callable[[Call], None],
+        finish: Callable[[Call, RaftzmqError], None],
+    ) -> None:
+        self._serials = serials
+        self._lane = lane
+        self._start = start
+        self._finish = finish
+        self._parked: list[Call] = []
+        self._opening: Call | None = None
+
+    def park(self, call: Call, now_ms: int) -> None:
+        """Keep a write until a session is open; open one if that is not under way."""
+        self._parked.append(call)
+        opening = self._opening
+        if opening is None:
+            opening = Call(operations.open_session(), now_ms, 1, internal=self._opened)
+            opening.deadline_ms = call.deadline_ms
+            self._opening = opening
+            self._start(opening)
+        opening.deadline_ms = max(opening.deadline_ms, call.deadline_ms)
+
+    def _opened(self, opening: Call, now_ms: int) -> None:  # noqa: ARG002 (as every `internal`)
+        self._opening = None
+        parked, self._parked = self._parked, []
+        parked = [call for call in parked if not call.done]
+        try:
+            self._serials.opened(*opening.result())
+        except Unavailable:
+            pass  # whatever still waits has a later deadline, and tries again
+        except RaftzmqError as error:
+            for call in parked:
+                self._finish(call, error)
+            return
+        self._lane.requeue(parked)
+
+
+class LeaderSearch:
+    """Requests that are no operations have no serial and are sent once. So that this once is not
+    wasted on a node that is down, they wait here until a node says that it leads; or, if none does,
+    until all have had time to answer: then one that answered will know whom to ask instead."""
+
+    def __init__(
+        self, endpoints: Endpoints, lane: Lane, random: Random, start: Callable[[Call], None]
+    ) -> None:
+        self._endpoints = endpoints
+        self._lane = lane
+        self._random = random
+        self._start = start
+        self._parked: list[Call] = []
+        self._probes: dict[Call, str] = {}
+        self._answering: str | None = None
+
+    def known(self, now_ms: int) -> bool:
+        """Whether the lane aims at a node that answered lately, and not that it does not lead."""
+        lane = self._lane
+        return lane.confirmed and now_ms - self._endpoints.link(lane.target).heard_ms < FRESH_MS
+
+    def park(self, call: Call, now_ms: int) -> None:
+        """Keep a request until the leader is known; ask every endpoint if that is not under way."""
+        self._parked.append(call)
+        if self._probes:
+            return
+        self._answering = None
+        for endpoint in dict.fromkeys((*self._endpoints.configured, self._lane.target)):
+            probe = Call(operations.status(endpoint), now_ms, PROBE_S, internal=self._answered)
+            self._probes[probe] = endpoint
+        for probe in list(self._probes):
+            self._start(probe)
+
+    def _answered(self, probe: Call, now_ms: int) -> None:
+        endpoint = self._probes.pop(probe)
+        leads = False
+        if isinstance(probe.answer, StatusReply):
+            self._answering = endpoint
+            leads = probe.answer.status.get("role") == "leader"
+        if not (leads or not self._probes):
+            return
+        parked, self._parked = self._parked, []
+        parked = [call for call in parked if not call.done]
+        if parked and self._answering is not None:
+            self._lane.aim(self._answering, now_ms)
+            self._lane.confirmed = True
+        elif parked:
+            self._lane.pause(now_ms, self._random)
+        self._lane.requeue(parked)

@@ -1,0 +1,1 @@
+"""Pure Raft: no sockets, files, clock, randomness or logging. See DESIGN.md."""

@@ -1,0 +1,65 @@
+"""Membership changes, one voter at a time (thesis 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raftzmq.core import transfer
+from raftzmq.core.entry import CONFIG
+from raftzmq.core.membership import Membership, is_single_change
+from raftzmq.core.progress import Progress
+from raftzmq.errors import Refused
+
+if TYPE_CHECKING:
+    from raftzmq.core.raft import Raft
+
+
+def propose(raft: Raft, new: Membership) -> int:
+    """Append `new` as a CONFIG entry, in force from now on; return its index."""
+    raft.require_leader()
+    reason = _why_not(raft, new)
+    if reason is not None:
+        raise Refused(reason)
+    entry = raft.append(CONFIG, new.to_body())
+    raft.memberships.append([entry])
+    track_members(raft)
+    return entry.index
+
+
+def _why_not(raft: Raft, new: Membership) -> str | None:
+    if raft.handover is not None:
+        return f"leadership is being handed to {raft.handover.target.name}; try again"
+    if not raft.term_committed:
+        # Without this two leaders could commit by majorities that do not intersect.
+        return "the leader has not committed an entry of its term yet; try again"
+    if raft.membership_index > raft.commit_index:
+        return "another membership change is under way; try again when it is complete"
+    if new == raft.membership:
+        return "the membership is already so"
+    if not new.voters:
+        return "the last voter cannot be removed"
+    if len({member.id.name for member in new}) != len(new):
+        return "a name can be a member only once"
+    if not is_single_change(raft.membership, new):
+        return "only one voter can be added or removed at a time"
+    return None
+
+
+def track_members(raft: Raft) -> None:
+    """Have a Progress for every other member, and for nobody else."""
+    wanted = raft.memberships.ids - {raft.id}
+    raft.progress = {
+        node: raft.progress.get(node) or Progress(raft.log.last_index, raft.now_ms)
+        for node in sorted(wanted)
+    }
+
+
+def after_commit(raft: Raft) -> None:
+    """LEADER: the commit index has moved. Once its own removal is committed it steps down, and
+    asks the most caught-up voter to take over at once (thesis 4.2.2)."""
+    if raft.is_voter or raft.membership_index > raft.commit_index:
+        return
+    successor = transfer.best_successor(raft)
+    if successor is not None:
+        transfer.tell(raft, successor)
+    raft.become_follower(raft.term, None)

@@ -1,0 +1,33 @@
+"""One entry of the replicated log."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+NOOP: Final = "noop"
+"""A leader's first entry of a term; commits what earlier terms left (thesis 6.4)."""
+
+COMMAND: Final = "command"
+"""A command for the state machine."""
+
+CONFIG: Final = "config"
+"""The membership from this entry on, whole (thesis 4.1)."""
+
+KINDS: Final = frozenset({NOOP, COMMAND, CONFIG})
+
+
+class Entry(NamedTuple):
+    """An entry: one command at one index, created by one leader in one term.
+
+    `time_ms` is the leader's stamp, the only clock that the state machine knows; along the log it
+    never decreases. `body` is None, a command, or a membership. `line` is the encoded entry,
+    byte for byte what lies in every node's log file and travels between nodes; the core only
+    needs its length.
+    """
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody misses
+    term: int
+    time_ms: int
+    kind: str
+    body: Any
+    line: bytes

@@ -1,0 +1,77 @@
+"""Which membership is in force, and which was at an earlier index.
+
+A membership takes effect when its entry is appended, committed or not (thesis 4.1); so when the
+entry is truncated, the one before it is in force again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from raftzmq.core.entry import CONFIG, Entry
+from raftzmq.core.identity import NodeId
+from raftzmq.core.membership import Membership
+from raftzmq.core.ready import SnapshotMeta
+
+
+class MembershipHistory:
+    """The memberships of the log, from the snapshot on, each with the index of its entry."""
+
+    def __init__(self, snapshot: SnapshotMeta | None, entries: Iterable[Entry]) -> None:
+        base = (0, Membership()) if snapshot is None else (snapshot.index, snapshot.membership)
+        self._steps: list[tuple[int, Membership]] = [base]
+        self._refresh()
+        self.append(entry for entry in entries if entry.index > base[0])
+
+    @property
+    def index(self) -> int:
+        """The index of the entry (or snapshot) that the membership in force comes from."""
+        return self._steps[-1][0]
+
+    def at(self, index: int) -> Membership:
+        """The membership in force at `index`, which must not lie below the snapshot."""
+        for since, membership in reversed(self._steps):
+            if since <= index:
+                return membership
+        raise IndexError(index)
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Take the memberships out of newly appended entries."""
+        news = [entry for entry in entries if entry.kind == CONFIG]
+        if news:
+            self._steps += [(entry.index, Membership.from_body(entry.body)) for entry in news]
+            self._refresh()
+
+    def truncate_from(self, index: int) -> None:
+        """Take back what came with entries from `index` on."""
+        if self.index >= index:
+            self._steps = [step for step in self._steps if step[0] < index]
+            assert self._steps, "the snapshot's membership cannot be truncated"
+            self._refresh()
+
+    def compact(self, index: int) -> None:
+        """Forget what was superseded at or before `index`."""
+        older = [step for step in self._steps if step[0] <= index]
+        self._steps = older[-1:] + self._steps[len(older) :]
+
+    def restore(self, snapshot: SnapshotMeta, *, keep_suffix: bool) -> None:
+        """Begin again from a snapshot, with or without the log entries after it."""
+        suffix = [step for step in self._steps if step[0] > snapshot.index] if keep_suffix else []
+        self._steps = [(snapshot.index, snapshot.membership), *suffix]
+        self._refresh()
+
+    def may_campaign(self, node: NodeId, commit_index: int) -> bool:
+        """Whether `node` is a voter in the membership in force or in one it may fall back to.
+
+        A node whose removal is not known to be committed must still stand: it may be the only
+        one whose log can win (thesis 4.2.2, figure 4.6).
+        """
+        if node in self.voters:
+            return True
+        possible = [self.at(commit_index), *(m for i, m in self._steps if i > commit_index)]
+        return any(node in membership.voters for membership in possible)
+
+    def _refresh(self) -> None:
+        self.membership = self._steps[-1][1]
+        self.voters = self.membership.voters
+        self.ids = self.membership.ids

@@ -1,0 +1,134 @@
+"""What nodes say to one another. One class a message, each field with one meaning.
+
+Names follow Ongaro's thesis where it has one. Every message names its addressee's incarnation
+too: a node that lost its disk must not receive what was meant for its predecessor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raftzmq.core.entry import Entry
+from raftzmq.core.identity import NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`term` is the sender's current term when it spoke."""
+
+    sender: NodeId
+    to: NodeId
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreVoteRequest(Message):
+    """Would you vote for me in `next_term`? Changes nobody's term (thesis 9.6)."""
+
+    next_term: int
+    last_index: int
+    last_term: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreVoteReply(Message):
+    """`next_term` repeats the request's."""
+
+    next_term: int
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRequest(Message):
+    """RequestVote (thesis 3.4). `transfer`: the old leader asked for this election, so the
+    receiver need not protect it (thesis 3.10)."""
+
+    last_index: int
+    last_term: int
+    transfer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VoteReply(Message):
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AppendEntries(Message):
+    """Entries that follow `prev_index` (thesis 3.5). `round` is the leader's newest ReadIndex
+    round: an answer that repeats it proves that the sender led when that round began."""
+
+    prev_index: int
+    prev_term: int
+    commit_index: int
+    round: int
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppendAccepted(Message):
+    """The sender's log equals the leader's up to `match_index`, durably: the request's
+    prev_index plus its number of entries, never the sender's own last index."""
+
+    match_index: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppendRejected(Message):
+    """The entry at `prev_index` was missing or of another term. `hint_index` and `hint_term`
+    name the last entry of the sender that could still agree (thesis 3.5, accelerated);
+    `last_index` is the sender's own."""
+
+    prev_index: int
+    hint_index: int
+    hint_term: int
+    last_index: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat(Message):
+    """`commit_index` never exceeds what the receiver is known to have."""
+
+    commit_index: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatReply(Message):
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotChunk(Message):
+    """Bytes of a snapshot file from `offset` on. The file is named by its receiver, from
+    `snapshot_index` and `snapshot_term`."""
+
+    snapshot_index: int
+    snapshot_term: int
+    offset: int
+    data: bytes
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotReply(Message):
+    """`next_offset` is where the next chunk must begin; 0 starts over. When the snapshot is
+    installed the answer is AppendAccepted instead."""
+
+    snapshot_index: int
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutNow(Message):
+    """Start an election at once: the leader hands over (thesis 3.10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRegressed(Message):
+    """The receiver acknowledged entries up to `acknowledged_index` in this term and has lost
+    them since: its directory is stale and it must not vote on the strength of it."""
+
+    acknowledged_index: int

@@ -1,0 +1,314 @@
+"""Log replication and commitment (thesis 3.5, 3.6), heartbeats, check-quorum (thesis 6.2).
+
+Followers learn that the commit index has moved from the next append or heartbeat, not from a
+message of its own: under load an append leaves every turn, and at rest the state machines of the
+followers trail by at most a heartbeat, which nobody who asks the leader can notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from raftzmq.core import changes, snapshots, transfer
+from raftzmq.core.entry import Entry
+from raftzmq.core.identity import NodeId
+from raftzmq.core.messages import (
+    AppendAccepted,
+    AppendEntries,
+    AppendRejected,
+    Heartbeat,
+    HeartbeatReply,
+    LogRegressed,
+    Message,
+)
+from raftzmq.core.progress import PATIENCE_HEARTBEATS, Progress, ProgressState
+from raftzmq.core.quorum import reached_by_majority
+
+if TYPE_CHECKING:
+    from raftzmq.core.raft import Raft
+
+# The leader.
+
+
+def tick(raft: Raft) -> None:
+    """Step down if a majority is out of reach; send heartbeats when they are due."""
+    for progress in raft.progress.values():
+        if progress.heard:
+            progress.heard = False
+            progress.heard_ms = raft.now_ms
+    heard_ms = _majority_of(raft, raft.now_ms, lambda progress: progress.heard_ms)
+    if raft.now_ms - heard_ms >= 2 * raft.config.election_timeout_ms:
+        raft.become_follower(raft.term, None)
+        return
+    transfer.tick(raft)
+    if raft.now_ms >= raft.heartbeat_deadline_ms:
+        raft.heartbeat_deadline_ms = raft.now_ms + raft.config.heartbeat_ms
+        for node, progress in raft.progress.items():
+            _send_heartbeat(raft, node, progress)
+            if progress.heartbeat_sent():
+                raft.must_replicate = True
+        transfer.remind(raft)
+
+
+def send(raft: Raft) -> None:
+    """At a ready(): begin a ReadIndex round if reads wait, and send what followers are due."""
+    begins_round = raft.reads.waiting and raft.term_committed
+    if begins_round:
+        raft.reads.begin_round(raft.commit_index)
+    served = _send_appends(raft) if raft.must_replicate else frozenset()
+    if begins_round:
+        # An append carries the round as well as a heartbeat does.
+        for voter in sorted(raft.memberships.voters - served - {raft.id}):
+            _send_heartbeat(raft, voter, raft.progress[voter])
+        _confirm_reads(raft)
+
+
+def _send_heartbeat(raft: Raft, node: NodeId, progress: Progress) -> None:
+    commit_index = min(raft.commit_index, progress.match_index)
+    raft.send(Heartbeat(raft.id, node, raft.term, commit_index, raft.reads.round))
+
+
+def _send_appends(raft: Raft) -> frozenset[NodeId]:
+    """Send to each follower all that its window lets through; return who got any append.
+
+    Followers that are equally far get the same tuple of entries, which lets the transport encode
+    it once.
+    """
+    raft.must_replicate = False
+    config, last_index = raft.config, raft.log.last_index
+    slices: dict[int, tuple[Entry, ...]] = {}
+    served = set()
+    for node, progress in raft.progress.items():
+        if progress.is_silent(raft.now_ms, config.election_timeout_ms):
+            continue
+        while progress.may_append(last_index, config.max_inflight):
+            first = progress.next_index
+            prev_term = raft.log.term_at(first - 1)
+            if prev_term is None:
+                snapshots.begin(raft, progress)
+                break
+            entries = slices.get(first)
+            if entries is None:
+                entries = raft.log.slice(first, config.max_append_entries, config.max_append_bytes)
+                slices[first] = entries
+            raft.send(
+                AppendEntries(
+                    raft.id,
+                    node,
+                    raft.term,
+                    first - 1,
+                    prev_term,
+                    raft.commit_index,
+                    raft.reads.round,
+                    entries,
+                )
+            )
+            progress.appended(first - 1 + len(entries))
+            served.add(node)
+        if progress.state is ProgressState.SNAPSHOT:
+            snapshots.send_chunk(raft, node, progress)
+    return frozenset(served)
+
+
+def advance_commit(raft: Raft) -> None:
+    """Commit what a majority has stored, if its last entry is of this term.
+
+    Entries of earlier terms are committed with it, never by counting (thesis 3.6.2, figure 3.7).
+    """
+    index = _majority_of(raft, raft.stable_index, lambda progress: progress.match_index)
+    if index > raft.commit_index and raft.log.term_at(index) == raft.term:
+        raft.commit_index = index
+        changes.after_commit(raft)
+
+
+def unreachable(raft: Raft, node: NodeId) -> None:
+    """What was in flight to `node` is lost. The next heartbeat, not sooner, is the time to try
+    again: from what it has acknowledged, or with the newest snapshot."""
+    progress = raft.progress.get(node)
+    if progress is None:
+        return
+    if progress.state is ProgressState.SNAPSHOT:
+        snapshots.begin_newer(raft, progress)
+        progress.chunk_sent = True
+    else:
+        if progress.state is ProgressState.REPLICATE:
+            progress.probe()
+        progress.probe_sent = True
+    progress.waited = PATIENCE_HEARTBEATS
+
+
+def _majority_of(raft: Raft, own: int, of: Callable[[Progress], int]) -> int:
+    """What a majority of voters has reached. A leader that is removing itself does not count
+    itself (thesis 4.2.2)."""
+    return reached_by_majority(
+        own if voter == raft.id else of(raft.progress[voter]) for voter in raft.memberships.voters
+    )
+
+
+def _confirm_reads(raft: Raft) -> None:
+    if raft.reads.in_round:
+        raft.reads.confirm(_majority_of(raft, raft.reads.round, lambda progress: progress.round))
+
+
+def _hear_follower(raft: Raft, node: NodeId, round_: int) -> Progress | None:
+    """Note a sign of life and the ReadIndex round it repeats; None when this node leads no more."""
+    progress = raft.progress.get(node)
+    if progress is None:
+        raft.dropped["not a leader"] += 1
+        return None
+    if not progress.heard:
+        if progress.is_silent(raft.now_ms, raft.config.election_timeout_ms):
+            progress.resend()  # back from the dead: nothing that was sent before is on its way
+            raft.must_replicate = True
+        progress.heard = True
+    if round_ > progress.round:
+        progress.round = round_
+        _confirm_reads(raft)
+    return progress
+
+
+def _handle_accepted(raft: Raft, message: AppendAccepted) -> None:
+    progress = _hear_follower(raft, message.sender, message.round)
+    if progress is None:
+        return
+    index = message.match_index
+    if index > raft.log.last_index:
+        raft.dropped["acknowledges what was never sent"] += 1
+        return
+    if (
+        progress.state is ProgressState.SNAPSHOT
+        and index < progress.snapshot_index
+        and raft.log.term_at(index) is None
+    ):
+        return  # an old answer, not far enough to go on from: the snapshot is still needed
+    raft.must_replicate = True
+    if progress.accepted(index):
+        transfer.caught_up(raft, message.sender)
+        advance_commit(raft)
+
+
+def _handle_rejected(raft: Raft, message: AppendRejected) -> None:
+    progress = _hear_follower(raft, message.sender, message.round)
+    if progress is None:
+        return
+    if message.last_index < progress.match_index:
+        # Either an old message, or the follower has lost what it acknowledged. It can tell.
+        raft.send(LogRegressed(raft.id, message.sender, raft.term, progress.match_index))
+        return
+    probed = progress.next_index - 1
+    if (
+        message.prev_index <= progress.match_index
+        or progress.state is ProgressState.SNAPSHOT
+        or (progress.state is ProgressState.PROBE and message.prev_index != probed)
+    ):
+        raft.dropped["an old rejection"] += 1
+        return
+    index, _ = raft.log.last_possible_match(message.hint_index, message.hint_term)
+    index = min(index, message.hint_index)  # what is compacted here may lie above the hint
+    progress.probe(next_index=min(index + 1, message.prev_index))
+    raft.must_replicate = True
+
+
+def _handle_heartbeat_reply(raft: Raft, message: HeartbeatReply) -> None:
+    _hear_follower(raft, message.sender, message.round)
+
+
+# The follower.
+
+
+def _handle_append(raft: Raft, message: AppendEntries) -> None:
+    prev_index, entries = message.prev_index, message.entries
+    log = raft.log
+    last_new = prev_index + len(entries)
+    if prev_index < raft.commit_index:
+        # What is committed here is in every leader's log, the same (thesis 3.4): pass over it.
+        entries = entries[raft.commit_index - prev_index :]
+        prev_index = raft.commit_index
+    elif log.term_at(prev_index) != message.prev_term:
+        _reject(raft, message)
+        return
+    _append_new(raft, prev_index, entries)
+    commit_index = min(message.commit_index, last_new)
+    raft.commit_index = max(raft.commit_index, commit_index)
+    raft.send_after_save(
+        AppendAccepted(raft.id, message.sender, raft.term, last_new, message.round)
+    )
+
+
+def _append_new(raft: Raft, prev_index: int, entries: tuple[Entry, ...]) -> None:
+    """Store `entries`, which follow the agreed `prev_index`, removing only what conflicts.
+
+    An append that arrives late may hold less than the log does. What lies beyond it stays: it
+    may already be acknowledged (thesis 3.5).
+    """
+    log = raft.log
+    overlap = min(len(entries), log.last_index - prev_index)
+    if overlap > 0:
+        last = entries[overlap - 1]
+        if log.term_at(last.index) == last.term:
+            entries = entries[overlap:]  # Log Matching: then everything before it agrees too
+        else:
+            agreeing = 0
+            while log.term_at(entries[agreeing].index) == entries[agreeing].term:
+                agreeing += 1
+            entries = entries[agreeing:]
+            _truncate_from(raft, entries[0].index)
+    if entries:
+        log.append(entries)
+        raft.memberships.append(entries)
+
+
+def _truncate_from(raft: Raft, index: int) -> None:
+    assert index > raft.commit_index, "a committed entry would be truncated"
+    raft.log.truncate_from(index)
+    raft.memberships.truncate_from(index)
+    raft.handed_index = min(raft.handed_index, index - 1)
+    raft.stable_index = min(raft.stable_index, index - 1)
+
+
+def _reject(raft: Raft, message: AppendEntries) -> None:
+    hint = raft.log.last_possible_match(message.prev_index, message.prev_term)
+    raft.send(
+        AppendRejected(
+            raft.id,
+            message.sender,
+            raft.term,
+            message.prev_index,
+            *hint,
+            raft.log.last_index,
+            message.round,
+        )
+    )
+
+
+def _handle_heartbeat(raft: Raft, message: Heartbeat) -> None:
+    if message.commit_index > raft.log.last_index:
+        # The leader only says so of what this node acknowledged in this term.
+        note_regression(raft, message.commit_index)
+        return
+    raft.commit_index = max(raft.commit_index, message.commit_index)
+    raft.send(HeartbeatReply(raft.id, message.sender, raft.term, message.round))
+
+
+def note_regression(raft: Raft, acknowledged_index: int) -> None:
+    """This node has lost entries up to `acknowledged_index`. Its log may now lack what is
+    committed, so its vote could elect a leader that lacks it too: it is never given again."""
+    raft.regressed = max(raft.regressed or 0, acknowledged_index)
+
+
+def _handle_log_regressed(raft: Raft, message: LogRegressed) -> None:
+    # In this term an acknowledged entry is never truncated: if it is here, the leader went by an
+    # old rejection.
+    if message.acknowledged_index > raft.log.last_index:
+        note_regression(raft, message.acknowledged_index)
+
+
+HANDLERS: Final[dict[type[Message], Callable[[Raft, Any], None]]] = {
+    AppendEntries: _handle_append,
+    AppendAccepted: _handle_accepted,
+    AppendRejected: _handle_rejected,
+    Heartbeat: _handle_heartbeat,
+    HeartbeatReply: _handle_heartbeat_reply,
+    LogRegressed: _handle_log_regressed,
+}

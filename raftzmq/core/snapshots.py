@@ -1,0 +1,196 @@
+"""Snapshots: compaction, sending one in chunks, receiving and installing one (thesis 5).
+
+One chunk is in flight to a follower; the driver reads it from the file when a Ready says so.
+A chunk, like everything else, may be lost or come twice; the receiver says where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from raftzmq.core.identity import NodeId
+from raftzmq.core.messages import AppendAccepted, Message, SnapshotChunk, SnapshotReply
+from raftzmq.core.progress import Progress, ProgressState
+from raftzmq.core.ready import SnapshotMeta, SnapshotSend
+
+if TYPE_CHECKING:
+    from raftzmq.core.raft import Raft
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A snapshot that is being received. Files of the same index on two nodes need not be equal
+    byte for byte, so chunks of one sender and term never continue those of another."""
+
+    sender: NodeId
+    term: int
+    index: int
+    snapshot_term: int
+    next_offset: int = 0
+    done: bool = False
+    """The last chunk is with the driver, to be verified."""
+
+    def includes(self, chunk: SnapshotChunk) -> bool:
+        return (self.sender, self.term, self.index, self.snapshot_term) == (
+            chunk.sender,
+            chunk.term,
+            chunk.snapshot_index,
+            chunk.snapshot_term,
+        )
+
+
+def compact(raft: Raft, meta: SnapshotMeta) -> None:
+    """Forget entries that the durable snapshot `meta` covers, but for the last few.
+
+    A follower that is being sent a snapshot older than the newest two starts over, because the
+    file will not be there much longer.
+    """
+    assert meta.index <= raft.applied_index, "a snapshot of what is not applied"
+    if raft.snapshot_meta is not None:
+        if meta.index <= raft.snapshot_meta.index:
+            return
+        raft.older_snapshot_index = raft.snapshot_meta.index
+    raft.snapshot_meta = meta
+    raft.memberships.compact(meta.index)
+    raft.log.compact(_first_to_keep(raft, meta.index) - 1)
+    for progress in raft.progress.values():
+        if (
+            progress.state is ProgressState.SNAPSHOT
+            and progress.snapshot_index < raft.older_snapshot_index
+        ):
+            progress.begin_snapshot(meta)
+            raft.must_replicate = True
+
+
+def _first_to_keep(raft: Raft, index: int) -> int:
+    """The first entry that stays in memory below a snapshot at `index`."""
+    log, config = raft.log, raft.config
+    lowest = max(log.first_index, index - config.keep_entries + 1)
+    room = config.keep_bytes
+    for kept in range(index, lowest - 1, -1):
+        room -= len(log.entry(kept).line)
+        if room < 0:
+            return kept + 1
+    return lowest
+
+
+# The leader.
+
+
+def begin(raft: Raft, progress: Progress) -> None:
+    """Send the newest snapshot: what the follower needs next is compacted away."""
+    assert raft.snapshot_meta is not None, "compacted without a snapshot"
+    progress.begin_snapshot(raft.snapshot_meta)
+
+
+def begin_newer(raft: Raft, progress: Progress) -> None:
+    """Start over if there is a newer snapshot than the one being sent."""
+    if raft.snapshot_meta is not None and progress.snapshot_index < raft.snapshot_meta.index:
+        progress.begin_snapshot(raft.snapshot_meta)
+
+
+def send_chunk(raft: Raft, node: NodeId, progress: Progress) -> None:
+    """Have the due chunk sent, if none is in flight."""
+    if not progress.chunk_sent:
+        progress.chunk_sent = True
+        raft.pending.snapshot_sends.append(
+            SnapshotSend(
+                node, progress.snapshot_index, progress.snapshot_term, progress.snapshot_offset
+            )
+        )
+
+
+def _handle_reply(raft: Raft, message: SnapshotReply) -> None:
+    progress = raft.progress.get(message.sender)
+    if progress is None:
+        raft.dropped["not a leader"] += 1
+        return
+    progress.heard = True
+    if (
+        progress.state is ProgressState.SNAPSHOT
+        and progress.snapshot_index == message.snapshot_index
+    ):
+        progress.chunk_acknowledged(message.next_offset)
+        raft.must_replicate = True
+
+
+# The receiver.
+
+
+def _handle_chunk(raft: Raft, message: SnapshotChunk) -> None:
+    if message.snapshot_index <= raft.commit_index:
+        _acknowledge(raft, message.sender)
+        return
+    incoming = raft.incoming
+    if incoming is None or not incoming.includes(message):
+        if message.offset != 0:
+            _ask_for(raft, message, 0)
+            return
+        incoming = raft.incoming = Incoming(
+            message.sender, message.term, message.snapshot_index, message.snapshot_term
+        )
+    if incoming.done:
+        return  # the answer follows when it is verified
+    if message.offset == incoming.next_offset:
+        raft.pending.chunks.append(message)
+        incoming.next_offset += len(message.data)
+        incoming.done = message.done
+        if incoming.done:
+            return
+    _ask_for(raft, message, incoming.next_offset)
+
+
+def _ask_for(raft: Raft, message: SnapshotChunk, offset: int) -> None:
+    raft.send_after_save(
+        SnapshotReply(raft.id, message.sender, raft.term, message.snapshot_index, offset)
+    )
+
+
+def _acknowledge(raft: Raft, leader: NodeId) -> None:
+    """Whatever is committed here equals the leader's log (thesis 3.6.3)."""
+    raft.send_after_save(AppendAccepted(raft.id, leader, raft.term, raft.commit_index, round=0))
+
+
+def received(raft: Raft, meta: SnapshotMeta | None) -> bool:
+    """The snapshot's file is in place, or (None) was damaged. Returns whether it was needed."""
+    incoming, raft.incoming = raft.incoming, None
+    if meta is None:
+        if incoming is not None:
+            raft.send_after_save(
+                SnapshotReply(raft.id, incoming.sender, raft.term, incoming.index, next_offset=0)
+            )
+        return False
+    needed = meta.index > raft.commit_index
+    if needed:
+        _install(raft, meta)
+    if incoming is not None and incoming.sender == raft.leader:
+        _acknowledge(raft, incoming.sender)
+    return needed
+
+
+def _install(raft: Raft, meta: SnapshotMeta) -> None:
+    """Take the snapshot in place of the log up to its last entry.
+
+    If the log has that very entry, what follows it agrees with nothing less and is kept: it may
+    be acknowledged. If not, the whole log goes (thesis 5, figure 5.3).
+    """
+    keep_suffix = raft.log.term_at(meta.index) == meta.term
+    if keep_suffix:
+        raft.log.compact(meta.index)
+    else:
+        raft.log.restore(meta)
+        raft.handed_index = raft.stable_index = meta.index
+    raft.handed_index = max(raft.handed_index, meta.index)
+    raft.stable_index = max(raft.stable_index, meta.index)
+    raft.memberships.restore(meta, keep_suffix=keep_suffix)
+    raft.older_snapshot_index = 0 if raft.snapshot_meta is None else raft.snapshot_meta.index
+    raft.snapshot_meta = meta
+    raft.commit_index = raft.delivered_index = raft.applied_index = meta.index
+
+
+HANDLERS: Final[dict[type[Message], Callable[[Raft, Any], None]]] = {
+    SnapshotChunk: _handle_chunk,
+    SnapshotReply: _handle_reply,
+}

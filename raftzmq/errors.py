@@ -1,0 +1,171 @@
+"""Every error of raftzmq, in one tree, by whose concern it is.
+
+    RaftzmqError
+      InvalidRequest      the caller's fault; nothing was done
+      Refused             the cluster's state forbids it now; nothing was done
+      Unavailable         no leader, or no answer in time, before anything was sent that could act
+      OutcomeUnknown      it may or may not have been done, and must not be called failed
+      DataError           a node's own directory or files
+      CorruptLine         bytes that are not what their checksum says (storage, wire)
+      WireError           a message that is not of the protocol
+      ListenError         a port that cannot be listened on; PortTaken when somebody else does
+
+Each client-facing error has a `code`, the word that travels on the wire (PROTOCOL.md).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class RaftzmqError(Exception):
+    """The root: `except RaftzmqError` catches whatever this library raises on purpose."""
+
+    code = "error"
+
+
+class InvalidRequest(RaftzmqError):
+    """A wrong type, an oversize key or value, an unknown operation."""
+
+    code = "invalid"
+
+
+class Refused(RaftzmqError):
+    """The cluster understood and declined; nothing was done."""
+
+    code = "refused"
+
+
+class NotLeader(Refused):
+    """This node does not lead. `leader` and `address` (of its client port) when it knows."""
+
+    code = "not_leader"
+
+    def __init__(self, message: str, leader: str | None = None, address: str | None = None) -> None:
+        super().__init__(message)
+        self.leader = leader
+        self.address = address
+
+
+class Forming(Refused):
+    """The initial members are not all voters yet."""
+
+    code = "forming"
+
+
+class Overloaded(Refused):
+    """A queue is at its bound; try again."""
+
+    code = "overloaded"
+
+
+class DiskFull(Refused):
+    """The leader's disk takes no more; reads go on."""
+
+    code = "disk_full"
+
+
+class SessionExpired(Refused):
+    """The cluster has forgotten this client session; nothing was done twice."""
+
+    code = "session_expired"
+
+
+class Unavailable(RaftzmqError):
+    """No leader, or nobody answered before the deadline; the message says who answered what."""
+
+    code = "unavailable"
+
+
+class OutcomeUnknown(RaftzmqError):
+    """The deadline passed after the write was sent: it may take effect, now or later."""
+
+    code = "outcome_unknown"
+
+
+class ForkedClient(RaftzmqError):
+    """A client was used in a process forked from the one that made it."""
+
+    code = "forked"
+
+
+class DataError(RaftzmqError):
+    """A data directory that cannot be used as it is; the message says why and what to do."""
+
+    code = "data"
+
+
+class DataLocked(DataError):
+    """Another process runs on this directory."""
+
+
+class ForeignData(DataError):
+    """The directory belongs to another cluster or another node."""
+
+
+class StaleData(DataError):
+    """An old copy of a directory: entries that its node acknowledged are missing."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} lacks entries that its node has acknowledged: it is an old copy, and a vote "
+            "on the strength of it could lose them. "
+            "Start the node with --rejoin to set the directory aside and catch up from its peers."
+        )
+
+
+class CorruptFile(DataError):
+    """Damage that is not a torn last write. Nothing has been cut or changed."""
+
+    def __init__(self, path: Path, line: int, byte: int, problem: str) -> None:
+        super().__init__(
+            f"{path}, line {line}, byte {byte}: {problem}. Nothing was changed. "
+            "This node will not vote or serve from damaged data: "
+            "start it with --rejoin to set the directory aside and catch up from its peers."
+        )
+        self.path = path
+        self.line = line
+        self.byte = byte
+        self.problem = problem
+
+
+class UnknownEntry(DataError):
+    """A log entry that this version does not understand; the node stops rather than guess."""
+
+
+class CorruptLine(RaftzmqError):
+    """A checksummed line that is damaged. `offset` counts bytes from the start of the data."""
+
+    code = "corrupt"
+
+    def __init__(self, offset: int, problem: str) -> None:
+        super().__init__(f"byte {offset}: {problem}")
+        self.offset = offset
+        self.problem = problem
+
+
+class WireError(RaftzmqError):
+    """A malformed message. `reason` is a short word, counted in metrics.
+
+    `ids` are those of the client's request, when they could be read: whom to answer about what.
+    `code` is the word to answer with: "malformed", or the reason where that is a code itself.
+    """
+
+    code = "malformed"
+
+    def __init__(self, reason: str, message: str, ids: list[int] | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.ids = ids
+        if reason in {"unsupported_version", "invalid"}:
+            self.code = reason
+
+
+class ListenError(RaftzmqError):
+    """A port that this node cannot listen on; the message says why and what to do."""
+
+    code = "listen"
+
+
+class PortTaken(ListenError):
+    """Somebody else already listens on the port."""

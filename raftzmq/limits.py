@@ -1,0 +1,63 @@
+"""Every limit of the wire and of the files, with its unit, in one place.
+
+The limits are part of the protocol (PROTOCOL.md): a node refuses what exceeds them before it
+reaches the log, so that no entry can exist that another node would have to refuse.
+"""
+
+from typing import Final
+
+KEY_BYTES: Final = 4 * 1024
+"""Longest key, in bytes of UTF-8."""
+
+VALUE_BYTES: Final = 1024 * 1024
+"""Longest value: bytes of UTF-8 for text, bytes before base64 for binary values."""
+
+FRAME_BYTES: Final = 8 * 1024 * 1024
+"""Longest message frame, in bytes; checked before anything is parsed."""
+
+FRAME_PARTS: Final = 2
+"""Most frames a message has: a header, and a body where there are entries or a snapshot chunk."""
+
+JSON_DEPTH: Final = 32
+"""Deepest nesting of a message. orjson reads 1,024 levels but writes only 254."""
+
+OPERATIONS_PER_MESSAGE: Final = 4096
+"""Most operations in one client message."""
+
+RANGE_LIMIT: Final = 10_000
+"""Most items that one range read returns; the answer says whether there are more."""
+
+RANGE_BYTES: Final = 4 * 1024 * 1024
+"""Most bytes of keys and values that one range read returns."""
+
+TRANSACTION_OPERATIONS: Final = 128
+"""Most compares, and most operations in either branch, of one transaction."""
+
+TRANSACTION_BYTES: Final = 6 * 1024 * 1024
+"""Most bytes that one transaction's keys and values take as JSON, and most that its result may:
+either has to fit a frame."""
+
+SESSIONS: Final = 10_000
+"""Most client sessions that the state machine remembers."""
+
+SESSION_TTL_MS: Final = 60 * 60 * 1000
+"""A session unused for this long, in replicated time, is forgotten."""
+
+SESSION_EVICTABLE_MS: Final = 60 * 1000
+"""When the table is full, only a session unused for this long gives way to a new one."""
+
+SESSION_OUTSTANDING: Final = 16_384
+"""Most serials between a session's acknowledged serial and its newest one."""
+
+SESSION_RESULT_BYTES: Final = 16 * 1024 * 1024
+"""A session whose unacknowledged results take more executes nothing new until it acknowledges."""
+
+PROPOSALS_IN_FLIGHT: Final = 16_384
+"""Most entries that a leader holds uncommitted before it answers "overloaded"."""
+
+PROPOSAL_BYTES_IN_FLIGHT: Final = 64 * 1024 * 1024
+"""Most bytes of uncommitted entries before a leader answers "overloaded"."""
+
+TERM_MAX: Final = 2**53 - 1
+INDEX_MAX: Final = 2**53 - 1
+"""Bounds of terms and indices: exact in every JSON reader; beyond them a message is malformed."""

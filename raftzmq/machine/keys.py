@@ -1,0 +1,139 @@
+"""The table of keys: a dictionary, and the keys in order beside it.
+
+Every change of a key goes through `put`, `remove` or `remove_span`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from itertools import chain
+
+from raftzmq.machine.values import Value
+
+Item = tuple[Value, int]
+"""A key's value and its revision: the index of the entry that wrote it."""
+
+BUCKET_KEYS = 512
+"""Keys of a freshly made bucket; it is split when it holds twice as many."""
+
+_LAST_CODE_POINT = "\U0010ffff"
+
+
+def prefix_end(prefix: str) -> str:
+    """Return the first string after all that begin with `prefix`; "" if there is none."""
+    stem = prefix.rstrip(_LAST_CODE_POINT)
+    # The end may be a lone surrogate. It is only compared with, never stored or sent.
+    return stem[:-1] + chr(ord(stem[-1]) + 1) if stem else ""
+
+
+class KeyTable:
+    """Keys with their values and revisions, in order of code points.
+
+    The order is kept in buckets, so that a new or a removed key moves a few kilobytes and not the
+    whole list: no operation on one key ever has to put a million keys in order.
+    Invariants: the buckets, one after the other, are the sorted keys of `items`; none is empty
+    or holds more than 2 * BUCKET_KEYS; `_lasts[i]` is the last key of `_buckets[i]`.
+    """
+
+    __slots__ = ("_buckets", "_lasts", "items")
+
+    def __init__(self, items: dict[str, Item] | None = None) -> None:
+        self.items: dict[str, Item] = {} if items is None else items
+        ordered = sorted(self.items)
+        self._buckets = [
+            ordered[start : start + BUCKET_KEYS] for start in range(0, len(ordered), BUCKET_KEYS)
+        ]
+        self._lasts = [bucket[-1] for bucket in self._buckets]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def put(self, key: str, value: Value, revision: int) -> None:
+        """Write a key, new or not."""
+        if key not in self.items:
+            self._insert(key)
+        self.items[key] = (value, revision)
+
+    def remove(self, key: str) -> bool:
+        """Remove a key; return whether it was there."""
+        if self.items.pop(key, None) is None:
+            return False
+        at = bisect_left(self._lasts, key)
+        bucket = self._buckets[at]
+        del bucket[bisect_left(bucket, key)]
+        if not bucket:
+            del self._buckets[at], self._lasts[at]
+        else:
+            self._lasts[at] = bucket[-1]
+            if len(bucket) < BUCKET_KEYS // 4:
+                self._merge(at)
+        return True
+
+    def remove_span(self, start: str, end: str) -> list[tuple[str, Item]]:
+        """Remove all keys from `start` up to before `end` ("": no end); return what was there."""
+        first, skip = self._position(start)
+        last, keep = self._position(end) if end else (len(self._buckets), 0)
+        if (first, skip) >= (last, keep):
+            return []
+        removed = [(key, self.items.pop(key)) for key in list(self.span(start, end))]
+        before = self._buckets[first][:skip]
+        after = self._buckets[last][keep:] if last < len(self._buckets) else []
+        if len(before) + len(after) <= BUCKET_KEYS:
+            before, after = before + after, []
+        rest = [bucket for bucket in (before, after) if bucket]
+        self._buckets[first : last + 1] = rest
+        self._lasts[first : last + 1] = [bucket[-1] for bucket in rest]
+        return removed
+
+    def span(self, start: str, end: str) -> Iterator[str]:
+        """Yield the keys from `start` up to before `end` ("": no end), in order.
+
+        The table must not change meanwhile.
+        """
+        first, skip = self._position(start)
+        last, keep = self._position(end) if end else (len(self._buckets), 0)
+        if (first, skip) >= (last, keep):
+            return iter(())
+        if first == last:
+            return iter(self._buckets[first][skip:keep])
+        tail = self._buckets[last][:keep] if keep else []
+        middle = (self._buckets[at] for at in range(first + 1, last))
+        return chain(self._buckets[first][skip:], chain.from_iterable(middle), tail)
+
+    def ordered(self) -> list[str]:
+        """Return all keys in order, as a new list."""
+        return list(chain.from_iterable(self._buckets))
+
+    def _position(self, key: str) -> tuple[int, int]:
+        """Return the bucket, and the place in it, of the first key that is not below `key`."""
+        at = bisect_left(self._lasts, key)
+        return at, bisect_left(self._buckets[at], key) if at < len(self._buckets) else 0
+
+    def _insert(self, key: str) -> None:
+        lasts = self._lasts
+        at = bisect_left(lasts, key)
+        if at < len(lasts):
+            bucket = self._buckets[at]
+            insort(bucket, key)
+        elif lasts:
+            at -= 1
+            bucket = self._buckets[at]
+            bucket.append(key)
+            lasts[at] = key
+        else:
+            self._buckets.append([key])
+            lasts.append(key)
+            return
+        if len(bucket) > 2 * BUCKET_KEYS:
+            self._buckets.insert(at + 1, bucket[BUCKET_KEYS:])
+            del bucket[BUCKET_KEYS:]
+            lasts.insert(at, bucket[-1])
+
+    def _merge(self, at: int) -> None:
+        """Join a small bucket to a small neighbour, so that deletions leave no crumbs."""
+        left = at if at + 1 < len(self._buckets) else at - 1
+        if left < 0 or len(self._buckets[left]) + len(self._buckets[left + 1]) > BUCKET_KEYS:
+            return
+        self._buckets[left] += self._buckets.pop(left + 1)
+        del self._lasts[left]

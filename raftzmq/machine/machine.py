@@ -1,0 +1,174 @@
+"""The state machine: committed commands in, results out (thesis 6.3).
+
+`Machine.apply` depends on the entry and on the state before it, and on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from raftzmq import limits
+from raftzmq.errors import InvalidRequest, UnknownEntry
+from raftzmq.machine import snapshots
+from raftzmq.machine.keys import KeyTable
+from raftzmq.machine.operations import COMMANDS
+from raftzmq.machine.reads import READS
+from raftzmq.machine.sessions import Result, Sessions, refusal
+from raftzmq.machine.state import State
+
+if TYPE_CHECKING:
+    from raftzmq.core.entry import Entry
+
+
+class Machine:
+    """The replicated keys and sessions, and the one way to change them."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: State | None = None) -> None:
+        self._state = State(0, 0, KeyTable(), Sessions()) if state is None else state
+
+    @property
+    def applied_index(self) -> int:
+        """The index of the newest entry that is applied; 0 before the first."""
+        return self._state.applied_index
+
+    @property
+    def time_ms(self) -> int:
+        """Replicated time: the newest stamp among the applied entries."""
+        return self._state.time_ms
+
+    def __len__(self) -> int:
+        """Return how many keys there are."""
+        return len(self._state.keys)
+
+    @property
+    def session_count(self) -> int:
+        """How many sessions there are."""
+        return len(self._state.sessions.table)
+
+    def advance(self, index: int, time_ms: int) -> None:
+        """Pass over an entry that is no command. Raises ValueError if it was applied already."""
+        state = self._state
+        if index <= state.applied_index:
+            raise _applied_already(index, state.applied_index)
+        state.applied_index = index
+        state.time_ms = max(time_ms, state.time_ms)
+
+    def apply(self, index: int, time_ms: int, body: Any) -> Result:
+        """Execute the command of one entry, once for its session and serial.
+
+        `body` is `[session, ack, [serial, name, …arguments]]`. Of validated operations none
+        raises. Raises UnknownEntry for a command that this version does not know; the machine is
+        then not to be used further. Raises ValueError for an entry that was applied already.
+        """
+        state = self._state
+        before = state.applied_index
+        if index <= before:
+            raise _applied_already(index, before)
+        state.applied_index = index
+        if time_ms > state.time_ms:  # noqa: PLR1730  # a call of max costs more
+            state.time_ms = time_ms
+        try:
+            return _execute(state, body)
+        except UnknownEntry as error:
+            state.applied_index = before
+            raise UnknownEntry(
+                f"log entry {index}: {error}; a newer version wrote it: run that version here"
+            ) from None
+
+    def apply_all(self, entries: Sequence[Entry]) -> list[Result]:
+        """Execute command entries in order; return the result of each. Raises as `apply`."""
+        apply = self.apply
+        return [apply(index, time_ms, body) for index, _, time_ms, _, body, _ in entries]
+
+    def read(self, op: Any, index: int) -> Result:
+        """Return the result of a validated read `[id, name, …arguments]`, at applied state.
+
+        `index` is the applied index to report. Raises InvalidRequest for an unknown read.
+        """
+        read = READS.get(op[1])
+        if read is None or len(op) != read.arguments + 2:
+            raise InvalidRequest(f"unknown read {op[1]!r:.40}")
+        return ("ok", index, read.run(self._state.keys, *op[2:]))
+
+    def expiry_due(self, time_ms: int) -> bool:
+        """Tell whether the internal command `expire`, stamped `time_ms`, would do anything."""
+        return self._state.sessions.expiry_due(time_ms)
+
+    def snapshot(self) -> Iterator[list[Any]]:
+        """Return the state as JSON-able records, in an order that is the same on every node.
+
+        The tables are copied at the call; the records are made as they are asked for.
+        """
+        return snapshots.records(self._state)
+
+    @classmethod
+    def restore(cls, records: Iterable[list[Any]]) -> Machine:
+        """Return a machine in the state of a snapshot's records. Raises DataError."""
+        return cls(snapshots.restore(records))
+
+    def state_hash(self) -> str:
+        """Return a hash of everything replicated: equal exactly where the states are equal."""
+        return snapshots.state_hash(self._state)
+
+
+def _applied_already(index: int, applied_index: int) -> ValueError:
+    return ValueError(f"entry {index} is applied already: all up to {applied_index} are")
+
+
+def _execute(state: State, body: Any) -> Result:
+    try:
+        number, ack, op = body
+        serial, name = op[0], op[1]
+        command = COMMANDS.get(name)
+    except (TypeError, ValueError, LookupError):
+        raise UnknownEntry("a command in an unknown form") from None
+    if not (type(number) is type(ack) is type(serial) is int):
+        raise UnknownEntry("a command in an unknown form")
+    if command is None:
+        return _administer(state, number, op)
+    if len(op) != command.length:
+        raise UnknownEntry(f"{name} with {len(op) - 2} arguments")
+    index = state.applied_index
+    session = state.sessions.table.get(number)
+    if session is None:
+        return _session_expired(number, index)
+    session.used_ms = state.time_ms
+    if ack > session.ack:
+        session.acknowledge(ack)
+    kept = session.results.get(serial)
+    if kept is not None:
+        return kept
+    if session.full or not 0 <= serial - session.ack <= limits.SESSION_OUTSTANDING:
+        return session.refusal(serial, index)
+    code, result = command.run(state, *op[2:])
+    done = (code, index, result)
+    session.results[serial] = done
+    if type(result) is list:
+        session.count(result)
+    return done
+
+
+def _administer(state: State, number: int, op: list[Any]) -> Result:
+    """Execute a command about sessions themselves; these are not kept under a serial."""
+    index = state.applied_index
+    match op[1:]:
+        case ["open"]:
+            if state.sessions.open(index, state.time_ms):
+                return ("ok", index, index)
+            return refusal("overloaded", index, "the table of client sessions is full; retry later")
+        case ["close"]:
+            if number not in state.sessions.table:
+                return _session_expired(number, index)
+            state.sessions.close(number)
+            return ("ok", index, None)
+        case ["expire"] if number == 0:
+            return ("ok", index, state.sessions.expire(state.time_ms))
+    raise UnknownEntry(f"unknown command {op[1]!r:.40}")
+
+
+def _session_expired(number: int, index: int) -> Result:
+    message = "a write needs a session: open one" if number == 0 else f"session {number} is unknown"
+    return refusal("session_expired", index, message)

@@ -1,0 +1,125 @@
+"""Client sessions: what makes a write that is sent twice be executed once (thesis 6.3)."""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import Any
+
+from raftzmq import limits
+from raftzmq.machine.values import body_size
+
+Result = tuple[str, int, Any]
+"""A code, the index it happened at, and a body that nobody may change."""
+
+
+def refusal(code: str, index: int, message: str) -> Result:
+    """Return the result of a command that was not executed."""
+    return (code, index, {"message": message})
+
+
+class Session:
+    """What is remembered of one client.
+
+    Invariants: every executed serial of at least `ack` has its result in `results`, and no other
+    serial has; `kept_bytes` is the size of those bodies that are lists, and `full` tells whether
+    it is over its bound.
+    """
+
+    __slots__ = ("ack", "full", "kept_bytes", "number", "results", "used_ms")
+
+    def __init__(self, number: int, used_ms: int, ack: int = 0) -> None:
+        self.number = number  # the index of the entry that opened it
+        self.used_ms = used_ms  # the replicated time of its last command
+        self.ack = ack  # the client has the answers of all lower serials
+        self.results: dict[int, Result] = {}
+        self.kept_bytes = 0
+        self.full = False
+
+    def count(self, body: list[Any], sign: int = 1) -> None:
+        """Account for a kept body, or with `sign` -1 for one that is forgotten."""
+        self.kept_bytes += sign * body_size(body)
+        self.full = self.kept_bytes > limits.SESSION_RESULT_BYTES
+
+    def acknowledge(self, ack: int) -> None:
+        """Forget the results of all serials below `ack`, which must be above the session's."""
+        results = self.results
+        if ack - self.ack <= len(results):
+            forgotten: Any = range(self.ack, ack)
+        else:  # serials far apart: look at those that there are
+            forgotten = [serial for serial in results if serial < ack]
+        self.ack = ack
+        for serial in forgotten:
+            result = results.pop(serial, None)
+            if result is not None and type(result[2]) is list:
+                self.count(result[2], -1)
+
+    def refusal(self, serial: int, index: int) -> Result:
+        """Return why a serial without a result may not be executed."""
+        if serial < self.ack:
+            message = f"serial {serial} was acknowledged already (ack {self.ack})"
+            return refusal("invalid", index, f"{message}; use a higher one")
+        if serial - self.ack > limits.SESSION_OUTSTANDING:
+            message = f"serial {serial} is more than {limits.SESSION_OUTSTANDING} above the ack"
+        else:
+            message = f"the session's unacknowledged results take {self.kept_bytes} bytes"
+        return refusal("overloaded", index, f"{message}; acknowledge answers and retry")
+
+
+class Sessions:
+    """All sessions, at most limits.SESSIONS."""
+
+    __slots__ = ("_by_use", "table")
+
+    def __init__(self, table: dict[int, Session] | None = None) -> None:
+        self.table: dict[int, Session] = {} if table is None else table
+        # (used_ms, number) as they once were: lower bounds, put right when they get to the top.
+        # Derived, so neither in a snapshot nor in the hash.
+        self._by_use = [(session.used_ms, number) for number, session in self.table.items()]
+        heapify(self._by_use)
+
+    def open(self, number: int, time_ms: int) -> bool:
+        """Add a session. A full table gives up its least recently used one if that is idle.
+
+        Returns False if the table is full of sessions in use.
+        """
+        if len(self.table) >= limits.SESSIONS:
+            idle = self._idle_for(limits.SESSION_EVICTABLE_MS, time_ms)
+            if idle is None:
+                return False
+            del self.table[idle.number]
+        if len(self._by_use) > 2 * len(self.table) + 64:  # mostly of closed sessions
+            self._by_use = [(session.used_ms, at) for at, session in self.table.items()]
+            heapify(self._by_use)
+        self.table[number] = Session(number, time_ms)
+        heappush(self._by_use, (time_ms, number))
+        return True
+
+    def close(self, number: int) -> None:
+        """Forget a session that exists."""
+        del self.table[number]
+
+    def expire(self, time_ms: int) -> int:
+        """Forget all sessions unused for limits.SESSION_TTL_MS; return how many."""
+        count = 0
+        while (idle := self._idle_for(limits.SESSION_TTL_MS, time_ms)) is not None:
+            del self.table[idle.number]
+            count += 1
+        return count
+
+    def expiry_due(self, time_ms: int) -> bool:
+        """Tell whether `expire` would forget anything at `time_ms`."""
+        return self._idle_for(limits.SESSION_TTL_MS, time_ms) is not None
+
+    def _idle_for(self, idle_ms: int, time_ms: int) -> Session | None:
+        """Return the least recently used session (of several, the oldest) if idle for so long."""
+        by_use = self._by_use
+        while by_use and time_ms - by_use[0][0] >= idle_ms:
+            used_ms, number = by_use[0]
+            session = self.table.get(number)
+            if session is None:
+                heappop(by_use)
+            elif session.used_ms != used_ms:
+                heapreplace(by_use, (session.used_ms, number))
+            else:
+                return session
+        return None

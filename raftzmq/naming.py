@@ -1,0 +1,67 @@
+"""Names and addresses: what a pod name looks like, and where a node of that name is found."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from raftzmq.errors import InvalidRequest
+
+PEER_PORT: Final = 6000
+_POD_NAME = re.compile(r"([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)-(0|[1-9][0-9]{0,8})")
+_HOST = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9._]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+
+
+class PodName(NamedTuple):
+    """A StatefulSet pod's name: `raft-0` is base `raft`, ordinal 0."""
+
+    base: str
+    ordinal: int
+
+    def __str__(self) -> str:
+        return f"{self.base}-{self.ordinal}"
+
+
+def parse_pod_name(text: str) -> PodName:
+    """Return the parts of a pod name. Raises InvalidRequest, saying what one looks like."""
+    match = _POD_NAME.fullmatch(text)
+    if match is None:
+        raise InvalidRequest(
+            f"{text!r} is not a pod name: it must be NAME-ORDINAL in lowercase, such as raft-0"
+        )
+    return PodName(match[1], int(match[2]))
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT`. Raises InvalidRequest."""
+    host, _, port = text.rpartition(":")
+    if not (_HOST.fullmatch(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise InvalidRequest(f"{text!r} is not an address: it must be HOST:PORT, such as db:6000")
+    return host, int(port)
+
+
+def client_address(address: str) -> str:
+    """The client port's address of a node: its node port plus one."""
+    host, port = parse_address(address)
+    return f"{host}:{port + 1}"
+
+
+def parse_peers(text: str) -> dict[str, str]:
+    """Return name -> HOST:PORT of `raft-0=HOST:PORT,raft-1=HOST:PORT`. Raises InvalidRequest."""
+    peers: dict[str, str] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, address = item.partition("=")
+        if not equals:
+            raise InvalidRequest(f"{item!r} is not a peer: it must be NAME=HOST:PORT")
+        parse_pod_name(name)
+        parse_address(address)
+        if name in peers:
+            raise InvalidRequest(f"peer {name} is given twice")
+        peers[name] = address
+    return peers
+
+
+def service_address(name: str, service: str, namespace: str | None) -> str:
+    """Where a headless Service publishes the pod `name`; never an IP, so it survives a move."""
+    domain = f"{service}.{namespace}.svc.cluster.local" if namespace else service
+    return f"{name}.{domain}:{PEER_PORT}"

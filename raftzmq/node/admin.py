@@ -1,0 +1,192 @@
+"""Requests of operators: membership, hand-over of leadership, status, stop.
+
+A change is answered when it is complete, not when it is begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from raftzmq import __version__
+from raftzmq.core.role import Role
+from raftzmq.errors import NotLeader, OutcomeUnknown, RaftzmqError, Refused
+from raftzmq.transport.client_wire import (
+    Done,
+    MemberRequest,
+    StatusReply,
+    StatusRequest,
+    StopRequest,
+    TransferRequest,
+)
+
+if TYPE_CHECKING:
+    from raftzmq.node.node import Node
+
+ADMIN_TIMEOUT_MS: Final = 60_000
+"""A membership change or transfer not complete by then is answered as refused, saying so."""
+
+
+@dataclass(slots=True)
+class _Change:
+    client: bytes
+    request_id: int
+    deadline_ms: int
+    done: Callable[[], str | None]  # the message of the answer, once it is complete
+    start: Callable[[], bool] | None = None  # tried until it could begin
+
+
+class Admin:
+    """Changes under way, and the answers to operators."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._changes: list[_Change] = []
+
+    def status(self, client: bytes, request: StatusRequest) -> None:
+        self._node.clients.reply(client, StatusReply(request.id, status(self._node)))
+
+    def stop(self, client: bytes, request: StopRequest) -> None:
+        node = self._node
+        node.stop_requested = True
+        node.clients.reply(client, Done(request.id, f"{node.name} is stopping"))
+
+    def transfer(self, client: bytes, request: TransferRequest, now_ms: int) -> None:
+        node, raft = self._node, self._node.raft
+        old_term = raft.term
+        try:
+            raft.transfer(request.to)
+        except RaftzmqError as error:
+            self._refuse(client, request.id, error)
+            return
+
+        def done() -> str | None:
+            if raft.term > old_term and raft.leader is not None:
+                return f"{raft.leader.name} leads in term {raft.term}"
+            return None
+
+        change = _Change(client, request.id, now_ms + ADMIN_TIMEOUT_MS, done)
+        # Unlike a membership change it is complete on losing leadership, and void when it is kept.
+        change.deadline_ms = now_ms + 2 * node.settings.raft.election_timeout_ms
+        self._changes.append(change)
+
+    def member(self, client: bytes, request: MemberRequest, now_ms: int) -> None:
+        """Add, promote or remove a member by its name."""
+        name, raft = request.name, self._node.raft
+        try:
+            if raft.role is not Role.LEADER:
+                raise NotLeader(f"{self._node.name} does not lead")
+            change = _Change(client, request.id, now_ms + ADMIN_TIMEOUT_MS, lambda: None)
+            if request.action == "remove":
+                self._remove(name, change)
+            else:
+                self._admit(name, request.action, change)
+        except RaftzmqError as error:
+            self._refuse(client, request.id, error)
+            return
+        self._changes.append(change)
+
+    def _admit(self, name: str, action: str, change: _Change) -> None:
+        node, raft = self._node, self._node.raft
+        known = raft.membership.named(name) is not None
+        if action == "promote" and not known:
+            raise Refused(f"{name} is not a member: add it first")
+        if action == "add" and not known:
+            if not node.admission.is_asking(name):
+                raise Refused(
+                    f"{name} has not asked to join: start it with this cluster's peers, "
+                    "wait until it says that it is not an initial member, then add it"
+                )
+            node.admission.invite(name)
+
+        def done() -> str | None:
+            member = raft.membership.named(name)
+            if member is not None and member.voter and node.membership_settled:
+                return f"{name} is a voter"
+            return None
+
+        change.done = done
+
+    def _remove(self, name: str, change: _Change) -> None:
+        raft = self._node.raft
+        membership = raft.membership
+        if membership.named(name) is None and name not in membership.forming:
+            raise Refused(f"{name} is not a member")
+        if not membership.without(name).voters:
+            raise Refused(f"{name} is the last voter: a cluster cannot be empty")
+
+        def start() -> bool:
+            if not self._node.membership_settled:
+                return False
+            raft.propose_membership(raft.membership.without(name))
+            return True
+
+        def done() -> str | None:
+            gone = raft.membership.named(name) is None
+            committed = raft.membership_index <= raft.commit_index
+            return f"{name} is no longer a member" if gone and committed else None
+
+        change.start, change.done = start, done
+
+    def tick(self) -> None:
+        """Begin what waits to begin."""
+        for change in self._changes:
+            if change.start is not None and self._node.raft.role is Role.LEADER:
+                try:
+                    if change.start():
+                        change.start = None
+                except RaftzmqError:
+                    continue  # tried again at the next tick, until the deadline
+
+    def check(self, now_ms: int) -> None:
+        """Answer the changes that are complete, and those that never will be."""
+        if not self._changes:
+            return
+        leads = self._node.raft.role is Role.LEADER
+        waiting: list[_Change] = []
+        for change in self._changes:
+            message = change.done() if change.start is None else None
+            if message is not None:
+                self._node.clients.reply(change.client, Done(change.request_id, message))
+            elif now_ms >= change.deadline_ms:
+                error = Refused("not complete in time; `raftzmq client status` shows how far it is")
+                self._refuse(change.client, change.request_id, error)
+            elif not leads and change.start is not None:
+                self._refuse(change.client, change.request_id, NotLeader("leadership was lost"))
+            else:
+                waiting.append(change)
+        self._changes = waiting
+
+    def abandon(self) -> None:
+        """The node stops: what is not complete stays so, as far as it can tell."""
+        for change in self._changes:
+            error = OutcomeUnknown("this node stops before it could see the change complete")
+            self._refuse(change.client, change.request_id, error)
+        self._changes.clear()
+
+    def _refuse(self, client: bytes, request_id: int, error: RaftzmqError) -> None:
+        self._node.clients.refuse(client, [request_id], error)
+
+
+def status(node: Node) -> dict[str, Any]:
+    """What a node says of itself; the fields are in PROTOCOL.md."""
+    raft = node.raft
+    return {
+        "node": node.name,
+        "incarnation": raft.id.incarnation,
+        "cluster": node.cluster,
+        "role": node.role,
+        "term": raft.term,
+        "leader": raft.leader.name if raft.leader else None,
+        "commit_index": raft.commit_index,
+        "applied_index": raft.applied_index,
+        "last_index": raft.log.last_index,
+        "first_index": raft.log.first_index,
+        "members": raft.membership.to_body()["members"],
+        "forming": list(raft.membership.forming),
+        "waiting": node.joining.waiting,
+        "disk_full": node.disk_full,
+        "version": __version__,
+        "healthy": node.is_member and raft.leader is not None and not node.disk_full,
+    }

@@ -1,0 +1,277 @@
+"""What clients asked for, and what they are owed.
+
+A client's message becomes proposals (writes) and one waiting read (its reads together). Writes of
+a turn are proposed in one batch; their results come back when their entries are applied, and all
+that one client is owed at the end of a turn leaves in one message.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from raftzmq import limits
+from raftzmq.core.entry import Entry
+from raftzmq.core.ready import ReadReleased
+from raftzmq.core.role import Role
+from raftzmq.errors import (
+    DiskFull,
+    Forming,
+    InvalidRequest,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    RaftzmqError,
+    SessionExpired,
+)
+from raftzmq.machine import READS, WRITES, Result, validate_read, validate_write
+from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Results
+
+if TYPE_CHECKING:
+    from raftzmq.node.node import Node
+
+ANSWER_BYTES: Final = 64 * 1024 * 1024
+"""Most bytes of answers to one message; the reads beyond are told to try again."""
+
+
+class _Read(NamedTuple):
+    client: bytes
+    operations: list[Any]
+
+
+class Clients:
+    """The node's side of every client conversation."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._bodies: list[Any] = []
+        self._owners: list[tuple[bytes, int]] = []
+        self._pending: dict[int, tuple[bytes, int]] = {}
+        self._term = 0  # the term in which everything pending was proposed
+        self._sizes: deque[tuple[int, int]] = deque()  # (last index, bytes) of proposed messages
+        self._bytes = 0
+        self._new_bytes = 0
+        self._reads: deque[tuple[int, _Read]] = deque()  # released, waiting to be applied
+        self._results: defaultdict[bytes, list[Any]] = defaultdict(list)
+        self._replies: list[tuple[bytes, Reply]] = []
+
+    @property
+    def pending(self) -> int:
+        """Writes proposed and not yet answered."""
+        return len(self._pending) + len(self._bodies)
+
+    # -- requests -----------------------------------------------------------------------------
+
+    def operations(self, client: bytes, request: OperationsRequest, size: int) -> None:
+        """Take a message of operations, `size` bytes long on the wire."""
+        session, ack = request.session, request.ack
+        refusal: RaftzmqError | None = None
+        checked = False
+        refused: list[int] = []
+        reads: list[Any] = []
+        bodies, owners = self._bodies, self._owners
+        before = len(bodies)
+        for op in request.ops:
+            name = op[1]
+            try:
+                if name in WRITES:
+                    validate_write(op)
+                    if not checked:
+                        refusal, checked = self._write_refusal(request), True
+                    if refusal is None:
+                        bodies.append((session, ack, op))
+                        owners.append((client, op[0]))
+                    else:
+                        refused.append(op[0])
+                elif name in READS:
+                    validate_read(op)
+                    reads.append(op)
+                else:
+                    raise InvalidRequest(f"unknown operation {name[:40]!r}")
+            except InvalidRequest as error:
+                self._results[client].append((op[0], error.code, 0, {"message": str(error)}))
+        if len(bodies) > before:
+            self._new_bytes += size
+        if refusal is not None:
+            self.refuse(client, refused, refusal)
+        if reads:
+            self._read(_Read(client, reads), stale=request.stale)
+
+    def _write_refusal(self, request: OperationsRequest) -> RaftzmqError | None:
+        node = self._node
+        if node.raft.role is not Role.LEADER or node.stopping:
+            return self._not_leader()
+        if request.session and request.cluster != node.cluster:
+            # The number may be somebody's here, whose results this client must not be given.
+            return SessionExpired(f"session {request.session} is not of cluster {node.cluster}")
+        forming = node.raft.membership.forming
+        if forming:
+            return Forming(f"the cluster is forming: waiting for {', '.join(forming)} to join")
+        if node.disk_full:
+            return DiskFull(
+                f"the disk of {node.name} is full: free space, writes resume by themselves"
+            )
+        if (
+            self.pending >= limits.PROPOSALS_IN_FLIGHT
+            or self._bytes + self._new_bytes >= limits.PROPOSAL_BYTES_IN_FLIGHT
+        ):
+            return Overloaded("too many writes in flight: try again")
+        return None
+
+    def _read(self, read: _Read, *, stale: bool) -> None:
+        node = self._node
+        if stale:
+            self._answer(read)
+        elif node.raft.role is not Role.LEADER or node.stopping:
+            self.refuse(read.client, [op[0] for op in read.operations], self._not_leader())
+        else:
+            node.raft.read_index(read)
+
+    def _not_leader(self) -> NotLeader:
+        leader, address = self._node.leader_hint()
+        where = f"ask {leader}" if leader else "no leader is known"
+        return NotLeader(f"{self._node.name} does not lead: {where}", leader, address)
+
+    def refuse(self, client: bytes, ids: list[int], error: RaftzmqError) -> None:
+        """Answer `ids` of `client` with `error`."""
+        node = self._node
+        leader, address = node.leader_hint()
+        self.reply(
+            client,
+            ErrorReply(
+                ids=ids,
+                code=error.code,
+                message=str(error),
+                node=node.name,
+                term=node.raft.term,
+                leader=leader,
+                address=address,
+            ),
+        )
+
+    def reply(self, client: bytes, reply: Reply) -> None:
+        """Queue a reply that is not an operation's result."""
+        self._replies.append((client, reply))
+
+    # -- the turn -----------------------------------------------------------------------------
+
+    def propose(self) -> None:
+        """Hand everything gathered since the last turn to Raft, in one batch."""
+        if not self._bodies:
+            return
+        bodies, self._bodies = self._bodies, []
+        owners, self._owners = self._owners, []
+        size, self._new_bytes = self._new_bytes, 0
+        try:
+            first = self._node.raft.propose(bodies)
+        except RaftzmqError as error:
+            by_client: defaultdict[bytes, list[int]] = defaultdict(list)
+            for client, operation in owners:
+                by_client[client].append(operation)
+            for client, operations in by_client.items():
+                # A transfer of leadership in progress looks like any other change of leader.
+                self.refuse(client, operations, self._not_leader_because(error))
+            return
+        self._term = self._node.raft.term
+        self._pending.update(zip(range(first, first + len(bodies)), owners, strict=True))
+        self._sizes.append((first + len(bodies) - 1, size))
+        self._bytes += size
+
+    def _not_leader_because(self, error: RaftzmqError) -> NotLeader:
+        return error if isinstance(error, NotLeader) else NotLeader(str(error))
+
+    def applied(self, entries: Sequence[Entry], results: Sequence[Result]) -> None:
+        """The commands in `entries` were applied with `results`: answer those that are owed."""
+        pending = self._pending
+        if not pending:
+            return
+        answers = self._results
+        for entry, result in zip(entries, results, strict=True):
+            owner = pending.pop(entry.index, None)
+            if owner is not None:
+                answers[owner[0]].append((owner[1], *result))
+        last, sizes = entries[-1].index, self._sizes
+        while sizes and sizes[0][0] <= last:
+            self._bytes -= sizes.popleft()[1]
+
+    def released(self, reads: Sequence[ReadReleased]) -> None:
+        """Reads that may be served once their index is applied; indices never decrease."""
+        for read in reads:
+            assert isinstance(read.context, _Read)
+            self._reads.append((read.index, read.context))
+
+    def failed(self, contexts: Sequence[object]) -> None:
+        """Reads that lost their leader."""
+        for read in contexts:
+            assert isinstance(read, _Read)
+            self.refuse(read.client, [op[0] for op in read.operations], self._not_leader())
+
+    def serve_reads(self) -> None:
+        """Answer the released reads whose index is applied."""
+        applied = self._node.raft.applied_index
+        while self._reads and self._reads[0][0] <= applied:
+            self._answer(self._reads.popleft()[1])
+
+    def _answer(self, read: _Read) -> None:
+        machine, index = self._node.machine, self._node.raft.applied_index
+        answers = self._results[read.client]
+        answer_bytes = 0
+        for op in read.operations:
+            if answer_bytes > ANSWER_BYTES:
+                message = "these answers are too large together: read fewer keys at once"
+                answers.append((op[0], Overloaded.code, 0, {"message": message}))
+                continue
+            result = machine.read(op, index)
+            answer_bytes += _weight(result[2])
+            answers.append((op[0], *result))
+
+    def _results_message(self, results: list[Any]) -> Results:
+        raft = self._node.raft
+        leader = raft.leader
+        return Results(
+            node=self._node.name,
+            term=raft.term,
+            leader=leader.name if leader else None,
+            results=results,
+            cluster=self._node.cluster,
+        )
+
+    def check_leadership(self) -> None:
+        """If this node no longer leads in the term in which it proposed, nobody here will learn
+        what becomes of the proposals: say so, and let the clients retry with the same serials."""
+        raft = self._node.raft
+        if self._pending and (raft.role is not Role.LEADER or raft.term != self._term):
+            self.abandon(OutcomeUnknown("leadership was lost with the write in flight"))
+
+    def abandon(self, error: OutcomeUnknown) -> None:
+        """Answer everything pending with outcome_unknown."""
+        by_client: defaultdict[bytes, list[int]] = defaultdict(list)
+        for client, operation in self._pending.values():
+            by_client[client].append(operation)
+        self._pending.clear()
+        self._sizes.clear()
+        self._bytes = 0
+        for client, operations in by_client.items():
+            self.refuse(client, operations, error)
+
+    def take_replies(self) -> list[tuple[bytes, Reply]]:
+        """Everything owed now, one message of results a client."""
+        replies, self._replies = self._replies, []
+        for client, results in self._results.items():
+            if results:
+                replies.append((client, self._results_message(results)))
+        self._results.clear()
+        return replies
+
+
+def _weight(body: Any) -> int:
+    """About how many bytes the answer to a read takes: `[value, revision]` or `[items, more]`."""
+    if not body:
+        return 64
+    first = body[0]
+    if isinstance(first, str):
+        return 64 + len(first)
+    if isinstance(first, dict):
+        return 64 + len(first["b64"])
+    return 64 + sum(_weight(item[1:]) + len(item[0]) for item in first)

@@ -1,0 +1,433 @@
+"""A node: Raft, the state machine and what clients are owed, without clock, disk or network.
+
+The server drives one of these; the simulator drives many. Inputs are `receive`, `greeted`,
+`request` and `tick`; then `turn` carries out, in the one order that is safe, everything that
+follows from them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, Protocol
+
+from raftzmq.core.config import Config
+from raftzmq.core.entry import COMMAND, Entry
+from raftzmq.core.identity import NodeId
+from raftzmq.core.messages import Message, SnapshotChunk
+from raftzmq.core.raft import Raft
+from raftzmq.core.ready import HardState, Ready, SnapshotMeta
+from raftzmq.core.role import Role
+from raftzmq.errors import (
+    CorruptFile,
+    DataError,
+    DiskFull,
+    OutcomeUnknown,
+    Refused,
+    StaleData,
+)
+from raftzmq.lines import encode_entry
+from raftzmq.machine import Machine
+from raftzmq.naming import client_address
+from raftzmq.node.admin import Admin
+from raftzmq.node.clients import Clients
+from raftzmq.node.joining import Admission, Joining, answer_hello
+from raftzmq.storage import Restored, SnapshotWriter
+from raftzmq.transport.client_wire import (
+    MemberRequest,
+    OperationsRequest,
+    Reply,
+    Request,
+    StatusRequest,
+    StopRequest,
+    TransferRequest,
+)
+from raftzmq.transport.peer_wire import Envelope, Hello, Welcome
+
+EXPIRY_CHECK_MS: Final = 1000
+"""How often a leader looks whether something in the state machine has expired."""
+
+
+class Outbox(Protocol):
+    """Where a node's words go. Nothing here blocks; anything may be lost."""
+
+    def send(self, address: str | None, cluster: str, message: Message) -> bool:
+        """Send to the node `message.to`; False when it could not even be queued."""
+
+    def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
+        """Send a hello or welcome to the node at `address`."""
+
+    def reply(self, client: bytes, reply: Reply) -> None:
+        """Answer a client."""
+
+
+class StoreLike(Protocol):
+    """What a node needs of its storage: raftzmq.storage.Storage and its memory twin have it."""
+
+    def adopt(self, cluster: str) -> None: ...
+    def mark_stale(self, acknowledged_index: int) -> StaleData: ...
+    def save(
+        self,
+        hard_state: HardState | None,
+        entries: Sequence[Entry],
+    ) -> None: ...
+    def receive(self, chunk: SnapshotChunk) -> SnapshotMeta | None: ...
+    def snapshot_records(self) -> Iterator[list[object]]: ...
+    def begin_snapshot(
+        self, meta: SnapshotMeta, records: Iterator[list[object]]
+    ) -> SnapshotWriter: ...
+    def compact(self, index: int) -> None: ...
+    def read_chunk(self, index: int, term: int, offset: int, size: int) -> tuple[bytes, bool]: ...
+    def should_snapshot(self, applied_index: int) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """`initial` maps the initial members' names to addresses, `address` is this node's own.
+    `may_form` is false for a node that has set an earlier directory aside: it belonged somewhere,
+    and must not form a second cluster if nobody is left to tell it where."""
+
+    name: str
+    address: str
+    initial: Mapping[str, str]
+    raft: Config = field(default_factory=Config)
+    may_form: bool = True
+    chunk_bytes: int = 256 * 1024
+    snapshot_slice_bytes: int = 256 * 1024
+
+
+class Node:
+    """See the module. Public attributes are for reading."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        storage: StoreLike,
+        restored: Restored,
+        random: Random,
+        now_ms: int,
+    ) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.address = settings.address
+        self.initial = dict(settings.initial)
+        self.storage = storage
+        self.cluster = restored.cluster
+        self.disk_full = False
+        self.stopping = False
+        self.stop_requested = False
+        self.dropped: Counter[str] = Counter()
+        self._random = random
+        self._now_ms = now_ms
+        self._id = NodeId(settings.name, restored.incarnation)
+        self._greetings: list[tuple[str, str, Hello | Welcome]] = []
+        self._writer: tuple[SnapshotWriter, SnapshotMeta] | None = None
+        self._next_expiry_check_ms = now_ms
+        self.machine = Machine()
+        if restored.snapshot is not None:
+            self._restore_machine(restored.snapshot)
+        self.raft = self._new_raft(restored.hard_state, restored.snapshot, restored.entries)
+        self.clients = Clients(self)
+        self.joining = Joining(self, now_ms)
+        self.admission = Admission(self)
+        self.admin = Admin(self)
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the membership it knows has it, in this incarnation, and no leader says that
+        it has been removed since."""
+        member = self.raft.membership.named(self.name)
+        return member is not None and member.id == self._id and not self.joining.removed
+
+    @property
+    def role(self) -> str:
+        """One of the words in PROTOCOL.md."""
+        if not self.is_member and self.raft.role is not Role.LEADER:
+            return "joining"
+        return "learner" if self.raft.is_learner else self.raft.role.value
+
+    @property
+    def membership_settled(self) -> bool:
+        """Whether this node leads and may propose the next change of membership."""
+        raft = self.raft
+        committed = raft.term_committed and raft.membership_index <= raft.commit_index
+        return committed and raft.transferring_to is None
+
+    @property
+    def next_deadline_ms(self) -> int:
+        """When `tick` is needed at the latest, if nothing arrives before."""
+        if self._writer is not None:
+            return self._now_ms
+        hello_ms = self.joining.next_deadline_ms
+        raft_ms = self.raft.next_deadline_ms
+        return raft_ms if hello_ms is None else min(raft_ms, hello_ms)
+
+    def address_of(self, name: str) -> str | None:
+        """Where the node of that name listens: as this node was told, else as it registered,
+        else as it said itself. The last is for a leader whose admission has not come here yet:
+        it must be answered for that to come."""
+        address = self.initial.get(name)
+        if address is None and (member := self.raft.membership.named(name)) is not None:
+            address = member.address
+        return address or self.joining.heard_address(name)
+
+    def leader_hint(self) -> tuple[str | None, str | None]:
+        """The leader's name and the address of its client port, as far as known."""
+        leader = self.raft.leader
+        if leader is None:
+            return None, None
+        address = self.address_of(leader.name)
+        return leader.name, client_address(address) if address else None
+
+    # -- inputs -------------------------------------------------------------------------------
+
+    def receive(self, envelope: Envelope) -> None:
+        """Take a Raft message from another node."""
+        if not self.cluster or envelope.cluster != self.cluster:
+            self.dropped["foreign_cluster"] += 1
+            return
+        self.raft.step(envelope.message)
+        if self.raft.regressed is not None:
+            raise self.storage.mark_stale(self.raft.regressed)
+
+    def greeted(self, greeting: Hello | Welcome, now_ms: int) -> None:
+        """Take a hello or a welcome."""
+        if isinstance(greeting, Welcome):
+            self.joining.welcomed(greeting, now_ms)
+            return
+        if greeting.sender.name == self.name:
+            self.dropped["own_name"] += 1
+            return
+        if greeting.cluster == self.cluster != "":
+            self.joining.heard(greeting.sender.name, greeting.address)
+        raft = self.raft
+        reason = ""
+        if raft.role is Role.LEADER:
+            reason = self.admission.hello(greeting, now_ms)
+        elif raft.leader not in (None, greeting.sender) and greeting.cluster == self.cluster != "":
+            assert raft.leader is not None
+            # The newcomer may not know the leader's address: pass its hello on. No circle is
+            # possible, for whoever is believed to lead either leads or knows of a later term.
+            address = self.address_of(raft.leader.name)
+            if address is not None:
+                self.greet(raft.leader.name, address, greeting)
+        self.greet(greeting.sender.name, greeting.address, answer_hello(self, greeting, reason))
+
+    def request(self, client: bytes, request: Request, size: int, now_ms: int) -> None:
+        """Take a client's message of `size` bytes."""
+        match request:
+            case OperationsRequest():
+                self.clients.operations(client, request, size)
+            case StatusRequest():
+                self.admin.status(client, request)
+            case StopRequest():
+                self.admin.stop(client, request)
+            case TransferRequest():
+                self.admin.transfer(client, request, now_ms)
+            case MemberRequest():
+                self.admin.member(client, request, now_ms)
+
+    def tick(self, now_ms: int) -> None:
+        """Let time pass; call it once a turn, after the messages of the turn."""
+        self._now_ms = now_ms
+        self.raft.tick(now_ms)
+        self.joining.tick(now_ms)
+        self.admission.tick(now_ms)
+        self.admin.tick()
+        if now_ms >= self._next_expiry_check_ms:
+            self._next_expiry_check_ms = now_ms + EXPIRY_CHECK_MS
+            self._expire()
+
+    def stop(self) -> None:
+        """Begin to stop: take no more work and hand leadership over. Membership stays."""
+        if not self.stopping:
+            self.stopping = True
+            if self.raft.role is Role.LEADER:
+                with suppress(Refused):  # nobody else is there to lead
+                    self.raft.transfer(None)
+
+    def finish(self, out: Outbox) -> None:
+        """The last words: what is pending has an unknown outcome."""
+        self.clients.abandon(OutcomeUnknown(f"{self.name} stopped with the write in flight"))
+        self.admin.abandon()
+        for client, reply in self.clients.take_replies():
+            out.reply(client, reply)
+
+    # -- the turn -----------------------------------------------------------------------------
+
+    def turn(self, out: Outbox) -> None:
+        """Carry out all that the inputs since the last turn call for. Raises what the storage
+        raises, except DiskFull: then the node goes on, refuses writes, and tries again."""
+        self.clients.check_leadership()
+        self.clients.propose()
+        saved = True
+        while saved and self.raft.has_ready:
+            saved = self._execute(self.raft.ready(), out)
+            self.clients.check_leadership()
+        self._work_on_snapshot()
+        self.admin.check(self._now_ms)
+        for name, address, greeting in self._greetings:
+            out.greet(name, address, greeting)
+        self._greetings.clear()
+        for client, reply in self.clients.take_replies():
+            out.reply(client, reply)
+
+    def _execute(self, ready: Ready, out: Outbox) -> bool:
+        """The order that core/ready.py demands. Returns False if the disk is full: what was to
+        be saved then comes again with the next Ready, in the next turn."""
+        self._send(ready.messages, out)
+        received: list[SnapshotMeta | None] = []
+        saved = self._save(ready, received, out)
+        self._apply(ready.committed)
+        newest = None
+        for meta in received:  # what this Ready committed lies before any snapshot it completed
+            if self.raft.snapshot_received(meta):
+                newest = meta
+        # Several may have arrived during a pause; on disk the last has replaced the others.
+        if newest is not None:
+            self._abort_snapshot()
+            self._restore_machine(newest)
+        self.clients.released(ready.reads)
+        self.clients.failed(ready.failed_reads)
+        self.clients.serve_reads()
+        for want in ready.snapshot_sends:
+            self._send_chunk(want.to, want.snapshot_index, want.snapshot_term, want.offset, out)
+        return saved
+
+    def _save(self, ready: Ready, received: list[SnapshotMeta | None], out: Outbox) -> bool:
+        """Make durable what `ready` asks for, then say what had to wait for that. Completed
+        snapshots are added to `received`, None for one that was damaged."""
+        try:
+            if ready.hard_state or ready.entries:
+                self.storage.save(ready.hard_state, ready.entries)
+            for chunk in ready.chunks:
+                meta = self._receive_chunk(chunk)
+                if chunk.done:
+                    received.append(meta)
+        except DiskFull:
+            self.disk_full = True
+            self.raft.save_failed()
+            # Acknowledgements are dropped, as a network might drop them. Heartbeats need no disk
+            # and were answered already, which keeps the cluster readable while disks are full.
+            return False
+        if ready.must_save:
+            self.disk_full = False
+        self.raft.saved()
+        self._send(ready.messages_after_save, out)
+        return True
+
+    def _send(self, messages: Sequence[Message], out: Outbox) -> None:
+        for message in messages:
+            if not out.send(self.address_of(message.to.name), self.cluster, message):
+                self.raft.unreachable(message.to)
+
+    def _apply(self, committed: Sequence[Entry]) -> None:
+        if not committed:
+            return
+        commands = [entry for entry in committed if entry.kind == COMMAND]
+        if commands:
+            self.clients.applied(commands, self.machine.apply_all(commands))
+        last = committed[-1]
+        if last.kind != COMMAND:
+            self.machine.advance(last.index, last.time_ms)
+        self.raft.applied(last.index)
+
+    def _expire(self) -> None:
+        if (
+            self.raft.role is Role.LEADER
+            and self.raft.transferring_to is None
+            and not self.disk_full
+            and self.machine.expiry_due(self.raft.stamp_ms)
+        ):
+            self.raft.propose([(0, 0, (0, "expire"))])
+
+    # -- snapshots ----------------------------------------------------------------------------
+
+    def _receive_chunk(self, chunk: SnapshotChunk) -> SnapshotMeta | None:
+        """Write a chunk of a snapshot; after the last, return what it is, None if damaged."""
+        try:
+            return self.storage.receive(chunk)
+        except CorruptFile:
+            self.dropped["damaged_snapshot"] += 1
+            return None
+
+    def _restore_machine(self, meta: SnapshotMeta) -> None:
+        self.machine = Machine.restore(self.storage.snapshot_records())
+        if self.machine.applied_index != meta.index:
+            raise DataError(
+                f"the snapshot at {meta.index} holds the state at {self.machine.applied_index}: "
+                "start this node with --rejoin to catch up from its peers"
+            )
+
+    def _work_on_snapshot(self) -> None:
+        """Begin a snapshot when the log has grown enough; write the next slice of one."""
+        raft = self.raft
+        try:
+            if self._writer is None:
+                settled = raft.membership_index <= raft.applied_index
+                if settled and self.storage.should_snapshot(raft.applied_index):
+                    meta = raft.snapshot_meta_at(raft.applied_index)
+                    records = self.machine.snapshot()
+                    self._writer = self.storage.begin_snapshot(meta, records), meta
+                return
+            writer, meta = self._writer
+            if writer.step(self.settings.snapshot_slice_bytes):
+                self._writer = None
+                self.storage.compact(meta.index)
+                raft.compact(meta)
+        except DiskFull:
+            self._abort_snapshot()  # tried again when the log has grown; writes may still fit
+
+    def _abort_snapshot(self) -> None:
+        if self._writer is not None:
+            self._writer[0].abort()
+            self._writer = None
+
+    def _send_chunk(self, to: NodeId, index: int, term: int, offset: int, out: Outbox) -> None:
+        try:
+            data, done = self.storage.read_chunk(index, term, offset, self.settings.chunk_bytes)
+        except FileNotFoundError:
+            # A newer snapshot has replaced it: the transfer begins again, with that one.
+            self.raft.unreachable(to)
+            return
+        raft = self.raft
+        chunk = SnapshotChunk(raft.id, to, raft.term, index, term, offset, data, done)
+        self._send([chunk], out)
+
+    # -- for joining and admin ------------------------------------------------------------------
+
+    def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
+        """Queue a hello or welcome for the end of the turn."""
+        self._greetings.append((name, address, greeting))
+
+    def adopt(self, cluster: str) -> None:
+        """Belong to a cluster, durably."""
+        self.storage.adopt(cluster)
+        self.cluster = cluster
+
+    def new_cluster_id(self) -> str:
+        return f"{self._random.getrandbits(64):016x}"
+
+    def restart_raft(self, hard_state: HardState, first: Entry) -> None:
+        """Form a cluster: make its first entry durable and begin from it."""
+        self.storage.save(hard_state, [first])
+        self.raft = self._new_raft(hard_state, None, [first])
+
+    def _new_raft(
+        self, hard_state: HardState, snapshot: SnapshotMeta | None, entries: Sequence[Entry]
+    ) -> Raft:
+        return Raft(
+            self._id,
+            self.settings.raft,
+            random=self._random,
+            encode=encode_entry,
+            now_ms=self._now_ms,
+            hard_state=hard_state,
+            snapshot=snapshot,
+            entries=entries,
+        )

@@ -1,0 +1,81 @@
+"""What a node process is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from raftzmq.core.config import Config
+from raftzmq.errors import InvalidRequest
+from raftzmq.naming import client_address, parse_address, parse_pod_name, service_address
+from raftzmq.storage import StorageConfig
+
+_TIMING = Config()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """A node's settings. Times in milliseconds.
+
+    `peers` maps the initial members' names to HOST:PORT of their node ports; empty, they are
+    NAME-0 … NAME-(replicas-1) of the headless Service. `listen` and `client_listen` are ZeroMQ
+    endpoints; by default all interfaces, on the port at which the peers know this node, and the
+    next one. `advertise` is the HOST:PORT under which others reach this node.
+    """
+
+    name: str
+    data_dir: Path
+    peers: dict[str, str] = field(default_factory=dict)
+    service: str | None = None
+    namespace: str | None = None
+    replicas: int = 3
+    listen: str | None = None
+    client_listen: str | None = None
+    advertise: str | None = None
+    rejoin: bool = False
+    election_timeout_ms: int = _TIMING.election_timeout_ms
+    heartbeat_ms: int = _TIMING.heartbeat_ms
+    log_level: str = "INFO"
+    storage: StorageConfig = field(default_factory=StorageConfig)
+
+    def __post_init__(self) -> None:
+        parse_pod_name(self.name)
+        if self.replicas < 1:
+            raise InvalidRequest("--replicas must be at least 1")
+        if not 0 < self.heartbeat_ms * 2 < self.election_timeout_ms:
+            raise InvalidRequest(
+                "--election-timeout-ms must be more than twice --heartbeat-ms, and both positive"
+            )
+
+    @property
+    def initial(self) -> dict[str, str]:
+        """Name -> address of the initial members (which need not include this node)."""
+        if self.peers:
+            return dict(self.peers)
+        base = parse_pod_name(self.name).base
+        return {f"{base}-{k}": self.address_of(f"{base}-{k}") for k in range(self.replicas)}
+
+    def address_of(self, name: str) -> str:
+        """The address of a node that is not among `peers`, by the Service's names."""
+        service = self.service or f"{parse_pod_name(name).base}-service"
+        return service_address(name, service, self.namespace)
+
+    @property
+    def address(self) -> str:
+        """The address that this node gives to others."""
+        return self.advertise or self.initial.get(self.name) or self.address_of(self.name)
+
+    @property
+    def peer_endpoint(self) -> str:
+        return self.listen or f"tcp://*:{parse_address(self.address)[1]}"
+
+    @property
+    def client_endpoint(self) -> str:
+        if self.client_listen:
+            return self.client_listen
+        host, _, port = self.peer_endpoint.removeprefix("tcp://").rpartition(":")
+        return f"tcp://{host}:{int(port) + 1}"
+
+    @property
+    def client_address(self) -> str:
+        return client_address(self.address)

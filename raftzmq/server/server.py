@@ -1,0 +1,320 @@
+"""The one loop that runs a node for real.
+
+One thread, one poller: receive what is there, peers first and clients up to a budget; tick; one
+turn of the node, in which everything is sent, made durable with one fsync, applied and answered.
+Disk and heartbeats share the loop on purpose: a leader whose disk stalls loses its leadership
+instead of holding it.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import resource
+import signal
+import socket
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import Final
+
+import zmq
+
+from raftzmq import __version__
+from raftzmq.core.config import Config
+from raftzmq.core.messages import Message
+from raftzmq.core.role import Role
+from raftzmq.errors import DataError, WireError
+from raftzmq.node import Node, NodeSettings
+from raftzmq.server.config import ServerConfig
+from raftzmq.server.text_log import TextLog
+from raftzmq.storage import Storage
+from raftzmq.transport.client_wire import (
+    ErrorReply,
+    Reply,
+    Results,
+    decode_request,
+    encode_reply,
+    encode_results,
+)
+from raftzmq.transport.links import PeerLinks
+from raftzmq.transport.options import node_context
+from raftzmq.transport.peer_wire import (
+    Envelope,
+    Hello,
+    Welcome,
+    decode_peer,
+    encode_hello,
+    encode_message,
+    encode_welcome,
+)
+from raftzmq.transport.servers import ClientServer, PeerServer
+
+PEER_BUDGET: Final = 1024
+"""Most messages of peers taken in one turn."""
+
+CLIENT_BUDGET: Final = 256
+"""Most messages of clients taken in one turn; the rest wait, so that peers are heard again."""
+
+SILENCE_MS: Final = 2000
+"""A peer spoken to and silent for this long gets a new link: its name may have moved."""
+
+HANDOVER_MS: Final = 2000
+"""Longest wait for another node to take over leadership before the process ends."""
+
+LAST_ANSWERS_S: Final = 0.1
+"""From the last answers to the end: what a client has not read when the connection closes is lost
+to it, and a stop that was answered would look like a crash."""
+
+OPEN_FILES: Final = 65_536
+
+
+def now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def serve(config: ServerConfig) -> int:
+    """Run a node until SIGTERM, SIGINT or a stop request. Returns the exit code 0.
+
+    Raises DataError for a directory that cannot be used or a disk that fails, PortTaken for an
+    endpoint that cannot be bound.
+    """
+    with ExitStack() as stack:
+        log = stack.enter_context(TextLog(config.name, config.log_level))
+        server = Server(config, log, stack)
+        try:
+            server.run()
+        except OSError as error:
+            # Never retried: after a failed fsync nobody knows what the disk holds.
+            raise DataError(f"{config.data_dir}: {error}; stopping at once") from error
+    return 0
+
+
+class Server:
+    """Sockets, storage and signals of one node; also its Outbox."""
+
+    def __init__(self, config: ServerConfig, log: TextLog, stack: ExitStack) -> None:
+        self._log = log
+        _raise_open_files()
+        if config.rejoin:
+            log.warn(set_aside_once(config.data_dir))
+        storage = Storage(config.data_dir, config=config.storage)
+        restored = storage.open(config.name)
+        stack.callback(storage.close)
+        for repair in restored.repairs:
+            log.warn(repair)
+        context = stack.enter_context(node_context())
+        self._links = PeerLinks(context)
+        stack.callback(self._links.close)
+        self._peers = PeerServer(context, config.peer_endpoint)
+        stack.callback(self._peers.close)
+        self._clients = ClientServer(context, config.client_endpoint)
+        stack.callback(self._clients.close)
+        self._wake, self._signalled = socket.socketpair()
+        stack.callback(self._wake.close)
+        stack.callback(self._signalled.close)
+        self._poller = zmq.Poller()
+        for source in (self._peers.socket, self._clients.socket, self._wake):
+            self._poller.register(source, zmq.POLLIN)
+        self._heard_ms: dict[str, int] = {}
+        self._spoke_ms: dict[str, int] = {}
+        self._seen: tuple[object, ...] = ()
+        self._warned: set[str] = set()
+        self._stop_by_ms: int | None = None
+        settings = NodeSettings(
+            name=config.name,
+            address=config.address,
+            initial=config.initial,
+            may_form=not earlier_directories(config.data_dir),
+            raft=Config(
+                election_timeout_ms=config.election_timeout_ms, heartbeat_ms=config.heartbeat_ms
+            ),
+        )
+        random = Random(SystemRandom().getrandbits(128))
+        self._now_ms = now_ms()
+        self.node = Node(settings, storage, restored, random, self._now_ms)
+        log(
+            "starting",
+            version=__version__,
+            incarnation=restored.incarnation,
+            cluster=restored.cluster or "none",
+            nodes=config.peer_endpoint,
+            clients=config.client_endpoint,
+            data=config.data_dir,
+        )
+
+    def run(self) -> None:
+        """Loop until stopped."""
+        self._catch_signals()
+        _calm_garbage_collector()
+        node = self.node
+        while not self._stopped():
+            wait_ms = max(0, node.next_deadline_ms - now_ms())
+            self._poller.poll(wait_ms)
+            self._now_ms = now_ms()
+            self._receive_signals()
+            self._receive_peers()
+            self._receive_clients()
+            node.tick(self._now_ms)
+            node.turn(self)
+            self._renew_silent_links()
+            self._tell_changes()
+        node.finish(self)
+        time.sleep(LAST_ANSWERS_S)
+        self._log("stopped")
+
+    # -- receiving ----------------------------------------------------------------------------
+
+    def _receive_peers(self) -> None:
+        for frames in self._peers.receive(PEER_BUDGET):
+            try:
+                received = decode_peer(frames)
+            except WireError as error:
+                self._drop(error)
+                continue
+            if isinstance(received, Envelope):
+                self._heard_ms[received.message.sender.name] = self._now_ms
+                self.node.receive(received)
+            else:
+                self._heard_ms[received.sender.name] = self._now_ms
+                self.node.greeted(received, self._now_ms)
+
+    def _receive_clients(self) -> None:
+        for client, frame in self._clients.receive(CLIENT_BUDGET):
+            try:
+                request = decode_request(frame)
+            except WireError as error:
+                self._drop(error)
+                self.reply(client, self._error_reply(error))
+                continue
+            self.node.request(client, request, len(frame), self._now_ms)
+
+    def _error_reply(self, error: WireError) -> ErrorReply:
+        leader, address = self.node.leader_hint()
+        return ErrorReply(
+            ids=error.ids,
+            code=error.code,
+            message=str(error),
+            node=self.node.name,
+            term=self.node.raft.term,
+            leader=leader,
+            address=address,
+        )
+
+    def _drop(self, error: WireError) -> None:
+        self.node.dropped[error.reason] += 1
+        if error.reason not in self._warned:
+            self._warned.add(error.reason)
+            self._log.warn("dropped a message (told once for each reason)", reason=error.reason)
+
+    # -- Outbox -------------------------------------------------------------------------------
+
+    def send(self, address: str | None, cluster: str, message: Message) -> bool:
+        name = message.to.name
+        if address is None:
+            return False
+        self._links.set_address(name, address)
+        self._spoke_ms[name] = self._now_ms
+        return self._links.send(name, encode_message(message, cluster))
+
+    def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
+        self._links.set_address(name, address)
+        self._spoke_ms[name] = self._now_ms
+        encode = encode_hello(greeting) if isinstance(greeting, Hello) else encode_welcome(greeting)
+        self._links.send(name, encode)
+
+    def reply(self, client: bytes, reply: Reply) -> None:
+        frames = encode_results(reply) if isinstance(reply, Results) else [encode_reply(reply)]
+        for frame in frames:
+            self._clients.send(client, frame)
+
+    def _renew_silent_links(self) -> None:
+        for name, spoke_ms in self._spoke_ms.items():
+            heard_ms = self._heard_ms.setdefault(name, spoke_ms)
+            if spoke_ms - heard_ms > SILENCE_MS:
+                self._heard_ms[name] = self._now_ms  # wait as long again before the next renewal
+                self._links.renew(name)
+
+    # -- signals and news ---------------------------------------------------------------------
+
+    def _catch_signals(self) -> None:
+        self._wake.setblocking(False)
+        self._signalled.setblocking(False)
+        signal.set_wakeup_fd(self._signalled.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+
+    def _receive_signals(self) -> None:
+        with suppress(BlockingIOError):
+            if self._wake.recv(64):
+                self.node.stop_requested = True
+
+    def _stopped(self) -> bool:
+        node = self.node
+        if not node.stop_requested:
+            return False
+        if self._stop_by_ms is None:
+            self._stop_by_ms = self._now_ms + HANDOVER_MS
+            self._log("stopping", role=node.role)
+            node.stop()
+            node.turn(self)
+        handing_over = node.raft.role is Role.LEADER and node.raft.transferring_to is not None
+        return not handing_over or self._now_ms >= self._stop_by_ms
+
+    def _tell_changes(self) -> None:
+        node = self.node
+        raft = node.raft
+        leader = raft.leader.name if raft.leader else None
+        seen = (node.role, raft.term, leader, raft.membership, node.joining.waiting, node.disk_full)
+        if seen == self._seen:
+            return
+        before, self._seen = self._seen or (None,) * len(seen), seen
+        if seen[:3] != before[:3]:
+            self._log("is " + node.role, term=raft.term, leader=leader or "unknown")
+        if raft.membership is not before[3] and raft.membership != before[3]:
+            members = ",".join(f"{m.id}{'' if m.voter else '(learner)'}" for m in raft.membership)
+            self._log("membership", members=members or "none")
+        if node.joining.waiting != before[4] and node.joining.waiting is not None:
+            self._log(node.joining.waiting)
+        if node.disk_full != bool(before[5]):
+            self._log(
+                "disk full: writes are refused" if node.disk_full else "disk has room again",
+                logging.WARNING,
+            )
+
+
+def earlier_directories(data_dir: Path) -> list[Path]:
+    """What --rejoin has set aside in a data directory."""
+    return sorted(data_dir.glob("aside-*"))
+
+
+def set_aside_once(data_dir: Path) -> str:
+    """Do what --rejoin asks for, and say what was done. Raises DataError.
+
+    Only once for a directory: an option left in a manifest must not throw a node's memory away at
+    every start.
+    """
+    earlier = earlier_directories(data_dir)
+    if earlier:
+        return (
+            f"--rejoin is ignored: {earlier[-1]} is there from the last time; "
+            "remove it first if this directory is to be set aside again"
+        )
+    aside = Storage.set_aside(data_dir)
+    return f"--rejoin: set what was there aside in {aside}" if aside else "--rejoin: nothing there"
+
+
+def _calm_garbage_collector() -> None:
+    """Everything that a node makes is freed by its reference count; the collector only looks for
+    cycles, and would look through every key and entry to find none. It may look rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
+def _raise_open_files() -> None:
+    """Every connection takes a descriptor; the usual limit of 1,024 is soon reached."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,73 @@
+"""The log that people read: one line an event on standard error, `time level node event key=value`.
+
+A reader that stops reading must not stop the node, so lines go through a bounded queue to a
+thread of their own; when the queue is full, lines are dropped and their number is told later.
+Keys and values of clients never appear here.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import queue
+import sys
+import time
+from typing import Any, Final
+
+QUEUE_LINES: Final = 2000
+
+
+class _DroppingQueueHandler(logging.handlers.QueueHandler):
+    def __init__(self, lines: queue.Queue[Any]) -> None:
+        super().__init__(lines)
+        self._dropped = 0
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            if self._dropped:
+                record.msg += f" lines_dropped={self._dropped}"
+            self.queue.put_nowait(record)
+            self._dropped = 0
+        except queue.Full:
+            self._dropped += 1
+
+
+class TextLog:
+    """`log("became leader", term=3)` writes one line. Use as a context manager."""
+
+    def __init__(self, node: str, level: str) -> None:
+        self._node = node
+        self._logger = logging.getLogger(f"raftzmq.{node}")
+        self._logger.setLevel(level.upper())
+        self._logger.propagate = False
+        lines: queue.Queue[Any] = queue.Queue(QUEUE_LINES)
+        self._handler = _DroppingQueueHandler(lines)
+        stream = logging.StreamHandler(sys.stderr)
+        formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s")
+        formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
+        formatter.datefmt = "%Y-%m-%dT%H:%M:%S"
+        formatter.converter = time.gmtime
+        stream.setFormatter(formatter)
+        self._listener = logging.handlers.QueueListener(lines, stream)
+
+    def __enter__(self) -> TextLog:
+        self._logger.addHandler(self._handler)
+        self._listener.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self._handler)
+        self._listener.stop()
+
+    def __call__(self, event: str, level: int = logging.INFO, **details: object) -> None:
+        if self._logger.isEnabledFor(level):
+            pairs = "".join(f" {key}={_quoted(value)}" for key, value in details.items())
+            self._logger.log(level, "%s", f"{self._node} {event}{pairs}")
+
+    def warn(self, event: str, **details: object) -> None:
+        self(event, logging.WARNING, **details)
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return f'"{text}"' if " " in text or not text else text

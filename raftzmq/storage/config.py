@@ -1,0 +1,23 @@
+"""How big segments get, and when a snapshot is worth taking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConfig:
+    """Sizes are in bytes.
+
+    A segment that has reached `segment_bytes` or `segment_entries` is followed by a new one.
+    A snapshot is due when the log after the last one has reached `snapshot_bytes` or
+    `snapshot_entries`, and is at least as big as that snapshot, so that snapshots never cost
+    more than the log itself. Compaction leaves at least `keep_entries` entries, for followers
+    that lag a little.
+    """
+
+    segment_bytes: int = 8 * 1024 * 1024
+    segment_entries: int = 50_000
+    snapshot_bytes: int = 64 * 1024 * 1024
+    snapshot_entries: int = 100_000
+    keep_entries: int = 5_000

@@ -1,0 +1,202 @@
+"""The layout of a data directory: its first use, reading all of it, setting it aside.
+
+node.json    whose it is              state.json   term and vote
+log/         segments                 snapshots/   complete ones, and unfinished files
+lock         held while a node runs   aside-<n>/   what --rejoin moved out of the way
+stale.json   there once it is known that entries which were acknowledged are missing
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from raftzmq.core.entry import Entry
+from raftzmq.core.ready import HardState, SnapshotMeta
+from raftzmq.errors import CorruptFile, DataError, DataLocked, ForeignData, StaleData
+from raftzmq.storage.files import Closeable, Files, is_full
+from raftzmq.storage.log import create_log
+from raftzmq.storage.segments import LoadedLog, load_segments, segment_first, segment_path
+from raftzmq.storage.snapshots import list_snapshots, snapshot_path, verify_snapshot
+from raftzmq.storage.state import (
+    Identity,
+    read_hard_state,
+    read_identity,
+    write_hard_state,
+    write_identity,
+)
+
+
+class Layout:
+    """The paths in a data directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.node = root / "node.json"
+        self.state = root / "state.json"
+        self.log = root / "log"
+        self.snapshots = root / "snapshots"
+        self.lock = root / "lock"
+        self.stale = root / "stale.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Everything that a directory holds, checked. `install_unfinished`: the snapshot was received
+    and the log, which does not agree with it, still has to be emptied."""
+
+    identity: Identity
+    hard_state: HardState
+    snapshot: SnapshotMeta | None
+    snapshot_size: int
+    log: LoadedLog
+    install_unfinished: bool
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The entries of the log; none if they are yet to be removed."""
+        return [] if self.install_unfinished else self.log.entries
+
+
+@contextlib.contextmanager
+def data_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says about a directory into one line with a cause and a cure."""
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise DataError(f"{path} has no space left: free some and start again") from error
+        cause = error.strerror or str(error)
+        where = f" ({error.filename})" if error.filename and error.filename != str(path) else ""
+        raise DataError(
+            f"{path} cannot be used as a data directory: {cause}{where}. Make it a directory that "
+            "this process can write to, or name another with --data-dir"
+        ) from error
+
+
+def lock_directory(files: Files, layout: Layout) -> Closeable:
+    """Take the directory's lock, making the directory if need be. Raises DataLocked, OSError."""
+    files.make_dirs(layout.root)
+    try:
+        return files.lock(layout.lock)
+    except BlockingIOError:
+        holder = files.read(layout.lock, 0, 20).strip().decode("ascii", "replace")
+        process = f"process {holder}" if holder.isdecimal() else "another process"
+        raise DataLocked(
+            f"{layout.root} is in use by {process}: stop that one, "
+            "or give this node a directory of its own with --data-dir"
+        ) from None
+
+
+def first_use(files: Files, layout: Layout, node: str, incarnation: str) -> None:
+    """Make the directory `node`'s. node.json comes last: until it is there nothing counts.
+
+    Raises CorruptFile if there is a log or a snapshot, for then node.json has been lost.
+    """
+    left = [name for name in files.names(layout.log) if segment_first(name) is not None]
+    interrupted = left == [segment_path(layout.log, 1).name] and not files.size(
+        layout.log / left[0]
+    )
+    if (left and not interrupted) or list_snapshots(files, layout.snapshots):
+        raise CorruptFile(layout.node, 1, 0, "the file is missing, and yet there is a log")
+    create_log(files, layout.log)
+    files.make_dirs(layout.snapshots)
+    write_hard_state(files, layout.state, HardState())
+    files.sync_dir(layout.root)
+    write_identity(files, layout.node, Identity(node, incarnation, ""))
+
+
+def read_all(files: Files, layout: Layout, node: str) -> Found:
+    """Read and check everything, changing nothing.
+
+    Raises ForeignData if the directory is not `node`'s, CorruptFile, UnknownEntry, DataError,
+    OSError.
+    """
+    identity = read_identity(files, layout.node)
+    if files.exists(layout.stale):
+        raise StaleData(layout.root)
+    if identity.node != node:
+        raise ForeignData(
+            f"{layout.root} belongs to {identity.node}, not to {node}: "
+            f"give {node} a directory of its own with --data-dir"
+        )
+    hard_state = read_hard_state(files, layout.state)
+    snapshot, size = _newest_snapshot(files, layout.snapshots)
+    log = load_segments(files, layout.log)
+    if not log.segments:
+        raise CorruptFile(layout.log, 1, 0, "there are no segments")
+    _check_terms(layout, hard_state, log)
+    unfinished = snapshot is not None and not _agrees(log, snapshot)
+    first, covered = log.segments[0], snapshot.index if snapshot else 0
+    if first.first > covered + 1:
+        raise CorruptFile(
+            first.path, 1, 0, f"the log begins there, and the newest snapshot ends at {covered}"
+        )
+    return Found(identity, hard_state, snapshot, size, log, unfinished)
+
+
+def _newest_snapshot(files: Files, directory: Path) -> tuple[SnapshotMeta | None, int]:
+    """The newest only: an older one would not reach the log any more."""
+    complete = list_snapshots(files, directory)
+    if not complete:
+        return None, 0
+    index, term = complete[-1]
+    return verify_snapshot(files, snapshot_path(directory, index, term), index, term)
+
+
+def _check_terms(layout: Layout, hard_state: HardState, log: LoadedLog) -> None:
+    """Term and vote are written before any entry of that term, so they cannot be behind."""
+    if log.entries and log.entries[-1].term > hard_state.term:
+        raise CorruptFile(
+            layout.state,
+            1,
+            0,
+            f"term {hard_state.term} is older than the log's last entry, of {log.entries[-1].term}",
+        )
+
+
+def _agrees(log: LoadedLog, snapshot: SnapshotMeta) -> bool:
+    """Whether the log reaches the snapshot's last entry and has the same there."""
+    position = snapshot.index - log.segments[0].first
+    if position < 0:
+        return True  # it begins right after the snapshot (or read_all finds the gap)
+    return position < len(log.entries) and log.entries[position].term == snapshot.term
+
+
+def _used(files: Files, layout: Layout) -> bool:
+    """Whether a node has been here, even if node.json is gone."""
+    return (
+        files.exists(layout.node)
+        or files.exists(layout.state)
+        or any(segment_first(name) is not None for name in files.names(layout.log))
+        or bool(list_snapshots(files, layout.snapshots))
+    )
+
+
+def set_aside(files: Files, path: Path) -> Path | None:
+    """See Storage.set_aside.
+
+    node.json goes first, durably: without it whatever remains cannot be mistaken for a node's
+    memory, wherever a crash interrupts this.
+    """
+    layout = Layout(path)
+    with data_errors(path), contextlib.closing(lock_directory(files, layout)):
+        if not _used(files, layout):
+            return None  # a directory that happens to have a log/ in it, such as /var
+        names = files.names(path)
+        ours = [
+            name
+            for name in ("node.json", "state.json", "snapshots", "log", "stale.json")
+            for name in (name, f"{name}.new")
+            if name in names
+        ]
+        number = next(n for n in range(1, len(names) + 2) if f"aside-{n}" not in names)
+        aside = path / f"aside-{number}"
+        files.make_dirs(aside)
+        for name in ours:
+            files.rename(path / name, aside / name)
+            files.sync_dir(aside)
+            files.sync_dir(path)
+        return aside

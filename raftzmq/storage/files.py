@@ -1,0 +1,191 @@
+"""The few file operations that storage is made of, and what each promises after a crash.
+
+Everything in this package goes through a `Files`, so that a test or a simulation can supply a
+disk that forgets what was not synced, fills up, or fails, between any two operations.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from pathlib import Path
+from typing import Protocol
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the error says that there is no space, which may pass, and not that a disk fails."""
+    return error.errno in _FULL
+
+
+class Closeable(Protocol):
+    def close(self) -> None: ...
+
+
+class AppendFile(Closeable, Protocol):
+    """A file that is only ever written at its end."""
+
+    def write(self, data: bytes) -> None:
+        """Append all of `data`. When it raises OSError, part of it may have been appended."""
+
+    def sync(self) -> None:
+        """Return once everything written is durable. After an error nothing is known: the
+        system may have dropped the data and forgotten it, so a second try proves nothing."""
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to `size` bytes, durably."""
+
+
+class Files(Protocol):
+    """A file system. Names created, renamed or removed are durable only after sync_dir."""
+
+    def lock(self, path: Path) -> Closeable:
+        """Lock the file at `path` exclusively until closed. Raises BlockingIOError if taken."""
+
+    def make_dirs(self, path: Path) -> None:
+        """Create a directory and its parents, durably. One that is there already is made durable
+        too: a process that made it may have died before it was."""
+
+    def exists(self, path: Path) -> bool: ...
+
+    def names(self, path: Path) -> list[str]:
+        """The names in a directory, sorted; none if it does not exist."""
+
+    def size(self, path: Path) -> int: ...
+
+    def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
+        """Up to `size` bytes from `offset` (all, if negative); fewer only at the end."""
+
+    def create(self, path: Path) -> AppendFile:
+        """Open a new file, or an existing one emptied."""
+
+    def append(self, path: Path) -> AppendFile:
+        """Open an existing file."""
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file or directory another name; a file of that name is replaced at once."""
+
+    def unlink(self, path: Path) -> None: ...
+
+    def sync_dir(self, path: Path) -> None:
+        """Return once the names in the directory are durable."""
+
+
+class _OsAppendFile:
+    def __init__(self, path: Path, flags: int) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o640)
+
+    def write(self, data: bytes) -> None:
+        written = os.write(self._fd, data)
+        while written < len(data):  # a disk that fills up, or more than the system takes at once
+            written += os.write(self._fd, memoryview(data)[written:])
+
+    def sync(self) -> None:
+        os.fdatasync(self._fd)  # includes the size, without which the data could not be read
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._fd, size)
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class _OsLock:
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise
+        with contextlib.suppress(OSError):  # a full disk does not make the lock less held
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, b"%d\n" % os.getpid())
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class OsFiles:
+    """The real file system."""
+
+    def lock(self, path: Path) -> Closeable:
+        return _OsLock(path)
+
+    def make_dirs(self, path: Path) -> None:
+        if path.is_dir():
+            with contextlib.suppress(OSError):  # a parent that is not ours to read, or read-only
+                self.sync_dir(path.parent)
+            return
+        if os.path.lexists(path):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        self.make_dirs(path.parent)
+        path.mkdir(mode=0o750, exist_ok=True)
+        self.sync_dir(path.parent)
+
+    def exists(self, path: Path) -> bool:
+        return os.path.lexists(path)
+
+    def names(self, path: Path) -> list[str]:
+        try:
+            return sorted(os.listdir(path))  # noqa: PTH208 (names, not paths)
+        except FileNotFoundError:
+            return []
+
+    def size(self, path: Path) -> int:
+        return path.stat().st_size
+
+    def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def create(self, path: Path) -> AppendFile:
+        return _OsAppendFile(path, os.O_CREAT | os.O_TRUNC)
+
+    def append(self, path: Path) -> AppendFile:
+        return _OsAppendFile(path, 0)
+
+    def rename(self, old: Path, new: Path) -> None:
+        old.replace(new)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def sync_dir(self, path: Path) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def replace_file(files: Files, path: Path, data: bytes) -> None:
+    """Put `data` at `path`, durably; after a crash the file is the old one or the new, whole.
+
+    The data is synced before the name points to it, or the name could survive without the data;
+    the directory after, or the old file could come back. Raises OSError.
+    """
+    new = path.with_name(path.name + ".new")
+    try:
+        file = files.create(new)
+        try:
+            file.write(data)
+            file.sync()
+        finally:
+            file.close()
+        files.rename(new, path)
+        files.sync_dir(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            if files.exists(new):
+                files.unlink(new)
+        raise

@@ -1,0 +1,217 @@
+"""Snapshot files: written in steps, received in chunks, checked whole, read again in chunks.
+
+`snapshots/<index>-<term>.jsonl` has a header line, one line a record of the state machine, and a
+trailer `["end", number of records, crc32 of everything before it]`. Only a file that is complete
+and durable ever has such a name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from raftzmq import limits
+from raftzmq.core.membership import Membership
+from raftzmq.core.ready import SnapshotMeta
+from raftzmq.errors import CorruptFile, CorruptLine
+from raftzmq.lines import decode_line, encode_line
+from raftzmq.storage.files import AppendFile, Files
+from raftzmq.storage.state import FORMAT, check_format
+
+WRITING = "writing-"
+INCOMING = "incoming-"
+
+_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
+_BLOCK_BYTES = 1024 * 1024
+_TRAILER_BYTES = 64  # ample: its count has at most 16 digits
+_SYNC_BYTES = 4 * 1024 * 1024
+
+
+def snapshot_path(directory: Path, index: int, term: int) -> Path:
+    return directory / f"{index}-{term}.jsonl"
+
+
+def list_snapshots(files: Files, directory: Path) -> list[tuple[int, int]]:
+    """(index, term) of every complete snapshot, oldest first."""
+    matches = (_NAME.fullmatch(name) for name in files.names(directory))
+    return sorted((int(m[1]), int(m[2])) for m in matches if m)
+
+
+class SnapshotFile:
+    """A snapshot on its way to being complete, under a name that open() will remove."""
+
+    def __init__(self, files: Files, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self.intact = True
+        """Whether the file holds exactly the first `size` bytes given to it."""
+        self._files = files
+        self._file: AppendFile = files.create(path)
+        self._unsynced = 0
+
+    def write(self, data: bytes) -> None:
+        """Append; sync now and then, so that the last sync does not stall the loop for long."""
+        self.intact = False
+        try:
+            self._file.write(data)
+        except OSError:
+            self._file.truncate(self.size)
+            self.intact = True
+            raise
+        self.intact = True
+        self.size += len(data)
+        self._unsynced += len(data)
+        if self._unsynced >= _SYNC_BYTES:
+            self.sync()
+
+    def sync(self) -> None:
+        self.intact = False  # what a failed sync leaves behind is not known
+        self._file.sync()
+        self.intact = True
+        self._unsynced = 0
+
+    def put_in_place(self, path: Path) -> None:
+        """Give the synced file its name, durably."""
+        self.intact = False
+        self._file.close()
+        self._files.rename(self.path, path)
+        self._files.sync_dir(path.parent)
+
+    def discard(self) -> None:
+        """Remove the file; what fails at that is left for the next start."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+            self._files.unlink(self.path)
+
+
+def encode_header(meta: SnapshotMeta) -> bytes:
+    return encode_line(
+        {
+            "format": FORMAT,
+            "index": meta.index,
+            "term": meta.term,
+            "time_ms": meta.time_ms,
+            "membership": meta.membership.to_body(),
+        }
+    )
+
+
+def encode_trailer(count: int, crc: int) -> bytes:
+    return encode_line(["end", count, f"{crc:08x}"])
+
+
+def _decode_header(path: Path, line: bytes) -> SnapshotMeta:
+    try:
+        value = decode_line(line)
+    except CorruptLine as error:
+        raise CorruptFile(path, 1, 0, error.problem) from None
+    if not isinstance(value, dict):
+        raise CorruptFile(path, 1, 0, "not a snapshot's header")
+    check_format(path, value)
+    try:
+        index, term, time_ms = (int(value[key]) for key in ("index", "term", "time_ms"))
+        membership = Membership.from_body(value["membership"])
+    except (KeyError, TypeError, ValueError):
+        raise CorruptFile(path, 1, 0, "not a snapshot's header") from None
+    if not (0 < index <= limits.INDEX_MAX and 0 < term <= limits.TERM_MAX):
+        raise CorruptFile(path, 1, 0, "index or term is out of bounds")
+    return SnapshotMeta(index, term, time_ms, membership)
+
+
+def verify_snapshot(files: Files, path: Path, index: int, term: int) -> tuple[SnapshotMeta, int]:
+    """Read the whole file; return what it stands for, and its size in bytes.
+
+    Raises CorruptFile with the place of the damage, DataError for another format, OSError.
+    """
+    size = files.size(path)
+    tail = files.read(path, max(0, size - _TRAILER_BYTES))
+    start = tail.rfind(b"\n", 0, -1) + 1
+    end = size - len(tail) + start  # where the trailer begins
+    crc = count = 0
+    header = b""
+    for offset in range(0, end, _BLOCK_BYTES):
+        block = files.read(path, offset, min(_BLOCK_BYTES, end - offset))
+        crc = crc32(block, crc)
+        count += block.count(b"\n")
+        if not header.endswith(b"\n"):
+            newline = block.find(b"\n") + 1
+            header += block[:newline] if newline else block
+    if tail[start:] != encode_trailer(count - 1, crc):
+        raise _find_damage(files, path)
+    meta = _decode_header(path, header)
+    if (meta.index, meta.term) != (index, term):
+        raise CorruptFile(path, 1, 0, f"the header is of index {meta.index}, term {meta.term}")
+    return meta, size
+
+
+def _find_damage(files: Files, path: Path) -> CorruptFile:
+    """Where a file that is known to be damaged is damaged."""
+    number, offset, line = 0, 0, b""
+    for number, offset, line in _lines(files, path):
+        try:
+            decode_line(line)
+        except CorruptLine as error:
+            return CorruptFile(path, number, offset, error.problem)
+    if not line.endswith(b"\n"):
+        return CorruptFile(path, max(number, 1), offset, "the file is incomplete")
+    return CorruptFile(path, number, offset, "the last line is not the right trailer")
+
+
+def _lines(files: Files, path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (number from 1, byte offset, line with its newline) of a file read in blocks."""
+    number, offset, position = 1, 0, 0
+    rest = b""
+    while block := files.read(path, position, _BLOCK_BYTES):
+        position += len(block)
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            yield number, offset, line + b"\n"
+            number += 1
+            offset += len(line) + 1
+    if rest:
+        yield number, offset, rest
+
+
+def read_records(files: Files, path: Path) -> Iterator[list[Any]]:
+    """Yield the state machine's records. Raises CorruptFile on the way, should one be damaged."""
+    held = None  # one line late, because the last one is the trailer
+    for number, offset, line in _lines(files, path):
+        try:
+            value = decode_line(line)
+        except CorruptLine as error:
+            raise CorruptFile(path, number, offset, error.problem) from None
+        if number > 2 and held is not None:
+            yield held
+        held = value
+
+
+class SnapshotReceiver:
+    """A snapshot that arrives in chunks. Nothing of it counts until all of it is verified."""
+
+    def __init__(self, files: Files, directory: Path, index: int, term: int) -> None:
+        self.index = index
+        self.term = term
+        self.file = SnapshotFile(files, directory / f"{INCOMING}{index}-{term}")
+        self._files = files
+        self._path = snapshot_path(directory, index, term)
+
+    def add(self, offset: int, data: bytes, done: bool) -> tuple[SnapshotMeta, int] | None:
+        """Take one chunk; after the last, put the verified file in place and return its meta and
+        size. A repeated chunk is ignored. Raises CorruptFile for a gap, or damage; OSError."""
+        missing = self.file.size - offset
+        if missing < 0 or (0 < missing < len(data)):
+            raise CorruptFile(
+                self.file.path, 1, self.file.size, f"a chunk begins at byte {offset} instead"
+            )
+        if missing == 0:
+            self.file.write(data)
+        if not done:
+            return None
+        self.file.sync()
+        result = verify_snapshot(self._files, self.file.path, self.index, self.term)
+        self.file.put_in_place(self._path)
+        return result

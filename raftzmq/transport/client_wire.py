@@ -1,0 +1,382 @@
+"""What clients and nodes say to one another, as frames: PROTOCOL.md, "Between clients and nodes".
+
+Both ends use this module, and it does not import zmq. It checks the shape of a message and of
+the list of operations; what an operation's arguments must be, the state machine says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import orjson
+
+from raftzmq import limits
+from raftzmq.errors import InvalidRequest, WireError
+from raftzmq.transport.frames import (
+    VERSION,
+    check_depth,
+    check_version,
+    is_address,
+    is_cluster,
+    is_count,
+    is_name,
+    is_text,
+    load_object,
+    openers,
+    too_deep,
+)
+
+MEMBER_ACTIONS: Final = frozenset({"add", "promote", "remove"})
+
+
+@dataclass(frozen=True, slots=True)
+class OperationsRequest:
+    """Operations of one client. Each is `[id, name, ...arguments]`; for a write the id is its
+    serial. Every write with a serial below `ack` has been answered. `stale` lets the node that
+    is asked answer reads from what it has applied. `cluster` is the one that the session belongs
+    to, for the numbers of sessions mean nothing elsewhere; "" without a session."""
+
+    session: int
+    ack: int
+    stale: bool
+    ops: Sequence[Sequence[Any]]
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """How is this node?"""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """Stop, as on SIGTERM."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequest:
+    """Hand leadership to the node named `to`, or to whoever is most caught up."""
+
+    id: int
+    to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRequest:
+    """Change the membership: `action` is one of MEMBER_ACTIONS."""
+
+    id: int
+    action: str
+    name: str
+
+
+Request = OperationsRequest | StatusRequest | StopRequest | TransferRequest | MemberRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Answers to operations, in any order. Each is `[id, code, index, body]`. `leader` is the
+    name of the leader, as `node` knows it in `term`, and `cluster` the id of the cluster."""
+
+    node: str
+    term: int
+    leader: str | None
+    results: Sequence[Sequence[Any]]
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """The requests `ids` (None: the message could not be read) were not done, or perhaps done,
+    as `code` says. `address` is HOST:PORT of the leader's client port."""
+
+    ids: Sequence[int] | None
+    code: str
+    message: str
+    node: str
+    term: int
+    leader: str | None
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReply:
+    id: int
+    status: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A stop, transfer or membership change is complete."""
+
+    id: int
+    message: str
+
+
+Reply = Results | ErrorReply | StatusReply | Done
+
+
+def encode_request(request: Request) -> bytes:
+    """Return the frame of a request. Raises InvalidRequest for what JSON cannot hold."""
+    match request:
+        case OperationsRequest(session, ack, stale, ops, cluster):
+            return _dump(
+                {
+                    "v": VERSION,
+                    "type": "operations",
+                    "cluster": cluster,
+                    "session": session,
+                    "ack": ack,
+                    "stale": stale,
+                    "ops": ops,
+                }
+            )
+        case StatusRequest(ident):
+            return _dump({"v": VERSION, "type": "status", "id": ident})
+        case StopRequest(ident):
+            return _dump({"v": VERSION, "type": "stop", "id": ident})
+        case TransferRequest(ident, to):
+            return _dump({"v": VERSION, "type": "transfer", "id": ident, "to": to})
+        case MemberRequest(ident, action, name):
+            return _dump(
+                {"v": VERSION, "type": "member", "id": ident, "action": action, "name": name}
+            )
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """Return the frame of a reply; `encode_results` is for results that may exceed a frame."""
+    match reply:
+        case Results(node, term, leader, results, cluster):
+            return _dump(
+                {
+                    "v": VERSION,
+                    "type": "results",
+                    "cluster": cluster,
+                    "node": node,
+                    "term": term,
+                    "leader": leader,
+                    "results": results,
+                }
+            )
+        case ErrorReply(ids, code, message, node, term, leader, address):
+            return _dump(
+                {
+                    "v": VERSION,
+                    "type": "error",
+                    "ids": ids,
+                    "code": code,
+                    "message": message,
+                    "node": node,
+                    "term": term,
+                    "leader": leader,
+                    "address": address,
+                }
+            )
+        case StatusReply(ident, status):
+            return _dump({"v": VERSION, "type": "status", "id": ident, "status": status})
+        case Done(ident, message):
+            return _dump({"v": VERSION, "type": "done", "id": ident, "message": message})
+
+
+def encode_results(reply: Results) -> list[bytes]:
+    """Return the frames of messages, one each, that together carry the results.
+
+    One as a rule; more when one would be longer than a frame may be. A single result too long
+    for any frame is answered as outcome_unknown: it may be a write, and that was done.
+    """
+    frame = encode_reply(reply)
+    if len(frame) <= limits.FRAME_BYTES:
+        return [frame]
+    results = list(reply.results)
+    if len(results) == 1:
+        body = {"message": "the answer is longer than a message may be: ask for less at a time"}
+        results = [[results[0][0], "outcome_unknown", results[0][2], body]]
+        return [encode_reply(replace(reply, results=results))]
+    half = len(results) // 2
+    return [
+        frame
+        for part in (results[:half], results[half:])
+        for frame in encode_results(replace(reply, results=part))
+    ]
+
+
+def decode_request(frame: bytes) -> Request:
+    """Return the request of a frame. Raises WireError, with the request's ids if they can be
+    read, and the code to answer with."""
+    header = load_object(frame)
+    word = header.get("type")
+    if word == "operations":
+        return _operations(frame, header)
+    ident = header.get("id")
+    ids = [ident] if is_count(ident) else None
+    check_depth(frame, header, ids)
+    check_version(header, ids)
+    decode = _REQUESTS.get(word) if type(word) is str else None
+    if decode is None:
+        raise WireError("type", "unknown request type", ids)
+    if ids is None:
+        raise WireError("form", "id is not a whole number")
+    return decode(ids[0], header)
+
+
+def decode_reply(frame: bytes) -> Reply:
+    """Return the reply of a frame. Raises WireError."""
+    header = load_object(frame)
+    word = header.get("type")
+    if word == "results":
+        return _results(frame, header)
+    check_depth(frame, header)
+    check_version(header)
+    decode = _REPLIES.get(word) if type(word) is str else None
+    if decode is None:
+        raise WireError("type", "unknown reply type")
+    return decode(header)
+
+
+def _dump(value: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise InvalidRequest(f"cannot be sent as JSON: {error}") from None
+
+
+def _operations(frame: bytes, header: dict[str, Any]) -> OperationsRequest:
+    """The hot path of a leader: one pass over the operations, for all of their shapes."""
+    ops = header.get("ops")
+    if type(ops) is not list or len(ops) > limits.OPERATIONS_PER_MESSAGE:
+        check_version(header)
+        raise WireError(
+            "form", f"ops is not a list of at most {limits.OPERATIONS_PER_MESSAGE} operations"
+        )
+    most = limits.INDEX_MAX
+    for op in ops:
+        if not (
+            type(op) is list
+            and len(op) > 1
+            and type(op[0]) is int
+            and 0 <= op[0] <= most
+            and type(op[1]) is str
+        ):
+            ids = _ids(ops)
+            check_version(header, ids)
+            raise WireError("form", "an operation is [id, name, ...arguments]", ids)
+    # Flat operations open one bracket each and the message two; what nests deeper needs 30 more.
+    if openers(frame) >= len(ops) + limits.JSON_DEPTH and too_deep(header):
+        raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep", _ids(ops))
+    if header.get("v") != VERSION or type(header["v"]) is not int:
+        check_version(header, _ids(ops))
+    session, ack, stale = header.get("session"), header.get("ack"), header.get("stale")
+    cluster = header.get("cluster", "")
+    if not (is_count(session) and is_count(ack) and type(stale) is bool and is_cluster(cluster)):
+        raise WireError("form", "cluster, session, ack or stale is wrong or missing", _ids(ops))
+    return OperationsRequest(session, ack, stale, ops, cluster)
+
+
+def _ids(ops: list[Any]) -> list[int] | None:
+    """The ids of all operations, or None if any cannot be read."""
+    ids = [op[0] for op in ops if type(op) is list and op and is_count(op[0])]
+    return ids if len(ids) == len(ops) else None
+
+
+def _transfer(ident: int, header: dict[str, Any]) -> TransferRequest:
+    to = header.get("to")
+    if not (to is None or is_name(to)):
+        raise WireError("invalid", "to is not a node's name, such as raft-1, or null", [ident])
+    return TransferRequest(ident, to)
+
+
+def _member(ident: int, header: dict[str, Any]) -> MemberRequest:
+    action, name = header.get("action"), header.get("name")
+    if not (type(action) is str and action in MEMBER_ACTIONS):
+        raise WireError("invalid", "action is not add, promote or remove", [ident])
+    if not is_name(name):
+        raise WireError("invalid", "name is not a node's name, such as raft-3", [ident])
+    return MemberRequest(ident, action, name)
+
+
+_REQUESTS: Final[dict[str, Callable[[int, dict[str, Any]], Request]]] = {
+    "status": lambda ident, _: StatusRequest(ident),
+    "stop": lambda ident, _: StopRequest(ident),
+    "transfer": _transfer,
+    "member": _member,
+}
+
+
+def _results(frame: bytes, header: dict[str, Any]) -> Results:
+    check_version(header)
+    results = header.get("results")
+    if type(results) is not list:
+        raise WireError("form", "results is not a list")
+    most = limits.INDEX_MAX
+    for result in results:
+        if not (
+            type(result) is list
+            and len(result) == 4
+            and type(result[0]) is int
+            and 0 <= result[0] <= most
+            and type(result[1]) is str
+            and type(result[2]) is int
+            and 0 <= result[2] <= most
+        ):
+            raise WireError("form", "a result is [id, code, index, body]")
+    if openers(frame) >= len(results) + limits.JSON_DEPTH and too_deep(header):
+        raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep")
+    cluster = header.get("cluster", "")
+    if not is_cluster(cluster):
+        raise WireError("form", "cluster is not a cluster id")
+    return Results(*_origin(header), results, cluster)
+
+
+def _origin(header: dict[str, Any]) -> tuple[str, int, str | None]:
+    node, term, leader = header.get("node"), header.get("term"), header.get("leader")
+    if not (is_name(node) and is_count(term, limits.TERM_MAX)):
+        raise WireError("form", "node or term is missing or of a wrong type")
+    if not (leader is None or is_name(leader)):
+        raise WireError("form", "leader is not a node's name or null")
+    return node, term, leader
+
+
+def _error(header: dict[str, Any]) -> ErrorReply:
+    ids, code, message = header.get("ids"), header.get("code"), header.get("message")
+    if not (ids is None or (type(ids) is list and all(map(is_count, ids)))):
+        raise WireError("form", "ids is not a list of whole numbers or null")
+    if not (is_text(code) and is_text(message, limits.FRAME_BYTES)):
+        raise WireError("form", "code or message is not a text")
+    address = header.get("address")
+    if not (address is None or is_address(address)):
+        raise WireError("form", "address is not HOST:PORT or null")
+    return ErrorReply(ids, code, message, *_origin(header), address)
+
+
+def _status(header: dict[str, Any]) -> StatusReply:
+    status = header.get("status")
+    if type(status) is not dict:
+        raise WireError("form", "status is not an object")
+    return StatusReply(_id(header), status)
+
+
+def _done(header: dict[str, Any]) -> Done:
+    message = header.get("message")
+    if not is_text(message, limits.FRAME_BYTES):
+        raise WireError("form", "message is not a text")
+    return Done(_id(header), message)
+
+
+def _id(header: dict[str, Any]) -> int:
+    ident = header.get("id")
+    if is_count(ident):
+        return ident
+    raise WireError("form", "id is not a whole number")
+
+
+_REPLIES: Final[dict[str, Callable[[dict[str, Any]], Reply]]] = {
+    "error": _error,
+    "status": _status,
+    "done": _done,
+}

@@ -1,0 +1,103 @@
+"""A node's own links to its peers: one DEALER each, one way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import zmq
+
+from raftzmq.naming import parse_address
+from raftzmq.transport import options
+from raftzmq.transport.options import Context, Socket
+from raftzmq.transport.sending import offer
+
+
+class PeerLinks:
+    """Sends to peers by name, and never waits.
+
+    A message is sent only on a connection that stands. `send` says False when there is none, when
+    the link's queue is full, or when nobody knows the peer's address; True means handed over to
+    libzmq, and the message may still be lost with the connection. The host in an address is
+    resolved by libzmq at each attempt to connect; `renew` starts over with a new socket, which
+    also gives up a connection to where the peer used to be. A slow name server holds up only the
+    link whose host it does not find.
+
+    `counters`: sent, would_block, no_address, renewed. One thread may use an instance.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.counters: Counter[str] = Counter()
+        self._context = context
+        self._addresses: dict[str, str] = {}
+        self._sockets: dict[str, Socket] = {}
+        self._lanes: dict[str, int] = {}
+
+    def set_address(self, name: str, address: str) -> None:
+        """Say where a peer is, as HOST:PORT. Connects at once; no effect if nothing changed.
+        Raises InvalidRequest for what is no address."""
+        if self._addresses.get(name) == address:
+            return
+        parse_address(address)
+        self._addresses[name] = address
+        self._close(name, 0)
+        self._open(name)
+
+    def address(self, name: str) -> str | None:
+        """Where the peer is, if anybody said."""
+        return self._addresses.get(name)
+
+    def send(self, name: str, frames: Sequence[bytes]) -> bool:
+        """Hand a message over for the peer, or return False at once."""
+        socket = self._sockets.get(name)
+        if socket is None:
+            self.counters["no_address"] += 1
+            return False
+        if not offer(socket, frames):
+            self.counters["would_block"] += 1
+            return False
+        self.counters["sent"] += 1
+        return True
+
+    def renew(self, name: str) -> None:
+        """Connect anew to the same address; for a peer that does not answer. What still waits to
+        be sent is lost. No effect without an address."""
+        if name in self._sockets:
+            self.counters["renewed"] += 1
+            self._close(name, 0)
+            self._open(name)
+
+    def drop(self, name: str) -> None:
+        """Forget a peer."""
+        self._addresses.pop(name, None)
+        self._lanes.pop(name, None)
+        self._close(name, 0)
+
+    def close(self, linger_ms: int = 0) -> None:
+        """Forget all peers. What was handed over just before has `linger_ms` to leave (the
+        context's end waits for it)."""
+        for name in list(self._sockets):
+            self._close(name, linger_ms)
+        self._addresses.clear()
+        self._lanes.clear()
+
+    def _open(self, name: str) -> None:
+        address = self._addresses[name]
+        socket = self._context.socket(zmq.DEALER)
+        options.peer_link(socket, self._lane(name))
+        if address.startswith("["):
+            socket.set(zmq.IPV6, 1)
+        socket.connect(f"tcp://{address}")
+        self._sockets[name] = socket
+
+    def _lane(self, name: str) -> int:
+        """The lowest lane that no other peer has."""
+        if name not in self._lanes:
+            taken = set(self._lanes.values())
+            self._lanes[name] = next(lane for lane in range(len(taken) + 1) if lane not in taken)
+        return self._lanes[name]
+
+    def _close(self, name: str, linger_ms: int) -> None:
+        socket = self._sockets.pop(name, None)
+        if socket is not None:
+            socket.close(linger=linger_ms)

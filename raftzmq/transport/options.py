@@ -1,0 +1,144 @@
+"""The options of every socket, each with its reason; DESIGN.md says what was measured.
+
+One function a kind of socket, each called between making the socket and bind or connect. This is
+also where keys and an authentication domain are to be set, when nodes and clients get them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Final
+
+import zmq
+
+from raftzmq import limits
+
+Context = zmq.Context[zmq.Socket[bytes]]
+Socket = zmq.Socket[bytes]
+
+LINK_THREADS: Final = 8
+"""I/O threads for links: a cluster of nine has a thread for each. An idle one costs a little
+memory."""
+
+PEER_HIGH_WATER: Final = 128
+"""Messages a link holds, each way. The core has at most 64 appends in flight to a follower; the
+rest is for votes, heartbeats and answers."""
+
+CLIENT_RECEIVE_HIGH_WATER: Final = 64
+"""Messages from one client that wait for the node; the next ones wait in the client. A message
+may have 8 MiB, so this also bounds what one client can make a node hold."""
+
+CLIENT_SEND_HIGH_WATER: Final = 1000
+"""Answers that wait for one client to read them; beyond, they are dropped and counted."""
+
+HEAD_ROOM_BYTES: Final = 64 * 1024
+"""How far beyond the longest frame libzmq still delivers, so that a frame just too long is
+answered; a longer one costs its sender the connection."""
+
+PEER_RECONNECT_MS: Final = 200
+CLIENT_RECONNECT_MS: Final = 1000
+CONNECT_TIMEOUT_MS: Final = 2000
+HANDSHAKE_MS: Final = 3000
+HEARTBEAT_MS: Final = 2000
+HEARTBEAT_TIMEOUT_MS: Final = 6000
+LAST_WORDS_MS: Final = 1000
+
+
+@contextmanager
+def node_context() -> Iterator[Context]:
+    """A node's context, for a `with` block: one I/O thread for what the node listens on, and more
+    for its links, which `peer_link` spreads over them.
+
+    A name server that does not answer blocks the I/O thread that asked it for ten seconds and
+    more, again and again, and with it all sockets of that thread. At the end, last answers have
+    LAST_WORDS_MS to leave; a thread still blocked then is left to the end of the process.
+    """
+    context = zmq.Context(io_threads=1 + LINK_THREADS)
+    try:
+        yield context
+    finally:
+        ending = Thread(target=context.term, name="zmq-end", daemon=True)
+        ending.start()
+        ending.join(LAST_WORDS_MS / 1000 + 1)
+
+
+def peer_link(socket: Socket, lane: int) -> None:
+    """A node's DEALER to one peer. Links of different `lane` do not share an I/O thread, as long
+    as the context has enough of them."""
+    _connecting(socket)
+    socket.set(zmq.SNDHWM, PEER_HIGH_WATER)
+    socket.set(zmq.RCVHWM, 1)  # nothing ever comes back on it
+    # The jitter of libzmq exists only while RECONNECT_IVL_MAX is 0.
+    socket.set(zmq.RECONNECT_IVL, PEER_RECONNECT_MS)
+    socket.set(zmq.RECONNECT_IVL_MAX, 0)
+    socket.set(zmq.LINGER, 0)  # what was not sent is stale
+    link_threads = int(socket.context.get(zmq.IO_THREADS)) - 1
+    if link_threads > 0:
+        socket.set(zmq.AFFINITY, 0b10 << lane % link_threads)
+
+
+def client_link(socket: Socket) -> None:
+    """A client's DEALER to one node."""
+    _connecting(socket)
+    socket.set(zmq.SNDHWM, CLIENT_SEND_HIGH_WATER)
+    socket.set(zmq.RCVHWM, CLIENT_SEND_HIGH_WATER)
+    socket.set(zmq.RECONNECT_IVL, CLIENT_RECONNECT_MS)
+    socket.set(zmq.RECONNECT_IVL_MAX, 0)
+    socket.set(zmq.LINGER, 0)
+
+
+def peer_server(socket: Socket) -> None:
+    """A node's ROUTER for its peers; it only receives."""
+    _listening(socket)
+    socket.set(zmq.SNDHWM, 1)
+    socket.set(zmq.RCVHWM, PEER_HIGH_WATER)
+    socket.set(zmq.LINGER, 0)
+
+
+def client_server(socket: Socket) -> None:
+    """A node's ROUTER for clients."""
+    _listening(socket)
+    socket.set(zmq.SNDHWM, CLIENT_SEND_HIGH_WATER)
+    socket.set(zmq.RCVHWM, CLIENT_RECEIVE_HIGH_WATER)
+    socket.set(zmq.BACKLOG, 1024)  # after a failover, all clients come at once
+    socket.set(zmq.LINGER, LAST_WORDS_MS)  # a stopping node's last answers
+
+
+def _connecting(socket: Socket) -> None:
+    _common(socket)
+    # Messages only for a peer that is connected; else they lie in wait and arrive stale.
+    socket.set(zmq.IMMEDIATE, 1)
+    # libzmq aborts the process when a connecting side's heartbeat meets a reader that stalls.
+    socket.set(zmq.HEARTBEAT_IVL, 0)
+    # Else a connection attempt to a vanished address waits for the kernel, for minutes.
+    socket.set(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
+
+
+def _listening(socket: Socket) -> None:
+    _common(socket)
+    # Else what cannot be routed disappears without a word.
+    socket.set(zmq.ROUTER_MANDATORY, 1)
+    # A routing id that a second connection claims must not redirect the first one's answers.
+    socket.set(zmq.ROUTER_HANDOVER, 0)
+    # Frees what dead peers hold. TTL 0: the other side need not know.
+    socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    socket.set(zmq.HEARTBEAT_TTL, 0)
+    if socket.context.get(zmq.IO_THREADS) > 1:
+        socket.set(zmq.AFFINITY, 0b01)
+
+
+def _common(socket: Socket) -> None:
+    # Bounds a frame, not a message: parts are counted by the receiver.
+    socket.set(zmq.MAXMSGSIZE, limits.FRAME_BYTES + HEAD_ROOM_BYTES)
+    # A connection that never says its ZeroMQ greeting keeps a file descriptor only so long.
+    socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+    # Half-open connections end: idle ones after 10 s + 3 * 3 s, those with unacknowledged data
+    # after 10 s.
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    socket.set(zmq.TCP_KEEPALIVE_IDLE, 10)
+    socket.set(zmq.TCP_KEEPALIVE_INTVL, 3)
+    socket.set(zmq.TCP_KEEPALIVE_CNT, 3)
+    socket.set(zmq.TCP_MAXRT, 10_000)

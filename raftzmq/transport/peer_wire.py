@@ -1,0 +1,360 @@
+"""What nodes say to one another, as frames: PROTOCOL.md, "Between nodes".
+
+The header of a Raft message is made from the fields of its dataclass, so a message class is all
+there is to add; a field of a type that has no encoding here is an error at import. Entries travel
+as their log lines, verbatim, and are verified line by line: checksum, form, indices that follow
+prev_index without a gap, terms that never fall and never exceed the sender's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+from zlib import crc32
+
+import orjson
+
+from raftzmq import limits
+from raftzmq.core import messages
+from raftzmq.core.entry import COMMAND, CONFIG, NOOP, Entry
+from raftzmq.core.identity import NodeId
+from raftzmq.core.messages import AppendEntries, Message, SnapshotChunk
+from raftzmq.errors import WireError
+from raftzmq.transport.frames import (
+    VERSION,
+    check_depth,
+    check_version,
+    is_address,
+    is_cluster,
+    is_name,
+    is_text,
+    load_object,
+    node_id,
+    openers,
+    too_deep,
+)
+
+MEMBERS: Final = 1024
+"""Most names in a welcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A Raft message and the cluster that its sender belongs to."""
+
+    cluster: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A node asks who is there. `cluster` is empty when it belongs to none; `address` is
+    HOST:PORT of its node port."""
+
+    cluster: str
+    sender: NodeId
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The answer to a hello. `leader` and `members` are names, as the answering node knows them;
+    `reason` says why the greeted node is not admitted yet, and is empty otherwise."""
+
+    cluster: str
+    sender: NodeId
+    address: str
+    to: NodeId
+    leader: str | None
+    members: tuple[str, ...]
+    reason: str
+
+
+PeerMessage = Envelope | Hello | Welcome
+
+
+def encode_message(message: Message, cluster: str) -> list[bytes]:
+    """Return the frames of a Raft message."""
+    form = _FORMS[type(message)]
+    header = {
+        "v": VERSION,
+        "type": form.word,
+        "cluster": cluster,
+        "from": (*message.sender,),  # orjson takes plain tuples only
+        "to": (*message.to,),
+        "term": message.term,
+    }
+    for name in form.counts:
+        header[name] = getattr(message, name)
+    for name in form.flags:
+        header[name] = getattr(message, name)
+    frames = [orjson.dumps(header)]
+    if type(message) is AppendEntries:
+        if message.entries:
+            frames.append(join_lines(message.entries))
+    elif type(message) is SnapshotChunk:
+        frames.append(message.data)
+    return frames
+
+
+_last_joined: tuple[tuple[Entry, ...], bytes] = ((), b"")
+
+
+def join_lines(entries: tuple[Entry, ...]) -> bytes:
+    """Return the lines of the entries in one piece. The last result is kept, because a leader
+    sends the same entries to all of its followers in turn."""
+    global _last_joined  # noqa: PLW0603 - one value, replaced whole
+    last, joined = _last_joined
+    if entries is last or entries == last:  # equality stops at the first entry that differs
+        return joined
+    joined = b"".join([entry.line for entry in entries])
+    _last_joined = (entries, joined)
+    return joined
+
+
+def encode_hello(hello: Hello) -> list[bytes]:
+    """Return the frames of a hello."""
+    return [
+        orjson.dumps(
+            {
+                "v": VERSION,
+                "type": "hello",
+                "cluster": hello.cluster,
+                "from": (*hello.sender,),
+                "address": hello.address,
+            }
+        )
+    ]
+
+
+def encode_welcome(welcome: Welcome) -> list[bytes]:
+    """Return the frames of a welcome."""
+    return [
+        orjson.dumps(
+            {
+                "v": VERSION,
+                "type": "welcome",
+                "cluster": welcome.cluster,
+                "from": (*welcome.sender,),
+                "address": welcome.address,
+                "to": (*welcome.to,),
+                "leader": welcome.leader,
+                "members": welcome.members,
+                "reason": welcome.reason,
+            }
+        )
+    ]
+
+
+def decode_peer(frames: Sequence[bytes]) -> PeerMessage:
+    """Return the message of the frames (without the ROUTER's identity). Raises WireError."""
+    if not 1 <= len(frames) <= limits.FRAME_PARTS:
+        raise WireError("parts", f"{len(frames)} frames instead of 1 or {limits.FRAME_PARTS}")
+    if len(frames) > 1 and len(frames[1]) > limits.FRAME_BYTES:
+        raise WireError("oversize", f"a frame has at most {limits.FRAME_BYTES} bytes")
+    header = load_object(frames[0])
+    check_depth(frames[0], header)
+    check_version(header)
+    word = header.get("type")
+    decode = _DECODERS.get(word) if type(word) is str else None
+    if decode is None:
+        raise WireError("type", "unknown message type")
+    if not is_cluster(header.get("cluster")):
+        raise WireError("form", "cluster is not a cluster id")
+    return decode(header, frames[1] if len(frames) > 1 else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How one class of message lies in a header: its type word, its whole-number fields with
+    their upper bounds, its true-or-false fields."""
+
+    word: str
+    cls: type[Message]
+    counts: dict[str, int]
+    flags: tuple[str, ...]
+
+
+def _form(cls: type[Message]) -> _Form:
+    counts: dict[str, int] = {}
+    flags: list[str] = []
+    for field in fields(cls):
+        if field.name in {"sender", "to", "term"}:
+            continue
+        match field.type:
+            case "int":
+                is_term = field.name == "term" or field.name.endswith("_term")
+                counts[field.name] = limits.TERM_MAX if is_term else limits.INDEX_MAX
+            case "bool":
+                flags.append(field.name)
+            case "tuple[Entry, ...]" | "bytes":
+                pass  # the second frame
+            case other:
+                raise TypeError(f"{cls.__name__}.{field.name}: no encoding for {other}")
+    word = re.sub(r"(?<=.)(?=[A-Z])", "_", cls.__name__).lower()
+    return _Form(word, cls, counts, tuple(flags))
+
+
+def _decoder(form: _Form) -> Callable[[dict[str, Any], bytes | None], Envelope]:
+    counts, flags, cls = tuple(form.counts.items()), form.flags, form.cls
+
+    def decode(header: dict[str, Any], body: bytes | None) -> Envelope:
+        values: dict[str, Any] = {
+            "sender": node_id(header.get("from"), "from"),
+            "to": node_id(header.get("to"), "to"),
+            "term": _count(header, "term", limits.TERM_MAX),
+        }
+        for name, most in counts:
+            values[name] = _count(header, name, most)
+        for name in flags:
+            value = values[name] = header.get(name)
+            if type(value) is not bool:
+                raise WireError("form", f"{name} is not true or false")
+        if cls is AppendEntries:
+            values["entries"] = _entries(body, values)
+        elif cls is SnapshotChunk:
+            if body is None:
+                raise WireError("parts", "a snapshot chunk has two frames")
+            values["data"] = body
+        elif body is not None:
+            raise WireError("parts", f"{form.word} has one frame")
+        return Envelope(header["cluster"], cls(**values))
+
+    return decode
+
+
+def _count(header: dict[str, Any], name: str, most: int) -> int:
+    value = header.get(name)
+    if type(value) is int and 0 <= value <= most:
+        return value
+    raise WireError("form", f"{name} is not a whole number from 0 to {most}")
+
+
+_KINDS: Final = {kind: kind for kind in (NOOP, COMMAND, CONFIG)}
+
+
+def _entries(body: bytes | None, header: dict[str, Any]) -> tuple[Entry, ...]:
+    """Return the verified entries of an append: checksums, form, order."""
+    if body is None:
+        return ()
+    # A raw carriage return is whitespace to JSON, but a line end to whoever reads the log later;
+    # no node writes one.
+    if not body.endswith(b"\n") or b"\r" in body:
+        raise WireError("entries", "the entries are not whole lines")
+    index = header["prev_index"]
+    term = max(header["prev_term"], 1)
+    last_term = header["term"]
+    entries = [_entry(line) for line in body.splitlines(keepends=True)]
+    for entry in entries:
+        index += 1
+        if entry[0] != index or not term <= entry[1] <= last_term:
+            raise WireError("entries", "the entries' indices or terms are out of order")
+        term = entry[1]
+    if index > limits.INDEX_MAX:
+        raise WireError("entries", f"an index beyond {limits.INDEX_MAX}")
+    return tuple(entries)
+
+
+def _entry(line: bytes) -> Entry:
+    """Return the entry of one whole line. The hot path of a follower."""
+    text = line[9:-1]
+    if line[:9] != b"%08x " % crc32(text):
+        raise WireError("checksum", "an entry's checksum does not match")
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise WireError("entries", "an entry is not JSON") from None
+    if type(value) is not list or len(value) != 5:
+        raise WireError("entries", "not an entry")
+    index, term, time_ms, word, body = value
+    kind = _KINDS.get(word) if type(word) is str else None
+    if kind is None:
+        raise WireError("unknown_entry", "an entry of a kind that this version does not know")
+    if (
+        type(index) is not int
+        or type(term) is not int
+        or type(time_ms) is not int
+        or not 0 <= time_ms <= limits.INDEX_MAX
+    ):
+        raise WireError("entries", "not an entry")
+    if openers(text) > limits.JSON_DEPTH and too_deep(value):
+        raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep")
+    if not _BODIES[kind](body):
+        raise WireError("entries", f"not the body of a {kind} entry")
+    return Entry(index, term, time_ms, kind, body, line)
+
+
+def _is_membership(body: object) -> bool:
+    """Whether a CONFIG entry's body is one that Membership.from_body can read."""
+    if not (type(body) is dict and type(body.get("members")) is list):
+        return False
+    forming = body.get("forming")
+    if not (type(forming) is list and all(is_name(name) for name in forming)):
+        return False
+    return all(_is_member(member) for member in body["members"])
+
+
+def _is_member(member: object) -> bool:
+    if type(member) is not dict or type(member.get("voter")) is not bool:
+        return False
+    try:
+        node_id([member.get("name"), member.get("incarnation")], "member")
+    except WireError:
+        return False
+    return is_address(member.get("address"))
+
+
+_BODIES: Final[dict[str, Callable[[object], bool]]] = {
+    NOOP: lambda body: body is None,
+    COMMAND: lambda body: type(body) is list and len(body) == 3 and type(body[2]) is list,
+    CONFIG: _is_membership,
+}
+
+
+def _hello(header: dict[str, Any], body: bytes | None) -> Hello:
+    if body is not None:
+        raise WireError("parts", "hello has one frame")
+    return Hello(header["cluster"], node_id(header.get("from"), "from"), _address(header))
+
+
+def _welcome(header: dict[str, Any], body: bytes | None) -> Welcome:
+    if body is not None:
+        raise WireError("parts", "welcome has one frame")
+    leader, members, reason = header.get("leader"), header.get("members"), header.get("reason")
+    if not (leader is None or is_name(leader)):
+        raise WireError("form", "leader is not a node's name or null")
+    if not (type(members) is list and len(members) <= MEMBERS and all(map(is_name, members))):
+        raise WireError("form", "members is not a list of nodes' names")
+    if not is_text(reason):
+        raise WireError("form", "reason is not a short text")
+    return Welcome(
+        cluster=header["cluster"],
+        sender=node_id(header.get("from"), "from"),
+        address=_address(header),
+        to=node_id(header.get("to"), "to"),
+        leader=leader,
+        members=tuple(members),
+        reason=reason,
+    )
+
+
+def _address(header: dict[str, Any]) -> str:
+    address = header.get("address")
+    if not is_address(address):
+        raise WireError("form", "address is not HOST:PORT")
+    return address
+
+
+_FORMS: Final[dict[type[Message], _Form]] = {
+    cls: _form(cls)
+    for cls in vars(messages).values()
+    if isinstance(cls, type) and issubclass(cls, Message) and cls is not Message
+}
+
+_DECODERS: Final[dict[str, Callable[[dict[str, Any], bytes | None], PeerMessage]]] = {
+    **{form.word: _decoder(form) for form in _FORMS.values()},
+    "hello": _hello,
+    "welcome": _welcome,
+}

@@ -1,0 +1,169 @@
+"""The two ROUTERs of a node: where its peers' messages and its clients' requests come in.
+
+What these do not cover: libzmq delivers a message only when its last part has come, and bounds
+neither the number of its parts nor their sum. A connection that sends parts without end makes the
+process grow until it is authenticated, or rather refused, below this layer; here a message with
+too many parts is taken off the socket part by part, counted and forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import zmq
+
+from raftzmq import limits
+from raftzmq.errors import ListenError, PortTaken
+from raftzmq.transport import options
+from raftzmq.transport.options import Context, Socket
+from raftzmq.transport.sending import offer
+
+RECEIVE_BYTES: Final = 16 * 1024 * 1024
+"""A call of `receive` stops after this many bytes, whatever its budget of messages."""
+
+
+class _Router:
+    """A bound ROUTER socket that is read without waiting.
+
+    `socket` is for a zmq.Poller; `endpoint` is where it is bound, with the port in place of a *;
+    `counters` say what was done and dropped. One thread may use an instance.
+    """
+
+    socket: Socket
+    endpoint: str
+    counters: Counter[str]
+
+    def _take(self) -> list[bytes] | None:
+        """Return the next message, the sender's identity first, or None when there is none.
+        One with too many parts comes with empty ones in their place."""
+        socket = self.socket
+        try:
+            parts = [socket.recv(zmq.NOBLOCK)]
+        except zmq.Again:
+            return None
+        while socket.get(zmq.RCVMORE):
+            if len(parts) <= limits.FRAME_PARTS:
+                parts.append(socket.recv())
+            else:
+                socket.recv(copy=False)
+                parts[1:] = [b""] * (limits.FRAME_PARTS + 1)
+        return parts
+
+    @property
+    def port(self) -> int:
+        """The TCP port it is bound to."""
+        return int(self.endpoint.rpartition(":")[2])
+
+    def close(self, linger_ms: int | None = None) -> None:
+        """Stop listening. Messages handed over just before have `linger_ms` to leave."""
+        self.socket.close(linger=linger_ms)
+
+
+class PeerServer(_Router):
+    """Where other nodes' messages come in. `counters`: received, parts."""
+
+    def __init__(self, context: Context, endpoint: str) -> None:
+        """Listen on a ZeroMQ endpoint, `tcp://*:6000`. Raises PortTaken, ListenError."""
+        self.counters = Counter()
+        self.socket = context.socket(zmq.ROUTER)
+        options.peer_server(self.socket)
+        self.endpoint = _bind(self.socket, endpoint)
+
+    def receive(self, budget: int) -> list[list[bytes]]:
+        """Return up to `budget` messages that are there, each as its frames; who sent them is
+        what they say. Messages with too many frames, or none, are dropped and counted."""
+        messages: list[list[bytes]] = []
+        size = 0
+        for _ in range(budget):
+            parts = self._take()
+            if parts is None:
+                break
+            if not 2 <= len(parts) <= limits.FRAME_PARTS + 1:
+                self.counters["parts"] += 1
+                continue
+            del parts[0]
+            messages.append(parts)
+            size += len(parts[-1])
+            if size >= RECEIVE_BYTES:
+                break
+        self.counters["received"] += len(messages)
+        return messages
+
+
+class ClientServer(_Router):
+    """Where clients' requests come in and answers leave.
+
+    `counters`: received, parts, sent, unroutable (the client has gone), would_block (the client
+    does not read its answers), oversize.
+    """
+
+    def __init__(self, context: Context, endpoint: str) -> None:
+        """Listen on a ZeroMQ endpoint, `tcp://*:6001`. Raises PortTaken, ListenError."""
+        self.counters = Counter()
+        self.socket = context.socket(zmq.ROUTER)
+        options.client_server(self.socket)
+        self.endpoint = _bind(self.socket, endpoint)
+
+    def receive(self, budget: int) -> list[tuple[bytes, bytes]]:
+        """Return up to `budget` requests that are there, as (identity, frame). In place of a
+        message that is not exactly one frame there is an empty frame, which `decode_request`
+        refuses, so that the client is told."""
+        requests: list[tuple[bytes, bytes]] = []
+        size = 0
+        for _ in range(budget):
+            parts = self._take()
+            if parts is None:
+                break
+            if len(parts) == 2:
+                requests.append((parts[0], parts[1]))
+                size += len(parts[1])
+            else:
+                self.counters["parts"] += 1
+                requests.append((parts[0], b""))
+            if size >= RECEIVE_BYTES:
+                break
+        self.counters["received"] += len(requests)
+        return requests
+
+    def send(self, identity: bytes, frame: bytes) -> bool:
+        """Hand an answer over for a client, or return False at once: the client has gone, does
+        not read, or would close the connection over a frame so long. True means handed over to
+        libzmq; the answer may still be lost with the connection."""
+        if len(frame) > limits.FRAME_BYTES:
+            self.counters["oversize"] += 1
+            return False
+        try:
+            if not offer(self.socket, (identity, frame)):
+                self.counters["would_block"] += 1
+                return False
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            self.counters["unroutable"] += 1
+            return False
+        self.counters["sent"] += 1
+        return True
+
+
+def _bind(socket: Socket, endpoint: str) -> str:
+    """Bind, and return the endpoint with its port."""
+    port = endpoint.rpartition(":")[2]
+    try:
+        if "[" in endpoint:
+            socket.set(zmq.IPV6, 1)
+        if port.isdecimal() and int(port[:6]) > 65535:  # libzmq would bind to the port modulo 2**16
+            raise zmq.ZMQError(zmq.EINVAL)
+        socket.bind(endpoint)
+        return socket.get_string(zmq.LAST_ENDPOINT)
+    except zmq.ZMQError as error:
+        socket.close(linger=0)
+        if error.errno == zmq.EADDRINUSE:
+            raise PortTaken(
+                f"cannot listen on {endpoint}: the port is taken. Stop the process that has it, "
+                "or choose another port."
+            ) from None
+        raise ListenError(
+            f"cannot listen on {endpoint}: {error.strerror}. Choose an address of this machine "
+            "and a port that this user may open, as tcp://*:6000."
+        ) from None

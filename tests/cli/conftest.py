@@ -1,0 +1,163 @@
+"""A real cluster of three nodes for the session, and ways to run the program against it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raftzmq_cli.main import run
+
+PROGRAM = (sys.executable, "-m", "raftzmq_cli")
+LIMIT_S = 60
+"""No command of these tests may take longer; it is only there so that none hangs."""
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        assert self.out.count("\n") == 1, self
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment without anything that would configure the program."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAFTZMQ_", "KUBERNETES_"))}
+    return {**kept, **more}
+
+
+def execute(arguments: Sequence[str], **environ: str) -> Result:
+    """Run the program as a process of its own."""
+    done = subprocess.run(
+        [*PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env=environment(**environ),
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def free_base_port(nodes: int = 3) -> int:
+    """A base from which all the ports of a local cluster are free, below the ephemeral ones."""
+    for _ in range(200):
+        base = random.randrange(12_000, 31_000, 10)
+        try:
+            for node in range(nodes):
+                for offset in (0, 1, 2):
+                    with socket.socket() as probe:
+                        probe.bind(("127.0.0.1", base + 10 * node + offset))
+        except OSError:
+            continue
+        return base
+    raise RuntimeError("no free ports")
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """A cluster made by `raftzmq local up`."""
+
+    directory: Path
+    base_port: int
+
+    @property
+    def endpoints(self) -> str:
+        return ",".join(f"127.0.0.1:{self.base_port + 10 * k + 1}" for k in range(3))
+
+    def up(self, *more: str) -> Result:
+        where = ["--dir", str(self.directory), "--base-port", str(self.base_port)]
+        return execute(["local", "up", *where, *more])
+
+    def down(self, *more: str) -> Result:
+        return execute(["local", "down", "--dir", str(self.directory), *more])
+
+    def status(self) -> Result:
+        return execute(["local", "status", "--dir", str(self.directory), "-w", "json"])
+
+    def pids(self) -> dict[str, int]:
+        files = self.directory.glob("raft-*/node.pid")
+        return {file.parent.name: int(file.read_text()) for file in files}
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        os.kill(self.pids()[name], number)
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    cluster = LocalCluster(tmp_path_factory.mktemp("cluster"), free_base_port())
+    try:
+        started = cluster.up()
+        assert started.code == 0, started
+        yield cluster
+    finally:
+        cluster.down("--purge")
+
+
+@pytest.fixture
+def cluster(shared_cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """The session's cluster, whole again after each test that harms it."""
+    yield shared_cluster
+    repaired = shared_cluster.up()
+    assert repaired.code == 0, repaired
+
+
+class Program:
+    """Runs commands inside this process, which is quick."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
+        self._capture = capture
+        self._patch = patch
+
+    def __call__(self, *arguments: str, stdin: bytes = b"") -> Result:
+        self._patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        self._capture.readouterr()
+        code = run(arguments)
+        captured = self._capture.readouterr()
+        return Result(code, captured.out, captured.err)
+
+
+@pytest.fixture
+def program(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
+    for name in list(os.environ):
+        if name.startswith(("RAFTZMQ_", "KUBERNETES_", "MINOMBREPOD")):
+            monkeypatch.delenv(name)
+    return Program(capfd, monkeypatch)
+
+
+@pytest.fixture
+def raftzmq(
+    program: Program, shared_cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> Program:
+    """The program with the session's cluster as its endpoints."""
+    monkeypatch.setenv("RAFTZMQ_ENDPOINTS", shared_cluster.endpoints)
+    return program
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An endpoint where nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"

@@ -1,0 +1,150 @@
+"""Wrong usage: exit code 2 and one line that helps; and the help itself."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raftzmq_cli import main
+from raftzmq_cli.main import run
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("nonsense", "No such command"),
+        ("client nonsense", "No such command"),
+        ("client get", "KEY"),
+        ("client put key", "VALUE"),
+        ("client put key -5", "write -- before"),
+        ("client get key --nonsense", "--nonsense"),
+        ("client get key -w xml", "simple, json, table"),
+        ("client -w xml get key", "simple, json, table"),
+        ("client get key --timeout soon", "soon"),
+        ("client get key --timeout 0", "above 0"),
+        ("client get key --timeout nan", "above 0"),
+        ("client get key --endpoints nowhere", "HOST:PORT"),
+        ("client --endpoints nowhere:port get key", "HOST:PORT"),
+        ("client get key --limit 0 --prefix", "0"),
+        ("client get key --limit 5", "--prefix"),
+        ("client get key --prefix --range-end z", "exclude"),
+        ("client get key --raw -w json", "--raw"),
+        ("client put key value --if-absent --if-revision 3", "exclude"),
+        ("client put key value --if-revision -1", "-1"),
+        ("client put key @/no/such/file", "/no/such/file"),
+        ("client txn", "FILE"),
+        ("client txn /no/such/file", "/no/such/file"),
+        ("client txn --then nonsense", "put, delete"),
+        ("client txn --if nonsense", "KEY value|revision"),
+        ("client bench --op fly", "put, get, stale"),
+        ("client bench --outstanding 0", "0"),
+        ("client member add three", "NAME-ORDINAL"),
+        ("client member nonsense", "No such command"),
+        ("client dump three", "NAME-ORDINAL"),
+        ("client stop host:port", "HOST:PORT"),
+        ("node", "POD"),
+        ("node raft", "raft-0"),
+        ("node raft-x", "raft-0"),
+        ("node -1", "raft-0"),
+        ("node raft-01", "raft-0"),
+        ("node raft-0 --peers raft-0", "HOST:PORT"),
+        ("node raft-0 --peers raft-0=here", "HOST:PORT"),
+        ("node raft-0 --listen nowhere", "tcp://*:6000"),
+        ("node raft-0 --log-level loud", "DEBUG"),
+        ("node raft-0 --replicas 0", "0"),
+        ("node raft-0 --heartbeat-ms 300 --election-timeout-ms 300", "--heartbeat-ms"),
+        ("local up --nodes 0", "0"),
+        ("local nonsense", "No such command"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_one_line(
+    arguments: str, words: str, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAFTZMQ_POD", raising=False)
+    monkeypatch.delenv("MINOMBREPOD", raising=False)
+    assert run(arguments.split()) == 2
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert words in captured.err
+
+
+@pytest.mark.parametrize("arguments", ["", "client", "local", "client member"])
+def test_a_bare_group_shows_its_help_and_exits_with_2(arguments: str, capfd: Capture) -> None:
+    assert run(arguments.split()) == 2
+    assert "Usage: raftzmq" in capfd.readouterr().err
+
+
+def commands() -> list[str]:
+    root = main.build()
+    found = []
+    for name, group in root.commands.items():
+        for inner_name, inner in getattr(group, "commands", {}).items():
+            found.append(f"{name} {inner_name}")
+            found += [f"{name} {inner_name} {last}" for last in getattr(inner, "commands", {})]
+        found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_has_help(command: str, capfd: Capture) -> None:
+    assert run([*command.split(), "--help"]) == 0
+    out = capfd.readouterr().out
+    assert f"Usage: raftzmq {command}" in out
+    description = out.split("\n\n")[1].strip()
+    assert description
+    assert not description.startswith("Options:")
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("client ")])
+def test_every_client_command_takes_the_shared_options(command: str, capfd: Capture) -> None:
+    run([*command.split(), "--help"])
+    out = capfd.readouterr().out
+    for option in ("--endpoints", "--timeout", "-w, --output"):
+        assert option in out or command == "client member"
+
+
+def test_the_version_is_printed(capfd: Capture) -> None:
+    assert run(["--version"]) == 0
+    name, version = capfd.readouterr().out.split()
+    assert name == "raftzmq"
+    assert version[0].isdigit()
+
+
+def test_a_missing_argument_may_come_from_the_environment(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINOMBREPOD", "nonsense")
+    assert run(["node"]) == 2
+    assert "nonsense" in capfd.readouterr().err
+
+
+def test_options_come_from_the_environment(capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAFTZMQ_ENDPOINTS", "nonsense")
+    assert run(["client", "get", "key"]) == 2
+    assert "nonsense" in capfd.readouterr().err
+
+
+def test_an_option_wins_over_the_environment(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAFTZMQ_ENDPOINTS", "nonsense")
+    assert run(["client", "--endpoints", "before", "get", "key"]) == 2
+    assert "before" in capfd.readouterr().err
+    assert run(["client", "get", "key", "--endpoints", "after"]) == 2
+    assert "after" in capfd.readouterr().err
+
+
+def test_the_local_cluster_is_none_before_it_is_made(tmp_path: Path, capfd: Capture) -> None:
+    assert run(["local", "status", "--dir", str(tmp_path)]) == 3
+    assert "local up" in capfd.readouterr().err
+    assert run(["local", "down", "--dir", str(tmp_path)]) == 0
+    assert "nothing to stop" in capfd.readouterr().out
+
+
+def test_a_local_cluster_keeps_its_shape(tmp_path: Path, capfd: Capture) -> None:
+    (tmp_path / "cluster.json").write_text(json.dumps({"nodes": 3, "base_port": 7000}))
+    assert run(["local", "up", "--dir", str(tmp_path), "--nodes", "5"]) == 2
+    assert "3 nodes from port 7000" in capfd.readouterr().err

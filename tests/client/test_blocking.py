@@ -1,0 +1,285 @@
+"""What only the blocking client has: threads, signals, forks, a thread of its own."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from raftzmq import Client, ForkedClient, OutcomeUnknown, Unavailable
+from raftzmq.client.session import ClientSession
+from tests.client.fake_cluster import IGNORE, SERVE, FakeCluster
+
+
+def io_threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name == "raftzmq-client"]
+
+
+def test_many_threads_share_a_client(cluster: FakeCluster) -> None:
+    with Client(cluster.endpoints) as db:
+
+        def work(worker: int) -> None:
+            for i in range(20):
+                key = f"{worker}/{i}"
+                written = db.put(key, key)
+                item = db.get(key)
+                assert item is not None
+                assert (item.value, item.revision) == (key, written.revision)
+
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(work, range(16)))
+        assert len(io_threads()) == 1
+        assert len(db.range()) == 320
+        assert len(cluster.operations("open")) == 1
+
+
+def test_one_threads_error_is_not_anothers(cluster: FakeCluster) -> None:
+    with Client(cluster.endpoints) as db:
+        db.put("first", "")
+        with ThreadPoolExecutor(2) as pool, cluster.held():
+            patient, hasty = pool.submit(db.put, "a", "v"), pool.submit(db.get, "b", timeout=0.05)
+            with pytest.raises(Unavailable):
+                hasty.result(5)
+        assert patient.result(5).index
+
+
+def test_nothing_is_opened_before_the_first_call(cluster: FakeCluster) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    db = Client(cluster.endpoints)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert not io_threads()
+    db.close()
+
+
+def test_closing_gives_everything_back(cluster: FakeCluster) -> None:
+    with Client(cluster.endpoints) as db:
+        db.get("k")
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(5):
+        with Client(cluster.endpoints) as db:
+            db.put("k", "v")
+    assert not io_threads()
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
+
+
+def test_a_client_that_nobody_holds_any_more_ends_its_thread(cluster: FakeCluster) -> None:
+    db = Client(cluster.endpoints)
+    db.get("k")
+    gone = weakref.ref(db)
+    del db
+    gc.collect()
+    assert gone() is None
+    assert not io_threads()
+
+
+def test_an_idle_client_uses_no_processor_time(cluster: FakeCluster) -> None:
+    with Client(cluster.endpoints) as db:
+        db.put("k", "v")
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        time.sleep(0.5)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.05
+
+
+def test_a_client_that_waits_for_a_dead_cluster_uses_little_processor_time(
+    cluster: FakeCluster,
+) -> None:
+    for node in cluster.nodes:
+        cluster.kill(node)
+    with Client(cluster.endpoints) as db:
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        with pytest.raises(Unavailable):
+            db.put("k", "v", timeout=1)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.2
+
+
+# -- interrupts ---------------------------------------------------------------------------------
+
+
+def test_an_interrupt_ends_the_wait_and_the_client_goes_on(cluster: FakeCluster) -> None:
+    with Client(cluster.endpoints) as db:
+        db.put("first", "")
+        for node in cluster.nodes:
+            cluster.always(node, IGNORE)
+        began = time.monotonic()
+        interrupt = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT])
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt):
+            db.put("k", "v", timeout=30)
+        assert time.monotonic() - began < 2
+        interrupt.join()
+        for node in cluster.nodes:
+            cluster.always(node, SERVE)
+        for i in range(10):
+            assert db.put(f"k{i}", "v").index
+        time.sleep(0.5)  # in which a call still held by the session would be sent again
+        assert cluster.times_executed("put", "k") == 0
+
+
+# -- forks --------------------------------------------------------------------------------------
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+
+
+def run_in_child(work: object) -> int:
+    """Fork, run `work` in the child, return its exit status; fails if the child hangs."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()  # type: ignore[operator]
+            os._exit(0)
+        except BaseException as error:
+            os.write(2, f"child: {error!r}\n".encode())
+            os._exit(1)
+    for _ in range(500):
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    raise AssertionError("the child hangs")
+
+
+def test_a_forked_child_is_told_and_the_parent_goes_on(cluster: FakeCluster) -> None:
+    with Client(cluster.endpoints) as db:
+        db.put("k", "v")
+
+        def child() -> None:
+            with pytest.raises(ForkedClient, match="make a new one"):
+                db.put("k", "child")
+            db.close()
+            with pytest.raises((ForkedClient, Unavailable)):
+                db.get("k")
+
+        assert run_in_child(child) == 0
+        item = db.get("k")
+        assert item is not None
+        assert item.value == "v"
+
+
+def test_a_forked_child_can_make_a_client_of_its_own(cluster: FakeCluster) -> None:
+    unused = Client(cluster.endpoints)
+    with Client(cluster.endpoints) as db:
+        db.put("k", "v")
+
+        def child() -> None:
+            with Client(cluster.endpoints) as other:
+                other.put("from the child", "v", timeout=3)
+            unused.put("from the child as well", "v", timeout=3)
+            unused.close()
+
+        assert run_in_child(child) == 0
+        assert db.get("from the child") is not None
+        assert db.get("from the child as well") is not None
+
+
+# -- the I/O thread -----------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_fails_every_call_instead_of_hanging(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = Client(cluster.endpoints)
+    db.put("first", "")
+    cluster.always(cluster.nodes[0], IGNORE)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(db.put, "k", "v", timeout=30)
+        while not any(op[2] == "k" for op in cluster.operations("put")):
+            time.sleep(0.002)
+
+        def fail(*_: object) -> None:
+            raise MemoryError("planted")
+
+        monkeypatch.setattr(ClientSession, "tick", fail)
+        with pytest.raises(OutcomeUnknown, match="has died"):
+            waiting.result(5)
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="has died"):
+        db.get("k")
+    with pytest.raises(Unavailable, match="has died"):
+        db.put("k", "v")
+    db.close()
+    assert time.monotonic() - began < 1
+
+
+# -- processes that end -------------------------------------------------------------------------
+
+
+def ends_by_itself(script: str, cluster: FakeCluster, *, code: int = 0) -> str:
+    """Run a script in a process of its own; it must end soon, and say nothing on stderr."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-X", "dev", "-c", script, *cluster.endpoints],
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, ""), done.stderr
+    return done.stdout
+
+
+def test_a_program_that_never_closes_its_client_ends(cluster: FakeCluster) -> None:
+    script = (
+        "import sys\n"
+        "from raftzmq import Client\n"
+        "db = Client(sys.argv[1:])\n"
+        "print(db.put('k', 'v').index)\n"
+    )
+    assert ends_by_itself(script, cluster).strip().isdigit()
+
+
+def test_a_program_ends_although_its_cluster_is_gone(cluster: FakeCluster) -> None:
+    script = (
+        "import sys\n"
+        "from raftzmq import Client, RaftzmqError\n"
+        "db = Client(sys.argv[1:])\n"
+        "try:\n"
+        "    db.put('k', 'v', timeout=0.3)\n"
+        "except RaftzmqError as error:\n"
+        "    print(error.code)\n"
+    )
+    for node in cluster.nodes:
+        cluster.kill(node)
+    assert ends_by_itself(script, cluster).strip() == "unavailable"
+
+
+def test_a_forked_child_that_ends_normally_does_not_hang_or_complain(cluster: FakeCluster) -> None:
+    script = (
+        "import os, sys, warnings\n"
+        "warnings.simplefilter('ignore', DeprecationWarning)\n"
+        "from raftzmq import Client\n"
+        "db = Client(sys.argv[1:])\n"
+        "db.put('k', 'v')\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    sys.exit(7)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+        "print(db.get('k').value)\n"
+        "db.close()\n"
+    )
+    assert ends_by_itself(script, cluster).split() == ["7", "v"]
+
+
+def test_the_client_does_not_import_a_node_nor_the_core_a_client() -> None:
+    script = (
+        "import sys\n"
+        "import raftzmq.core\n"
+        "assert 'zmq' not in sys.modules and 'raftzmq.client' not in sys.modules\n"
+        "from raftzmq import AsyncClient, Client\n"
+        "loaded = [name for name in sys.modules if name.startswith('raftzmq.')]\n"
+        "parts = ('server', 'node', 'machine', 'storage')\n"
+        "assert not [n for n in loaded if n.split('.')[1] in parts], loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=15)

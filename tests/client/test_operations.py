@@ -1,0 +1,269 @@
+"""Arguments are checked before anything is sent, and what is sent is what a node accepts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raftzmq import limits
+from raftzmq.client import operations
+from raftzmq.client.calls import Call
+from raftzmq.client.operations import Answer, Operation
+from raftzmq.client.results import CasResult, Deleted, Item, Range, Written
+from raftzmq.client.transactions import (
+    Compare,
+    Delete,
+    DeletePrefix,
+    Get,
+    GetPrefix,
+    GetRange,
+    Put,
+)
+from raftzmq.errors import InvalidRequest
+from raftzmq.machine import Machine, validate_read, validate_write
+
+keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+values = texts | st.binary(max_size=20)
+ranges = st.integers(1, limits.RANGE_LIMIT)
+steps = st.one_of(
+    st.builds(Put, keys, values),
+    st.builds(Delete, keys),
+    st.builds(DeletePrefix, texts),
+    st.builds(Get, keys),
+    st.builds(GetRange, texts, texts, ranges),
+    st.builds(GetPrefix, texts, ranges),
+)
+compares = st.one_of(
+    st.builds(Compare, keys, st.just("value"), st.sampled_from(["=", "!="]), values | st.none()),
+    st.builds(
+        Compare,
+        keys,
+        st.just("revision"),
+        st.sampled_from(["=", "!=", "<", ">"]),
+        st.integers(0, limits.INDEX_MAX),
+    ),
+)
+writes = st.one_of(
+    st.builds(operations.put, keys, values),
+    st.builds(operations.cas, keys, values, st.integers(0, limits.INDEX_MAX)),
+    st.builds(operations.delete, keys),
+    st.builds(operations.delete_prefix, texts),
+    st.builds(
+        operations.txn,
+        st.lists(compares, max_size=4),
+        st.lists(steps, max_size=4),
+        st.lists(steps, max_size=4),
+    ),
+    st.builds(operations.open_session),
+    st.builds(operations.close_session),
+)
+
+
+def on_the_wire(operation: Operation[Any]) -> list[Any]:
+    op: list[Any] = orjson.loads(b"[1," + operation.tail)
+    return op
+
+
+@given(writes)
+def test_every_write_that_can_be_made_is_valid_to_a_node(operation: Operation[Any]) -> None:
+    assert operation.is_write
+    validate_write(on_the_wire(operation))
+
+
+@given(keys, texts, texts, ranges)
+def test_every_read_that_can_be_made_is_valid_to_a_node(
+    key: str, start: str, end: str, limit: int
+) -> None:
+    for operation in (
+        operations.get(key, stale=False, endpoint=None),
+        operations.range_(start, end, limit, stale=False, endpoint=None),
+        operations.prefix_(start, limit, stale=True, endpoint="a:1"),
+    ):
+        assert not operation.is_write
+        validate_read(on_the_wire(operation))
+
+
+class Store:
+    """A state machine that executes operations as a node would."""
+
+    def __init__(self) -> None:
+        self.machine = Machine()
+        self.machine.apply(1, 0, (0, 0, [0, "open"]))
+        self.index = 1
+
+    def do(self, operation: Operation[Any]) -> Any:
+        op = on_the_wire(operation)
+        if operation.is_write:
+            self.index += 1
+            op[0] = self.index
+            code, index, body = self.machine.apply(self.index, 0, (1, self.index, op))
+        else:
+            code, index, body = self.machine.read(op, self.index)
+        body = orjson.loads(orjson.dumps(body))
+        call = Call(operation, 0, 1)
+        call.answer = Answer(code == "ok", index, body, 3, "raft-0")
+        return call.result()
+
+    def get(self, key: str) -> Any:
+        return self.do(operations.get(key, stale=False, endpoint=None))
+
+
+@given(keys, values)
+def test_a_value_comes_back_as_what_it_was(key: str, value: str | bytes) -> None:
+    store = Store()
+    store.do(operations.put(key, value))
+    assert store.get(key) == Item(key, value, 2)
+
+
+def test_buffers_are_stored_as_bytes() -> None:
+    store = Store()
+    store.do(operations.put("a", bytearray(b"x\0")))  # type: ignore[arg-type]
+    assert store.get("a").value == b"x\0"
+
+
+def test_a_missing_key_is_none() -> None:
+    assert Store().get("k") is None
+
+
+def test_compare_and_put_says_what_stood_in_the_way() -> None:
+    store = Store()
+    first = store.do(operations.put_if_absent("k", "one"))
+    assert first == CasResult(True, 2, Item("k", "one", 2), 2, 3, "raft-0")
+    second = store.do(operations.put_if_absent("k", "two"))
+    assert second == CasResult(False, 2, Item("k", "one", 2), 3, 3, "raft-0")
+    third = store.do(operations.cas("absent", "two", 7))
+    assert third == CasResult(False, 0, None, 4, 3, "raft-0")
+    fourth = store.do(operations.cas("k", b"two", 2))
+    assert (fourth.succeeded, fourth.current) == (True, Item("k", b"two", 5))
+
+
+def test_deletes_count() -> None:
+    store = Store()
+    for key in ("a1", "a2", "b"):
+        store.do(operations.put(key, ""))
+    assert store.do(operations.delete("b")) == Deleted(1, 5, 3, "raft-0")
+    assert store.do(operations.delete("b")).count == 0
+    assert store.do(operations.delete_prefix("a")).count == 2
+
+
+def test_ranges_are_in_order_and_say_whether_there_is_more() -> None:
+    store = Store()
+    for key in ("b", "a", "c"):
+        store.do(operations.put(key, key.upper()))
+    found = store.do(operations.range_("a", "c", 10, stale=False, endpoint=None))
+    assert isinstance(found, Range)
+    assert [item.key for item in found] == ["a", "b"]
+    assert not found.more
+    first = store.do(operations.prefix_("", 2, stale=False, endpoint=None))
+    assert (len(first), first.more) == (2, True)
+    rest = store.do(
+        operations.range_(first.items[-1].key + "\0", "", 10, stale=False, endpoint=None)
+    )
+    assert [item.value for item in rest] == ["C"]
+
+
+def test_a_transaction_gives_one_result_for_each_operation_of_its_branch() -> None:
+    store = Store()
+    work = operations.txn(
+        [Compare("k", "revision", "=", 0)],
+        [Put("k", "v"), Get("k"), GetPrefix(""), GetRange("x"), Delete("k"), DeletePrefix("k")],
+        [Get("k"), Get("none")],
+    )
+    done = store.do(work)
+    assert done.succeeded
+    assert done.results == (
+        Written(2, 3, "raft-0", 2),
+        Item("k", "v", 2),
+        Range((Item("k", "v", 2),), False, 2),
+        Range((), False, 2),
+        Deleted(1, 2, 3, "raft-0"),
+        Deleted(0, 2, 3, "raft-0"),
+    )
+    store.do(operations.put("k", "w"))
+    other = store.do(work)
+    assert (other.succeeded, other.results) == (False, (Item("k", "w", 3), None))
+
+
+get = {"stale": False, "endpoint": None}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: operations.put("", "v"),
+        lambda: operations.put(None, "v"),  # type: ignore[arg-type]
+        lambda: operations.put(b"k", "v"),  # type: ignore[arg-type]
+        lambda: operations.put("k" * (limits.KEY_BYTES + 1), "v"),
+        lambda: operations.put("\N{SNOWMAN}" * (limits.KEY_BYTES // 3 + 1), "v"),
+        lambda: operations.put("\ud800", "v"),
+        lambda: operations.put("k", "\ud800"),
+        lambda: operations.put("k", None),  # type: ignore[arg-type]
+        lambda: operations.put("k", 5),  # type: ignore[arg-type]
+        lambda: operations.put("k", float("nan")),  # type: ignore[arg-type]
+        lambda: operations.put("k", {"b64": "eA=="}),  # type: ignore[arg-type]
+        lambda: operations.put("k", "v" * (limits.VALUE_BYTES + 1)),
+        lambda: operations.put("k", "é" * (limits.VALUE_BYTES // 2 + 1)),
+        lambda: operations.put("k", b"v" * (limits.VALUE_BYTES + 1)),
+        lambda: operations.cas("k", "v", -1),
+        lambda: operations.cas("k", "v", True),
+        lambda: operations.cas("k", "v", 1.0),  # type: ignore[arg-type]
+        lambda: operations.cas("k", "v", limits.INDEX_MAX + 1),
+        lambda: operations.get("", **get),  # type: ignore[arg-type]
+        lambda: operations.get("k", stale=False, endpoint="a:1"),
+        lambda: operations.get("k", stale=True, endpoint="nowhere"),
+        lambda: operations.range_("a", "b", 0, **get),  # type: ignore[arg-type]
+        lambda: operations.range_("a", "b", limits.RANGE_LIMIT + 1, **get),  # type: ignore[arg-type]
+        lambda: operations.range_("a", "b", True, **get),  # type: ignore[arg-type]
+        lambda: operations.range_(None, "b", 1, **get),  # type: ignore[arg-type]
+        lambda: operations.prefix_("k" * 5000, 1, **get),  # type: ignore[arg-type]
+        lambda: operations.delete_prefix(None),  # type: ignore[arg-type]
+        lambda: operations.txn("k", (), ()),  # type: ignore[arg-type]
+        lambda: operations.txn([("k", "value", "=", "v")], (), ()),  # type: ignore[list-item]
+        lambda: operations.txn([Compare("k", "version", "=", 0)], (), ()),
+        lambda: operations.txn([Compare("k", "value", "<", "v")], (), ()),
+        lambda: operations.txn([Compare("k", "value", "=", 5)], (), ()),
+        lambda: operations.txn([Compare("k", "revision", "==", 0)], (), ()),
+        lambda: operations.txn([Compare("k", "revision", "=", "0")], (), ()),
+        lambda: operations.txn([Compare("k", "revision", "=", None)], (), ()),
+        lambda: operations.txn((), [Get("")], ()),
+        lambda: operations.txn((), [("get", "k")], ()),  # type: ignore[list-item]
+        lambda: operations.txn((), (), [Get("k")] * (limits.TRANSACTION_OPERATIONS + 1)),
+        lambda: operations.status("nowhere"),
+        lambda: operations.stop("raft-0"),
+        lambda: operations.transfer("raft"),
+        lambda: operations.transfer(5),  # type: ignore[arg-type]
+        lambda: operations.member("add", "-1"),
+        lambda: operations.endpoint_list([]),
+        lambda: operations.endpoint_list(" , "),
+        lambda: operations.endpoint_list(["a:b"]),
+        lambda: operations.endpoint_list([5]),  # type: ignore[list-item]
+    ],
+)
+def test_wrong_arguments_are_refused_on_one_line(make: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        make()
+    assert 0 < len(str(caught.value)) < 200
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), True, None, "5"])
+def test_a_timeout_is_a_positive_number_of_seconds(timeout: Any) -> None:
+    with pytest.raises(InvalidRequest, match="seconds"):
+        Call(operations.put("k", "v"), 0, timeout)
+
+
+def test_the_largest_key_and_value_are_accepted() -> None:
+    op = on_the_wire(operations.put("k" * limits.KEY_BYTES, "v" * limits.VALUE_BYTES))
+    validate_write(op)
+    validate_write(on_the_wire(operations.put("k", b"\xff" * limits.VALUE_BYTES)))
+
+
+def test_endpoints_may_be_a_list_or_text() -> None:
+    assert operations.endpoint_list(None)[0] == "127.0.0.1:6001"
+    assert operations.endpoint_list("a:1, tcp://b:2,a:1,") == ("a:1", "b:2")
+    assert operations.endpoint_list(["[::1]:6001"]) == ("[::1]:6001",)

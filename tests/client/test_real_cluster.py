@@ -1,0 +1,136 @@
+"""Both clients against three real nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raftzmq import AsyncClient, Client, Compare, Get, Put, Refused
+from tests.client.conftest import AsyncInThread
+from tests.system.processes import Cluster
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    directory: Path = tmp_path_factory.mktemp("cluster")
+    with Cluster(directory) as cluster:
+        yield cluster.start()
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def db(request: pytest.FixtureRequest, nodes: Cluster) -> Iterator[Any]:
+    if request.param == "blocking":
+        with Client(nodes.endpoints) as client:
+            yield client
+    else:
+        proxy = AsyncInThread(nodes.endpoints)
+        yield proxy
+        proxy.end()
+
+
+def test_every_operation_works(db: Any) -> None:
+    db.delete_prefix("op/")
+    written = db.put("op/a", "text", timeout=10)
+    assert db.get("op/a").revision == written.revision
+    assert db.put("op/b", b"\xff\x00").index > written.index
+    assert [item.value for item in db.prefix("op/")] == ["text", b"\xff\x00"]
+    assert db.cas("op/a", "new", written.revision).succeeded
+    refused = db.put_if_absent("op/a", "never")
+    assert (refused.succeeded, refused.current.value) == (False, "new")
+    done = db.txn(
+        compares=[Compare("op/none", "revision", "=", 0)],
+        then=[Put("op/c", "1"), Get("op/a")],
+    )
+    assert (done.succeeded, done.results[1].value) == (True, "new")
+    assert [item.key for item in db.range("op/a", "op/c")] == ["op/a", "op/b"]
+    assert db.range("op/", "op/zzz", 2).more
+    assert db.delete("op/a").count == 1
+    assert db.delete_prefix("op/").count == 2
+    assert db.get("op/a") is None
+
+
+def test_what_was_written_is_read_stale_from_every_node_soon(db: Any, nodes: Cluster) -> None:
+    revision = db.put("stale", "v").revision
+    for endpoint in nodes.endpoints:
+        for _ in range(200):
+            item = db.get("stale", stale=True, endpoint=endpoint)
+            if item is not None and item.revision >= revision:
+                break
+            time.sleep(0.01)
+        else:
+            raise AssertionError(f"{endpoint} never applied it")
+
+
+def test_leadership_is_transferred_and_followed(db: Any, nodes: Cluster) -> None:
+    leader = nodes.leader().name
+    to = next(node.name for node in nodes.nodes if node.name != leader)
+    db.transfer(to, timeout=10)
+    assert db.put("k", "v", timeout=10).leader == to
+    with pytest.raises(Refused):
+        db.transfer("other-9")
+
+
+def test_writes_go_on_while_leaders_are_killed_and_each_is_done_once(
+    db: Any, nodes: Cluster
+) -> None:
+    db.delete_prefix("n/")
+
+    def write(worker: int) -> list[tuple[str, int]]:
+        done = []
+        for i in range(150):
+            key = f"n/{worker}/{i}"
+            done.append((key, db.put(key, "v", timeout=20).revision))
+        return done
+
+    with ThreadPoolExecutor(8) as pool:
+        writers = [pool.submit(write, worker) for worker in range(8)]
+        leader = nodes.leader()
+        leader.kill()
+        written = dict(pair for writer in writers for pair in writer.result(60))
+    leader.start()
+    nodes.wait_until_ready()
+    stored = {item.key: item.revision for item in db.prefix("n/", 10_000)}
+    assert stored == written
+    assert len(set(written.values())) == 1200
+
+
+def test_a_paused_leader_is_left_for_its_successor(db: Any, nodes: Cluster) -> None:
+    db.put("k", "before")
+    leader = nodes.leader()
+    leader.pause()
+    try:
+        began = time.monotonic()
+        assert db.put("k", "after", timeout=10).leader != leader.name
+        assert time.monotonic() - began < 5
+    finally:
+        leader.resume()
+    nodes.wait_until_ready()
+
+
+def test_the_status_of_every_node_is_there(db: Any) -> None:
+    roles = sorted(status.status["role"] for status in db.statuses(timeout=5))
+    assert roles == ["follower", "follower", "leader"]
+
+
+def test_an_asyncio_client_with_many_outstanding_calls_is_fast(nodes: Cluster) -> None:
+    async def main() -> float:
+        async with AsyncClient(nodes.endpoints) as db:
+            await db.put("first", "")
+
+            async def repeat(times: int, call: Callable[[], Any]) -> None:
+                for _ in range(times):
+                    await call()
+
+            began = time.monotonic()
+            await asyncio.gather(*[repeat(20, lambda: db.put("k", "v")) for _ in range(256)])
+            return 256 * 20 / (time.monotonic() - began)
+
+    assert asyncio.run(main()) > 1000

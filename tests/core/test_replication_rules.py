@@ -1,0 +1,220 @@
+"""Appending and committing: the rules of log replication (thesis 3.5, 3.6)."""
+
+from __future__ import annotations
+
+from raftzmq.core.config import Config
+from raftzmq.core.entry import NOOP
+from raftzmq.core.messages import (
+    AppendAccepted,
+    AppendEntries,
+    AppendRejected,
+    Heartbeat,
+    HeartbeatReply,
+)
+from tests.core.cluster import membership, node_id
+from tests.core.single import (
+    A,
+    B,
+    C,
+    D,
+    X,
+    command,
+    drain,
+    leader,
+    node,
+    said,
+    settled_leader,
+    told,
+)
+
+
+class TestAppending:
+    def test_an_append_is_refused_unless_it_fits_and_the_answer_says_where_it_might(self) -> None:
+        raft = node([1, 2, 2], term=2)
+        assert told(raft, AppendEntries(B, A, 3, 7, 3, 0, 5, ())) == [
+            AppendRejected(A, B, 3, 7, 4, 2, 4, 5)
+        ]
+        assert told(raft, AppendEntries(B, A, 3, 4, 1, 0, 5, ())) == [
+            AppendRejected(A, B, 3, 4, 2, 1, 4, 5)
+        ]
+
+    def test_entries_are_acknowledged_after_they_are_durable(self) -> None:
+        raft = node()
+        raft.step(AppendEntries(B, A, 1, 1, 1, 0, 0, (command(2, 1),)))
+        ready = raft.ready()
+        assert ready.messages == []
+        assert ready.entries == [command(2, 1)]
+        assert ready.messages_after_save == [AppendAccepted(A, B, 1, 2, 0)]
+
+    def test_an_answer_names_what_was_sent_not_the_own_last_index(self) -> None:
+        raft = node([1, 1, 1, 1])
+        assert told(raft, AppendEntries(B, A, 1, 1, 1, 0, 0, (command(2, 1),))) == [
+            AppendAccepted(A, B, 1, 2, 0)
+        ]
+
+    def test_a_late_append_removes_nothing_that_does_not_conflict(self) -> None:
+        raft = node([1, 1, 1, 1])
+        told(raft, AppendEntries(B, A, 1, 1, 1, 0, 0, (command(2, 1), command(3, 1))))
+        assert raft.log.last_index == 5
+
+    def test_a_conflicting_entry_goes_with_all_that_follow(self) -> None:
+        raft = node([1, 2, 2, 2], term=2)
+        entries = (command(2, 1), command(3, 3, "new"))
+        raft.step(AppendEntries(B, A, 3, 1, 1, 0, 0, entries))
+        ready = raft.ready()
+        assert ready.entries == [command(3, 3, "new")]
+        assert (raft.log.last_index, raft.log.last_term) == (3, 3)
+
+    def test_a_committed_entry_is_never_truncated(self) -> None:
+        raft = node([1, 1])
+        told(raft, AppendEntries(B, A, 1, 3, 1, 3, 0, ()))
+        assert raft.commit_index == 3
+        told(raft, AppendEntries(B, A, 2, 1, 1, 0, 0, (command(2, 2), command(3, 2))))
+        assert [raft.log.term_at(index) for index in (2, 3)] == [1, 1]
+
+    def test_no_more_is_committed_than_the_append_has_shown_to_agree(self) -> None:
+        raft = node([1, 2, 2], term=2)
+        told(raft, AppendEntries(B, A, 3, 2, 1, 4, 0, ()))
+        assert raft.commit_index == 2
+
+    def test_committed_entries_are_applied_once_and_only_when_durable_here(self) -> None:
+        raft = node()
+        raft.step(AppendEntries(B, A, 1, 1, 1, 2, 0, (command(2, 1),)))
+        first = raft.ready()
+        assert [entry.index for entry in first.committed] == [1]
+        raft.applied(1)
+        assert not raft.has_ready
+        raft.saved()
+        assert [entry.index for entry in raft.ready().committed] == [2]
+        raft.applied(2)
+        assert drain(raft) == []
+
+    def test_a_second_leader_in_a_term_is_not_believed(self) -> None:
+        raft = node()
+        told(raft, Heartbeat(B, A, 1, 0, 0))
+        assert told(raft, AppendEntries(C, A, 1, 1, 1, 0, 0, (command(2, 1),))) == []
+        assert raft.dropped["a second leader"] == 1
+
+    def test_messages_for_another_incarnation_are_dropped(self) -> None:
+        raft = node()
+        assert told(raft, Heartbeat(B, node_id("a", 2), 1, 0, 0)) == []
+        assert raft.dropped["not for this node"] == 1
+
+
+class TestCommitting:
+    def test_a_leader_begins_its_term_with_a_no_op(self) -> None:
+        raft = leader([1])
+        assert raft.log.entry(3).kind == NOOP
+        assert raft.log.entry(3).term == raft.term
+
+    def test_the_leader_counts_itself_only_once_it_has_saved(self) -> None:
+        raft = settled_leader()
+        raft.propose(["x"])
+        raft.ready()
+        raft.step(AppendAccepted(B, A, raft.term, 3, 0))
+        assert raft.commit_index == 2
+        raft.saved()
+        assert raft.commit_index == 3
+
+    def test_entries_of_earlier_terms_are_not_committed_by_counting(self) -> None:
+        raft = leader([1, 1])
+        raft.step(AppendAccepted(B, A, raft.term, 3, 0))
+        raft.step(AppendAccepted(C, A, raft.term, 3, 0))
+        assert raft.commit_index == 0
+        raft.step(AppendAccepted(C, A, raft.term, 4, 0))
+        assert raft.commit_index == 4
+
+    def test_learners_do_not_count(self) -> None:
+        raft = settled_leader(members=membership("abc", learners="d"))
+        index = raft.propose(["x"])
+        drain(raft)
+        raft.step(AppendAccepted(D, A, raft.term, index, 0))
+        assert raft.commit_index < index
+
+    def test_a_proposal_in_a_batch_travels_in_one_append_to_each(self) -> None:
+        raft = settled_leader()
+        raft.step(AppendAccepted(C, A, raft.term, 2, 0))
+        drain(raft)
+        raft.propose(["x"])
+        raft.propose(["y", "z"])
+        sent = [m for m in said(raft) if isinstance(m, AppendEntries)]
+        assert [(m.to, len(m.entries)) for m in sent] == [(B, 3), (C, 3)]
+        assert sent[0].entries is sent[1].entries
+
+    def test_appends_leave_before_the_leaders_own_save(self) -> None:
+        raft = settled_leader()
+        raft.propose(["x"])
+        ready = raft.ready()
+        assert [m.to for m in ready.messages] == [B]
+        assert ready.entries != []
+
+    def test_the_window_bounds_what_is_in_flight(self) -> None:
+        raft = settled_leader(config=Config(max_inflight=2, max_append_entries=3))
+        raft.propose(list(range(20)))
+        sent = [m for m in said(raft) if isinstance(m, AppendEntries) and m.to == B]
+        assert [len(m.entries) for m in sent] == [3, 3]
+        assert len(told(raft, AppendAccepted(B, A, raft.term, 5, 0))) == 1
+
+    def test_an_append_is_bounded_in_bytes_but_takes_at_least_one_entry(self) -> None:
+        raft = settled_leader(config=Config(max_append_bytes=100))
+        raft.propose(["x" * 40, "y" * 40, "z" * 500])
+        sent = [m for m in said(raft) if isinstance(m, AppendEntries) and m.to == B]
+        assert [[e.body[0] for e in m.entries] for m in sent] == [["x"], ["y"], ["z"]]
+
+    def test_what_is_not_acknowledged_within_three_heartbeats_is_sent_again(self) -> None:
+        raft = settled_leader()
+        raft.propose(["x"])
+        drain(raft)
+        resent = []
+        for _ in range(3):
+            raft.step(HeartbeatReply(B, A, raft.term, 0))
+            raft.tick(raft.now_ms + 60)
+            resent += [m for m in said(raft) if isinstance(m, AppendEntries) and m.to == B]
+        assert [m.entries[0].index for m in resent] == [3]
+
+    def test_a_follower_that_seems_dead_gets_heartbeats_only_and_everything_once_it_is_back(
+        self,
+    ) -> None:
+        raft = settled_leader()
+        for _ in range(10):
+            raft.step(HeartbeatReply(B, A, raft.term, 0))
+            raft.tick(raft.now_ms + 60)
+            drain(raft)
+        raft.propose(["x"])
+        assert {m.to for m in said(raft) if isinstance(m, AppendEntries)} == {B}
+        back = told(raft, HeartbeatReply(C, A, raft.term, 0))
+        assert [(m.to, len(m.entries)) for m in back if isinstance(m, AppendEntries)] == [(C, 2)]
+
+    def test_a_heartbeat_never_claims_more_than_the_receiver_has(self) -> None:
+        raft = settled_leader()
+        raft.tick(raft.now_ms + 60)
+        beats = {m.to: m.commit_index for m in said(raft) if isinstance(m, Heartbeat)}
+        assert beats == {B: 2, C: 0}
+
+    def test_old_and_impossible_answers_change_nothing(self) -> None:
+        raft = settled_leader()
+        before = raft.progress[B].match_index
+        raft.step(AppendAccepted(B, A, raft.term, 1, 0))
+        raft.step(AppendAccepted(B, A, raft.term, 99, 0))
+        raft.step(AppendRejected(B, A, raft.term, 1, 0, 0, 9, 0))
+        assert raft.progress[B].match_index == before
+        assert raft.dropped["acknowledges what was never sent"] == 1
+        assert raft.dropped["an old rejection"] == 1
+
+    def test_a_probe_that_could_not_be_sent_begins_no_lower_the_next_time(self) -> None:
+        raft = leader([1, 1, 1])
+        raft.unreachable(B)
+        raft.tick(raft.now_ms + 60)
+        again = [m for m in said(raft) if isinstance(m, AppendEntries)]
+        assert [(m.to, m.prev_index) for m in again] == [(B, 4)]
+
+    def test_unreachable_is_tried_again_at_the_next_heartbeat(self) -> None:
+        raft = settled_leader()
+        raft.propose(["x"])
+        drain(raft)
+        raft.unreachable(B)
+        raft.unreachable(X)
+        assert [m for m in said(raft) if isinstance(m, AppendEntries)] == []
+        raft.step(HeartbeatReply(B, A, raft.term, 0))
+        raft.tick(raft.now_ms + 60)
+        assert [m.to for m in said(raft) if isinstance(m, AppendEntries)] == [B]

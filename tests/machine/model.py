@@ -1,0 +1,116 @@
+"""The state machine once more, as plainly as it can be written: the tests' second opinion."""
+
+from __future__ import annotations
+
+import copy
+from operator import eq, gt, lt, ne
+from typing import Any
+
+from raftzmq import limits
+
+
+class Model:
+    """Values stay in their wire form, tables are copied whole, everything is searched linearly."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, tuple[Any, int]] = {}
+        self.sessions: dict[int, dict[str, Any]] = {}
+        self.index = 0
+        self.time_ms = 0
+
+    def apply(self, index: int, time_ms: int, body: Any) -> tuple[Any, ...]:
+        """Return code, index and body, or just code and index where the body is a message."""
+        number, ack, (serial, name, *arguments) = body
+        self.index, self.time_ms = index, max(self.time_ms, time_ms)
+        if name == "open":
+            return self.open()
+        if name == "expire":
+            idle = self.idle_for(limits.SESSION_TTL_MS)
+            for old in idle:
+                del self.sessions[old]
+            return ("ok", index, len(idle))
+        if number not in self.sessions:
+            return ("session_expired", index)
+        if name == "close":
+            del self.sessions[number]
+            return ("ok", index, None)
+        session = self.sessions[number]
+        session["used_ms"] = self.time_ms
+        session["ack"] = max(ack, session["ack"])
+        if serial < session["ack"]:
+            return ("invalid", index)
+        if serial not in session["results"]:
+            if serial > session["ack"] + limits.SESSION_OUTSTANDING:
+                return ("overloaded", index)
+            code, result = getattr(self, name)(*arguments)
+            session["results"][serial] = (code, index, copy.deepcopy(result))
+        first: tuple[Any, ...] = session["results"][serial]
+        return first
+
+    def open(self) -> tuple[Any, ...]:
+        if len(self.sessions) >= limits.SESSIONS:
+            idle = self.idle_for(limits.SESSION_EVICTABLE_MS)
+            if not idle:
+                return ("overloaded", self.index)
+            del self.sessions[idle[0]]
+        self.sessions[self.index] = {"ack": 0, "used_ms": self.time_ms, "results": {}}
+        return ("ok", self.index, self.index)
+
+    def idle_for(self, idle_ms: int) -> list[int]:
+        """Return the sessions idle for so long, the least recently used first."""
+        order = sorted((self.sessions[number]["used_ms"], number) for number in self.sessions)
+        return [number for used_ms, number in order if self.time_ms - used_ms >= idle_ms]
+
+    def put(self, key: str, value: Any) -> tuple[str, Any]:
+        self.keys[key] = (value, self.index)
+        return "ok", None
+
+    def cas(self, key: str, value: Any, revision: int) -> tuple[str, Any]:
+        if self.revision(key) != revision:
+            return "compare_failed", self.get(key)
+        return self.put(key, value)
+
+    def delete(self, key: str) -> tuple[str, Any]:
+        return "ok", len([self.keys.pop(key)]) if key in self.keys else 0
+
+    def delete_prefix(self, prefix: str) -> tuple[str, Any]:
+        return "ok", sum(self.delete(key)[1] for key in list(self.keys) if key.startswith(prefix))
+
+    def txn(self, compares: Any, then: Any, otherwise: Any) -> tuple[str, Any]:
+        succeeded = all(self.holds(*compare) for compare in compares)
+        bodies = []
+        for name, *arguments in then if succeeded else otherwise:
+            if name in ("get", "range", "prefix"):
+                bodies.append(self.read(name, *arguments))
+            else:
+                bodies.append(getattr(self, name)(*arguments)[1])
+        return "ok", [succeeded, bodies]
+
+    def holds(self, key: str, field: str, operator: str, operand: Any) -> bool:
+        if field == "revision":
+            found: Any = self.revision(key)
+        else:
+            found = self.keys[key][0] if key in self.keys else None
+        compares = {"=": eq, "!=": ne, "<": lt, ">": gt}
+        return bool(compares[operator](found, operand))
+
+    def revision(self, key: str) -> int:
+        return self.keys[key][1] if key in self.keys else 0
+
+    def read(self, name: str, *arguments: Any) -> Any:
+        return getattr(self, name)(*arguments)
+
+    def get(self, key: str) -> Any:
+        return list(self.keys[key]) if key in self.keys else None
+
+    def range(self, start: str, end: str, limit: int) -> Any:
+        return self.page(
+            [key for key in self.keys if start <= key and (key < end or not end)], limit
+        )
+
+    def prefix(self, prefix: str, limit: int) -> Any:
+        return self.page([key for key in self.keys if key.startswith(prefix)], limit)
+
+    def page(self, found: list[str], limit: int) -> Any:
+        items = [[key, *self.keys[key]] for key in sorted(found)[:limit]]
+        return [items, len(found) > limit]

@@ -1,0 +1,256 @@
+"""What clients get: results, errors by name, and unknown outcomes called unknown."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from raftzmq import limits
+from raftzmq.core.messages import AppendEntries, SnapshotChunk
+from raftzmq.storage import StorageConfig
+from raftzmq.transport.client_wire import Done, ErrorReply, OperationsRequest, TransferRequest
+from raftzmq.transport.peer_wire import Envelope
+from tests.node.world import World
+
+
+def test_a_put_is_read_back_from_the_leader_and_stale_from_everybody() -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    _, code, index, body = world.operate(leader.name, "put", "greeting", "hello", session=session)
+    assert (code, body) == ("ok", None)
+    assert world.operate(leader.name, "get", "greeting")[3] == ["hello", index]
+    world.run(1)
+    for name in world.nodes:
+        assert world.operate(name, "get", "greeting", stale=True)[3] == ["hello", index]
+
+
+def test_a_follower_names_the_leader_and_its_client_port() -> None:
+    world = World(3)
+    leader = world.formed()
+    follower = next(name for name in world.nodes if name != leader.name)
+    request = OperationsRequest(session=0, ack=1, stale=False, ops=[[1, "get", "k"]])
+    reply = world.answer(follower, request)
+    assert isinstance(reply, ErrorReply)
+    assert (reply.code, reply.ids) == ("not_leader", [1])
+    assert (reply.leader, reply.address) == (leader.name, f"{leader.name}.raft-service:6001")
+
+
+def test_a_bad_operation_does_not_harm_its_neighbours() -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    ops = [[50, "put", "", "v"], [51, "put", "k", "v"], [52, "frobnicate"], [53, "get", 5]]
+    world.replies[leader.name].clear()
+    world.ask(leader.name, OperationsRequest(session, 50, False, ops, leader.cluster))
+    world.run(1)
+    codes = {}
+    for reply in world.replies[leader.name]:
+        for result in reply.results:  # type: ignore[union-attr]
+            codes[result[0]] = result[1]
+    assert codes == {50: "invalid", 51: "ok", 52: "invalid", 53: "invalid"}
+
+
+def test_a_retry_with_the_same_serial_returns_the_first_result_even_from_the_next_leader() -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    request = OperationsRequest(session, 70, False, [[70, "put", "k", "1"]], leader.cluster)
+    first = world.answer(leader.name, request)
+    world.run(1)
+    world.kill(leader.name)
+    successor = world.until(world.leader)
+    again = world.answer(successor.name, request)
+    assert again.results == first.results  # type: ignore[union-attr]
+    assert world.operate(successor.name, "get", "k")[3][1] == first.results[0][2]  # type: ignore[union-attr]
+
+
+def test_writes_in_flight_when_leadership_is_lost_have_an_unknown_outcome() -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    world.cut.add(leader.name)
+    request = OperationsRequest(session, 80, False, [[80, "put", "k", "1"]], leader.cluster)
+    reply = world.answer(leader.name, request)
+    assert isinstance(reply, ErrorReply)
+    assert (reply.code, reply.ids) == ("outcome_unknown", [80])
+
+
+def test_a_session_of_another_cluster_is_unknown_here_whatever_its_number() -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    for cluster in ("", "0123456789abcdef"):
+        request = OperationsRequest(session, 60, False, [[60, "put", "k", "1"]], cluster)
+        reply = world.answer(leader.name, request)
+        assert isinstance(reply, ErrorReply)
+        assert (reply.code, reply.ids) == ("session_expired", [60])
+
+
+def test_a_cut_off_leader_answers_no_linearizable_read() -> None:
+    world = World(3)
+    leader = world.formed()
+    world.cut.add(leader.name)
+    reply = world.answer(
+        leader.name, OperationsRequest(session=0, ack=0, stale=False, ops=[[90, "get", "k"]])
+    )
+    assert isinstance(reply, ErrorReply)
+    assert reply.code == "not_leader"
+
+
+def test_too_many_writes_in_flight_are_refused_as_overload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PROPOSALS_IN_FLIGHT", 10)
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    world.replies[leader.name].clear()
+    for k in range(20):
+        ops = [[100 + k, "put", "k", "v"]]
+        world.ask(leader.name, OperationsRequest(session, 100, False, ops, leader.cluster))
+    world.run(1)
+    codes = [getattr(reply, "code", "ok") for reply in world.replies[leader.name]]
+    assert codes.count("overloaded") == 10
+    world.serial = 200
+    assert world.operate(leader.name, "put", "k", "w", session=session)[1] == "ok"
+
+
+def test_a_transfer_is_answered_when_the_other_leads() -> None:
+    world = World(3)
+    leader = world.formed()
+    other = next(name for name in world.nodes if name != leader.name)
+    reply = world.answer(leader.name, TransferRequest(id=1, to=other))
+    assert isinstance(reply, Done), reply
+    assert world.leader() is world.nodes[other]
+
+
+def test_stopping_hands_leadership_over_within_a_tenth_of_a_second() -> None:
+    world = World(3)
+    leader = world.formed()
+    leader.stop()
+    start = world.now_ms
+    world.until(lambda: (new := world.leader()) and new is not leader)
+    assert world.now_ms - start <= 100
+
+
+def test_a_full_disk_refuses_writes_keeps_reads_and_clears_by_itself() -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    assert world.operate(leader.name, "put", "k", "1", session=session)[1] == "ok"
+    for disk in world.disks.values():
+        disk.capacity = 0
+        disk.capacity = 16 - disk.room()  # room for part of a line
+    serial = world.serial = world.serial + 1
+    world.ask(
+        leader.name,
+        OperationsRequest(session, serial, False, [[serial, "put", "k", "2"]], leader.cluster),
+    )
+    world.run(5)
+    assert world.leader() is leader
+    assert world.operate(leader.name, "put", "k", "3", session=session)[1] == "disk_full"
+    assert world.operate(leader.name, "get", "k")[3][0] == "1"
+    for disk in world.disks.values():
+        disk.capacity = None
+    world.run(3)
+    assert world.operate(leader.name, "get", "k")[3][0] == "2"
+    assert world.operate(leader.name, "put", "k", "4", session=session)[1] == "ok"
+
+
+def test_a_far_behind_node_gets_a_snapshot_and_ends_with_the_same_state() -> None:
+    world = World(3, storage=StorageConfig(snapshot_entries=30, keep_entries=5, segment_entries=10))
+    leader = world.formed()
+    session = world.session(leader.name)
+    other = next(name for name in world.nodes if name != leader.name)
+    world.kill(other)
+    for k in range(200):
+        assert world.operate(leader.name, "put", f"k{k % 7}", f"{k}", session=session)[1] == "ok"
+    assert leader.raft.log.first_index > 100
+    node = world.start(other)
+    world.until(lambda: node.raft.applied_index == leader.raft.applied_index)
+    assert node.machine.state_hash() == leader.machine.state_hash()
+    world.kill(other)  # and it is all there after a restart
+    node = world.start(other)
+    world.until(lambda: node.raft.applied_index == leader.raft.applied_index)
+    assert node.machine.state_hash() == leader.machine.state_hash()
+
+
+def test_entries_committed_in_the_turn_that_completes_a_snapshot_are_applied_before_it() -> None:
+    world = World(3, storage=StorageConfig(snapshot_entries=30, keep_entries=5, segment_entries=10))
+    leader = world.formed()
+    session = world.session(leader.name)
+    other = next(name for name in world.nodes if name != leader.name)
+    node = world.nodes[other]
+    world.cut.add(other)
+    have = node.raft.log.last_index
+    for k in range(3):
+        assert world.operate(leader.name, "put", "k", f"{k}", session=session)[1] == "ok"
+    late = tuple(leader.raft.log.between(have + 1, leader.raft.log.last_index))
+    for k in range(60):
+        assert world.operate(leader.name, "put", "k", f"{k}", session=session)[1] == "ok"
+    meta = leader.raft.snapshot_meta
+    assert meta is not None
+    assert meta.index > late[-1].index
+    raft, to = leader.raft, node.raft.id
+    prev_term = node.raft.log.last_term
+    data, done = world.stores[leader.name].read_chunk(meta.index, meta.term, 0, 1 << 20)
+    assert done
+    for message in (
+        AppendEntries(raft.id, to, raft.term, have, prev_term, late[-1].index, 0, late),
+        SnapshotChunk(raft.id, to, raft.term, meta.index, meta.term, 0, data, True),
+    ):
+        node.receive(Envelope(leader.cluster, message))
+    world.step()
+    assert node.machine.applied_index == node.raft.applied_index == meta.index
+
+
+def test_a_snapshot_that_finds_no_room_refuses_no_writes() -> None:
+    world = World(3, storage=StorageConfig(snapshot_entries=30, keep_entries=5, segment_entries=10))
+    leader = world.formed()
+    session = world.session(leader.name)
+    refused = []
+
+    def full(operation: str, path: Path) -> None:
+        if "snapshots" in path.parts and operation != "unlink":
+            refused.append(path)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    for disk in world.disks.values():
+        disk.before = full
+    for k in range(100):
+        assert world.operate(leader.name, "put", "k", f"{k}", session=session)[1] == "ok"
+    assert refused
+    for disk in world.disks.values():
+        disk.before = lambda operation, path: None
+    for k in range(100):
+        assert world.operate(leader.name, "put", "k", f"{k}", session=session)[1] == "ok"
+    assert leader.raft.snapshot_meta is not None
+
+
+def test_large_answers_are_split_into_frames_that_fit() -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    big = "x" * limits.VALUE_BYTES
+    for k in range(3):
+        assert world.operate(leader.name, "put", f"k{k}", big, session=session)[1] == "ok"
+    ops = [[200 + k, "get", f"k{k % 3}"] for k in range(12)]
+    world.replies[leader.name].clear()
+    world.ask(leader.name, OperationsRequest(session=0, ack=0, stale=False, ops=ops))
+    world.run(1)
+    answered = sorted(r[0] for reply in world.replies[leader.name] for r in reply.results)  # type: ignore[union-attr]
+    assert answered == [op[0] for op in ops]
+    assert len(world.replies[leader.name]) > 1
+
+
+def test_an_idle_session_expires_by_replicated_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SESSION_TTL_MS", 3_000)
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    assert world.operate(leader.name, "put", "k", "1", session=session)[1] == "ok"
+    world.run(8)
+    assert world.operate(leader.name, "put", "k", "2", session=session)[1] == "session_expired"
+    assert world.operate(leader.name, "get", "k")[3][0] == "1"

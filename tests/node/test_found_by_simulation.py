@@ -1,0 +1,103 @@
+"""Defects that the simulator found (tests/sim), each told without it."""
+
+from __future__ import annotations
+
+import pytest
+
+from raftzmq.core.messages import SnapshotChunk
+from raftzmq.node import Node
+from raftzmq.storage import MemoryFiles, StorageConfig
+from raftzmq.transport.client_wire import Done, TransferRequest
+from raftzmq.transport.peer_wire import Envelope
+from tests.node.world import World
+
+
+def used(files: MemoryFiles) -> int:
+    return (1 << 20) - MemoryFiles.room(_bounded(files))
+
+
+def _bounded(files: MemoryFiles) -> MemoryFiles:
+    files.capacity = 1 << 20
+    return files
+
+
+@pytest.mark.parametrize("name", ["raft-0", "raft-1"])
+def test_a_full_disk_while_the_cluster_forms_only_delays_it(name: str) -> None:
+    """Neither the founder nor one that joins ends for want of space for the cluster's id."""
+    world = World(3)
+    disk = world.disks[name]
+    disk.capacity = used(disk)
+    world.run(5)
+    assert not world.nodes[name].cluster
+    disk.capacity = None
+    world.formed()
+    assert {node.cluster for node in world.nodes.values()} == {world.nodes[name].cluster}
+
+
+def test_a_founder_whose_disk_is_full_between_the_two_steps_gets_its_name_later() -> None:
+    world = World(1)
+    node, disk = world.nodes["raft-0"], world.disks["raft-0"]
+    adopt, tries = node.adopt, 0
+
+    def full_at_first(cluster: str) -> None:
+        nonlocal tries
+        tries += 1
+        disk.capacity = used(disk) if tries == 1 else None
+        adopt(cluster)
+
+    vars(node)["adopt"] = full_at_first
+    world.run(2)
+    assert tries == 2
+    assert node.cluster
+    assert world.operate("raft-0", "open")[1] == "ok"
+
+
+def test_a_member_that_missed_the_admission_of_the_leader_can_answer_it() -> None:
+    """It knows the leader's address neither from the peers it was given nor from its log."""
+    world = World(3)
+    leader = world.formed()
+    behind = next(name for name in world.nodes if name != leader.name)
+    world.cut.add(behind)
+    world.start("raft-3")
+    world.run(1)
+    assert isinstance(world.member(leader.name, "add", "raft-3"), Done)
+    assert isinstance(world.answer(leader.name, TransferRequest(1, "raft-3")), Done)
+    assert world.nodes[behind].address_of("raft-3") is None
+    world.cut.clear()
+
+    def caught_up() -> bool:
+        new, late = world.nodes["raft-3"].raft, world.nodes[behind].raft
+        return new.role.value == "leader" and late.applied_index == new.commit_index
+
+    world.until(caught_up, 5)
+
+
+def test_several_snapshots_that_arrive_in_one_turn_leave_the_newest() -> None:
+    """A node that was paused finds all that its leader sent meanwhile at once."""
+    small = StorageConfig(snapshot_entries=10, keep_entries=0)
+    world = World(3, storage=small)
+    leader = world.formed()
+    session = world.session(leader.name)
+    late = next(node for node in world.nodes.values() if node is not leader)
+    world.cut.add(late.name)
+    chunks = [_snapshot(world, leader, session, late) for _ in range(3)]
+    assert len({chunk.snapshot_index for chunk in chunks}) == 3
+    for chunk in chunks:
+        late.receive(Envelope(leader.cluster, chunk))
+    world.cut.clear()
+    world.until(lambda: late.machine.applied_index == leader.raft.commit_index, 5)
+    assert late.machine.state_hash() == leader.machine.state_hash()
+
+
+def _snapshot(world: World, leader: Node, session: int, to: Node) -> SnapshotChunk:
+    """Write until the leader has a newer snapshot; return it as its leader would send it."""
+    before = leader.raft.snapshot_meta
+    while leader.raft.snapshot_meta == before:
+        assert world.operate(leader.name, "put", "k", "v", session=session)[1] == "ok"
+    meta = leader.raft.snapshot_meta
+    assert meta is not None
+    data, done = leader.storage.read_chunk(meta.index, meta.term, 0, 1 << 20)
+    assert done
+    return SnapshotChunk(
+        leader.raft.id, to.raft.id, leader.raft.term, meta.index, meta.term, 0, data, True
+    )

@@ -1,0 +1,67 @@
+"""What clients asked for and were told, with the moments of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from raftzmq.client.packing import READ_IDS
+
+OK, FAILED, UNKNOWN = "ok", "failed", "unknown"
+
+
+@dataclass(slots=True)
+class Op:
+    """One operation. `asked` and `told` are moments in one order for the whole world; an answer
+    that never came has `told` None.
+
+    `name` and `arguments` are those of PROTOCOL.md. For a cas, `expected` is the value that the
+    client had seen at the revision it compares with: None for absence, NEVER for no value ever.
+    """
+
+    client: str
+    name: str
+    arguments: list[Any]
+    asked: int
+    stale: bool = False
+    expected: Any = None
+    told: int | None = None
+    outcome: str = UNKNOWN
+    index: int = 0
+    compared: bool = True
+    body: Any = None
+    session: int = 0
+    serial: int = 0
+    error: str = ""
+
+    @property
+    def is_write(self) -> bool:
+        return self.name not in ("get", "prefix", "range")
+
+    def __str__(self) -> str:
+        stale = "stale " if self.stale else ""
+        answer = f"{self.outcome} {self.error}"
+        if self.outcome == OK:
+            answer = f"{self.body} at {self.index}" + ("" if self.compared else ", compare failed")
+        return (
+            f"{self.client}: {stale}{self.name} {self.arguments} -> {answer} "
+            f"(session {self.session}, serial {self.serial}, moments {self.asked} to {self.told})"
+        )
+
+
+NEVER = ("never",)
+
+
+@dataclass(slots=True)
+class History:
+    ops: list[Op] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    """All keys that are used."""
+
+    def ended(self) -> list[Op]:
+        return [op for op in self.ops if op.outcome == OK]
+
+
+def is_serial(number: int) -> bool:
+    """Whether an id on the wire is the serial of a write."""
+    return 0 < number < READ_IDS

@@ -1,0 +1,133 @@
+"""What kind of world a seed makes: everything about it that is drawn once, at the beginning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from raftzmq.core.config import Config
+from raftzmq.storage import StorageConfig
+
+FAULTS: Final[dict[str, float]] = {
+    "crash": 3,
+    "kill": 2,
+    "crash while writing": 3,
+    "crash all": 0.5,
+    "pause": 2,
+    "freeze": 1,
+    "clock": 1,
+    "slow disk": 1,
+    "full disk": 1.5,
+    "fsync error": 1,
+    "bit rot": 2,
+    "lost directory": 2,
+    "stale directory": 1,
+    "partition": 2,
+    "isolate": 2,
+    "one way": 2,
+    "bridge": 1,
+    "ring": 1,
+    "clog": 1.5,
+    "heal": 3,
+    "noise": 0.5,
+    "transfer": 1,
+    "stop": 1,
+    "add member": 2.5,
+    "remove member": 1.5,
+    "client dies": 0.5,
+}
+"""Every kind of fault with its weight among those that a seed makes use of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Times in milliseconds of virtual time."""
+
+    size: int
+    seconds: float
+    raft: Config
+    storage: StorageConfig
+    chunk_bytes: int
+    slice_bytes: int
+    session_ttl_ms: int
+    sessions: int
+    proposals: int
+    delay_ms: tuple[int, int]
+    slow_share: float
+    """Of messages that take up to ten times as long, and are so overtaken."""
+    loss: float
+    duplication: float
+    drift: float
+    """Largest deviation of a node's clock from the true rate, as a share."""
+    disk_ms: tuple[int, int]
+    """How long a sync takes."""
+    clients: int
+    outstanding: int
+    think_ms: int
+    keys: int
+    fault_mean_ms: int
+    faults_from_ms: int
+    faults: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{self.size} nodes",
+            f"{self.clients} clients",
+            f"election timeout {self.raft.election_timeout_ms} ms",
+            f"delay {self.delay_ms[0]} to {self.delay_ms[1]} ms",
+            f"loss {self.loss:g}",
+            f"duplication {self.duplication:g}",
+            f"drift {self.drift:g}",
+            f"snapshot every {self.storage.snapshot_entries} entries",
+            f"a fault every {self.fault_mean_ms} ms: {', '.join(self.faults)}",
+        ]
+        return "; ".join(parts)
+
+
+def draw(random: Random, seconds: float) -> Options:
+    """Draw the options of a world that is to live for so many seconds under faults."""
+    pick = random.choice
+    election_ms = pick([150, 300, 300, 600, 1000])
+    snapshot_entries = pick([8, 20, 50, 200, 100_000])
+    keep = pick([0, 1, 5, 50])
+    slowest_ms = pick([1, 5, 10, 30, 60, election_ms // 2])
+    return Options(
+        size=pick([1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]),
+        seconds=seconds,
+        raft=Config(
+            election_timeout_ms=election_ms,
+            heartbeat_ms=election_ms // pick([3, 5]),
+            max_append_bytes=pick([200, 2000, 1 << 20]),
+            max_append_entries=pick([1, 3, 20, 2048]),
+            max_inflight=pick([1, 2, 8, 64]),
+            max_committed_entries=pick([1, 4, 8192]),
+            keep_entries=keep,
+            keep_bytes=pick([0, 500, 1 << 20]),
+        ),
+        storage=StorageConfig(
+            segment_bytes=pick([300, 2000, 1 << 20]),
+            segment_entries=pick([1, 3, 10, 100]),
+            snapshot_bytes=1 << 30,
+            snapshot_entries=snapshot_entries,
+            keep_entries=keep,
+        ),
+        chunk_bytes=pick([50, 200, 2000, 1 << 18]),
+        slice_bytes=pick([50, 500, 1 << 18]),
+        session_ttl_ms=pick([3_000, 10_000, 3_600_000, 3_600_000]),
+        sessions=pick([6, 10_000, 10_000]),
+        proposals=pick([3, 16_384, 16_384]),
+        delay_ms=(pick([0, 0, 1]), max(1, slowest_ms)),
+        slow_share=pick([0, 0, 0.01, 0.05]),
+        loss=pick([0, 0, 0.01, 0.05, 0.2]),
+        duplication=pick([0, 0, 0.01, 0.1]),
+        drift=pick([0, 0.0002, 0.02, 0.1]),
+        disk_ms=pick([(0, 0), (0, 2), (1, 10), (0, 40)]),
+        clients=random.randint(2, 6),
+        outstanding=random.randint(1, 3),
+        think_ms=pick([80, 150, 300]),
+        keys=pick([3, 5, 8]),
+        fault_mean_ms=pick([300, 700, 1500]),
+        faults_from_ms=pick([0, 0, 3000, 3000]),
+        faults={name: weight for name, weight in FAULTS.items() if random.random() < 0.6},
+    )

@@ -1,0 +1,39 @@
+"""Whole worlds, a modest number of them; RAFTZMQ_SIM_SEEDS in the environment makes it more."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.sim.regressions import SEEDS
+from tests.sim.swarm import Summary, swarm
+from tests.sim.world import run
+
+COUNT = int(os.environ.get("RAFTZMQ_SIM_SEEDS", "24"))
+FIRST = 1000
+JOBS = 1 if COUNT < 100 else 2
+
+
+@pytest.fixture(scope="module")
+def summary() -> Summary:
+    return swarm(range(FIRST, FIRST + COUNT), jobs=JOBS)
+
+
+def test_every_rule_holds_in_every_world(summary: Summary) -> None:
+    assert not summary.failed, "\n\n".join(played.told for played in summary.failed.values())
+
+
+def test_much_happened_in_these_worlds(summary: Summary) -> None:
+    counts, faults = summary.counts, summary.faults
+    assert faults.total() > 10 * COUNT
+    assert len(faults) > 15, f"only these faults came up: {faults}"
+    assert counts["operations checked"] > 100 * COUNT
+    assert counts["entries"] > 50 * COUNT
+    assert counts["snapshot received"] > 0
+    assert counts["op unknown"] > 0, "no client was ever left without an answer"
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=str)
+def test_what_failed_once_holds_now(seed: int) -> None:
+    run(seed)

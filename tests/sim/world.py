@@ -1,0 +1,208 @@
+"""A world: machines, a network, clients, faults and time, all of it from one seed.
+
+Phase one: faults, and safety is checked at every step. Phase two: the faults stop, a majority
+heals, and it must elect, answer everything and converge within a bound. Then the history is judged.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from random import Random
+from typing import Any, Final
+
+from raftzmq import limits
+from raftzmq.machine import Machine
+from tests.sim import options as opts
+from tests.sim.clients import SimClient
+from tests.sim.faults import Faults
+from tests.sim.healing import heal
+from tests.sim.history import History
+from tests.sim.invariants import Rules
+from tests.sim.linearizability import check_keys, check_log
+from tests.sim.network import Network
+from tests.sim.options import Options
+from tests.sim.process import SimProcess
+from tests.sim.story import SimFailure, Story, failure
+
+SECONDS: Final = 30.0
+CALM_MS: Final = 30_000
+"""Within this time after the faults have stopped everything must be well."""
+
+_DELIVERY, _TURN = 0, 1
+
+
+class World:
+    """See the module. `run` plays the seed and raises SimFailure; counts are there afterwards."""
+
+    def __init__(
+        self,
+        seed: int,
+        seconds: float = SECONDS,
+        *,
+        aloud: bool = False,
+        options: Options | None = None,
+    ) -> None:
+        self.seed = seed
+        self.seconds = seconds
+        self.random = Random(f"raftzmq {seed}")
+        self.options = options or opts.draw(self.random, seconds)
+        self.story = Story(aloud=aloud)
+        self.counts: Counter[str] = Counter()
+        """Of what happened, faults included."""
+        self.faults_done: Counter[str] = Counter()
+        self.steps = 0
+        self.now_ms = 0
+        self.seen: dict[str, tuple[Any, int]] = {}
+        """key -> a value and its revision, as a client last saw them."""
+        self.history = History(keys=[f"k{n}" for n in range(self.options.keys)])
+        self._moments = count(1)
+        self._order = count()
+        self._names = {True: count(), False: count()}
+        self._events: list[tuple[int, int, int, Callable[[], None]]] = []
+        self.network = Network(
+            self.options, Random(self.random.getrandbits(64)), self.at, self.counts
+        )
+        self.initial = {
+            f"raft-{n}": f"raft-{n}.raft-service:6000" for n in range(self.options.size)
+        }
+        self.processes: dict[str, SimProcess] = {}
+        self.by_address: dict[str, SimProcess] = {}
+        self.by_client_address: dict[str, SimProcess] = {}
+        self.clients: dict[str, SimClient] = {}
+        self.rules = Rules(self.processes)
+        self.faults = Faults(self, Random(self.random.getrandbits(64)))
+
+    # -- what there is --------------------------------------------------------------------------
+
+    def add_process(self, name: str) -> SimProcess:
+        process = SimProcess(self, name)
+        self.processes[name] = process
+        self.by_address[process.address] = process
+        self.by_client_address[process.client_address] = process
+        return process
+
+    def add_client(self, *, idle: bool = False) -> SimClient:
+        kind = "admin" if idle else "client"
+        name = f"{kind}-{next(self._names[idle])}"
+        client = self.clients[name] = SimClient(self, name, idle=idle)
+        return client
+
+    def moment(self) -> int:
+        """A number that says what came before what, finer than milliseconds."""
+        return next(self._moments)
+
+    # -- time -----------------------------------------------------------------------------------
+
+    def at(self, delay_ms: int, what: Callable[[], None]) -> None:
+        """Have something happen later."""
+        event = (self.now_ms + delay_ms, _DELIVERY, next(self._order), what)
+        heapq.heappush(self._events, event)
+
+    def turn_at(self, process: SimProcess, when_ms: int) -> None:
+        """Let a process run at that time, after everything that arrives by then."""
+        boot = process.boot
+
+        def turn() -> None:
+            if process.boot == boot and process.turn_at == when_ms:
+                process.turn()
+
+        heapq.heappush(self._events, (when_ms, _TURN, next(self._order), turn))
+
+    def run_until(self, end_ms: int, done: Callable[[], bool] | None = None) -> bool:
+        """Let time pass; stop early, and return True, when `done` says so (asked now and then)."""
+        events = self._events
+        look_ms = self.now_ms
+        while events and events[0][0] <= end_ms:
+            when_ms = events[0][0]
+            if done is not None and when_ms > look_ms:
+                look_ms = when_ms + 50
+                if done():
+                    return True
+            _, _, _, what = heapq.heappop(events)
+            self.now_ms = self.story.now_ms = when_ms
+            what()
+        self.now_ms = self.story.now_ms = end_ms
+        return done is not None and done()
+
+    def links_changed(self, process: SimProcess) -> None:
+        """Connections to a process broke: its clients notice soon."""
+        for client in self.clients.values():
+            self.at(1, client.turn)
+
+    # -- the two phases -------------------------------------------------------------------------
+
+    def run(self) -> World:
+        """Play the seed. Raises SimFailure."""
+        try:
+            with self._limits():
+                self._play()
+        except SimFailure:
+            raise
+        except Exception as error:
+            raise self._failure(error) from error
+        return self
+
+    @contextmanager
+    def _limits(self) -> Iterator[None]:
+        """Some limits are part of the options; all nodes share them, as they share a version."""
+        drawn = {
+            "SESSION_TTL_MS": self.options.session_ttl_ms,
+            "SESSIONS": self.options.sessions,
+            "SESSION_EVICTABLE_MS": 1000,
+            "PROPOSALS_IN_FLIGHT": self.options.proposals,
+        }
+        before = {name: getattr(limits, name) for name in drawn}
+        try:
+            for name, value in drawn.items():
+                setattr(limits, name, value)
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(limits, name, value)
+
+    def _play(self) -> None:
+        self.story.tell("world", f"of seed {self.seed}: {self.options}")
+        for name in self.initial:
+            self.add_process(name).start()
+        for _ in range(self.options.clients):
+            self.add_client()
+        self.faults.begin()
+        self.run_until(int(self.seconds * 1000))
+        heal(self, CALM_MS)
+        self._judge()
+
+    def _judge(self) -> None:
+        """Look at the whole run once more."""
+        self.story.tell("world", "is judged")
+        rules = self.rules
+        machine = Machine()
+        for entry in rules.entries:
+            if entry.kind == "command":
+                machine.apply(entry.index, entry.time_ms, entry.body)
+            else:
+                machine.advance(entry.index, entry.time_ms)
+            if entry.index in rules.hashes:
+                rules.compare_state("a replay of the log", machine)
+        compared = check_log(self.history, rules.entries, rules.results)
+        searched = check_keys(self.history)
+        self.counts["operations"] += len(self.history.ops)
+        self.counts["operations checked"] += searched
+        self.counts["results compared"] += compared
+        self.counts["entries"] += len(rules.entries)
+        self.counts["rule checks"] += rules.checks
+        self.counts["states compared"] += len(rules.hashes)
+
+    def _failure(self, error: Exception) -> SimFailure:
+        problem = str(error) or type(error).__name__
+        if not isinstance(error, AssertionError):
+            problem = f"{type(error).__name__}: {problem}"
+        return failure(self.seed, self.seconds, str(self.options), problem, self.story)
+
+
+def run(seed: int, seconds: float = SECONDS, *, aloud: bool = False) -> World:
+    """Play one seed. Raises SimFailure."""
+    return World(seed, seconds, aloud=aloud).run()

@@ -1,0 +1,259 @@
+"""Real `raftzmq node` processes on loopback, for tests that kill, stop, wipe and damage them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from tests.system.ports import free_ports
+from tests.system.raw import NoAnswer, Raw, Stored
+
+T = TypeVar("T")
+
+TIMEOUT_S: Final = 20.0
+"""How long anything here may take before the test fails; what is waited for takes a fraction."""
+
+POLL_S: Final = 0.02
+
+
+def wait_for(what: str, probe: Callable[[], T | None], timeout_s: float = TIMEOUT_S) -> T:
+    """Return what `probe` returns as soon as it is neither None nor False."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = probe()
+        if found is not None and found is not False:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s:g} s: {what}")
+        time.sleep(POLL_S)
+
+
+class NodeProcess:
+    """One node: its name, its ports, its directory, and the process while there is one."""
+
+    def __init__(self, name: str, directory: Path, port: int) -> None:
+        self.name = name
+        self.port = port
+        self.data_dir = directory / name
+        self.address = f"127.0.0.1:{port}"
+        self.endpoint = f"127.0.0.1:{port + 1}"
+        self.arguments: list[str] = []
+        self._output = directory / f"{name}.output"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, *extra: str) -> None:
+        """Start the process; `extra` arguments count for this start only."""
+        assert not self.is_running, f"{self.name} is running"
+        command = [sys.executable, "-m", "raftzmq_cli", "node", self.name]
+        command += ["--data-dir", str(self.data_dir), *self.arguments, *extra]
+        # Nothing that the tester's shell sets for raftzmq may reach a node.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("RAFTZMQ_")}
+        with self._output.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+
+    def run(self, *extra: str) -> tuple[int, str]:
+        """Start it and wait until it ends by itself. Returns its exit code and what it said."""
+        before = len(self.output())
+        self.start(*extra)
+        code = self.wait()
+        return code, self.output()[before:]
+
+    def wait(self, timeout_s: float = TIMEOUT_S) -> int:
+        """The exit code of a process that is ending."""
+        assert self._process is not None
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} still runs after {timeout_s:g} s") from None
+
+    def kill(self) -> None:
+        """kill -9: it gets no chance to do anything."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def terminate(self) -> None:
+        """What a person or Kubernetes does to stop it."""
+        self.send(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """It stands still and does not know it."""
+        self.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.send(signal.SIGCONT)
+
+    def wipe(self) -> None:
+        """Lose the disk."""
+        assert not self.is_running
+        shutil.rmtree(self.data_dir)
+
+    def output(self) -> str:
+        """All that the processes of this node ever printed."""
+        return self._output.read_text(errors="replace") if self._output.exists() else ""
+
+    def segments(self) -> list[Path]:
+        """The files of its log, oldest first."""
+        return sorted((self.data_dir / "log").glob("*.jsonl"))
+
+    def status(self) -> dict[str, Any] | None:
+        """What it says of itself, or None if it does not answer."""
+        with suppress(NoAnswer), Raw(self.endpoint) as raw:
+            return raw.status(timeout_s=1.0)
+        return None
+
+    def everything(self, prefix: str = "") -> dict[str, Stored]:
+        """What it has applied, asked of this very node."""
+        with Raw(self.endpoint) as raw:
+            return raw.everything(prefix)
+
+
+class Cluster:
+    """Nodes that know one another. Used as a context, it leaves no process behind."""
+
+    def __init__(self, directory: Path, size: int = 3) -> None:
+        self._directory = directory
+        ports = [free_ports() for _ in range(size)]
+        self.nodes = [NodeProcess(f"raft-{k}", directory, port) for k, port in enumerate(ports)]
+        self.peers = ",".join(f"{node.name}={node.address}" for node in self.nodes)
+        for node in self.nodes:
+            node.arguments = ["--peers", self.peers]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    def __getitem__(self, name: str) -> NodeProcess:
+        return next(node for node in self.nodes if node.name == name)
+
+    @property
+    def endpoints(self) -> list[str]:
+        return [node.endpoint for node in self.nodes]
+
+    @property
+    def running(self) -> list[NodeProcess]:
+        return [node for node in self.nodes if node.is_running]
+
+    def start(self) -> Self:
+        """Start all nodes that do not run, and wait until the cluster takes writes."""
+        for node in self.nodes:
+            if not node.is_running:
+                node.start()
+        self.wait_until_ready()
+        return self
+
+    def add_process(self, name: str) -> NodeProcess:
+        """A node that is not among the initial members; not started."""
+        node = NodeProcess(name, self._directory, free_ports())
+        node.arguments = ["--peers", self.peers, "--advertise", node.address]
+        self.nodes.append(node)
+        return node
+
+    def leader(self, timeout_s: float = TIMEOUT_S) -> NodeProcess:
+        """The node that leads in the newest term, once a majority of the running ones says so."""
+        return wait_for("a majority agrees on a leader", self._agreed_leader, timeout_s)
+
+    def followers(self) -> list[NodeProcess]:
+        leader = self.leader()
+        return [node for node in self.running if node is not leader]
+
+    def _agreed_leader(self) -> NodeProcess | None:
+        statuses = [status for node in self.running if (status := node.status())]
+        term = max((status["term"] for status in statuses), default=0)
+        newest = [status for status in statuses if status["term"] == term]
+        names = {status["node"] for status in newest if status["role"] == "leader"}
+        agreeing = [status for status in newest if status["leader"] in names]
+        voters = max((sum(m["voter"] for m in s["members"]) for s in statuses), default=0)
+        if len(names) != 1 or 2 * len(agreeing) <= voters:
+            return None
+        return self[names.pop()]
+
+    def wait_until_ready(self, timeout_s: float = TIMEOUT_S) -> None:
+        """Wait until every running node is a voter, follows one leader and is caught up."""
+        wait_for("every running node is a voter and caught up", self._is_ready, timeout_s)
+
+    def _is_ready(self) -> bool:
+        leader = self._agreed_leader()
+        statuses = [node.status() for node in self.running]
+        applied = {status["applied_index"] for status in statuses if status}
+        return (
+            leader is not None
+            and len(applied) == 1
+            and all(_is_settled(status, leader.name) for status in statuses)
+        )
+
+    def everything(self, prefix: str = "") -> dict[str, Stored]:
+        """What every running node holds; fails unless they all hold the same."""
+        self.wait_until_ready()
+        first, *others = self.running
+        found = first.everything(prefix)
+        for other in others:
+            assert_same(found, other.everything(prefix), f"{first.name} and {other.name}")
+        return found
+
+    def show(self) -> None:
+        """Print the end of every node's output: pytest shows it when a test failed."""
+        for node in self.nodes:
+            lines = node.output().splitlines()
+            print(f"--- {node.name} ({'runs' if node.is_running else 'down'}), {node.data_dir}")
+            print("\n".join(lines[-40:]))
+
+
+def _is_settled(status: dict[str, Any] | None, leader: str) -> bool:
+    return (
+        status is not None
+        and status["role"] in ("leader", "follower")
+        and status["leader"] == leader
+        and not status["forming"]
+        and all(member["voter"] for member in status["members"])
+    )
+
+
+def assert_same(one: dict[str, Stored], other: dict[str, Stored], who: str) -> None:
+    """Fail with the first difference rather than with two tables of thousands of keys."""
+    for key in sorted(one.keys() | other.keys()):
+        assert one.get(key) == other.get(key), f"{who} differ at {key!r}"
+
+
+_CONFIG_LINE = re.compile(r'^[0-9a-f]{8} \[\d+,\d+,\d+,"config",')
+
+
+def config_lines(node: NodeProcess) -> Iterable[str]:
+    """The lines of a node's log that changed the membership, oldest first."""
+    for segment in node.segments():
+        for line in segment.read_text().splitlines():
+            if _CONFIG_LINE.match(line):
+                yield line

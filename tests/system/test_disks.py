@@ -1,0 +1,194 @@
+"""What lies in a data directory: lost, torn, damaged, taken, another's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raftzmq import Client
+from tests.system.processes import Cluster, NodeProcess, config_lines, wait_for
+
+pytestmark = pytest.mark.system
+
+
+def fill(client: Client, count: int = 200) -> None:
+    for number in range(count):
+        client.put(f"key/{number:04}", "x" * 50)
+
+
+def test_a_node_that_lost_its_disk_comes_back_as_a_learner_then_votes(
+    cluster: Cluster, client: Client
+) -> None:
+    fill(client)
+    victim = cluster.followers()[0]
+    before = incarnation(victim)
+    changes = len(list(config_lines(cluster.leader())))
+    victim.kill()
+    victim.wipe()
+    victim.start()
+    cluster.wait_until_ready()
+    assert incarnation(victim) != before
+    new = [votes_in(line, victim) for line in list(config_lines(cluster.leader()))[changes:]]
+    assert new == [{incarnation(victim): False}, {incarnation(victim): True}]
+    assert len(cluster.everything("key/")) == 200
+
+
+def incarnation(node: NodeProcess) -> str:
+    status = node.status()
+    assert status
+    return str(status["incarnation"])
+
+
+def votes_in(config_line: str, node: NodeProcess) -> dict[str, bool]:
+    """Incarnation -> whether it votes, of the node of that name in a line of the log."""
+    members = json.loads(config_line[9:])[4]["members"]
+    return {m["incarnation"]: m["voter"] for m in members if m["name"] == node.name}
+
+
+def test_a_founder_that_lost_its_disk_joins_again_and_forms_nothing_new(
+    cluster: Cluster, client: Client
+) -> None:
+    fill(client, 20)
+    founder = cluster.nodes[0]
+    status = founder.status()
+    assert status
+    founder.kill()
+    founder.wipe()
+    founder.start()
+    cluster.wait_until_ready()
+    after = founder.status()
+    assert after
+    assert after["cluster"] == status["cluster"]
+    assert len(cluster.everything("key/")) == 20
+
+
+def test_a_torn_last_line_is_cut_with_a_copy_kept(cluster: Cluster, client: Client) -> None:
+    fill(client, 20)
+    victim = cluster.followers()[0]
+    victim.kill()
+    segment = victim.segments()[-1]
+    torn = segment.read_bytes().splitlines(keepends=True)[-1][:-5]
+    with segment.open("ab") as file:
+        file.write(torn)
+    files = set(victim.data_dir.rglob("*"))
+    victim.start()
+    fill(client, 40)
+    assert len(cluster.everything("key/")) == 40
+    copies = [p for p in set(victim.data_dir.rglob("*")) - files if p.is_file()]
+    assert any(torn == copy.read_bytes() for copy in copies), "no copy of what was cut"
+    assert "WARNING" in victim.output()
+
+
+def test_a_flipped_byte_in_the_log_is_refused_and_rejoin_brings_the_node_back(
+    cluster: Cluster, client: Client
+) -> None:
+    fill(client)
+    victim = cluster.followers()[0]
+    before = incarnation(victim)
+    victim.kill()
+    segment = victim.segments()[0]
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.write_bytes(content)
+    line = content[: len(content) // 2].count(b"\n") + 1
+
+    code, said = victim.run()
+    assert code not in (0, 2)
+    assert f"{segment}, line {line}, byte " in said
+    assert "--rejoin" in said
+    assert "Traceback" not in said
+    assert segment.read_bytes() == content, "a damaged log must be left as it is"
+
+    victim.start("--rejoin")
+    cluster.wait_until_ready()
+    assert incarnation(victim) != before
+    assert len(cluster.everything("key/")) == 200
+    asides = [p for p in victim.data_dir.rglob(segment.name) if p != segment]
+    assert any(p.read_bytes() == content for p in asides), "the damaged log must be kept"
+
+
+@pytest.mark.parametrize("file", ["state.json", "node.json"])
+def test_a_damaged_small_file_is_refused(file: str, cluster: Cluster) -> None:
+    victim = cluster.followers()[0]
+    victim.kill()
+    path = victim.data_dir / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    code, said = victim.run()
+    assert code not in (0, 2)
+    assert str(path) in said
+    assert "Traceback" not in said
+
+
+def last_line(said: str) -> str:
+    return said.strip().splitlines()[-1]
+
+
+def assert_one_line(said: str) -> None:
+    """One line names the cause; there may be events of the text log beside it."""
+    errors = [line for line in said.splitlines() if line.startswith("raftzmq: ")]
+    assert len(errors) == 1, said
+    assert "Traceback" not in said, said
+
+
+def test_a_second_process_on_a_directory_ends_and_the_first_goes_on(
+    cluster: Cluster, client: Client
+) -> None:
+    first = cluster.nodes[0]
+    second = NodeProcess(first.name, first.data_dir.parent, first.port)
+    second.arguments = first.arguments
+    code, said = second.run()
+    assert code not in (0, 2)
+    assert_one_line(last_line(said))
+    assert str(first.data_dir) in last_line(said)
+    assert first.is_running
+    client.put("still", "there")
+    cluster.wait_until_ready()
+
+
+def test_a_port_that_is_taken_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    first = cluster.nodes[0]
+    other = NodeProcess(first.name, tmp_path / "other", first.port)
+    (tmp_path / "other").mkdir()
+    other.arguments = first.arguments
+    code, said = other.run()
+    assert code not in (0, 2)
+    assert_one_line(said)
+    assert str(first.port) in last_line(said)
+
+
+def test_the_directory_of_another_node_is_refused(cluster: Cluster) -> None:
+    one, two, _ = cluster.nodes
+    one.kill()
+    two.kill()
+    own = two.data_dir
+    two.data_dir = one.data_dir
+    code, said = two.run()
+    two.data_dir = own
+    assert code not in (0, 2)
+    assert_one_line(said)
+    assert one.name in last_line(said)
+    assert two.name in last_line(said)
+
+
+def test_the_directory_of_another_cluster_is_noticed(cluster: Cluster, tmp_path: Path) -> None:
+    """A disk that was used elsewhere, under a node of the same name."""
+    (tmp_path / "other").mkdir()
+    with Cluster(tmp_path / "other") as other:
+        other.start()
+    victim = cluster.followers()[0]
+    victim.kill()
+    victim.wipe()
+    other[victim.name].data_dir.rename(victim.data_dir)
+    victim.start()
+
+    def noticed() -> bool:
+        status = victim.status()
+        said = status["waiting"] if status else last_line(victim.output())
+        return "cluster" in (said or "")
+
+    wait_for("the node says that its directory is another cluster's", noticed, timeout_s=8.0)
+    assert cluster.leader() is not victim

@@ -1,0 +1,82 @@
+"""Nodes beyond the initial members: they wait, are admitted by hand, and removed again."""
+
+from __future__ import annotations
+
+import pytest
+
+from raftzmq import Client
+from tests.system.processes import Cluster, NodeProcess, wait_for
+from tests.system.raw import Raw
+
+pytestmark = pytest.mark.system
+
+
+def member(cluster: Cluster, action: str, name: str) -> str:
+    """Change the membership at the leader; return what it answered."""
+    with Raw(cluster.leader().endpoint) as raw:
+        answer = raw.member(action, name)
+    assert answer["type"] == "done", answer
+    return str(answer["message"])
+
+
+def members(node: NodeProcess) -> list[str]:
+    status = node.status()
+    assert status
+    return [m["name"] for m in status["members"]]
+
+
+def test_a_fourth_node_waits_says_so_is_admitted_and_removed(
+    cluster: Cluster, client: Client
+) -> None:
+    for number in range(100):
+        client.put(f"key/{number}", "value")
+    fourth = cluster.add_process("raft-3")
+    fourth.start()
+
+    def waiting() -> str | None:
+        status = fourth.status()
+        return status["waiting"] if status and "add" in (status["waiting"] or "") else None
+
+    text = wait_for("it says that somebody must add it", waiting)
+    assert "raft-3" in text
+    status = fourth.status()
+    assert status
+    assert status["role"] == "joining"
+    assert not status["healthy"]
+
+    assert "voter" in member(cluster, "add", "raft-3")
+    cluster.wait_until_ready()
+    assert members(fourth) == ["raft-0", "raft-1", "raft-2", "raft-3"]
+    assert len(cluster.everything("key/")) == 100
+
+    member(cluster, "remove", "raft-3")
+    three = cluster.nodes[:3]
+    names = [node.name for node in three]
+    wait_for("the others know", lambda: all(members(node) == names for node in three))
+    client.put("after", "removal")
+    fourth.terminate()
+    assert fourth.wait() == 0
+
+
+def test_a_leader_that_is_removed_steps_down_and_the_rest_goes_on(
+    cluster: Cluster, client: Client
+) -> None:
+    leader = cluster.leader()
+    rest = [node for node in cluster.nodes if node is not leader]
+    member(cluster, "remove", leader.name)
+    client.put("after", "removal", timeout=10)
+
+    def goes_on() -> bool:
+        statuses = [node.status() for node in rest]
+        return all(s and s["leader"] in {n.name for n in rest} for s in statuses)
+
+    wait_for("one of the others leads", goes_on)
+    assert [members(node) for node in rest] == [[node.name for node in rest]] * 2
+
+
+def test_what_cannot_be_is_refused(cluster: Cluster) -> None:
+    with Raw(cluster.leader().endpoint) as raw:
+        for action in ("add", "promote", "remove"):
+            answer = raw.member(action, "raft-9")
+            assert (answer["type"], answer["code"]) == ("error", "refused"), answer
+            assert "raft-9" in answer["message"]

@@ -1,0 +1,224 @@
+"""The rules of the repository that a program can check (CONTRIBUTING.md)."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LINES_MAX = 450
+
+# What the modules of each part may import from raftzmq besides their own part. A part is the
+# longest name here that the module's own name begins with; an import is allowed when it begins
+# with one of the names listed. So the arrows point one way: core <- node <- server <- cli.
+FOUNDATION = ("raftzmq.limits", "raftzmq.errors", "raftzmq.naming")
+ENTRIES = (*FOUNDATION, "raftzmq.core", "raftzmq.lines")
+WIRE = ("raftzmq.transport.frames", "raftzmq.transport.peer_wire", "raftzmq.transport.client_wire")
+PARTS: dict[str, tuple[str, ...]] = {
+    "raftzmq.limits": (),
+    "raftzmq.errors": (),
+    "raftzmq.naming": ("raftzmq.errors",),
+    "raftzmq.core": ("raftzmq.limits", "raftzmq.errors"),
+    "raftzmq.machine": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core.entry"),
+    "raftzmq.lines": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core"),
+    "raftzmq.storage": ENTRIES,
+    "raftzmq.transport": ENTRIES,
+    "raftzmq.node": (*ENTRIES, *WIRE, "raftzmq.machine", "raftzmq.storage"),
+    "raftzmq.server": (
+        *ENTRIES,
+        "raftzmq.machine",
+        "raftzmq.storage",
+        "raftzmq.transport",
+        "raftzmq.node",
+    ),
+    "raftzmq.client": (*FOUNDATION, "raftzmq.transport"),
+    "raftzmq": (*FOUNDATION, "raftzmq.client"),
+    "raftzmq_cli": ("raftzmq",),
+}
+
+# Parts that take time and randomness as arguments and touch nothing: no clock, file, socket,
+# thread or environment can be reached through these modules of the standard library.
+PURE_PARTS = ("raftzmq.core", "raftzmq.machine", "raftzmq.node", "raftzmq.client")
+SHELLS = ("raftzmq.client.blocking", "raftzmq.client.aio", "raftzmq.client.links")
+PURE_STDLIB = set(
+    """
+    __future__ abc base64 binascii bisect collections collections.abc contextlib copy dataclasses
+    enum functools hashlib heapq itertools json math operator re string struct types typing zlib
+    """.split()  # noqa: SIM905 -- a list of twenty quoted words is harder to read
+)
+
+# The name under which a distribution is imported, where it is another.
+IMPORT_NAMES = {"pyzmq": "zmq", "prometheus-client": "prometheus_client"}
+
+
+class Import(NamedTuple):
+    importer: str  # dotted name of the module
+    imported: str  # dotted name; of `from a import b`, a.b where that is a module, else a
+    names: tuple[str, ...]
+    where: str  # path:line
+
+
+def module_name(path: Path) -> str:
+    """raftzmq/core/raft.py is raftzmq.core.raft; a package's __init__.py is the package."""
+    relative = path.relative_to(ROOT / "cli" if path.is_relative_to(ROOT / "cli") else ROOT)
+    parts = relative.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = sorted([*ROOT.glob("raftzmq/**/*.py"), *ROOT.glob("cli/**/*.py")])
+MODULES = {module_name(path) for path in SOURCES}
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """Every import of a file, wherever it stands in it."""
+    importer = module_name(path)
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(importer, alias.name, (), where)
+        elif isinstance(node, ast.ImportFrom):
+            package = [*importer.split("."), *(["__init__"] if path.stem == "__init__" else [])]
+            above = package[: -node.level] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            for alias in node.names:
+                full = f"{module}.{alias.name}"
+                imported = full if full in MODULES else module
+                yield Import(importer, imported, (alias.name,), where)
+
+
+IMPORTS = [found for path in SOURCES for found in imports_of(path)]
+
+
+def within(module: str, part: str) -> bool:
+    return module == part or module.startswith(part + ".")
+
+
+def part_of(module: str) -> str:
+    """The part that a module belongs to; the package raftzmq itself is only its __init__.py."""
+    parts = [part for part in PARTS if within(module, part)]
+    part = max(parts, key=len)
+    assert part != "raftzmq" or module == "raftzmq", (
+        f"{module} belongs to no part: say in tests/test_architecture.py what it may import"
+    )
+    return part
+
+
+def may_import(importer: str, imported: str) -> bool:
+    part = part_of(importer)
+    own = () if part == "raftzmq" else (part,)
+    return any(within(imported, name) for name in (*own, *PARTS[part]))
+
+
+def top_level(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def report(found: list[Import], rule: str) -> None:
+    lines = [f"  {i.where}: {i.importer} imports {i.imported}" for i in found]
+    assert not found, "\n".join([rule, *lines])
+
+
+def test_imports_point_one_way() -> None:
+    ours = [i for i in IMPORTS if top_level(i.imported) in {"raftzmq", "raftzmq_cli"}]
+    assert ours, "no import was found: this test looks in the wrong place"
+    report(
+        [i for i in ours if not may_import(i.importer, i.imported) and i.names != ("__version__",)],
+        "Imports point one way, core <- node <- server <- cli (PARTS in this test lists what each "
+        "part may use):",
+    )
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        ("raftzmq.limits", "raftzmq.core"),
+        ("raftzmq.core.raft", "raftzmq.lines"),
+        ("raftzmq.core.raft", "raftzmq.machine"),
+        ("raftzmq.machine.machine", "raftzmq.core.raft"),
+        ("raftzmq.node.node", "raftzmq.server.loop"),
+        ("raftzmq.node.node", "raftzmq.transport.sockets"),
+        ("raftzmq.storage.log", "raftzmq.client"),
+        ("raftzmq.transport.sockets", "raftzmq.server.loop"),
+        ("raftzmq.client.session", "raftzmq.storage"),
+        ("raftzmq.client.session", "raftzmq.node.node"),
+        ("raftzmq.server.loop", "raftzmq.client"),
+        ("raftzmq.server.loop", "raftzmq_cli.main"),
+    ],
+)
+def test_the_rule_of_imports_forbids(importer: str, imported: str) -> None:
+    assert not may_import(importer, imported)
+
+
+def test_the_pure_parts_reach_no_clock_file_socket_or_randomness() -> None:
+    pure = [
+        i
+        for i in IMPORTS
+        if any(within(i.importer, part) for part in PURE_PARTS) and i.importer not in SHELLS
+    ]
+
+    def is_pure(found: Import) -> bool:
+        if found.imported == "random":  # the class, to name what is handed in
+            return found.names == ("Random",)
+        if found.imported == "orjson":  # pure too; but core and machine see values, not bytes
+            return within(found.importer, "raftzmq.client")
+        return found.imported in PURE_STDLIB or top_level(found.imported) == "raftzmq"
+
+    report(
+        [i for i in pure if not is_pure(i)],
+        "Time, randomness and bytes are handed to the pure parts; they fetch none themselves "
+        "(PURE_STDLIB in this test lists the modules they may use):",
+    )
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if ast.get_docstring(ast.parse(path.read_text())) is None
+    ]
+    assert not silent, f"These modules need a docstring: {', '.join(silent)}"
+
+
+def test_every_file_has_one_subject_and_stays_short() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in SOURCES
+        if (lines := len(path.read_text().splitlines())) > LINES_MAX
+    }
+    assert not long, f"Divide these by subject, they are over {LINES_MAX} lines: {long}"
+
+
+def declared(*, dev: bool) -> set[str]:
+    """The import names of the dependencies in pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted: list[str] = list(project["dependencies"])
+    if dev:
+        wanted += project["optional-dependencies"]["dev"]
+    names = [re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0] for requirement in wanted]
+    return {IMPORT_NAMES.get(name, name) for name in names}
+
+
+def third_party(found: list[Import]) -> set[str]:
+    ours = {"raftzmq", "raftzmq_cli", "tests"}
+    return {top_level(i.imported) for i in found} - set(sys.stdlib_module_names) - ours
+
+
+def test_dependencies_are_declared_and_used() -> None:
+    imported = third_party(IMPORTS)
+    unused, undeclared = declared(dev=False) - imported, imported - declared(dev=False)
+    assert not undeclared, f"pyproject.toml does not declare {sorted(undeclared)}"
+    assert not unused, f"pyproject.toml declares what nothing imports: {sorted(unused)}"
+
+
+def test_the_tests_use_only_what_the_dev_extra_installs() -> None:
+    found = [i for path in sorted(ROOT.glob("tests/**/*.py")) for i in imports_of(path)]
+    undeclared = third_party(found) - declared(dev=True)
+    assert not undeclared, f"the dev extra of pyproject.toml does not declare {sorted(undeclared)}"

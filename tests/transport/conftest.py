@@ -1,0 +1,48 @@
+"""Fixtures of the socket tests: a context that must end, and its sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from raftzmq.transport.links import PeerLinks
+from raftzmq.transport.options import Context, node_context
+from raftzmq.transport.servers import ClientServer, PeerServer
+from tests.transport.loopback import Connect
+
+ANY = "tcp://127.0.0.1:*"
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    with node_context() as context:
+        yield context
+
+
+@pytest.fixture
+def links(context: Context) -> Iterator[PeerLinks]:
+    links = PeerLinks(context)
+    yield links
+    links.close()
+
+
+@pytest.fixture
+def peers(context: Context) -> Iterator[PeerServer]:
+    server = PeerServer(context, ANY)
+    yield server
+    server.close(0)
+
+
+@pytest.fixture
+def clients(context: Context) -> Iterator[ClientServer]:
+    server = ClientServer(context, ANY)
+    yield server
+    server.close(0)
+
+
+@pytest.fixture
+def connect(context: Context) -> Iterator[Connect]:
+    connect = Connect(context)
+    yield connect
+    connect.close()
