@@ -1,18 +1,17 @@
-"""Whole worlds, a modest number of them; RAFTZMQ_SIM_SEEDS in the environment makes it more."""
+"""Whole worlds: a modest number of them, or 500 with --proof."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
+from tests.amounts import amount
 from tests.sim.regressions import SEEDS
 from tests.sim.swarm import Summary, swarm
 from tests.sim.world import run
 
-COUNT = int(os.environ.get("RAFTZMQ_SIM_SEEDS", "24"))
+COUNT = amount(24, 500)
 FIRST = 1000
-JOBS = 1 if COUNT < 100 else 2
+JOBS = 2
 
 
 @pytest.fixture(scope="module")
