@@ -7,7 +7,7 @@ import pytest
 from raftzmq.core.messages import SnapshotChunk
 from raftzmq.node import Node
 from raftzmq.storage import MemoryFiles, StorageConfig
-from raftzmq.transport.client_wire import Done, TransferRequest
+from raftzmq.transport.client_wire import Done, MemberRequest, TransferRequest
 from raftzmq.transport.peer_wire import Envelope
 from tests.node.world import World
 
@@ -70,6 +70,32 @@ def test_a_member_that_missed_the_admission_of_the_leader_can_answer_it() -> Non
         return new.role.value == "leader" and late.applied_index == new.commit_index
 
     world.until(caught_up, 5)
+
+
+def test_a_learner_that_has_gone_silent_is_not_made_a_voter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(3)
+    leader = world.formed()
+    world.start("raft-3")
+    world.run(1)
+    with monkeypatch.context() as held_back:
+        held_back.setattr(type(leader.admission), "CAUGHT_UP_ENTRIES", -1_000_000)
+        world.ask(leader.name, MemberRequest(1, "add", "raft-3"))  # answered when it is a voter
+        progress = world.until(lambda: leader.raft.progress.get(world.nodes["raft-3"].raft.id))
+        world.until(lambda: progress.match_index == leader.raft.commit_index)
+        world.cut.add("raft-3")
+        world.run(2)
+
+    def is_voter() -> bool:
+        member = leader.raft.membership.named("raft-3")
+        return member is not None and member.voter
+
+    world.run(5)
+    assert leader.raft.role.value == "leader"
+    assert not is_voter()
+    world.cut.clear()
+    world.until(is_voter, 5)
 
 
 def test_several_snapshots_that_arrive_in_one_turn_leave_the_newest() -> None:
