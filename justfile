@@ -53,6 +53,21 @@ sim seed *options: _venv
 swarm count="500" *options: _venv
     @shift $(( $# > 0 )); exec .venv/bin/python -m tests.sim swarm {{ count }} "$@"
 
+# Kill real processes under load and check what clients saw: just crashes [CYCLES] [--seed S]
+[no-exit-message]
+crashes cycles="50" *options: _venv
+    @shift $(( $# > 0 )); exec .venv/bin/python -m tests.system.crashes {{ cycles }} "$@"
+
+# Feed mangled bytes to every decoder: just fuzz [INPUTS] [--seed S]
+[no-exit-message]
+fuzz inputs="100000" *options: _venv
+    @shift $(( $# > 0 )); exec .venv/bin/python -m tests.fuzz {{ inputs }} "$@"
+
+# Plant the twenty usual bugs, one after another, and show how each is caught
+[no-exit-message]
+planted *options: _venv
+    @exec .venv/bin/python -m tests.planted "$@"
+
 # Draw docs/demo.svg, the README's picture, from a real run
 picture: _venv
     .venv/bin/python -m tests.acceptance.picture docs/demo.svg

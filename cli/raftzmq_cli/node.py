@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -20,6 +21,9 @@ EXAMPLES = examples_text(
     raftzmq node raft-1 --data-dir d1 --rejoin      (after its log was damaged)
     """
 )
+
+LAST_WORDS_S: Final = 5
+"""How long a node that fails waits for somebody to read why; then it ends all the same."""
 
 
 def node(
@@ -99,7 +103,11 @@ def node(
     )
     from raftzmq.server import serve
 
-    return serve(config)
+    try:
+        return serve(config)
+    except BaseException:
+        signal.alarm(LAST_WORDS_S)  # what is about to be printed may meet a full pipe
+        raise
 
 
 def server_config(

@@ -37,6 +37,7 @@ from raftzmq.transport.client_wire import (
     StopRequest,
     TransferRequest,
 )
+from raftzmq.transport.frames import is_count
 
 T = TypeVar("T")
 
@@ -168,7 +169,7 @@ def txn(
 
 def open_session() -> Operation[tuple[int, str]]:
     """Gives the session's number, and the cluster in which it means something."""
-    return _write("open", [], lambda answer: (int(answer.body), answer.cluster))
+    return _write("open", [], _session)
 
 
 def close_session() -> Operation[None]:
@@ -339,6 +340,12 @@ def _item(key: str, body: Any) -> Item | None:
         return None
     value, revision = body
     return Item(key, _decoded(value), revision)
+
+
+def _session(answer: Answer) -> tuple[int, str]:
+    if not is_count(answer.body):  # it will stand in every request
+        raise ValueError("not the number of a session")
+    return answer.body, answer.cluster
 
 
 def _written(answer: Answer) -> Written:

@@ -15,6 +15,9 @@ from raftzmq.core.messages import (
 from raftzmq.core.quorum import majority
 from raftzmq.core.role import Role
 
+LAST_TERM: Final = 2**53 - 1
+"""A later term could be neither said nor read back from disk: both have this bound."""
+
 if TYPE_CHECKING:
     from raftzmq.core.raft import Raft
 
@@ -79,8 +82,13 @@ def campaign(raft: Raft) -> None:
 
 
 def may_campaign(raft: Raft) -> bool:
-    """Learners, strangers, and a node that has lost what it acknowledged do not stand."""
-    return raft.regressed is None and raft.memberships.may_campaign(raft.id, raft.commit_index)
+    """Learners, strangers, and a node that has lost what it acknowledged do not stand; nor does
+    anybody when there is no term left."""
+    return (
+        raft.regressed is None
+        and raft.term < LAST_TERM
+        and raft.memberships.may_campaign(raft.id, raft.commit_index)
+    )
 
 
 def stand(raft: Raft, *, transfer: bool = False) -> None:

@@ -67,24 +67,36 @@ def restore(source: Iterable[list[Any]]) -> State:
     items: dict[str, Item] = {}
     table: dict[int, Session] = {}
     for record in stream:
-        match record:
-            case ["key", str(key), value, int(revision)]:
-                try:
-                    items[key] = (from_wire(value), revision)
-                except UnknownEntry as error:
-                    raise DataError(f"the snapshot: {error}") from None
-            case ["session", int(number), int(ack), int(used_ms)]:
-                table[number] = Session(number, used_ms, ack)
-            case ["result", int(number), int(serial), str(code), int(at), body] if number in table:
-                table[number].results[serial] = (code, at, body)
-                if type(body) is list:
-                    table[number].count(body)
-            case _:
-                raise DataError(
-                    f"the snapshot has a record of a kind that this version does not know: "
-                    f"{str(record)[:60]}"
-                )
+        try:
+            _take(record, items, table)
+        except UnknownEntry as error:
+            raise DataError(f"the snapshot: {error}") from None
+        except (LookupError, TypeError, ValueError, RecursionError):
+            raise DataError(f"the snapshot has a record that is none: {_kind(record)}") from None
     return State(applied_index, time_ms, KeyTable(items), Sessions(table))
+
+
+def _take(record: Any, items: dict[str, Item], table: dict[int, Session]) -> None:
+    """Add what a record says. Raises UnknownEntry, or whatever its nonsense leads to."""
+    match record:
+        case ["key", str(key), value, int(revision)]:
+            items[key] = (from_wire(value), revision)
+        case ["session", int(number), int(ack), int(used_ms)]:
+            table[number] = Session(number, used_ms, ack)
+        case ["result", int(number), int(serial), str(code), int(at), body] if number in table:
+            table[number].results[serial] = (code, at, body)
+            if type(body) is list:
+                table[number].count(body)
+        case _:
+            raise UnknownEntry(
+                f"it has a record of a kind that this version does not know: {_kind(record)}"
+            )
+
+
+def _kind(record: Any) -> str:
+    """What kind of record it says it is, for a person."""
+    kind = record[0] if type(record) is list and record else None
+    return f"{kind[:40]!r}" if type(kind) is str else "it has no name"
 
 
 def state_hash(state: State) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from raftzmq.node.node import Node
 
 ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""Most bytes of answers to one message; the reads beyond are told to try again."""
+"""Most bytes of answers to reads in one turn; the reads beyond are told to try again."""
 
 
 class _Read(NamedTuple):
@@ -54,6 +54,7 @@ class Clients:
         self._new_bytes = 0
         self._reads: deque[tuple[int, _Read]] = deque()  # released, waiting to be applied
         self._results: defaultdict[bytes, list[Any]] = defaultdict(list)
+        self._answer_bytes = 0  # about what the answers to this turn's reads take
         self._replies: list[tuple[bytes, Reply]] = []
 
     @property
@@ -216,14 +217,13 @@ class Clients:
     def _answer(self, read: _Read) -> None:
         machine, index = self._node.machine, self._node.raft.applied_index
         answers = self._results[read.client]
-        answer_bytes = 0
         for op in read.operations:
-            if answer_bytes > ANSWER_BYTES:
-                message = "these answers are too large together: read fewer keys at once"
+            if self._answer_bytes > ANSWER_BYTES:
+                message = "too large answers at once: read fewer keys, or try again"
                 answers.append((op[0], Overloaded.code, 0, {"message": message}))
                 continue
             result = machine.read(op, index)
-            answer_bytes += _weight(result[2])
+            self._answer_bytes += _weight(result[2])
             answers.append((op[0], *result))
 
     def _results_message(self, results: list[Any]) -> Results:
@@ -262,6 +262,7 @@ class Clients:
             if results:
                 replies.append((client, self._results_message(results)))
         self._results.clear()
+        self._answer_bytes = 0
         return replies
 
 

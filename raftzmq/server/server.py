@@ -23,8 +23,15 @@ import zmq
 
 from raftzmq import __version__
 from raftzmq.core.config import Config
-from raftzmq.core.messages import Message
+from raftzmq.core.messages import (
+    AppendEntries,
+    Heartbeat,
+    Message,
+    PreVoteRequest,
+    SnapshotChunk,
+)
 from raftzmq.core.role import Role
+from raftzmq.core.terms import REPLIES
 from raftzmq.errors import DataError, WireError
 from raftzmq.node import Node, NodeSettings
 from raftzmq.server.config import ServerConfig
@@ -38,6 +45,7 @@ from raftzmq.transport.client_wire import (
     encode_reply,
     encode_results,
 )
+from raftzmq.transport.guard import Guard
 from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import node_context
 from raftzmq.transport.peer_wire import (
@@ -58,14 +66,22 @@ CLIENT_BUDGET: Final = 256
 """Most messages of clients taken in one turn; the rest wait, so that peers are heard again."""
 
 SILENCE_MS: Final = 2000
-"""A peer spoken to and silent for this long gets a new link: its name may have moved."""
+"""A peer asked and not answering for this long gets a new link: its name may have moved. That its
+own messages come says nothing of where ours go."""
+
+ASKING: Final = frozenset({AppendEntries, Heartbeat, SnapshotChunk, PreVoteRequest, Hello})
+"""What every peer answers at once."""
 
 HANDOVER_MS: Final = 2000
 """Longest wait for another node to take over leadership before the process ends."""
 
 LAST_ANSWERS_S: Final = 0.1
 """From the last answers to the end: what a client has not read when the connection closes is lost
-to it, and a stop that was answered would look like a crash."""
+to it, and it asks another node."""
+
+STOP_ANSWER_S: Final = 1.0
+"""The same after a stop that a client asked for. Nobody else can tell it that it was heard, so even
+one that has to wait for its processor shall have read the answer."""
 
 OPEN_FILES: Final = 65_536
 
@@ -111,17 +127,18 @@ class Server:
         stack.callback(self._peers.close)
         self._clients = ClientServer(context, config.client_endpoint)
         stack.callback(self._clients.close)
+        self._guard = Guard((self._peers.traffic, self._clients.traffic))
         self._wake, self._signalled = socket.socketpair()
         stack.callback(self._wake.close)
         stack.callback(self._signalled.close)
         self._poller = zmq.Poller()
         for source in (self._peers.socket, self._clients.socket, self._wake):
             self._poller.register(source, zmq.POLLIN)
-        self._heard_ms: dict[str, int] = {}
-        self._spoke_ms: dict[str, int] = {}
+        self._asked_ms: dict[str, int] = {}  # since when a peer owes an answer
         self._seen: tuple[object, ...] = ()
         self._warned: set[str] = set()
         self._stop_by_ms: int | None = None
+        self._stopped_by_signal = False
         settings = NodeSettings(
             name=config.name,
             address=config.address,
@@ -150,18 +167,20 @@ class Server:
         _calm_garbage_collector()
         node = self.node
         while not self._stopped():
-            wait_ms = max(0, node.next_deadline_ms - now_ms())
+            wait_ms = max(0, min(node.next_deadline_ms, self._guard.next_ms) - now_ms())
             self._poller.poll(wait_ms)
             self._now_ms = now_ms()
             self._receive_signals()
             self._receive_peers()
             self._receive_clients()
+            self._guard_connections()
             node.tick(self._now_ms)
             node.turn(self)
             self._renew_silent_links()
             self._tell_changes()
+            self._log.check()
         node.finish(self)
-        time.sleep(LAST_ANSWERS_S)
+        time.sleep(LAST_ANSWERS_S if self._stopped_by_signal else STOP_ANSWER_S)
         self._log("stopped")
 
     # -- receiving ----------------------------------------------------------------------------
@@ -174,10 +193,12 @@ class Server:
                 self._drop(error)
                 continue
             if isinstance(received, Envelope):
-                self._heard_ms[received.message.sender.name] = self._now_ms
+                if type(received.message) in REPLIES:
+                    self._asked_ms.pop(received.message.sender.name, None)
                 self.node.receive(received)
             else:
-                self._heard_ms[received.sender.name] = self._now_ms
+                if isinstance(received, Welcome):
+                    self._asked_ms.pop(received.sender.name, None)
                 self.node.greeted(received, self._now_ms)
 
     def _receive_clients(self) -> None:
@@ -189,6 +210,12 @@ class Server:
                 self.reply(client, self._error_reply(error))
                 continue
             self.node.request(client, request, len(frame), self._now_ms)
+
+    def _guard_connections(self) -> None:
+        for reason in self._guard.look(self._now_ms):
+            if reason not in self._warned:
+                self._warned.add(reason)
+                self._log.warn("cut a connection (told once for each reason)", reason=reason)
 
     def _error_reply(self, error: WireError) -> ErrorReply:
         leader, address = self.node.leader_hint()
@@ -215,12 +242,12 @@ class Server:
         if address is None:
             return False
         self._links.set_address(name, address)
-        self._spoke_ms[name] = self._now_ms
+        self._note_asking(name, message)
         return self._links.send(name, encode_message(message, cluster))
 
     def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
         self._links.set_address(name, address)
-        self._spoke_ms[name] = self._now_ms
+        self._note_asking(name, greeting)
         encode = encode_hello(greeting) if isinstance(greeting, Hello) else encode_welcome(greeting)
         self._links.send(name, encode)
 
@@ -229,11 +256,14 @@ class Server:
         for frame in frames:
             self._clients.send(client, frame)
 
+    def _note_asking(self, name: str, message: Message | Hello | Welcome) -> None:
+        if type(message) in ASKING:
+            self._asked_ms.setdefault(name, self._now_ms)
+
     def _renew_silent_links(self) -> None:
-        for name, spoke_ms in self._spoke_ms.items():
-            heard_ms = self._heard_ms.setdefault(name, spoke_ms)
-            if spoke_ms - heard_ms > SILENCE_MS:
-                self._heard_ms[name] = self._now_ms  # wait as long again before the next renewal
+        for name, asked_ms in list(self._asked_ms.items()):
+            if self._now_ms - asked_ms > SILENCE_MS:
+                del self._asked_ms[name]  # the next question begins the wait for the next renewal
                 self._links.renew(name)
 
     # -- signals and news ---------------------------------------------------------------------
@@ -248,7 +278,7 @@ class Server:
     def _receive_signals(self) -> None:
         with suppress(BlockingIOError):
             if self._wake.recv(64):
-                self.node.stop_requested = True
+                self.node.stop_requested = self._stopped_by_signal = True
 
     def _stopped(self) -> bool:
         node = self.node

@@ -2,6 +2,8 @@
 
 A reader that stops reading must not stop the node, so lines go through a bounded queue to a
 thread of their own; when the queue is full, lines are dropped and their number is told later.
+For the same reason the thread uses neither the logging module nor sys.stderr, whose locks it would
+hold for as long as nobody reads, and the end of the process wants them.
 Keys and values of clients never appear here.
 """
 
@@ -9,12 +11,19 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import queue
-import sys
 import time
+from contextlib import suppress
+from threading import Thread
 from typing import Any, Final
 
 QUEUE_LINES: Final = 2000
+
+LAST_LINES_S: Final = 1.0
+"""How long the end of a node waits for its last lines to be read."""
+
+STDERR: Final = 2
 
 
 class _DroppingQueueHandler(logging.handlers.QueueHandler):
@@ -40,24 +49,36 @@ class TextLog:
         self._logger = logging.getLogger(f"raftzmq.{node}")
         self._logger.setLevel(level.upper())
         self._logger.propagate = False
-        lines: queue.Queue[Any] = queue.Queue(QUEUE_LINES)
-        self._handler = _DroppingQueueHandler(lines)
-        stream = logging.StreamHandler(sys.stderr)
-        formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s")
-        formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
-        formatter.datefmt = "%Y-%m-%dT%H:%M:%S"
-        formatter.converter = time.gmtime
-        stream.setFormatter(formatter)
-        self._listener = logging.handlers.QueueListener(lines, stream)
+        self._lines: queue.Queue[Any] = queue.Queue(QUEUE_LINES)
+        self._handler = _DroppingQueueHandler(self._lines)
+        self._formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s")
+        self._formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
+        self._formatter.datefmt = "%Y-%m-%dT%H:%M:%S"
+        self._formatter.converter = time.gmtime
+        self._thread = Thread(target=self._write_lines, name="text-log", daemon=True)
 
     def __enter__(self) -> TextLog:
         self._logger.addHandler(self._handler)
-        self._listener.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._logger.removeHandler(self._handler)
-        self._listener.stop()
+        with suppress(queue.Full):
+            self._lines.put_nowait(None)
+            self._thread.join(LAST_LINES_S)
+
+    def check(self) -> None:
+        """Raise RuntimeError if the thread that writes the lines has died."""
+        if not self._thread.is_alive():
+            raise RuntimeError("the thread that writes the log of the node has died")
+
+    def _write_lines(self) -> None:
+        for record in iter(self._lines.get, None):
+            line = f"{self._formatter.format(record)}\n".encode(errors="backslashreplace")
+            with suppress(OSError):  # nobody there to read it
+                while line:
+                    line = line[os.write(STDERR, line) :]
 
     def __call__(self, event: str, level: int = logging.INFO, **details: object) -> None:
         if self._logger.isEnabledFor(level):

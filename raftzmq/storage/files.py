@@ -65,6 +65,11 @@ class Files(Protocol):
     def append(self, path: Path) -> AppendFile:
         """Open an existing file."""
 
+    def write_again(self, path: Path, data: bytes) -> None:
+        """Write what the file was read to hold, in place, and return once it is durable. What was
+        read may be in the system's cache alone: after a failed sync, perhaps of another process,
+        it counts as written, and only what is written anew is brought to the disk."""
+
     def rename(self, old: Path, new: Path) -> None:
         """Give a file or directory another name; a file of that name is replaced at once."""
 
@@ -74,14 +79,18 @@ class Files(Protocol):
         """Return once the names in the directory are durable."""
 
 
+def _write(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):  # a disk that fills up, or more than the system takes at once
+        written += os.write(fd, memoryview(data)[written:])
+
+
 class _OsAppendFile:
     def __init__(self, path: Path, flags: int) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o640)
 
     def write(self, data: bytes) -> None:
-        written = os.write(self._fd, data)
-        while written < len(data):  # a disk that fills up, or more than the system takes at once
-            written += os.write(self._fd, memoryview(data)[written:])
+        _write(self._fd, data)
 
     def sync(self) -> None:
         os.fdatasync(self._fd)  # includes the size, without which the data could not be read
@@ -153,6 +162,14 @@ class OsFiles:
 
     def append(self, path: Path) -> AppendFile:
         return _OsAppendFile(path, 0)
+
+    def write_again(self, path: Path, data: bytes) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            _write(fd, data)
+            os.fsync(fd)  # and not fdatasync: its size may have been cut without a sync
+        finally:
+            os.close(fd)
 
     def rename(self, old: Path, new: Path) -> None:
         old.replace(new)

@@ -237,12 +237,6 @@ class Log:
                 self._segments = [Segment(path, first)]
                 self._files.sync_dir(self._directory)
 
-    def sync(self) -> None:
-        """Make durable what was found in the files: a process that died after a write and
-        before its sync leaves lines that can be read but may still be lost."""
-        self._file.sync()
-        self._files.sync_dir(self._directory)
-
     def close(self) -> None:
         self._file.close()
 
@@ -262,9 +256,18 @@ def open_log(
         if _is_unfinished(name):
             files.unlink(directory / name)
     repairs = [] if loaded.torn is None else [_cut(files, loaded.torn)]
-    log = Log(files, directory, config, loaded.segments)
-    log.sync()
-    return log, repairs
+    _make_durable(files, directory, loaded)
+    return Log(files, directory, config, loaded.segments), repairs
+
+
+def _make_durable(files: Files, directory: Path, loaded: LoadedLog) -> None:
+    """Make durable what was found in the files: a process that died between a write and its sync,
+    or because the sync failed, leaves lines that can be read but may still be lost. They are in
+    the last segment: every other one was complete before the next was begun."""
+    segment = loaded.segments[-1]
+    lines = map(_line_of, loaded.entries[len(loaded.entries) - segment.count :])
+    files.write_again(segment.path, b"".join(lines))
+    files.sync_dir(directory)
 
 
 def create_log(files: Files, directory: Path) -> None:

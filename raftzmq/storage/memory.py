@@ -222,6 +222,13 @@ class MemoryFiles:
     def append(self, path: Path) -> AppendFile:
         return _Handle(self, path, self._file(path))
 
+    def write_again(self, path: Path, data: bytes) -> None:
+        self.before("write", path)
+        file = self._file(path)
+        assert file.data == data, "that is not what was read"
+        self.before("sync", path)
+        file.sync()
+
     def rename(self, old: Path, new: Path) -> None:
         self.before("rename", new)
         node = self._node(old)

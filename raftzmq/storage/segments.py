@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from raftzmq.core.entry import KINDS, Entry
 from raftzmq.errors import CorruptFile, CorruptLine, UnknownEntry
@@ -133,8 +134,8 @@ def _check_torn(torn: Torn, *, last: bool) -> None:
 
     Bytes without a newline at the end of the last segment were never acknowledged, whatever they
     are: an acknowledged write ends with a newline. The exception is a whole line whose newline
-    itself was damaged; a torn write never leaves another character there, except the zero of a
-    page that was not written.
+    itself was damaged, with or without a torn write behind it; a torn write never leaves another
+    character there, except the zero of a page that was not written.
     """
     segment = torn.segment
     line = segment.count + 1
@@ -142,9 +143,20 @@ def _check_torn(torn: Torn, *, last: bool) -> None:
         raise CorruptFile(
             segment.path, line, segment.size, "the line has no end, and a segment follows"
         )
-    if torn.tail[-1] != 0:
-        try:
-            decode_line(torn.tail[:-1] + b"\n")
-        except CorruptLine:
-            return
+    end = _whole_line(torn.tail)
+    if 0 < end < len(torn.tail) and torn.tail[end] != 0:
         raise CorruptFile(segment.path, line, segment.size, "the newline is damaged")
+
+
+def _whole_line(data: bytes) -> int:
+    """Where the entry's line that `data` begins with would have its newline; 0 if it is not whole.
+
+    Every `]` may be the end of it. A torn write can follow: the whole line is then not the last.
+    """
+    crc, start = 0, 9
+    while end := data.find(b"]", start) + 1:
+        crc = crc32(data[start:end], crc)
+        if data[:9] == b"%08x " % crc:
+            return end
+        start = end
+    return 0

@@ -115,7 +115,7 @@ def _decode_header(path: Path, line: bytes) -> SnapshotMeta:
     try:
         index, term, time_ms = (int(value[key]) for key in ("index", "term", "time_ms"))
         membership = Membership.from_body(value["membership"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise CorruptFile(path, 1, 0, "not a snapshot's header") from None
     if not (0 < index <= limits.INDEX_MAX and 0 < term <= limits.TERM_MAX):
         raise CorruptFile(path, 1, 0, "index or term is out of bounds")

@@ -42,17 +42,24 @@ def decode_record(path: Path, data: bytes) -> dict[str, Any]:
     text = data[:-_SUFFIX_BYTES] + b"}"
     if data[-_SUFFIX_BYTES:] != _SUFFIX % crc32(text):
         raise CorruptFile(path, 1, 0, "the checksum does not match")
-    value = orjson.loads(text)
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise CorruptFile(path, 1, 0, f"not JSON ({error})") from None
     if not isinstance(value, dict):
         raise CorruptFile(path, 1, 0, "not a record")
     return value
 
 
 def check_format(path: Path, value: dict[str, Any]) -> None:
-    """Raise DataError unless this version can read what it describes."""
-    if value.get("format") != FORMAT:
+    """Raise DataError unless this version can read what it describes; CorruptFile if it does not
+    say."""
+    found = value.get("format")
+    if type(found) is not int:
+        raise CorruptFile(path, 1, 0, "it names no format")
+    if found != FORMAT:
         raise DataError(
-            f"{path} has format {value.get('format')!r}, and this version of raftzmq reads "
+            f"{path} has format {found}, and this version of raftzmq reads "
             f"format {FORMAT}: run the version that wrote it, or a newer one"
         )
 

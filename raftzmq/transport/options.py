@@ -26,12 +26,13 @@ PEER_HIGH_WATER: Final = 128
 """Messages a link holds, each way. The core has at most 64 appends in flight to a follower; the
 rest is for votes, heartbeats and answers."""
 
-CLIENT_RECEIVE_HIGH_WATER: Final = 64
+CLIENT_RECEIVE_HIGH_WATER: Final = 16
 """Messages from one client that wait for the node; the next ones wait in the client. A message
-may have 8 MiB, so this also bounds what one client can make a node hold."""
+may have 8 MiB, and what is here stays even when guard.py cuts the connection."""
 
 CLIENT_SEND_HIGH_WATER: Final = 1000
-"""Answers that wait for one client to read them; beyond, they are dropped and counted."""
+"""Answers that wait for one client to read them; beyond, they are dropped and counted. guard.py
+bounds their bytes."""
 
 HEAD_ROOM_BYTES: Final = 64 * 1024
 """How far beyond the longest frame libzmq still delivers, so that a frame just too long is
@@ -40,6 +41,9 @@ answered; a longer one costs its sender the connection."""
 PEER_RECONNECT_MS: Final = 200
 CLIENT_RECONNECT_MS: Final = 1000
 CONNECT_TIMEOUT_MS: Final = 2000
+LINK_PATIENCE_MS: Final = 2000
+"""How long a link waits for TCP's acknowledgement of what it sent before it connects anew."""
+
 HANDSHAKE_MS: Final = 3000
 HEARTBEAT_MS: Final = 2000
 HEARTBEAT_TIMEOUT_MS: Final = 6000
@@ -74,6 +78,9 @@ def peer_link(socket: Socket, lane: int) -> None:
     socket.set(zmq.RECONNECT_IVL, PEER_RECONNECT_MS)
     socket.set(zmq.RECONNECT_IVL_MAX, 0)
     socket.set(zmq.LINGER, 0)  # what was not sent is stale
+    # A peer that vanished without a word and moved is heard again at once, and so is not silent;
+    # only this ends the connection to where it was.
+    socket.set(zmq.TCP_MAXRT, LINK_PATIENCE_MS)
     link_threads = int(socket.context.get(zmq.IO_THREADS)) - 1
     if link_threads > 0:
         socket.set(zmq.AFFINITY, 0b10 << lane % link_threads)
@@ -131,7 +138,7 @@ def _listening(socket: Socket) -> None:
 
 
 def _common(socket: Socket) -> None:
-    # Bounds a frame, not a message: parts are counted by the receiver.
+    # Bounds a frame, not a message: guard.py does that.
     socket.set(zmq.MAXMSGSIZE, limits.FRAME_BYTES + HEAD_ROOM_BYTES)
     # A connection that never says its ZeroMQ greeting keeps a file descriptor only so long.
     socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)

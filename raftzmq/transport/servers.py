@@ -1,9 +1,9 @@
 """The two ROUTERs of a node: where its peers' messages and its clients' requests come in.
 
-What these do not cover: libzmq delivers a message only when its last part has come, and bounds
-neither the number of its parts nor their sum. A connection that sends parts without end makes the
-process grow until it is authenticated, or rather refused, below this layer; here a message with
-too many parts is taken off the socket part by part, counted and forgotten.
+Whoever can open a connection can send anything. libzmq delivers a message only when its last part
+has come, and bounds neither the number of its parts nor their sum: what lies in it is bounded by
+guard.py, which is told here what was taken and what was handed over. A complete message with too
+many parts is taken off the socket piece by piece, counted and forgotten.
 """
 
 from __future__ import annotations
@@ -16,39 +16,91 @@ import zmq
 from raftzmq import limits
 from raftzmq.errors import ListenError, PortTaken
 from raftzmq.transport import options
+from raftzmq.transport.guard import Traffic
 from raftzmq.transport.options import Context, Socket
 from raftzmq.transport.sending import offer
 
 RECEIVE_BYTES: Final = 16 * 1024 * 1024
 """A call of `receive` stops after this many bytes, whatever its budget of messages."""
 
+PIECE_PARTS: Final = 16
+"""Of a message with too many parts, so many are taken at a time: a message can have millions, and
+each takes a microsecond."""
+
+IDENTITY_BYTES: Final = 255
+"""Longest identity that ZeroMQ allows a connection to choose; libzmq does not check."""
+
+NOBODY: Final = -1
+"""In place of the descriptor of a connection that speaks a protocol older than 3."""
+
 
 class _Router:
     """A bound ROUTER socket that is read without waiting.
 
     `socket` is for a zmq.Poller; `endpoint` is where it is bound, with the port in place of a *;
-    `counters` say what was done and dropped. One thread may use an instance.
+    `counters` say what was done and dropped; `traffic` is for a Guard, which also counts there.
+    One thread may use an instance.
     """
 
-    socket: Socket
-    endpoint: str
-    counters: Counter[str]
+    def __init__(self, socket: Socket, endpoint: str) -> None:
+        self.socket = socket
+        self.endpoint = _bind(socket, endpoint)
+        self.counters: Counter[str] = Counter()
+        self.traffic = Traffic(self.port, self.counters)
+        self._tail: tuple[int, bytes] | None = None  # whose message is being skipped
 
     def _take(self) -> list[bytes] | None:
         """Return the next message, the sender's identity first, or None when there is none.
-        One with too many parts comes with empty ones in their place."""
+
+        One with too many parts comes with empty ones in their place. An empty list stands for what
+        is to be forgotten: a piece of such a message, or one from somebody who speaks a protocol
+        of ZeroMQ older than 3, as no node or client does and random bytes do.
+        """
+        if self._tail is not None:
+            return self._skip(*self._tail)
         socket = self.socket
         try:
-            parts = [socket.recv(zmq.NOBLOCK)]
+            identity = socket.recv(zmq.NOBLOCK)
         except zmq.Again:
+            self.traffic.drained()
             return None
-        while socket.get(zmq.RCVMORE):
-            if len(parts) <= limits.FRAME_PARTS:
-                parts.append(socket.recv())
+        descriptor = self.traffic.descriptor_of(identity)
+        parts = [identity]
+        size = 0
+        while socket.get(zmq.RCVMORE) and len(parts) <= limits.FRAME_PARTS:
+            if descriptor is None:
+                frame = socket.recv(copy=False)
+                descriptor = _descriptor(frame)
+                part = frame.bytes
             else:
-                socket.recv(copy=False)
-                parts[1:] = [b""] * (limits.FRAME_PARTS + 1)
+                part = socket.recv()
+            parts.append(part)
+            size += _wire_bytes(part)
+        if descriptor is None:
+            descriptor = NOBODY
+        if socket.get(zmq.RCVMORE):
+            self._tail = descriptor, identity
+            parts[1:] = [b""] * (limits.FRAME_PARTS + 1)
+        if descriptor == NOBODY or len(identity) > IDENTITY_BYTES:
+            self.counters["strange"] += 1
+            return []
+        self.traffic.took(descriptor, identity, size)
         return parts
+
+    def _skip(self, descriptor: int, identity: bytes) -> list[bytes]:
+        """Forget a piece of a message with too many parts."""
+        size = 0
+        for _ in range(PIECE_PARTS):
+            part = self.socket.recv(copy=False)
+            size += _wire_bytes(part)
+            if not part.more:
+                self._tail = None
+                break
+        else:
+            self.traffic.refuse(descriptor)
+        if descriptor != NOBODY:
+            self.traffic.took(descriptor, identity, size)
+        return []
 
     @property
     def port(self) -> int:
@@ -61,14 +113,13 @@ class _Router:
 
 
 class PeerServer(_Router):
-    """Where other nodes' messages come in. `counters`: received, parts."""
+    """Where other nodes' messages come in. `counters`: received, parts, strange (see `_take`)."""
 
     def __init__(self, context: Context, endpoint: str) -> None:
         """Listen on a ZeroMQ endpoint, `tcp://*:6000`. Raises PortTaken, ListenError."""
-        self.counters = Counter()
-        self.socket = context.socket(zmq.ROUTER)
-        options.peer_server(self.socket)
-        self.endpoint = _bind(self.socket, endpoint)
+        socket = context.socket(zmq.ROUTER)
+        options.peer_server(socket)
+        super().__init__(socket, endpoint)
 
     def receive(self, budget: int) -> list[list[bytes]]:
         """Return up to `budget` messages that are there, each as its frames; who sent them is
@@ -79,6 +130,8 @@ class PeerServer(_Router):
             parts = self._take()
             if parts is None:
                 break
+            if not parts:
+                continue
             if not 2 <= len(parts) <= limits.FRAME_PARTS + 1:
                 self.counters["parts"] += 1
                 continue
@@ -94,16 +147,15 @@ class PeerServer(_Router):
 class ClientServer(_Router):
     """Where clients' requests come in and answers leave.
 
-    `counters`: received, parts, sent, unroutable (the client has gone), would_block (the client
-    does not read its answers), oversize.
+    `counters`: received, parts, strange (see `_take`), sent, unroutable (the client has gone),
+    would_block (the client does not read its answers), oversize.
     """
 
     def __init__(self, context: Context, endpoint: str) -> None:
         """Listen on a ZeroMQ endpoint, `tcp://*:6001`. Raises PortTaken, ListenError."""
-        self.counters = Counter()
-        self.socket = context.socket(zmq.ROUTER)
-        options.client_server(self.socket)
-        self.endpoint = _bind(self.socket, endpoint)
+        socket = context.socket(zmq.ROUTER)
+        options.client_server(socket)
+        super().__init__(socket, endpoint)
 
     def receive(self, budget: int) -> list[tuple[bytes, bytes]]:
         """Return up to `budget` requests that are there, as (identity, frame). In place of a
@@ -115,6 +167,8 @@ class ClientServer(_Router):
             parts = self._take()
             if parts is None:
                 break
+            if not parts:
+                continue
             if len(parts) == 2:
                 requests.append((parts[0], parts[1]))
                 size += len(parts[1])
@@ -134,7 +188,8 @@ class ClientServer(_Router):
             self.counters["oversize"] += 1
             return False
         try:
-            if not offer(self.socket, (identity, frame)):
+            room = self.traffic.has_room(identity, len(frame))
+            if not room or not offer(self.socket, (identity, frame)):
                 self.counters["would_block"] += 1
                 return False
         except zmq.ZMQError as error:
@@ -142,8 +197,23 @@ class ClientServer(_Router):
                 raise
             self.counters["unroutable"] += 1
             return False
+        self.traffic.handed(identity, len(frame))
         self.counters["sent"] += 1
         return True
+
+
+def _descriptor(part: zmq.Frame) -> int:
+    """That of the connection on which a part came."""
+    try:
+        return int(part.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return NOBODY
+
+
+def _wire_bytes(part: bytes | zmq.Frame) -> int:
+    """What a part takes on the wire, with its header."""
+    size = len(part)
+    return size + (2 if size < 256 else 9)
 
 
 def _bind(socket: Socket, endpoint: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -18,10 +17,17 @@ from typing import Any
 import pytest
 
 from raftzmq_cli.main import run
+from tests.system.ports import free_ports
 
 PROGRAM = (sys.executable, "-m", "raftzmq_cli")
-LIMIT_S = 60
+LIMIT_S = 300
 """No command of these tests may take longer; it is only there so that none hangs."""
+PATIENCE_S = "60"
+"""For answers, where a test gives no --timeout: nodes that are there may take their time."""
+
+
+STEADY = {"RAFTZMQ_ELECTION_TIMEOUT_MS": "2000"}
+"""For nodes that do not change their leader merely because they wait for the processor."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,9 @@ class Result:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment without anything that would configure the program."""
+    """The environment without anything that would configure the program, but with patience."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAFTZMQ_", "KUBERNETES_"))}
-    return {**kept, **more}
+    return {**kept, "RAFTZMQ_TIMEOUT": PATIENCE_S, **more}
 
 
 def execute(arguments: Sequence[str], **environ: str) -> Result:
@@ -60,21 +66,6 @@ def execute(arguments: Sequence[str], **environ: str) -> Result:
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-def free_base_port(nodes: int = 3) -> int:
-    """A base from which all the ports of a local cluster are free, below the ephemeral ones."""
-    for _ in range(200):
-        base = random.randrange(12_000, 31_000, 10)
-        try:
-            for node in range(nodes):
-                for offset in (0, 1, 2):
-                    with socket.socket() as probe:
-                        probe.bind(("127.0.0.1", base + 10 * node + offset))
-        except OSError:
-            continue
-        return base
-    raise RuntimeError("no free ports")
-
-
 @dataclass(frozen=True)
 class LocalCluster:
     """A cluster made by `raftzmq local up`."""
@@ -86,9 +77,17 @@ class LocalCluster:
     def endpoints(self) -> str:
         return ",".join(f"127.0.0.1:{self.base_port + 10 * k + 1}" for k in range(3))
 
-    def up(self, *more: str) -> Result:
+    def endpoint(self, name: str) -> str:
+        """The client port of a node."""
+        return self.endpoints.split(",")[int(name.removeprefix("raft-"))]
+
+    @property
+    def up_arguments(self) -> list[str]:
         where = ["--dir", str(self.directory), "--base-port", str(self.base_port)]
-        return execute(["local", "up", *where, *more])
+        return ["local", "up", *where, "--wait", "200"]
+
+    def up(self, *more: str) -> Result:
+        return execute([*self.up_arguments, *more], **STEADY)
 
     def down(self, *more: str) -> Result:
         return execute(["local", "down", "--dir", str(self.directory), *more])
@@ -106,7 +105,7 @@ class LocalCluster:
 
 @pytest.fixture(scope="session")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    cluster = LocalCluster(tmp_path_factory.mktemp("cluster"), free_base_port())
+    cluster = LocalCluster(tmp_path_factory.mktemp("cluster"), free_ports(3))
     try:
         started = cluster.up()
         assert started.code == 0, started
@@ -143,6 +142,7 @@ def program(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     for name in list(os.environ):
         if name.startswith(("RAFTZMQ_", "KUBERNETES_", "MINOMBREPOD")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("RAFTZMQ_TIMEOUT", PATIENCE_S)
     return Program(capfd, monkeypatch)
 
 
@@ -156,8 +156,8 @@ def raftzmq(
 
 
 @pytest.fixture
-def nobody() -> str:
-    """An endpoint where nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+def nobody() -> Iterator[str]:
+    """An endpoint where nothing listens, for the port is taken."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{holder.getsockname()[1]}"

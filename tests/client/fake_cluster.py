@@ -7,6 +7,7 @@ a cluster. There is no Raft: who leads is what the test says.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -30,6 +31,11 @@ from raftzmq.transport.client_wire import (
     decode_request,
     encode_reply,
 )
+
+PORTS = (32_000, 32_767)
+"""Below those that the kernel gives to connections: a dead node's port stays free."""
+
+PATIENCE_S = 120.0
 
 CLUSTER = "6f1c0a5b9d3e7f21"
 SERVE = "serve"
@@ -146,11 +152,11 @@ class FakeCluster:
 
         def hold() -> None:
             held.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE_S)
 
         self._commands.put((hold, Future()))
         self._ring.send(b"")
-        held.wait(5)
+        assert held.wait(PATIENCE_S)
         try:
             yield
         finally:
@@ -162,7 +168,7 @@ class FakeCluster:
     def __exit__(self, *_: object) -> None:
         self._commands.put(None)
         self._ring.send(b"")
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
         for node in self.nodes:
             self._unlisten(node)
@@ -174,7 +180,7 @@ class FakeCluster:
         done: Future[Any] = Future()
         self._commands.put((action, done))
         self._ring.send(b"")
-        done.result(5)
+        done.result(PATIENCE_S)
 
     # -- in the thread ------------------------------------------------------------------------
 
@@ -182,10 +188,22 @@ class FakeCluster:
         socket = self._context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.LINGER, 0)
         if node.port:
-            socket.bind(f"tcp://127.0.0.1:{node.port}")
+            self._bind_again(socket, node.port)
         else:
-            node.port = socket.bind_to_random_port("tcp://127.0.0.1")
+            node.port = socket.bind_to_random_port("tcp://127.0.0.1", *PORTS, max_tries=1000)
         node.socket = socket
+
+    def _bind_again(self, socket: zmq.Socket[bytes], port: int) -> None:
+        """libzmq lets go of a closed socket's port a moment after its end."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                socket.bind(f"tcp://127.0.0.1:{port}")
+                return
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EADDRINUSE or time.monotonic() > deadline_s:
+                    raise
+            time.sleep(0.002)
 
     def _unlisten(self, node: FakeNode) -> None:
         if node.socket is not None:

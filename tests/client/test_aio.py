@@ -22,6 +22,7 @@ from raftzmq import (
 from raftzmq.client.calls import Call
 from raftzmq.client.links import Links, turn
 from raftzmq.client.session import ClientSession
+from tests.client.conftest import count_turns
 from tests.client.fake_cluster import IGNORE, FakeCluster
 
 
@@ -67,13 +68,16 @@ def test_a_cancelled_write_is_not_waited_for_by_those_that_follow(cluster: FakeC
         async with AsyncClient(cluster.endpoints) as db:
             await db.put("first", "")
             cluster.script(cluster.nodes[0], IGNORE)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(db.put("cancelled", "v"), 0.05)
+            cancelled = asyncio.create_task(db.put("cancelled", "v"))
+            while len(cluster.operations("put")) < 2:
+                await asyncio.sleep(0.002)
+            cancelled.cancel()
             await db.put("k", "v")
         request = [r for r in cluster.nodes[0].requests if getattr(r, "ops", None)][-2]
         serial = next(op[0] for op in cluster.operations("put") if op[2] == "k")
         assert getattr(request, "ack", None) == serial
         assert cluster.times_executed("put", "cancelled") == 0
+        assert cancelled.cancelled()
 
     asyncio.run(main())
 
@@ -95,19 +99,21 @@ def test_other_tasks_run_while_a_call_waits(cluster: FakeCluster) -> None:
     asyncio.run(main())
 
 
-def test_the_event_loop_is_not_kept_busy_by_a_call_that_waits(cluster: FakeCluster) -> None:
+def test_the_event_loop_is_not_kept_busy_by_a_call_that_waits(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def main() -> None:
         async with AsyncClient(cluster.endpoints) as db:
             await db.get("k")
             for node in cluster.nodes:
                 cluster.kill(node)
-            before = time.process_time()
+            turns = count_turns(monkeypatch, "raftzmq.client.aio.turn")
             with pytest.raises(Unavailable):
                 await db.get("k", timeout=1)
-            assert time.process_time() - before < 0.2
-            before = time.process_time()
+            assert len(turns) < 200
+            turns.clear()
             await asyncio.sleep(0.5)
-            assert time.process_time() - before < 0.05
+            assert len(turns) < 20
 
     asyncio.run(main())
 
@@ -124,11 +130,10 @@ def test_answers_that_arrive_during_a_turn_are_not_forgotten(
     async def main() -> None:
         async with AsyncClient(cluster.endpoints) as db:
             await db.put("k", "v")
+            monkeypatch.setattr("raftzmq.client.session.LINK_CHECK_MS", 3_600_000)  # nor a timer
             monkeypatch.setattr("raftzmq.client.aio.turn", slow_turn)
-            began = time.monotonic()
             for _ in range(20):
-                await db.get("k")
-            assert time.monotonic() - began < 1
+                await asyncio.wait_for(db.get("k", timeout=3600), 60)
 
     asyncio.run(main())
 
@@ -210,21 +215,21 @@ def test_a_program_that_never_closes_its_client_ends(cluster: FakeCluster) -> No
         "from raftzmq import AsyncClient\n"
         "async def main():\n"
         "    db = AsyncClient(sys.argv[1:])\n"
-        "    print((await db.put('k', 'v')).index)\n"
+        "    print((await db.put('k', 'v', timeout=60)).index)\n"
         "asyncio.run(main())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *cluster.endpoints],
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=120,
         check=True,
     )
     assert done.stdout.strip().isdigit()
 
 
-def test_thousands_of_calls_a_second_are_no_trouble(cluster: FakeCluster) -> None:
-    async def main() -> float:
+def test_callers_that_are_answered_together_call_again_together(cluster: FakeCluster) -> None:
+    async def main() -> None:
         async with AsyncClient(cluster.endpoints) as db:
             await db.put("first", "")
 
@@ -232,8 +237,8 @@ def test_thousands_of_calls_a_second_are_no_trouble(cluster: FakeCluster) -> Non
                 for _ in range(20):
                     await db.put("k", "v" * 100)
 
-            began = time.monotonic()
+            before = len(cluster.nodes[0].requests)
             await asyncio.gather(*[worker() for _ in range(256)])
-            return 256 * 20 / (time.monotonic() - began)
+            assert len(cluster.nodes[0].requests) - before == 20
 
-    assert asyncio.run(main()) > 2000
+    asyncio.run(main())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +16,8 @@ import pytest
 
 from raftzmq import Client, ForkedClient, OutcomeUnknown, Unavailable
 from raftzmq.client.session import ClientSession
+from raftzmq.transport.client_wire import OperationsRequest
+from tests.client.conftest import count_turns, until
 from tests.client.fake_cluster import IGNORE, SERVE, FakeCluster
 
 
@@ -48,8 +49,8 @@ def test_one_threads_error_is_not_anothers(cluster: FakeCluster) -> None:
         with ThreadPoolExecutor(2) as pool, cluster.held():
             patient, hasty = pool.submit(db.put, "a", "v"), pool.submit(db.get, "b", timeout=0.05)
             with pytest.raises(Unavailable):
-                hasty.result(5)
-        assert patient.result(5).index
+                hasty.result()
+        assert patient.result().index
 
 
 def test_nothing_is_opened_before_the_first_call(cluster: FakeCluster) -> None:
@@ -63,12 +64,17 @@ def test_nothing_is_opened_before_the_first_call(cluster: FakeCluster) -> None:
 def test_closing_gives_everything_back(cluster: FakeCluster) -> None:
     with Client(cluster.endpoints) as db:
         db.get("k")
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    for _ in range(5):
+
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    before = descriptors()
+    for _ in range(20):
         with Client(cluster.endpoints) as db:
             db.put("k", "v")
     assert not io_threads()
-    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
+    # The fake nodes are of this process too, and close their ends in their own time.
+    until(lambda: descriptors() <= before)
 
 
 def test_a_client_that_nobody_holds_any_more_ends_its_thread(cluster: FakeCluster) -> None:
@@ -81,26 +87,27 @@ def test_a_client_that_nobody_holds_any_more_ends_its_thread(cluster: FakeCluste
     assert not io_threads()
 
 
-def test_an_idle_client_uses_no_processor_time(cluster: FakeCluster) -> None:
+def test_an_idle_client_is_not_kept_busy(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = count_turns(monkeypatch, "raftzmq.client.blocking.turn")
     with Client(cluster.endpoints) as db:
         db.put("k", "v")
-        before = resource.getrusage(resource.RUSAGE_SELF)
+        turns.clear()
         time.sleep(0.5)
-        after = resource.getrusage(resource.RUSAGE_SELF)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.05
+        assert len(turns) < 20
 
 
-def test_a_client_that_waits_for_a_dead_cluster_uses_little_processor_time(
-    cluster: FakeCluster,
+def test_a_client_that_waits_for_a_dead_cluster_is_not_kept_busy(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    turns = count_turns(monkeypatch, "raftzmq.client.blocking.turn")
     for node in cluster.nodes:
         cluster.kill(node)
     with Client(cluster.endpoints) as db:
-        before = resource.getrusage(resource.RUSAGE_SELF)
         with pytest.raises(Unavailable):
             db.put("k", "v", timeout=1)
-        after = resource.getrusage(resource.RUSAGE_SELF)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.2
+        assert len(turns) < 200
 
 
 # -- interrupts ---------------------------------------------------------------------------------
@@ -112,18 +119,26 @@ def test_an_interrupt_ends_the_wait_and_the_client_goes_on(cluster: FakeCluster)
         for node in cluster.nodes:
             cluster.always(node, IGNORE)
         began = time.monotonic()
-        interrupt = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT])
-        interrupt.start()
+
+        def interrupt() -> None:
+            until(lambda: len(cluster.operations("put")) > 1)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
         with pytest.raises(KeyboardInterrupt):
-            db.put("k", "v", timeout=30)
-        assert time.monotonic() - began < 2
-        interrupt.join()
+            db.put("k", "v", timeout=300)
+        assert time.monotonic() - began < 100
+        interrupting.join()
         for node in cluster.nodes:
             cluster.always(node, SERVE)
         for i in range(10):
             assert db.put(f"k{i}", "v").index
-        time.sleep(0.5)  # in which a call still held by the session would be sent again
         assert cluster.times_executed("put", "k") == 0
+        # The session does not hold it any more: the newest write acknowledges all before it.
+        last = cluster.nodes[0].requests[-1]
+        assert isinstance(last, OperationsRequest)
+        assert last.ack == last.ops[0][0]
 
 
 # -- forks --------------------------------------------------------------------------------------
@@ -141,7 +156,8 @@ def run_in_child(work: object) -> int:
         except BaseException as error:
             os.write(2, f"child: {error!r}\n".encode())
             os._exit(1)
-    for _ in range(500):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
@@ -175,8 +191,8 @@ def test_a_forked_child_can_make_a_client_of_its_own(cluster: FakeCluster) -> No
 
         def child() -> None:
             with Client(cluster.endpoints) as other:
-                other.put("from the child", "v", timeout=3)
-            unused.put("from the child as well", "v", timeout=3)
+                other.put("from the child", "v")
+            unused.put("from the child as well", "v")
             unused.close()
 
         assert run_in_child(child) == 0
@@ -195,23 +211,20 @@ def test_a_thread_that_dies_fails_every_call_instead_of_hanging(
     db.put("first", "")
     cluster.always(cluster.nodes[0], IGNORE)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(db.put, "k", "v", timeout=30)
-        while not any(op[2] == "k" for op in cluster.operations("put")):
-            time.sleep(0.002)
+        waiting = pool.submit(db.put, "k", "v", timeout=300)
+        until(lambda: len(cluster.operations("put")) > 1)
 
         def fail(*_: object) -> None:
             raise MemoryError("planted")
 
         monkeypatch.setattr(ClientSession, "tick", fail)
         with pytest.raises(OutcomeUnknown, match="has died"):
-            waiting.result(5)
-    began = time.monotonic()
+            waiting.result(100)
     with pytest.raises(Unavailable, match="has died"):
         db.get("k")
     with pytest.raises(Unavailable, match="has died"):
         db.put("k", "v")
     db.close()
-    assert time.monotonic() - began < 1
 
 
 # -- processes that end -------------------------------------------------------------------------
@@ -223,7 +236,7 @@ def ends_by_itself(script: str, cluster: FakeCluster, *, code: int = 0) -> str:
         [sys.executable, "-W", "error", "-X", "dev", "-c", script, *cluster.endpoints],
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stderr) == (code, ""), done.stderr
@@ -235,7 +248,7 @@ def test_a_program_that_never_closes_its_client_ends(cluster: FakeCluster) -> No
         "import sys\n"
         "from raftzmq import Client\n"
         "db = Client(sys.argv[1:])\n"
-        "print(db.put('k', 'v').index)\n"
+        "print(db.put('k', 'v', timeout=60).index)\n"
     )
     assert ends_by_itself(script, cluster).strip().isdigit()
 
@@ -261,12 +274,12 @@ def test_a_forked_child_that_ends_normally_does_not_hang_or_complain(cluster: Fa
         "warnings.simplefilter('ignore', DeprecationWarning)\n"
         "from raftzmq import Client\n"
         "db = Client(sys.argv[1:])\n"
-        "db.put('k', 'v')\n"
+        "db.put('k', 'v', timeout=60)\n"
         "pid = os.fork()\n"
         "if pid == 0:\n"
         "    sys.exit(7)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
-        "print(db.get('k').value)\n"
+        "print(db.get('k', timeout=60).value)\n"
         "db.close()\n"
     )
     assert ends_by_itself(script, cluster).split() == ["7", "v"]
@@ -282,4 +295,4 @@ def test_the_client_does_not_import_a_node_nor_the_core_a_client() -> None:
         "parts = ('server', 'node', 'machine', 'storage')\n"
         "assert not [n for n in loaded if n.split('.')[1] in parts], loaded\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=15)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

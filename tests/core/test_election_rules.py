@@ -6,6 +6,8 @@ from random import Random
 
 import pytest
 
+from raftzmq import limits
+from raftzmq.core import election
 from raftzmq.core.config import Config
 from raftzmq.core.messages import (
     AppendEntries,
@@ -14,6 +16,7 @@ from raftzmq.core.messages import (
     PreVoteReply,
     PreVoteRequest,
     SnapshotChunk,
+    TimeoutNow,
     VoteReply,
     VoteRequest,
 )
@@ -29,6 +32,7 @@ from tests.core.single import (
     D,
     T,
     drain,
+    leader,
     node,
     role,
     said,
@@ -234,3 +238,27 @@ class TestTimers:
         raft = node()
         raft.tick(500)
         assert raft.now_ms == 1000
+
+
+class TestTheLastTerm:
+    """A term beyond the bound of all terms could be neither said nor read back from disk."""
+
+    def test_it_is_the_last_that_a_message_or_a_disk_may_name(self) -> None:
+        assert election.LAST_TERM == limits.TERM_MAX
+
+    def test_nobody_stands_after_it(self) -> None:
+        raft = node()
+        told(raft, Heartbeat(B, A, limits.TERM_MAX - 1, 0, 0))
+        raft.step(TimeoutNow(B, A, limits.TERM_MAX - 1))
+        assert (role(raft), raft.term) == (Role.CANDIDATE, limits.TERM_MAX)
+        told(raft, Heartbeat(B, A, limits.TERM_MAX, 0, 0))
+        assert told(raft, TimeoutNow(B, A, limits.TERM_MAX)) == []
+        raft.tick(raft.now_ms + 60_000)
+        raft.tick(raft.now_ms + 60_000)
+        assert (role(raft), raft.term, said(raft)) == (Role.FOLLOWER, limits.TERM_MAX, [])
+
+    def test_not_even_the_only_voter_does(self) -> None:
+        raft = leader(members=membership("a"))
+        told(raft, VoteRequest(B, A, limits.TERM_MAX, 1, 1, True))
+        raft.tick(raft.now_ms + 60_000)
+        assert (role(raft), raft.term) == (Role.FOLLOWER, limits.TERM_MAX)

@@ -7,6 +7,7 @@ from operator import eq, gt, lt, ne
 from typing import Any
 
 from raftzmq import limits
+from raftzmq.machine.values import body_size
 
 
 class Model:
@@ -42,8 +43,8 @@ class Model:
         if serial not in session["results"]:
             if serial > session["ack"] + limits.SESSION_OUTSTANDING:
                 return ("overloaded", index)
-            code, result = getattr(self, name)(*arguments)
-            session["results"][serial] = (code, index, copy.deepcopy(result))
+            code, *result = getattr(self, name)(*arguments)
+            session["results"][serial] = (code, index, *copy.deepcopy(result))
         first: tuple[Any, ...] = session["results"][serial]
         return first
 
@@ -76,7 +77,8 @@ class Model:
     def delete_prefix(self, prefix: str) -> tuple[str, Any]:
         return "ok", sum(self.delete(key)[1] for key in list(self.keys) if key.startswith(prefix))
 
-    def txn(self, compares: Any, then: Any, otherwise: Any) -> tuple[str, Any]:
+    def txn(self, compares: Any, then: Any, otherwise: Any) -> tuple[Any, ...]:
+        before = self.keys.copy()
         succeeded = all(self.holds(*compare) for compare in compares)
         bodies = []
         for name, *arguments in then if succeeded else otherwise:
@@ -84,6 +86,9 @@ class Model:
                 bodies.append(self.read(name, *arguments))
             else:
                 bodies.append(getattr(self, name)(*arguments)[1])
+        if sum(map(body_size, bodies)) > limits.TRANSACTION_BYTES:
+            self.keys = before
+            return ("invalid",)
         return "ok", [succeeded, bodies]
 
     def holds(self, key: str, field: str, operator: str, operand: Any) -> bool:

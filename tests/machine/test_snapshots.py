@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from reprlib import repr as short
 from typing import Any
 
 import orjson
@@ -11,6 +12,14 @@ import pytest
 from raftzmq.errors import DataError
 from raftzmq.machine import Machine
 from tests.machine.driver import Driver, restored
+
+
+def nested(depth: int) -> list[Any]:
+    """Lists inside of one another, as deep as a line can have them."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 @pytest.fixture
@@ -130,10 +139,16 @@ def test_the_hash_shows_every_difference(db: Driver, place: int, record: Any) ->
         [["machine", 1, 5, 8], ["key", "k", {"hex": "00"}, 1]],
         [["machine", 1, 5, 8], ["key", "k", None, 1]],
         [["machine", 1, 5, 8], ["result", 1, 2, "ok", 3, None]],
+        [["machine", 1, 5, 8], ["key", "k", {"b64": "x"}, 1]],
+        [["machine", 1, 5, 8], ["key", "k", {"b64": "\u00e9"}, 1]],
+        [["machine", 1, 5, 8], ["session", 1, 0, 0], ["result", 1, 2, "ok", 3, [{"c64": ""}]]],
+        [["machine", 1, 5, 8], ["session", 1, 0, 0], ["result", 1, 2, "ok", 3, [{}]]],
+        [["machine", 1, 5, 8], ["session", 1, 0, 0], ["result", 1, 2, "ok", 3, nested(1000)]],
+        [["machine", 1, 5, 8], nested(1000)],
         [["machine", 1, 5, 8], {}],
         [["machine", 1, 5, 8], None],
     ],
-    ids=repr,
+    ids=short,
 )
 def test_what_is_no_snapshot_is_refused(records: list[Any]) -> None:
     with pytest.raises(DataError, match="snapshot"):

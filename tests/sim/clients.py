@@ -6,13 +6,16 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
+from raftzmq import limits
 from raftzmq.client import operations
 from raftzmq.client.calls import Call
-from raftzmq.client.operations import Answer, Work
+from raftzmq.client.operations import Answer, Operation, Work
 from raftzmq.client.session import ClientSession
-from raftzmq.client.transactions import Compare, Delete, Get, Put
+from raftzmq.client.transactions import Compare, Delete, DeletePrefix, Get, GetPrefix, GetRange, Put
 from raftzmq.errors import OutcomeUnknown, RaftzmqError
-from tests.sim.history import FAILED, NEVER, OK, UNKNOWN, Op
+from tests.sim.history import FAILED, NEVER, ODD, OK, UNKNOWN, Op
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -25,20 +28,62 @@ WEIGHTS: Final = {
     "delete": 5,
     "stale get": 5,
     "prefix": 3,
+    "range": 2,
     "delete_prefix": 1,
     "txn": 6,
     "txn of two": 2,
+    "txn by revision": 2,
+    "large txn": 1,
     "move": 3,
+    "close": 0.5,
+    ODD: 1,
 }
+
+READER_TIMEOUTS_S: Final = (0.05, 0.2, 1.0)
+READS: Final = {"get": 9, "prefix": 1}
+"""What a reader asks for."""
+
+NAP: Final = 0.02
+"""How often a client sleeps before its next request, and perhaps longer than its session lives."""
+
+ODD_ENDS: Final = ("", "", "", "\u00e9", "\U0001f40d", '\x00"\\', "\u2028")
+"""What some values end with: text that one encoder may treat in another way than the next."""
+
+ILL_FORMED: Final[tuple[list[Any], ...]] = (
+    ["put", "k0", 1],
+    ["put", "k0", None],
+    ["put", "", "a value"],
+    ["put", "k0", {"b64": "not base64"}],
+    ["put", "k0", "more than a value may have".ljust(1000)],
+    ["put", "k0", "a value", "and one more"],
+    ["cas", "k0", "a value", -1],
+    ["cas", "k0", "a value", "1"],
+    ["cas", "k0", "a value", True],
+    ["delete", ["k0"]],
+    ["delete_prefix", 0],
+    ["increment", "k0", 1],
+    ["expire"],
+    ["txn", [], [], None],
+    ["txn", [["k0", "value", "<", "a value"]], [], []],
+    ["txn", [["k0", "version", "=", 1]], [], []],
+    ["txn", [["k0", "revision", "=", "1"]], [], []],
+    ["txn", [], [["put", "k0"]], []],
+    ["txn", [], [["txn", [], [], []]], []],
+    ["txn", [], [["get", 0]], []],
+)
+"""What no client library sends, and a node must refuse before it reaches the log."""
 
 
 class SimClient:
-    """A client process; `idle` ones only do what they are told."""
+    """A client process; `idle` ones only do what they are told, and a `reader` writes nothing."""
 
-    def __init__(self, world: World, name: str, *, idle: bool = False) -> None:
+    def __init__(
+        self, world: World, name: str, *, idle: bool = False, reader: bool = False
+    ) -> None:
         self.world = world
         self.name = name
         self.idle = idle
+        self.reader = reader
         self.random = Random(f"{world.seed} {name}")
         endpoints = [p.client_address for p in world.processes.values()]
         self.random.shuffle(endpoints)
@@ -46,7 +91,7 @@ class SimClient:
         self._ops: dict[Call, Op | Callable[[Call], None]] = {}
         self._values = 0
         self._due_ms: int | None = None
-        self._up: set[str] = set()
+        self._awake_ms = 0
         self.dead = False
         self.operator = idle
         if not idle:
@@ -60,19 +105,38 @@ class SimClient:
     # -- what it wants --------------------------------------------------------------------------
 
     def _later(self) -> None:
-        think_ms = int(self.random.expovariate(1 / self.world.options.think_ms)) + 1
-        self.world.at(think_ms, self._next)
+        options, now_ms = self.world.options, self.world.now_ms
+        mean_ms = 20 if self.reader else options.think_ms
+        think_ms = int(self.random.expovariate(1 / mean_ms)) + 1
+        if self.random.random() < NAP:
+            nap_ms = self.random.choice([limits.SESSION_EVICTABLE_MS, options.session_ttl_ms])
+            if nap_ms <= options.seconds * 1000:
+                self._awake_ms = now_ms + int(nap_ms * self.random.uniform(0.8, 1.8))
+        self.world.at(max(think_ms, self._awake_ms - now_ms), self._next)
 
     def _next(self) -> None:
-        if not (self.idle or self.dead):
-            kind = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        if self.idle or self.dead:
+            return
+        asleep_ms = self._awake_ms - self.world.now_ms
+        if asleep_ms > 0:
+            self.world.at(asleep_ms, self._next)
+        else:
+            weights = READS if self.reader else WEIGHTS
+            kind = self.random.choices(list(weights), list(weights.values()))[0]
             op, work = self._draw(kind)
-            self._submit(op, work, self.random.choice(TIMEOUTS_S))
+            timeouts = READER_TIMEOUTS_S if self.reader else TIMEOUTS_S
+            self._submit(op, work, self.random.choice(timeouts))
 
     def _value(self) -> Any:
+        return self._text().encode() if self.random.random() < 0.05 else self._text()
+
+    def _text(self) -> str:
+        """A value that is written once; now and then one as long as values may be."""
         self._values += 1
-        text = f"{self.name}/{self._values}"
-        return text.encode() if self.random.random() < 0.05 else text
+        text = f"{self.name}/{self._values}{self.random.choice(ODD_ENDS)}"
+        if self.random.random() < 0.02:
+            return text + "." * (limits.VALUE_BYTES - len(text.encode()))
+        return text
 
     def _seen(self, key: str) -> tuple[Any, int]:
         """A value of the key and its revision, as somebody saw them, or made up."""
@@ -109,30 +173,49 @@ class SimClient:
                 return self._op("prefix", "k", 100), ops.prefix_(
                     "k", 100, stale=False, endpoint=None
                 )
+            case "range":
+                start, end = sorted([key, other])
+                limit = random.choice([1, 2, 100])
+                end = random.choice(["", end])
+                return self._op("range", start, end, limit), ops.range_(
+                    start, end, limit, stale=False, endpoint=None
+                )
+            case "close":
+                return self._op("close"), ops.close_session()
+            case "odd":
+                ill = random.choice(ILL_FORMED)
+                tail = orjson.dumps(ill)[1:]
+                return self._op(ODD, *ill), Operation(tail, lambda answer: answer, True)
+        return self._draw_txn(kind, key, other)
+
+    def _draw_txn(self, kind: str, key: str, other: str) -> tuple[Op, Work]:
+        expected, revision = self._seen(key)
+        operand = None if expected is NEVER else unwired(expected)
+        then: list[Any] = [Put(other, self._text())]
+        match kind:
             case "txn":
-                return self._txn_on_one(key)
+                operator = self.random.choice(["=", "=", "!="])
+                compare = Compare(key, "value", operator, operand)
+                return self._txn([compare], [Put(key, self._text()), Get(key)], [Get(key)])
             case "txn of two":
-                return self._txn([], [Put(key, self._text()), Put(other, self._text())], [])
-        expected, _ = self._seen(key)
-        compare = Compare(key, "value", "=", None if expected is NEVER else unwired(expected))
-        return self._txn([compare], [Delete(key), Put(other, self._text())], [])
-
-    def _text(self) -> str:
-        self._values += 1
-        return f"{self.name}/{self._values}"
-
-    def _txn_on_one(self, key: str) -> tuple[Op, Work]:
-        expected, _ = self._seen(key)
-        operator = self.random.choice(["=", "=", "!="])
-        compare = Compare(key, "value", operator, None if expected is NEVER else unwired(expected))
-        return self._txn([compare], [Put(key, self._text()), Get(key)], [Get(key)])
+                return self._txn([], [Put(key, self._text()), *then], [])
+            case "txn by revision":
+                operator = self.random.choice(["<", ">", "!="])
+                compare = Compare(key, "revision", operator, revision)
+                return self._txn(
+                    [compare], [*then, Get(key), GetRange(key, "", 2)], [Delete(other)]
+                )
+            case "large txn":  # its reads may return more than they may
+                reads = [GetPrefix("k", 100)] * self.random.randint(1, 4)
+                return self._txn([], [DeletePrefix(key), *then, *reads], [])
+        return self._txn([Compare(key, "value", "=", operand)], [Delete(key), *then], [])
 
     def _txn(self, compares: list[Any], then: list[Any], other: list[Any]) -> tuple[Op, Work]:
         work = operations.txn(compares, then, other)
         arguments = [
-            [[c.key, c.field, c.operator, wire(c.operand)] for c in compares],
-            [_branch(o) for o in then],
-            [_branch(o) for o in other],
+            [operations._compare(compare) for compare in compares],
+            [operations._branch(operation) for operation in then],
+            [operations._branch(operation) for operation in other],
         ]
         return self._op("txn", *arguments), work
 
@@ -261,7 +344,3 @@ def wire(value: Any) -> Any:
 
 def unwired(value: Any) -> Any:
     return operations._decoded(value) if isinstance(value, dict) else value
-
-
-def _branch(operation: Any) -> list[Any]:
-    return operations._branch(operation)

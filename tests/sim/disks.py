@@ -39,6 +39,11 @@ class _SimHandle(_Handle):
         if self._file not in files.forgotten:  # after an error, success means nothing
             self._file.sync()
 
+    def truncate(self, size: int) -> None:
+        self._files.before("truncate", self._path)
+        self._file.truncate(size)
+        self.sync()
+
 
 class SimFiles(MemoryFiles):
     """`disturb(operation, path)` may raise or take time; `changes` counts what may have changed
@@ -49,7 +54,9 @@ class SimFiles(MemoryFiles):
         self.changes = 0
         self.fail_next_sync = False
         self.forgotten: set[_File] = set()
-        """Files of which a sync failed: the system dropped what was unwritten and says no more."""
+        """Files of which a sync failed. The system takes for written what it was to write; it can
+        be read as long as the machine runs, and no later sync brings it to the disk. (Nor what is
+        appended later: one whole page with a gap before it is as good as lost.)"""
         self.syncs = 0
         self._disturb = disturb
         self.before = self._before
@@ -66,8 +73,13 @@ class SimFiles(MemoryFiles):
                 raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         self._disturb(operation, path)
 
+    def write_again(self, path: Path, data: bytes) -> None:
+        self.forgotten.discard(self._file(path))  # what is written anew counts as unwritten anew
+        super().write_again(path, data)
+
     def create(self, path: Path) -> AppendFile:
         super().create(path)
+        self.forgotten.discard(self._file(path))
         return _SimHandle(self, path, self._file(path))
 
     def append(self, path: Path) -> AppendFile:
@@ -136,11 +148,12 @@ class _Lines:
         self._seen = b""
 
     def refresh(self) -> None:
-        data = self.file.durable
-        if len(data) == len(self._seen) and data == self._seen:
+        file, seen = self.file, self._seen
+        if file.before_cut is None and file.synced == len(seen) and file.data.startswith(seen):
             return
-        if data.startswith(self._seen):
-            fresh = data[len(self._seen) :]
+        data = file.durable
+        if data.startswith(seen):
+            fresh = data[len(seen) :]
         else:
             fresh, self.terms = data, []
         self.terms += [orjson.loads(line[9:])[1] for line in _whole_lines(fresh)]

@@ -15,6 +15,7 @@ from raftzmq.client import operations
 from raftzmq.client.calls import Call
 from raftzmq.core.quorum import majority
 from raftzmq.core.role import Role
+from tests.sim.ambushes import Ambushes
 from tests.sim.clients import SimClient
 from tests.sim.process import SimProcess, WatchedNode
 
@@ -33,6 +34,7 @@ class Faults:
         self._world = world
         self._random = random
         self._active = False
+        self._ambushes = ambushes = Ambushes(world, random, self)
         self._removal_ms = -REMOVAL_MS
         self._kinds: dict[str, Callable[[], bool]] = {
             "crash": self._crash,
@@ -54,12 +56,16 @@ class Faults:
             "bridge": self._bridge,
             "ring": self._ring,
             "clog": self._clog,
+            "depose": ambushes.depose,
+            "lost kinds": ambushes.lose_kinds,
+            "lost handover": ambushes.lose_handover,
+            "lost chunks": ambushes.lose_chunks,
             "heal": self._heal,
             "noise": self._noise,
             "transfer": self._transfer,
             "stop": self._stop,
             "add member": self._add_member,
-            "remove member": self._remove_member,
+            "remove member": self.remove_member,
             "client dies": self._client_dies,
         }
 
@@ -67,8 +73,18 @@ class Faults:
         self._active = bool(self._world.options.faults)
         self._world.at(self._world.options.faults_from_ms, self._next)
 
-    def end(self) -> None:
+    def last_one(self) -> None:
+        """Often the last fault is an ambush: others would cover up what it leaves behind."""
         self._active = False
+        if self._world.options.last_ambush:
+            self._heal()
+            kind = self._random.choice(["depose", "lost handover", "lost chunks"])
+
+            def spring() -> None:
+                if self._kinds[kind]():
+                    self._world.faults_done[kind] += 1
+
+            self._world.at(3 * self._world.options.raft.election_timeout_ms, spring)
 
     def _next(self) -> None:
         if not self._active:
@@ -437,7 +453,7 @@ class Faults:
         self._ask(f"add {name}", operations.member("add", name))
         return True
 
-    def _remove_member(self) -> bool:
+    def remove_member(self) -> bool:
         leader = self.leader()
         if leader is None or not self._everybody_remembers(leader):
             return False
@@ -457,5 +473,5 @@ class Faults:
         client = self._random.choice(busy)
         world.story.tell(client.name, "dies")
         client.die()
-        world.add_client()
+        world.add_client(reader=client.reader)
         return True

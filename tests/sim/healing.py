@@ -21,7 +21,6 @@ WRITE_S: Final = 5.0
 
 def heal(world: World, within_ms: int) -> None:
     """Stop the faults, heal a majority and nobody else, and hold it to its promises."""
-    world.faults.end()
     world.network.heal()
     world.network.calm(world.options, perfect=True)
     for client in world.clients.values():
@@ -73,7 +72,9 @@ def _majority(world: World) -> set[str]:
     able = [p.identity for p in world.processes.values() if not (p.rejoin or p.damaged or p.stale)]
     pool = [node for node in able if node is not None]
     world.random.shuffle(pool)
-    for size in range(1, len(pool) + 1):
+    # Not always the fewest: with one node more, a majority may do well without somebody who is
+    # alive and shut out.
+    for size in range(world.random.randint(1, len(pool)) if pool else 1, len(pool) + 1):
         if _suffices(set(pool[:size]), memberships):
             return {node.name for node in pool[:size]}
     return everybody

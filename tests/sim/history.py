@@ -9,6 +9,9 @@ from raftzmq.client.packing import READ_IDS
 
 OK, FAILED, UNKNOWN = "ok", "failed", "unknown"
 
+ODD = "odd"
+"""The name of an operation that is ill-formed: `arguments` are all that was sent."""
+
 
 @dataclass(slots=True)
 class Op:
@@ -60,6 +63,12 @@ class History:
 
     def ended(self) -> list[Op]:
         return [op for op in self.ops if op.outcome == OK]
+
+
+def key_names(count: int) -> list[str]:
+    """Names of keys, all with one prefix; some need more than ASCII, or an escape."""
+    ends = ("", "", "\u00e9", "", "\U0001f40d", '"\\')
+    return [f"k{n}{ends[n % len(ends)]}" for n in range(count)]
 
 
 def is_serial(number: int) -> bool:

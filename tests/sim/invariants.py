@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 class _Mark:
     """A running node as it was last seen: what may only grow."""
 
-    __slots__ = ("applied", "commit", "last", "led", "members", "term")
+    __slots__ = ("applied", "base", "commit", "last", "led", "members", "term")
 
     def __init__(self, raft: Raft) -> None:
         self.term, self.commit, self.applied = raft.term, raft.commit_index, raft.applied_index
         self.led = 0  # the term it was seen to lead
         self.last = 0  # the end of its log, while it leads
         self.members = raft.membership_index
+        self.base = raft.log.base_index
 
 
 class Rules:
@@ -89,6 +90,11 @@ class Rules:
             if known is None or known[1] != entry.line or term not in (None, known[0]):
                 raise Violation(f"{node} restored an entry that nobody wrote: {entry}")
             before, term = entry.index, entry.term
+        if process.damaged:
+            last = max(before, restored.snapshot.index if restored.snapshot else 0)
+            had = max((disk.last_index for disk in self._lost.get(node, ())), default=0)
+            if last < had:
+                raise Violation(f"{node} found damage, and came back to {last} of {had} entries")
         process.damaged = False
         self._check_kept()
 
@@ -323,6 +329,14 @@ class Rules:
                 f"{process.name} applied to {raft.applied_index}, committed to "
                 f"{raft.commit_index}, log to {raft.log.last_index}"
             )
+        if raft.membership_index > raft.log.last_index:
+            raise Violation(
+                f"{process.name} goes by the membership of entry {raft.membership_index}, and its "
+                f"log ends at {raft.log.last_index}"
+            )
+        if raft.log.base_index != mark.base:
+            mark.base = raft.log.base_index
+            self._check_base(process)
         if raft.role is Role.LEADER:
             self._check_leader(process, mark)
         self._committing(process)
@@ -336,6 +350,20 @@ class Rules:
         pending = node.clients.pending
         if pending > limits.PROPOSALS_IN_FLIGHT + limits.OPERATIONS_PER_MESSAGE:
             raise Violation(f"{process.name} holds {pending} proposals")
+
+    def _check_base(self, process: SimProcess) -> None:
+        """Log Matching also where a snapshot has taken the place of entries: what follows it is
+        what followed its last entry when it was written."""
+        assert process.node is not None
+        log = process.node.raft.log
+        if log.entries:
+            entry = log.entries[0]
+            before = self._log[entry.index, entry.term][0]
+            if before not in (None, log.base_term):
+                raise Violation(
+                    f"{process.name} has entry {entry.index} of term {entry.term} after one of "
+                    f"term {log.base_term}; it was written after one of term {before}"
+                )
 
     def _committing(self, process: SimProcess) -> None:
         """The commit index of a node may have moved."""

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from raftzmq.core.entry import COMMAND, Entry
 from tests.machine.model import Model
-from tests.sim.history import FAILED, NEVER, OK, UNKNOWN, History, Op, is_serial
+from tests.sim.history import FAILED, NEVER, ODD, OK, UNKNOWN, History, Op, is_serial
 from tests.sim.story import Violation
 
 BUDGET: Final = 300_000
@@ -106,9 +106,9 @@ def _steps(op: Op, keys: Sequence[str]) -> Iterable[tuple[str, Step]]:
     match op.name:
         case "get" if known:
             yield arguments[0], step("read", token(op.body[0]) if op.body else None)
-        case "prefix" if known:
+        case "prefix" | "range" if known:
             items = {key: token(value) for key, value, _ in op.body[0]}
-            for key in keys:
+            for key in _read_whole(op, keys):
                 yield key, step("read", items.get(key))
         case "put":
             yield arguments[0], step("put", token(arguments[1]))
@@ -126,15 +126,24 @@ def _steps(op: Op, keys: Sequence[str]) -> Iterable[tuple[str, Step]]:
             yield from _txn_steps(op, step)
 
 
+def _read_whole(op: Op, keys: Sequence[str]) -> list[str]:
+    """The keys of which a read of several says what they hold, or that they are absent."""
+    start, end = (op.arguments[0], "") if op.name == "prefix" else op.arguments[:2]
+    items, more = op.body
+    last = items[-1][0] if more else max(keys)
+    return [key for key in keys if start <= key <= last and (key < end or not end)]
+
+
 def _txn_steps(op: Op, step: Any) -> Iterable[tuple[str, Step]]:
     """The forms of transactions that tests.sim.clients makes: at most one compare."""
-    compares, then, _ = op.arguments
+    compares, then, otherwise = op.arguments
     known = op.outcome == OK
     succeeded = bool(op.body[0]) if known else True
-    writes = {o[1]: token(o[2]) if o[0] == "put" else None for o in then if o[0] != "get"}
-    if not compares:
-        for key, value in writes.items():
-            yield key, step("put", value)
+    if not compares or compares[0][1] == "revision":  # of revisions this search knows nothing
+        possible = [then if succeeded else otherwise] if known else [then, otherwise]
+        for branch in possible:
+            for key, value in _writes(branch).items():
+                yield key, step("put", value)
         return
     ((compared, _, operator, operand),) = compares
     if known and not succeeded:
@@ -143,11 +152,20 @@ def _txn_steps(op: Op, step: Any) -> Iterable[tuple[str, Step]]:
         if got:  # the other branch read the key
             yield compared, step("read", token(got[0][0]) if got[0] else None)
         return
-    for key, value in writes.items():
+    for key, value in _writes(then).items():
         if key == compared:
             yield key, step("holds", value, (operator, token(operand)), True)
         else:
             yield key, step("put", value)
+
+
+def _writes(branch: Sequence[Any]) -> dict[str, Value]:
+    """What a branch leaves under each key that it writes; a prefix in it is one key's name."""
+    found: dict[str, Value] = {}
+    for name, key, *arguments in branch:
+        if name in ("put", "delete", "delete_prefix"):
+            found[key] = token(arguments[0]) if arguments else None
+    return found
 
 
 def check_key(key: str, steps: list[Step], budget: int = BUDGET) -> None:
@@ -362,6 +380,8 @@ def _check_writes(history: History, executed: dict[tuple[int, int], tuple[Any, .
     for op in history.ops:
         if not op.is_write or op.outcome == UNKNOWN:
             continue
+        if op.name == ODD and op.outcome == OK:
+            raise Violation(f"is ill-formed, and was accepted: {op}")
         found = executed.get((op.session, op.serial))
         if op.outcome == FAILED:
             if found is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final
 
+from raftzmq.core.messages import Message
 from tests.sim.options import Options
 
 QUEUE: Final = 200
@@ -30,6 +31,8 @@ class Network:
         self._counts = counts
         self.calm(options)
         self.cut: set[tuple[str, str]] = set()
+        self.lost_kinds: frozenset[type[Message]] = frozenset()
+        """Messages between nodes that are all lost."""
         self.clogged: dict[tuple[str, str], list[tuple[Deliver, list[bytes]]]] = {}
 
     def calm(self, options: Options, *, perfect: bool = False) -> None:
@@ -101,4 +104,5 @@ class Network:
 
     def heal(self) -> None:
         self.cut.clear()
+        self.lost_kinds = frozenset()
         self.unclog()

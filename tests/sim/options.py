@@ -29,6 +29,10 @@ FAULTS: Final[dict[str, float]] = {
     "bridge": 1,
     "ring": 1,
     "clog": 1.5,
+    "depose": 4,
+    "lost kinds": 2,
+    "lost handover": 1,
+    "lost chunks": 1,
     "heal": 3,
     "noise": 0.5,
     "transfer": 1,
@@ -63,17 +67,20 @@ class Options:
     disk_ms: tuple[int, int]
     """How long a sync takes."""
     clients: int
+    readers: int
+    """Of clients that do nothing but read, one read after the other."""
     outstanding: int
     think_ms: int
     keys: int
     fault_mean_ms: int
     faults_from_ms: int
+    last_ambush: bool
     faults: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         parts = [
             f"{self.size} nodes",
-            f"{self.clients} clients",
+            f"{self.clients} clients and {self.readers} readers",
             f"election timeout {self.raft.election_timeout_ms} ms",
             f"delay {self.delay_ms[0]} to {self.delay_ms[1]} ms",
             f"loss {self.loss:g}",
@@ -88,9 +95,11 @@ class Options:
 def draw(random: Random, seconds: float) -> Options:
     """Draw the options of a world that is to live for so many seconds under faults."""
     pick = random.choice
+    # A world of few kinds of faults has each of them often, and finds what many kinds cover up.
+    share = pick([0.1, 0.25, 0.6])
     election_ms = pick([150, 300, 300, 600, 1000])
-    snapshot_entries = pick([8, 20, 50, 200, 100_000])
-    keep = pick([0, 1, 5, 50])
+    snapshot_entries = pick([8, 8, 20, 50, 200, 100_000])
+    keep = pick([0, 0, 1, 5, 50])
     slowest_ms = pick([1, 5, 10, 30, 60, election_ms // 2])
     return Options(
         size=pick([1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]),
@@ -124,10 +133,12 @@ def draw(random: Random, seconds: float) -> Options:
         drift=pick([0, 0.0002, 0.02, 0.1]),
         disk_ms=pick([(0, 0), (0, 2), (1, 10), (0, 40)]),
         clients=random.randint(2, 6),
+        readers=pick([0, 1, 2]),
         outstanding=random.randint(1, 3),
         think_ms=pick([80, 150, 300]),
-        keys=pick([3, 5, 8]),
+        keys=pick([2, 3, 5, 8]),
         fault_mean_ms=pick([300, 700, 1500]),
         faults_from_ms=pick([0, 0, 3000, 3000]),
-        faults={name: weight for name, weight in FAULTS.items() if random.random() < 0.6},
+        last_ambush=pick([False, True]),
+        faults={name: weight for name, weight in FAULTS.items() if random.random() < share},
     )

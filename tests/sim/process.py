@@ -270,10 +270,9 @@ class SimProcess:
         self.busy_until_ms = 0
         self._peer_frames.clear()
         self._client_frames.clear()
-        if kill and not self.files.forgotten:
+        if kill:
             self.files.process_died()
         else:
-            # After a failed sync too: what a node may be told by the cache then, nobody can say.
             self.files.lose_power(self.random)
         self.world.links_changed(self)
 
@@ -340,7 +339,7 @@ class SimProcess:
             how = "dies" if self.cut_kills else "loses power"
             self.crash(f"{how} in the middle of writing", kill=self.cut_kills)
         except OSError as error:
-            self.crash(f"stops: {error}")
+            self.crash(f"stops: {error}", kill=self.random.random() < 0.5)
         except (DataError, CorruptLine) as error:
             self._refused(error)
         else:
@@ -433,6 +432,8 @@ class SimProcess:
         self.world.rules.sending(self, message)
         if address is None:
             return False
+        if type(message) in self.world.network.lost_kinds:
+            return True
         return self._out(address, encode_message(message, cluster))
 
     def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:

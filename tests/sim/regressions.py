@@ -1,7 +1,8 @@
 """Seeds that failed once, and why. They are played with every run of the tests.
 
 A seed means a world only together with the simulator that draws it: after a change to the draws
-these are seeds like any others. What they found is therefore tested without the simulator too.
+these are seeds like any others, as now: new faults and readers have come since. What they found is
+therefore tested without the simulator, in tests/node/test_found_by_simulation.py.
 """
 
 from __future__ import annotations

@@ -90,6 +90,21 @@ def test_after_a_failed_sync_success_means_nothing() -> None:
     assert Durable(files).refresh().last_index == 1
 
 
+def test_what_a_failed_sync_left_in_the_cache_is_durable_or_not_restored() -> None:
+    """The next process finds it, on a machine that runs on, and will acknowledge it."""
+    files, storage = fresh()
+    storage.save(HardState(1, None), [entry(1)])
+    files.fail_next_sync = True
+    with pytest.raises(OSError, match="output error"):
+        storage.save(None, [entry(2)])
+    files.process_died()
+    restored = MemoryStorage(files, config=SMALL).open("raft-0").entries
+    assert len(restored) == 2, "the cache has it"
+    assert Durable(files).refresh().last_index == 2
+    files.crash()
+    assert MemoryStorage(files, config=SMALL).open("raft-0").entries == restored
+
+
 def test_every_flipped_bit_is_found_or_harmless() -> None:
     """One that is not found must leave the node's memory as it was."""
     found = 0

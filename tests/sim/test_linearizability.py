@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from raftzmq import limits
 from raftzmq.core.entry import COMMAND, Entry
 from raftzmq.lines import encode_entry
-from tests.sim.history import FAILED, NEVER, OK, UNKNOWN, History, Op
+from tests.sim.history import FAILED, NEVER, ODD, OK, UNKNOWN, History, Op
 from tests.sim.linearizability import ANY, Step, _take, check_key, check_keys, check_log
 from tests.sim.story import Violation
 
@@ -154,6 +155,29 @@ def test_transactions_and_ranges_count_for_each_of_their_keys() -> None:
     assert is_wrong(done(1, 2, "put", "k", "z"), refused)
 
 
+def test_a_range_says_what_is_absent_as_far_as_it_goes() -> None:
+    put = done(1, 2, "put", "other", "b")
+    empty = done(3, 4, "range", "k", "other", 9, body=[[], False])
+    assert not is_wrong(put, empty)
+    assert is_wrong(put, done(3, 4, "range", "k", "", 9, body=[[], False]))
+    both = done(1, 2, "txn", [], [["put", "k", "a"], ["put", "other", "b"]], [], body=[True, []])
+    assert not is_wrong(both, done(3, 4, "range", "", "", 1, body=[[["k", "a", 1]], True]))
+    assert is_wrong(both, done(3, 4, "range", "", "", 1, body=[[["other", "b", 1]], True]))
+
+
+def test_a_transaction_by_revision_counts_by_the_branch_that_was_taken() -> None:
+    put = done(1, 2, "put", "other", "a")
+    branches = [["k", "revision", "<", 7]], [["put", "other", "b"]], [["delete_prefix", "other"]]
+    then = done(3, 4, "txn", *branches, body=[True, [None]])
+    otherwise = done(3, 4, "txn", *branches, body=[False, [1]])
+    unknown = lost(3, "txn", *branches)
+    for found, by in (("b", then), (None, otherwise)):
+        read = done(5, 6, "get", "other", body=found and [found, 2])
+        assert not is_wrong(put, by, read)
+        assert not is_wrong(put, unknown, read)
+        assert is_wrong(put, otherwise if by is then else then, read)
+
+
 def test_a_search_that_runs_out_is_not_a_pass() -> None:
     writes = [done(1, 100, "put", "k", f"v{n}") for n in range(12)]
     impossible = done(101, 102, "get", "k", body=["nobody wrote this", 1])
@@ -294,6 +318,28 @@ def test_the_log_shows_a_write_called_failed_that_was_done() -> None:
     write.outcome = FAILED
     with pytest.raises(Violation, match="was called failed, and was done"):
         log.check(write)
+
+
+def test_the_log_shows_a_write_that_is_ill_formed_and_was_accepted() -> None:
+    log = Log()
+    write = log.put(1, "a")
+    write.name = ODD
+    with pytest.raises(Violation, match="is ill-formed, and was accepted"):
+        log.check(write)
+
+
+def test_a_transaction_that_would_answer_too_much_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "TRANSACTION_BYTES", 50)
+    log = Log()
+    one = log.put(1, "a")
+    txn = [2, "txn", [], [["put", "k", "b"], ["get", "k"], ["get", "k"]], []]
+    log.add((1, 0, txn), ("invalid", 3, {"message": "too much"}))
+    log.check(one, log.get(40, 3, ["a", 2]))
+    log.results[3] = ("ok", 3, [True, [None, ["b", 3], ["b", 3]]])
+    with pytest.raises(Violation, match="entry 3 gave"):
+        log.check(one)
 
 
 def test_the_log_shows_an_answer_that_is_not_that_of_the_entry() -> None:

@@ -20,7 +20,7 @@ from tests.sim import options as opts
 from tests.sim.clients import SimClient
 from tests.sim.faults import Faults
 from tests.sim.healing import heal
-from tests.sim.history import History
+from tests.sim.history import History, key_names
 from tests.sim.invariants import Rules
 from tests.sim.linearizability import check_keys, check_log
 from tests.sim.network import Network
@@ -58,7 +58,7 @@ class World:
         self.now_ms = 0
         self.seen: dict[str, tuple[Any, int]] = {}
         """key -> a value and its revision, as a client last saw them."""
-        self.history = History(keys=[f"k{n}" for n in range(self.options.keys)])
+        self.history = History(keys=key_names(self.options.keys))
         self._moments = count(1)
         self._order = count()
         self._names = {True: count(), False: count()}
@@ -85,10 +85,10 @@ class World:
         self.by_client_address[process.client_address] = process
         return process
 
-    def add_client(self, *, idle: bool = False) -> SimClient:
-        kind = "admin" if idle else "client"
+    def add_client(self, *, idle: bool = False, reader: bool = False) -> SimClient:
+        kind = "admin" if idle else "reader" if reader else "client"
         name = f"{kind}-{next(self._names[idle])}"
-        client = self.clients[name] = SimClient(self, name, idle=idle)
+        client = self.clients[name] = SimClient(self, name, idle=idle, reader=reader)
         return client
 
     def moment(self) -> int:
@@ -153,6 +153,8 @@ class World:
             "SESSION_TTL_MS": self.options.session_ttl_ms,
             "SESSIONS": self.options.sessions,
             "SESSION_EVICTABLE_MS": 1000,
+            "VALUE_BYTES": 100,
+            "TRANSACTION_BYTES": 800,
             "PROPOSALS_IN_FLIGHT": self.options.proposals,
         }
         before = {name: getattr(limits, name) for name in drawn}
@@ -170,8 +172,13 @@ class World:
             self.add_process(name).start()
         for _ in range(self.options.clients):
             self.add_client()
+        for _ in range(self.options.readers):
+            self.add_client(reader=True)
         self.faults.begin()
-        self.run_until(int(self.seconds * 1000))
+        end_ms = int(self.seconds * 1000)
+        self.run_until(max(end_ms // 2, end_ms - 12 * self.options.raft.election_timeout_ms))
+        self.faults.last_one()
+        self.run_until(end_ms)
         heal(self, CALM_MS)
         self._judge()
 

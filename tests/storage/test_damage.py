@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from raftzmq.core.ready import HardState
 from raftzmq.errors import CorruptFile
 from raftzmq.storage import MemoryFiles, MemoryStorage
+from raftzmq.storage.state import encode_record
 
 from .helpers import (
     DATA,
@@ -173,6 +175,14 @@ def test_a_flipped_bit_anywhere_in_the_log_is_found_and_nothing_is_cut() -> None
     assert restored.entries == entries(1, 5)
 
 
+def test_a_damaged_newline_is_found_although_a_torn_write_follows_it() -> None:
+    good, torn = lines(ACKNOWLEDGED), lines(APPENDED)[:-1].split(b"\n")[0]
+    for bit in range(8):
+        for tail in (torn[:1], torn[:20], torn, torn[:20] + bytes(17)):
+            data = good[:-1] + bytes([good[-1] ^ 1 << bit]) + tail
+            expect_refusal(with_log(data), segment(1), 2, len(ACKNOWLEDGED[0].line))
+
+
 def used_directory() -> MemoryStorage:
     """A closed directory with everything in it."""
     storage = fresh(6)
@@ -189,6 +199,31 @@ def test_a_flipped_bit_anywhere_in_a_small_file_is_found(name: str) -> None:
     for _, damaged in flips(files.read(DATA / name)):
         files.put(DATA / name, damaged)
         expect_refusal(files, DATA / name, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"term":"\\udc00\\ud800","vote":["raft-0","aaaa"],"crc32":"5d5161ac"}\n',
+        b'{"term":,"crc32":"15389b5b"}\n',
+        b'{"term":%b1%b,"crc32":"%08x"}\n'
+        % (b"[" * 1025, b"]" * 1025, crc32(b'{"term":%b1%b}' % (b"[" * 1025, b"]" * 1025))),
+    ],
+    ids=len,
+)
+def test_nonsense_under_a_right_checksum_is_no_term_and_vote(data: bytes) -> None:
+    assert data.endswith(b',"crc32":"%08x"}\n' % crc32(data[:-21] + b"}"))
+    files = used_directory().files
+    files.put(DATA / "state.json", data)
+    expect_refusal(files, DATA / "state.json", 1, 0)
+
+
+@pytest.mark.parametrize("form", [None, True, 1.0, "1", [[]], {"a": {}}], ids=repr)
+def test_a_format_that_is_no_number_is_damage_and_no_other_version(form: object) -> None:
+    files = used_directory().files
+    record = {"format": form, "node": "raft-0", "incarnation": "aaaa", "cluster": "c1"}
+    files.put(DATA / "node.json", encode_record(record))
+    expect_refusal(files, DATA / "node.json", 1, 0)
 
 
 @pytest.mark.parametrize("name", ["state.json", "node.json"])

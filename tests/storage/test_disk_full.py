@@ -310,7 +310,7 @@ def test_a_real_file_system_that_fills_up(tmp_path: Path) -> None:
         capture_output=True,
         check=False,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) > 5

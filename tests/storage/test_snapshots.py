@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from reprlib import repr as short
 from typing import Any
 from zlib import crc32
 
+import orjson
 import pytest
 
 from raftzmq.core.messages import SnapshotChunk
@@ -332,18 +334,30 @@ def test_a_snapshot_of_a_newer_format_is_refused() -> None:
         receive(busy(3), meta(9), data)
 
 
+DEEP = {"members": [{"name": "[" * 1000 + "]" * 1000}], "forming": []}
+"""Its name stands for as many lists inside of one another: orjson reads them, and writes fewer."""
+
+
+def sealed(value: object) -> bytes:
+    """The line of a value, with lists in the place of strings that look like some."""
+    text = orjson.dumps(value).replace(b'"[', b"[").replace(b']"', b"]")
+    return b"%08x %b\n" % (crc32(text), text)
+
+
 @pytest.mark.parametrize(
     "header",
     [
+        {"format": 1, "index": 9, "term": 1, "time_ms": 0, "membership": DEEP},
         {"format": 1},
         ["format", 1],
         {"format": 1, "index": 9, "term": 1, "time_ms": 0, "membership": {"members": [1]}},
         {"format": 1, "index": 9, "term": 1, "time_ms": 0, "membership": []},
         {"format": 1, "index": "x", "term": 1, "time_ms": 0, "membership": {}},
     ],
+    ids=short,
 )
 def test_a_header_that_is_none_is_damage(header: object) -> None:
-    line = encode_line(header)
+    line = sealed(header)
     data = line + encode_line(["end", 0, f"{crc32(line):08x}"])
     with pytest.raises(CorruptFile, match="header"):
         receive(busy(3), meta(9), data)

@@ -12,9 +12,10 @@ from tests.system.processes import Cluster
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Three nodes that have formed a cluster and elected a leader."""
-    with Cluster(tmp_path) as three:
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
+    """Three nodes that have formed a cluster and elected a leader. A parameter is arguments for
+    each of them, such as STEADY."""
+    with Cluster(tmp_path, arguments=getattr(request, "param", ())) as three:
         try:
             yield three.start()
         finally:

@@ -9,21 +9,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from tests.sim.story import ROOT
 from tests.system.ports import free_ports
 from tests.system.raw import NoAnswer, Raw, Stored
 
 T = TypeVar("T")
 
-TIMEOUT_S: Final = 20.0
+TIMEOUT_S: Final = 60.0
 """How long anything here may take before the test fails; what is waited for takes a fraction."""
 
 POLL_S: Final = 0.02
+
+STEADY: Final = ("--election-timeout-ms", "3000", "--heartbeat-ms", "100")
+"""Arguments for nodes that are not to change their leader merely because they had to wait for the
+processor."""
 
 
 def wait_for(what: str, probe: Callable[[], T | None], timeout_s: float = TIMEOUT_S) -> T:
@@ -39,15 +44,29 @@ def wait_for(what: str, probe: Callable[[], T | None], timeout_s: float = TIMEOU
 
 
 class NodeProcess:
-    """One node: its name, its ports, its directory, and the process while there is one."""
+    """One node: its name, its ports, its directory, and the process while there is one.
 
-    def __init__(self, name: str, directory: Path, port: int) -> None:
+    `within` is a command that becomes another one, with its process id: `nsenter …`, for example.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        port: int,
+        host: str = "127.0.0.1",
+        within: Sequence[str] = (),
+    ) -> None:
         self.name = name
         self.port = port
+        self.host = host
+        self.within = within
         self.data_dir = directory / name
-        self.address = f"127.0.0.1:{port}"
-        self.endpoint = f"127.0.0.1:{port + 1}"
+        self.address = f"{host}:{port}"
+        self.endpoint = f"{host}:{port + 1}"
         self.arguments: list[str] = []
+        self.program = "raftzmq_cli"
+        """The module that Python runs."""
         self._output = directory / f"{name}.output"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -63,13 +82,18 @@ class NodeProcess:
     def start(self, *extra: str) -> None:
         """Start the process; `extra` arguments count for this start only."""
         assert not self.is_running, f"{self.name} is running"
-        command = [sys.executable, "-m", "raftzmq_cli", "node", self.name]
+        command = [*self.within, sys.executable, "-m", self.program, "node", self.name]
         command += ["--data-dir", str(self.data_dir), *self.arguments, *extra]
         # Nothing that the tester's shell sets for raftzmq may reach a node.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("RAFTZMQ_")}
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command,
+                env=environment,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
 
     def run(self, *extra: str) -> tuple[int, str]:
@@ -123,8 +147,9 @@ class NodeProcess:
 
     def status(self) -> dict[str, Any] | None:
         """What it says of itself, or None if it does not answer."""
-        with suppress(NoAnswer), Raw(self.endpoint) as raw:
-            return raw.status(timeout_s=1.0)
+        if self.is_running:
+            with suppress(NoAnswer), Raw(self.endpoint) as raw:
+                return raw.status(timeout_s=10.0)
         return None
 
     def everything(self, prefix: str = "") -> dict[str, Stored]:
@@ -136,13 +161,18 @@ class NodeProcess:
 class Cluster:
     """Nodes that know one another. Used as a context, it leaves no process behind."""
 
-    def __init__(self, directory: Path, size: int = 3) -> None:
+    def __init__(self, directory: Path, size: int = 3, arguments: Sequence[str] = ()) -> None:
+        """`arguments` are for every node."""
         self._directory = directory
-        ports = [free_ports() for _ in range(size)]
-        self.nodes = [NodeProcess(f"raft-{k}", directory, port) for k, port in enumerate(ports)]
+        self._arguments = arguments
+        self.nodes = [self.make_node(f"raft-{k}", directory) for k in range(size)]
         self.peers = ",".join(f"{node.name}={node.address}" for node in self.nodes)
         for node in self.nodes:
-            node.arguments = ["--peers", self.peers]
+            node.arguments = ["--peers", self.peers, *arguments]
+
+    def make_node(self, name: str, directory: Path) -> NodeProcess:
+        """A node of that name with ports of its own; not started."""
+        return NodeProcess(name, directory, free_ports())
 
     def __enter__(self) -> Self:
         return self
@@ -177,8 +207,8 @@ class Cluster:
 
     def add_process(self, name: str) -> NodeProcess:
         """A node that is not among the initial members; not started."""
-        node = NodeProcess(name, self._directory, free_ports())
-        node.arguments = ["--peers", self.peers, "--advertise", node.address]
+        node = self.make_node(name, self._directory)
+        node.arguments = ["--peers", self.peers, "--advertise", node.address, *self._arguments]
         self.nodes.append(node)
         return node
 
@@ -226,10 +256,18 @@ class Cluster:
 
     def show(self) -> None:
         """Print the end of every node's output: pytest shows it when a test failed."""
+        print(self.ends())
+
+    def ends(self) -> str:
+        """The end of every node's output."""
+        told = []
         for node in self.nodes:
             lines = node.output().splitlines()
-            print(f"--- {node.name} ({'runs' if node.is_running else 'down'}), {node.data_dir}")
-            print("\n".join(lines[-40:]))
+            told.append(
+                f"--- {node.name} ({'runs' if node.is_running else 'down'}), {node.data_dir}"
+            )
+            told += lines[-40:]
+        return "\n".join(told)
 
 
 def _is_settled(status: dict[str, Any] | None, leader: str) -> bool:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import time
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import zmq
+
+PATIENCE_S: Final = 60.0
+"""How long an answer that must come may take; it usually takes a millisecond."""
 
 
 class NoAnswer(Exception):
@@ -52,7 +55,7 @@ class Raw:
     def send(self, *frames: bytes) -> None:
         self._socket.send_multipart(list(frames))
 
-    def receive(self, timeout_s: float = 5.0) -> dict[str, Any]:
+    def receive(self, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """The next answer. Raises NoAnswer."""
         if not self._socket.poll(int(timeout_s * 1000)):
             raise NoAnswer(f"{self.endpoint} did not answer within {timeout_s} s")
@@ -63,7 +66,7 @@ class Raw:
         assert isinstance(answer, dict)
         return answer
 
-    def ask(self, request: dict[str, Any], timeout_s: float = 5.0) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any], timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """Send a request and return the answer to it, whichever others come first."""
         ids = set(_ids(request))
         self.send(json.dumps({"v": 1, **request}).encode())
@@ -73,7 +76,7 @@ class Raw:
             if ids & set(_ids(answer)):
                 return answer
 
-    def status(self, timeout_s: float = 2.0) -> dict[str, Any]:
+    def status(self, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """What the node says of itself."""
         answer = self.ask({"type": "status", "id": self._next_id()}, timeout_s)
         assert answer["type"] == "status", answer
@@ -81,7 +84,7 @@ class Raw:
         assert isinstance(status, dict)
         return status
 
-    def member(self, action: str, name: str, timeout_s: float = 30.0) -> dict[str, Any]:
+    def member(self, action: str, name: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         request = {"type": "member", "id": self._next_id(), "action": action, "name": name}
         return self.ask(request, timeout_s)
 
@@ -91,7 +94,7 @@ class Raw:
         session: int = 0,
         ack: int = 0,
         stale: bool = False,
-        timeout_s: float = 5.0,
+        timeout_s: float = PATIENCE_S,
     ) -> dict[str, Any]:
         """Send operations, each (id, name, ...arguments), and return the whole answer."""
         request = {

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from raftzmq import Client
-from tests.system.processes import Cluster, NodeProcess, config_lines, wait_for
+from raftzmq.errors import DiskFull, OutcomeUnknown
+from tests.system.processes import STEADY, Cluster, NodeProcess, config_lines, wait_for
+from tests.system.workload import Workload
 
 pytestmark = pytest.mark.system
 
@@ -190,5 +195,122 @@ def test_the_directory_of_another_cluster_is_noticed(cluster: Cluster, tmp_path:
         said = status["waiting"] if status else last_line(victim.output())
         return "cluster" in (said or "")
 
-    wait_for("the node says that its directory is another cluster's", noticed, timeout_s=8.0)
+    wait_for("the node says that its directory is another cluster's", noticed)
     assert cluster.leader() is not victim
+
+
+def test_a_lost_disk_shows_in_no_history(cluster: Cluster) -> None:
+    """The newcomer under the old name is soon needed: one of those who had everything is killed."""
+    with Workload(cluster.endpoints, seed=30) as workload:
+        victim, other = cluster.followers()
+        before = incarnation(victim)
+        victim.kill()
+        victim.wipe()
+        workload.wait_for_progress()
+        victim.start()
+        wait_for("it votes again", lambda: votes(victim) not in (None, before))
+        other.kill()
+        workload.wait_for_progress()
+        other.start()
+        workload.wait_for_progress()
+    print(workload.check(cluster))
+
+
+def votes(node: NodeProcess) -> str | None:
+    """The incarnation in which a node, by its own account, is a voter; None if it is none."""
+    status = node.status()
+    if status is None:
+        return None
+    voters = {m["incarnation"] for m in status["members"] if m["voter"]}
+    return status["incarnation"] if status["incarnation"] in voters else None
+
+
+def test_the_death_of_all_at_once_shows_in_no_history(cluster: Cluster) -> None:
+    with Workload(cluster.endpoints, seed=31) as workload:
+        for _ in range(3):
+            for node in cluster.nodes:
+                node.kill()
+            for node in cluster.nodes:
+                node.start()
+            workload.wait_for_progress()
+    print(workload.check(cluster))
+
+
+class SmallDisk:
+    """A file system of a few megabytes for the directory of one node. Only the node's process has
+    it mounted, and it goes with the process; from outside it is seen through /proc."""
+
+    MOUNT = (
+        *("unshare", "--map-root-user", "--mount"),
+        *("sh", "-c", 'mount -t tmpfs -o size=4m none "$0" && exec "$@"'),
+    )
+
+    def __init__(self, node: NodeProcess, directory: Path) -> None:
+        self._node = node
+        self._mounted = directory / f"{node.name}.disk"
+        self._mounted.mkdir()
+        node.data_dir = self._mounted / "data"
+        node.within = [*self.MOUNT, str(self._mounted)]
+
+    def look_inside(self) -> None:
+        """From now on the node's files are read where they can be seen: once it runs."""
+        self._mounted = Path(f"/proc/{self._node.pid}/root{self._mounted}")
+        self._node.data_dir = self._mounted / "data"
+
+    def fill(self) -> None:
+        with suppress(OSError), (self._mounted / "ballast").open("wb", buffering=0) as ballast:
+            while ballast.write(bytes(4096)) == 4096:
+                pass
+        assert not shutil.disk_usage(self._mounted).free
+
+    def free(self) -> None:
+        (self._mounted / "ballast").unlink()
+
+
+def test_full_disks_refuse_writes_serve_reads_and_heal(tmp_path: Path) -> None:
+    (tmp_path / "probe").mkdir()
+    try:
+        command = [*SmallDisk.MOUNT, str(tmp_path / "probe"), "true"]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no private mount here: {error} {getattr(error, 'stderr', '')}")
+    # A vote takes disk, so whoever leads must go on leading.
+    with Cluster(tmp_path, arguments=STEADY) as cluster:
+        disks = [SmallDisk(node, tmp_path) for node in cluster.nodes]
+        cluster.start()
+        with Client(cluster.endpoints) as client, Workload(cluster.endpoints, seed=32) as workload:
+            client.put("key", "value")
+            for disk in disks:
+                disk.look_inside()
+                disk.fill()
+            wait_for("writes are refused", lambda: is_refused(client))
+            for _ in range(20):
+                item = client.get("key", timeout=30)
+                assert item is not None
+                assert item.value == "value"
+            wait_for("they still are", lambda: is_refused(client))
+            for disk in disks:
+                disk.free()
+            workload.wait_for_progress()
+            wait_for("no disk is full", lambda: not any(disk_full(n) for n in cluster.nodes))
+        figures = workload.check(cluster)
+        print(figures)
+        assert figures.failed
+        assert figures.compared
+        cluster.show()
+
+
+def is_refused(client: Client) -> bool:
+    """Whether a write is refused for want of space; one that got nowhere yet is not."""
+    try:
+        client.put("other", "value", timeout=2)
+    except DiskFull:
+        return True
+    except OutcomeUnknown:
+        return False
+    return False
+
+
+def disk_full(node: NodeProcess) -> bool:
+    status = node.status()
+    return status is None or status["disk_full"]

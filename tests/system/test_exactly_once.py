@@ -12,7 +12,7 @@ import pytest
 from raftzmq import Client
 from tests.system.lossy import LossyProxy
 from tests.system.ports import free_ports
-from tests.system.processes import Cluster
+from tests.system.processes import STEADY, Cluster
 from tests.system.raw import Raw, Stored
 
 pytestmark = pytest.mark.system
@@ -20,6 +20,8 @@ pytestmark = pytest.mark.system
 WRITES = 10_000
 CLIENTS = 10
 THREADS = 100
+PATIENCE_S = 600.0
+"""For one write among so many, most of which have to be sent several times."""
 LOSS = 0.1
 TWICE = 0.2
 
@@ -53,14 +55,14 @@ def test_ten_thousand_writes_with_lost_replies_are_each_applied_once(
         """Distinct keys: a second execution would give the key a later revision."""
         for count in range(each):
             key = f"once/{writer}/{count}"
-            written = client.put(key, str(count), timeout=60)
+            written = client.put(key, str(count), timeout=PATIENCE_S)
             results[key] = Stored(str(count), written.revision)
 
     def counter(client: Client, writer: int) -> None:
         """One key, each write conditional on the one before: a second execution would fail."""
         key, revision = f"once/counter/{writer}", 0
         for count in range(each):
-            outcome = client.cas(key, str(count), revision, timeout=60)
+            outcome = client.cas(key, str(count), revision, timeout=PATIENCE_S)
             assert outcome.succeeded, f"write {count} of {key} was executed before: {outcome}"
             revision = outcome.revision
         results[key] = Stored(str(each - 1), revision)
@@ -99,6 +101,7 @@ def run_all(works: list[Callable[[Client, int], None]], clients: list[Client]) -
         raise errors[0]
 
 
+@pytest.mark.parametrize("cluster", [STEADY], indirect=True, ids=["steady"])
 def test_a_serial_sent_again_after_a_restart_of_all_gets_its_first_result(
     cluster: Cluster,
 ) -> None:

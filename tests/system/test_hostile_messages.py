@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from raftzmq import Client
-from tests.system.processes import Cluster
+from tests.system.processes import STEADY, Cluster
 from tests.system.raw import NoAnswer, Raw
 
-pytestmark = pytest.mark.system
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.parametrize("cluster", [STEADY], indirect=True, ids=["steady"]),
+]
 
 FLOOD = 40_000
 DEEP = b"[" * 100 + b"]" * 100
@@ -163,7 +166,7 @@ def test_a_flood_of_writes_is_answered_to_the_last_one(cluster: Cluster) -> None
             ops = [[serial, "put", "flood", "x"] for serial in range(first, first + 4000)]
             raw.send(operations(*ops, session=session, cluster=raw.cluster_id()))
         while codes.total() < FLOOD:
-            answer = raw.receive(timeout_s=10.0)
+            answer = raw.receive()
             if answer["type"] == "error":
                 codes[answer["code"]] += len(answer["ids"])
             else:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from raftzmq import Client
-from tests.system.processes import Cluster, NodeProcess, wait_for
+from tests.system.processes import STEADY, Cluster, NodeProcess, wait_for
 from tests.system.raw import Raw
 
-pytestmark = pytest.mark.system
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.parametrize("cluster", [STEADY], indirect=True, ids=["steady"]),
+]
 
 
 def member(cluster: Cluster, action: str, name: str) -> str:
@@ -64,7 +67,7 @@ def test_a_leader_that_is_removed_steps_down_and_the_rest_goes_on(
     leader = cluster.leader()
     rest = [node for node in cluster.nodes if node is not leader]
     member(cluster, "remove", leader.name)
-    client.put("after", "removal", timeout=10)
+    client.put("after", "removal")
 
     def goes_on() -> bool:
         statuses = [node.status() for node in rest]

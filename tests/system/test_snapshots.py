@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system.processes import Cluster, NodeProcess
+from tests.system.processes import STEADY, Cluster, NodeProcess
 from tests.system.raw import Raw
 
-pytestmark = pytest.mark.system
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.parametrize("cluster", [STEADY], indirect=True, ids=["steady"]),
+]
 
 BATCH = 4000
 KEYS = 1000

@@ -6,12 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
+from raftzmq.transport import options
 from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import Context, node_context
 from raftzmq.transport.servers import ClientServer, PeerServer
 from tests.transport.loopback import Connect
 
 ANY = "tcp://127.0.0.1:*"
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection ends because the other side is slow."""
+    monkeypatch.setattr(options, "HEARTBEAT_TIMEOUT_MS", 60_000)
+    monkeypatch.setattr(options, "CONNECT_TIMEOUT_MS", 60_000)
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 import zmq
@@ -14,7 +15,7 @@ from raftzmq.transport.servers import ClientServer, PeerServer
 
 T = TypeVar("T")
 
-DEADLINE_S = 8.0
+DEADLINE_S = 60.0
 
 
 def until(ready: Callable[[], T], deadline_s: float = DEADLINE_S) -> T:
@@ -48,11 +49,16 @@ class Connect:
         self._sockets: list[Socket] = []
 
     def __call__(
-        self, server: PeerServer | ClientServer, routing_id: bytes | None = None
+        self,
+        server: PeerServer | ClientServer,
+        routing_id: bytes | None = None,
+        changed: Mapping[int, int] = MappingProxyType({}),
     ) -> Socket:
         socket = self._context.socket(zmq.DEALER)
         self._sockets.append(socket)
         options.client_link(socket)
+        for option, value in changed.items():
+            socket.set(option, value)
         socket.set(zmq.SNDTIMEO, int(DEADLINE_S * 1000))
         socket.set(zmq.RCVTIMEO, int(DEADLINE_S * 1000))
         if routing_id is not None:

@@ -1,0 +1,326 @@
+"""What a connection may cost: a bound on what lies in libzmq for it, and on their number.
+
+libzmq hands a message over only when its last part has come, and bounds neither the number of its
+parts nor their sum; it counts waiting messages, not bytes; and it keeps a connection that says
+nothing. So a node looks at its connections itself: the kernel says how much each has sent and
+read, the ROUTERs say how much of that was taken and handed over. The difference lies in memory.
+A connection for which too much lies there is cut with shutdown(2); libzmq then frees what it had.
+Cutting a wrong one is harmless: peers and clients connect again.
+
+Only Linux has what this needs; elsewhere nothing is cut.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import socket
+import struct
+import sys
+import termios
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from raftzmq import limits
+
+MESSAGE_BYTES: Final = limits.FRAME_BYTES + 2 * 1024 * 1024
+"""Most that one connection may have sent of a message that is not complete: one long frame, a
+header, and the heartbeats since its last message. Tiny parts take 32 times as much memory."""
+
+INCOMPLETE_BYTES: Final = 20 * 1024 * 1024
+"""Most that all connections of a port may have sent of messages that are not complete: two longest
+frames, or many of the megabyte that a client sends at most unless a value is longer."""
+
+WAITING_BYTES: Final = 128 * 1024 * 1024
+"""Most that may lie in libzmq for all connections of a port, each way: requests that the node has
+not taken yet, and answers not read."""
+
+ANSWERS_BYTES: Final = 96 * 1024 * 1024
+"""Most that may wait for one client to read it; a message's answers have up to 64 MiB."""
+
+DRIFT_BYTES: Final = 1024 * 1024
+"""As much of what a connection sent besides its messages, greeting and heartbeats, is forgiven
+whenever it has sent a message."""
+
+CONNECTIONS: Final = 4096
+"""Most connections of a port; fewer where the process may not open four times as many files, so
+that the node's own can always be opened."""
+
+LOOK_MS: Final = 100
+"""Time between two looks at the connections, while they are few and nothing is the matter."""
+
+CLOSE_LOOK_MS: Final = 20
+"""The same, while some connection has sent more than DRIFT_BYTES of a message."""
+
+DESCRIPTORS_PER_MS: Final = 8
+"""A look takes some microseconds for each open descriptor; thousands are looked at less often."""
+
+_SO_COOKIE: Final = 57
+_TCP_INFO: Final = struct.Struct("=B119xQQ")  # state, bytes acknowledged, bytes received
+_STATES: Final = (1, 8)  # established; the same, but the other side has closed
+_LINUX: Final = sys.platform == "linux"
+
+
+class Seen(NamedTuple):
+    """What the kernel says of a connection."""
+
+    cookie: bytes  # of this connection and no other ever, whatever its descriptor
+    port: int  # where it came in
+    acked: int  # bytes that the other side's kernel has
+    read: int  # bytes that libzmq has
+
+
+class Connection:
+    """What is known of one connection, in bytes since it began, as of the last look."""
+
+    __slots__ = ("acked", "cookie", "handed", "heard_ms", "read", "taken")
+
+    def __init__(self, cookie: bytes, now_ms: int) -> None:
+        self.cookie = cookie
+        self.heard_ms = now_ms
+        self.read = 0  # by libzmq
+        self.taken = 0  # of that, by this process, as complete messages
+        self.handed = 0  # to libzmq, for the other side
+        self.acked = 0  # of that, by the other side's kernel
+
+    @property
+    def incoming(self) -> int:
+        """What libzmq holds of its messages."""
+        return self.read - self.taken
+
+    @property
+    def outgoing(self) -> int:
+        """What it has not read of what was handed over for it."""
+        return self.handed - self.acked
+
+
+class Traffic:
+    """The connections of one port, and what the ROUTER of that port knows of them.
+
+    The ROUTER calls what comes first; Guard the rest.
+
+    `counters` count the connections that were cut, by reason: endless (sends a message without
+    end), many_parts (has sent a message of very many), heavy (too much lies in memory for all, and
+    most of it for this one), crowd (too many connections, and this one was silent for longest).
+    """
+
+    def __init__(self, port: int, counters: Counter[str]) -> None:
+        self.port = port
+        self.connections: dict[int, Connection] = {}  # by descriptor
+        self._counters = counters
+        self._most = _most_connections()
+        self._drained = False
+        self._taken: defaultdict[int, int] = defaultdict(int)  # since the last look
+        self._handed: defaultdict[int, int] = defaultdict(int)
+        self._refused: set[int] = set()
+        self._identities: dict[int, bytes] = {}
+        self._descriptors: dict[bytes, int] = {}
+
+    # -- what the ROUTER tells ----------------------------------------------------------------
+
+    def descriptor_of(self, identity: bytes) -> int | None:
+        """The connection that this client was last known to have. A node asks libzmq only if there
+        is none, for that takes a while."""
+        return self._descriptors.get(identity)
+
+    def took(self, descriptor: int, identity: bytes, size: int) -> None:
+        """A message, or a piece of one, of `size` bytes on the wire was taken."""
+        self._taken[descriptor] += size
+        if self._identities.get(descriptor) != identity:
+            self._forget(descriptor)
+            self._identities[descriptor] = identity
+            self._descriptors[identity] = descriptor
+
+    def drained(self) -> None:
+        """There was no further message: all that libzmq still has is incomplete."""
+        self._drained = True
+
+    def refuse(self, descriptor: int) -> None:
+        """Nobody who means well sends what came on this connection: cut it at the next look."""
+        self._refused.add(descriptor)
+
+    def has_room(self, identity: bytes, size: int) -> bool:
+        """Whether `size` more bytes may wait for this client to read them."""
+        descriptor = self._descriptors.get(identity)
+        if descriptor is None:
+            return True  # it has gone, as the ROUTER will say
+        if self._waiting(descriptor) + size > ANSWERS_BYTES:
+            # What it has read since the last look counts too.
+            connection = self.connections.get(descriptor)
+            now = _inspect(descriptor)
+            if connection is not None and now is not None and now.cookie == connection.cookie:
+                connection.acked = now.acked
+            return self._waiting(descriptor) + size <= ANSWERS_BYTES
+        return True
+
+    def handed(self, identity: bytes, size: int) -> None:
+        """`size` bytes were handed to libzmq for this client."""
+        descriptor = self._descriptors.get(identity)
+        if descriptor is not None:
+            self._handed[descriptor] += size
+
+    def _waiting(self, descriptor: int) -> int:
+        connection = self.connections.get(descriptor)
+        before = connection.outgoing if connection else 0
+        return before + self._handed[descriptor]
+
+    # -- what Guard does with it --------------------------------------------------------------
+
+    def judge(self, now_ms: int, seen: dict[int, Seen]) -> list[str]:
+        """Take in what a look has `seen` of each descriptor; cut what has to be cut. Returns the
+        reasons."""
+        drained, self._drained = self._drained, False
+        for gone in self.connections.keys() - seen.keys():
+            del self.connections[gone]
+            self._forget(gone)
+        incomplete: dict[int, int] = {}
+        for descriptor, now in seen.items():
+            connection = self.connections.get(descriptor)
+            if connection is None or connection.cookie != now.cookie:
+                connection = self.connections[descriptor] = Connection(now.cookie, now_ms)
+            taken = self._taken.get(descriptor, 0)
+            connection.taken += taken
+            if taken:
+                connection.heard_ms = now_ms
+            if drained:
+                # Of what had been read at the last look, all complete messages are taken by now.
+                rest = connection.incoming
+                if taken and rest <= DRIFT_BYTES:
+                    connection.taken += max(0, rest)
+                incomplete[descriptor] = max(0, connection.incoming)
+            connection.read = now.read
+            connection.handed = max(connection.handed + self._handed.get(descriptor, 0), now.acked)
+            connection.acked = now.acked
+        self._taken.clear()
+        self._handed.clear()
+        return [
+            *self._cut_all("many_parts", self._refused),
+            *self._cut_all("endless", [d for d, n in incomplete.items() if n > MESSAGE_BYTES]),
+            *self._relieve(incomplete.get, INCOMPLETE_BYTES),
+            *self._relieve(lambda d: self.connections[d].incoming, WAITING_BYTES),
+            *self._relieve(lambda d: self.connections[d].outgoing, WAITING_BYTES),
+            *self._thin_out(),
+        ]
+
+    def _relieve(self, weight: Callable[[int], int | None], most: int) -> Iterator[str]:
+        """Cut the heaviest connections until the others together are not too heavy."""
+        weights = {descriptor: max(0, weight(descriptor) or 0) for descriptor in self.connections}
+        total = sum(weights.values())
+        if total > most:
+            for descriptor in sorted(weights, key=weights.__getitem__, reverse=True):
+                if total <= most:
+                    break
+                total -= weights[descriptor]
+                yield from self._cut_all("heavy", [descriptor])
+
+    def _thin_out(self) -> Iterator[str]:
+        """Cut those silent for longest, so that who speaks finds a place in any crowd."""
+        excess = len(self.connections) - self._most
+        if excess > 0:
+            by_silence = sorted(self.connections, key=lambda d: self.connections[d].heard_ms)
+            yield from self._cut_all("crowd", by_silence[:excess])
+
+    def _cut_all(self, reason: str, descriptors: Iterable[int]) -> Iterator[str]:
+        for descriptor in list(descriptors):
+            connection = self.connections.pop(descriptor, None)
+            self._refused.discard(descriptor)
+            self._forget(descriptor)
+            if connection is not None and _cut(descriptor, connection.cookie):
+                self._counters[reason] += 1
+                yield reason
+
+    def _forget(self, descriptor: int) -> None:
+        identity = self._identities.pop(descriptor, None)
+        if identity is not None:
+            self._descriptors.pop(identity, None)
+
+
+class Guard:
+    """Looks at the connections of some ports from time to time."""
+
+    def __init__(self, ports: Sequence[Traffic]) -> None:
+        self.next_ms = 0  # when to look again
+        self._ports = {traffic.port: traffic for traffic in ports}
+
+    def look(self, now_ms: int) -> list[str]:
+        """Cut the connections that cost too much, if it is time to look. Returns why, once for
+        each that was cut."""
+        if now_ms < self.next_ms:
+            return []
+        seen: dict[int, dict[int, Seen]] = {port: {} for port in self._ports}
+        descriptors = _open_descriptors()
+        for descriptor in descriptors:
+            found = _inspect(descriptor)
+            if found is not None and found.port in seen:
+                seen[found.port][descriptor] = found
+        reasons = [
+            reason
+            for port, traffic in self._ports.items()
+            for reason in traffic.judge(now_ms, seen[port])
+        ]
+        suspect = any(
+            connection.incoming > DRIFT_BYTES
+            for traffic in self._ports.values()
+            for connection in traffic.connections.values()
+        )
+        wait_ms = CLOSE_LOOK_MS if suspect else LOOK_MS
+        self.next_ms = now_ms + max(wait_ms, len(descriptors) // DESCRIPTORS_PER_MS)
+        return reasons
+
+
+def _open_descriptors() -> Sequence[int]:
+    if not _LINUX:
+        return ()
+    try:
+        with os.scandir("/proc/self/fd") as entries:
+            return [int(entry.name) for entry in entries]
+    except OSError:  # there is none left to open even that with
+        return range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """A descriptor that libzmq has, and keeps, as a socket. Raises OSError if it is no socket."""
+    handle = socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=descriptor)
+    try:
+        yield handle
+    finally:
+        handle.detach()  # else it would be closed
+
+
+def _cookie(handle: socket.socket) -> bytes:
+    return handle.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8)
+
+
+def _inspect(descriptor: int) -> Seen | None:
+    """What the kernel says of a descriptor, or None if it is no connection."""
+    try:
+        with _borrowed(descriptor) as handle:
+            information = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+            state, acked, received = _TCP_INFO.unpack(information)
+            if state not in _STATES:
+                return None
+            unread = int.from_bytes(fcntl.ioctl(handle, termios.FIONREAD, bytes(4)), sys.byteorder)
+            return Seen(_cookie(handle), handle.getsockname()[1], acked, received - unread)
+    except (OSError, struct.error):  # a file, or closed meanwhile; or no TCP socket
+        return None
+
+
+def _cut(descriptor: int, cookie: bytes) -> bool:
+    """Shut a connection down, unless its descriptor has been closed, or is another one's."""
+    try:
+        with _borrowed(descriptor) as handle:
+            if _cookie(handle) != cookie:
+                return False
+            handle.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return False
+    return True
+
+
+def _most_connections() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files // 4)

@@ -1,0 +1,161 @@
+"""`raftzmq node` with something done to it: `python -m tests.planted.launch node raft-0 …`.
+
+The variable PLANTED names what, as the names of functions here. *Conditions* are what may happen to
+any node: a name server that hangs, a part that fails. *Defects* are planted bugs: each makes the
+node mind a condition that it should not mind, or hide one that it should tell. Everything else is
+the real program.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from raftzmq.naming import parse_address
+from raftzmq.node import Node
+from raftzmq.server import server, text_log
+from raftzmq.server.text_log import TextLog
+from raftzmq.transport import frames, links
+from raftzmq.transport.client_wire import OperationsRequest, Request
+from raftzmq_cli.main import main
+
+VARIABLE: Final = "PLANTED"
+
+HANGS: Final = "hangs.invalid"
+"""A host name whose lookup never ends, in Python; libzmq does not find it."""
+
+FATAL_KEY: Final = "fatal"
+"""A read of this key makes the loop of a node fail, under `loop_fails`."""
+
+Patch = pytest.MonkeyPatch
+
+
+# -- conditions ---------------------------------------------------------------------------------
+
+
+def name_server_hangs(patch: Patch) -> None:
+    lookup = socket.getaddrinfo
+
+    def hang(host: Any, *arguments: Any, **more: Any) -> Any:
+        if host == HANGS:
+            threading.Event().wait()
+        return lookup(host, *arguments, **more)
+
+    patch.setattr(socket, "getaddrinfo", hang)
+
+
+def loop_fails(patch: Patch) -> None:
+    take = Node.request
+
+    def request(node: Node, client: bytes, message: Request, size: int, now_ms: int) -> None:
+        if isinstance(message, OperationsRequest) and message.ops[0][2:] == [FATAL_KEY]:
+            raise RuntimeError("a part of the loop fails")
+        take(node, client, message, size, now_ms)
+
+    patch.setattr(Node, "request", request)
+
+
+def log_thread_fails(patch: Patch) -> None:
+    """It dies of the line that says that the node leads."""
+    format_line = logging.Formatter.format
+
+    def fail(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+        if "is leader" in record.getMessage() and threading.current_thread().name == "text-log":
+            raise MemoryError
+        return format_line(formatter, record)
+
+    patch.setattr(logging.Formatter, "format", fail)
+
+
+# -- defects ------------------------------------------------------------------------------------
+
+
+def log_straight_to_stderr(patch: Patch) -> None:
+    """Lines are written where they arise, by the loop."""
+    straight = logging.StreamHandler(sys.stderr)
+    patch.setattr(
+        text_log._DroppingQueueHandler, "enqueue", lambda _, record: straight.emit(record)
+    )
+
+
+def look_names_up_in_the_loop(patch: Patch) -> None:
+    connect = links.PeerLinks.set_address
+
+    def set_address(peers: links.PeerLinks, name: str, address: str) -> None:
+        socket.getaddrinfo(*parse_address(address))
+        connect(peers, name, address)
+
+    patch.setattr(links.PeerLinks, "set_address", set_address)
+
+
+def parse_numbers_of_any_length(patch: Patch) -> None:
+    """In time that grows with the square of the length, as Python's own parser did until
+    CVE-2020-10735."""
+    sys.set_int_max_str_digits(0)
+    patch.setattr(frames, "orjson", _Parser)
+
+
+class _Parser:
+    JSONDecodeError = orjson.JSONDecodeError
+    loads = staticmethod(json.loads)
+
+
+def loop_in_a_thread(patch: Patch) -> None:
+    """The loop is a thread's, and the process lives until it is told to stop."""
+    run = server.Server.run
+
+    def apart(node: server.Server) -> None:
+        threading.Thread(target=run, args=[node], daemon=True).start()
+        threading.Event().wait()
+
+    patch.setattr(server.Server, "run", apart)
+    # Only the main thread may catch signals.
+    patch.setattr(server.Server, "_catch_signals", lambda node: node._wake.setblocking(False))
+
+
+def swallow_what_the_loop_raises(patch: Patch) -> None:
+    """An error is logged, and the loop goes on with whatever was left half done."""
+    receive = server.Server._receive_clients
+
+    def careless(node: server.Server) -> None:
+        try:
+            receive(node)
+        except Exception as error:
+            node._log.warn(f"ignored: {error}")
+
+    patch.setattr(server.Server, "_receive_clients", careless)
+
+
+def nobody_minds_the_log_thread(patch: Patch) -> None:
+    patch.setattr(TextLog, "check", lambda _: None)
+
+
+WORDS: Final[dict[str, Callable[[Patch], None]]] = {
+    plant.__name__: plant
+    for plant in (
+        name_server_hangs,
+        loop_fails,
+        log_thread_fails,
+        log_straight_to_stderr,
+        look_names_up_in_the_loop,
+        parse_numbers_of_any_length,
+        loop_in_a_thread,
+        swallow_what_the_loop_raises,
+        nobody_minds_the_log_thread,
+    )
+}
+
+if __name__ == "__main__":
+    monkeypatch = pytest.MonkeyPatch()
+    for word in os.environ[VARIABLE].split():
+        WORDS[word](monkeypatch)
+    main()

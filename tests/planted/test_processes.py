@@ -1,0 +1,23 @@
+"""Real processes: a healthy node passes every probe, and each planted defect fails its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.planted.processes import DEFECTS, ProcessDefect
+
+pytestmark = pytest.mark.system
+
+
+def name(defect: ProcessDefect) -> str:
+    return defect.defect
+
+
+@pytest.mark.parametrize("defect", {d.probe: d for d in DEFECTS}.values(), ids=name)
+def test_a_healthy_node_passes_the_probe_of(defect: ProcessDefect) -> None:
+    defect.passed()
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=name)
+def test_is_caught(defect: ProcessDefect) -> None:
+    print(defect.caught())

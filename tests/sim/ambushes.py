@@ -1,0 +1,152 @@
+"""Faults that choose their victims and their moment: what chance alone brings about too rarely."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from raftzmq.core import messages
+from raftzmq.core.messages import Message
+from raftzmq.errors import Refused
+
+if TYPE_CHECKING:
+    from tests.sim.faults import Faults
+    from tests.sim.process import SimProcess
+    from tests.sim.world import World
+
+KINDS: Final[tuple[tuple[type[Message], ...], ...]] = (
+    (messages.PreVoteRequest,),
+    (messages.PreVoteReply,),
+    (messages.VoteRequest,),
+    (messages.VoteReply,),
+    (messages.AppendEntries,),
+    (messages.AppendAccepted,),
+    (messages.AppendRejected,),
+    (messages.Heartbeat,),
+    (messages.HeartbeatReply,),
+    (messages.TimeoutNow,),
+    (messages.AppendEntries, messages.Heartbeat),
+)
+"""What is lost together, and nothing else. The last deposes leaders."""
+
+CHUNKS: Final = (messages.SnapshotChunk, messages.SnapshotReply)
+
+
+class Ambushes:
+    """Each returns whether it came about. They end by themselves, after a few election timeouts."""
+
+    def __init__(self, world: World, random: Random, faults: Faults) -> None:
+        self._world = world
+        self._random = random
+        self._faults = faults
+
+    def _timeouts(self, low: float, high: float) -> int:
+        """A time between so many election timeouts, in ms."""
+        election_ms = self._world.options.raft.election_timeout_ms
+        return int(election_ms * self._random.uniform(low, high))
+
+    def depose(self) -> bool:
+        """Cut the leader off from the other nodes until they have another, while some clients
+        still reach it, and some nobody else. It may be asleep meanwhile, and what the others have
+        said to it may come late and not never."""
+        world, random, network = self._world, self._random, self._world.network
+        leader = self._faults.leader()
+        if leader is None or len(world.processes) < 2:
+            return False
+        process = world.processes[leader.name]
+        others = [name for name in world.processes if name != process.name]
+        clients = [client for client in world.clients.values() if not client.idle]
+        near = [client for client in clients if client.reader or random.random() < 0.4]
+        far = [client.name for client in clients if client not in near]
+        late = random.random() < 0.5
+        names = ", ".join(client.name for client in near)
+        world.story.tell(
+            "network",
+            f"cuts the leader {process.name} off{', and holds back what it is told' * late}; "
+            f"with it {names or 'no client'}",
+        )
+        if late:
+            for name in others:
+                network.clog(name, process.name)
+        cut: set[tuple[str, str]] = set()
+
+        def part() -> None:
+            before = set(network.cut)
+            network.cut_between([client.name for client in near], others)
+            network.cut |= {(process.name, name) for name in others}
+            if not late:
+                network.cut |= {(name, process.name) for name in others}
+            if random.random() < 0.7:
+                network.cut_between([process.name], far)
+            cut.update(network.cut - before)
+            if random.random() < 0.3:
+                self._faults.remove_member()  # it may still think that it can
+            for client in near:
+                for _ in range(0 if client.reader else random.choice([0, 3, 8])):
+                    client.write(random.choice(world.history.keys), 1, lambda _op: None)
+            asleep_ms = self._sleep(process) if random.random() < 0.5 else 0
+            awake_ms = self._timeouts(0.2, 2) if asleep_ms else self._timeouts(1.5, 6)
+            world.at(asleep_ms + awake_ms, undo)
+
+        def undo() -> None:
+            network.cut -= cut
+            network.unclog()
+
+        # What the others say late, they say because they have heard it.
+        world.at(self._timeouts(0.1, 0.8) if late else 0, part)
+        return True
+
+    def _sleep(self, process: SimProcess) -> int:
+        """Have it stop in a moment, clock and all; return for how long."""
+        ms = self._timeouts(2, 4)
+        process.tell(f"will sleep for {ms} ms, clock and all")
+        self._world.at(self._random.randint(0, 20), lambda: process.pause(ms, frozen=True))
+        return ms
+
+    def _lose(self, kinds: tuple[type[Message], ...], ms: int) -> None:
+        network = self._world.network
+        names = ", ".join(kind.__name__ for kind in kinds)
+        self._world.story.tell("network", f"loses every {names} for {ms} ms")
+        network.lost_kinds = frozenset(kinds)
+
+        def undo() -> None:
+            network.lost_kinds = frozenset()
+
+        self._world.at(ms, undo)
+
+    def lose_kinds(self) -> bool:
+        """Lose every message of some kind for a while."""
+        self._lose(self._random.choice(KINDS), self._timeouts(1, 8))
+        return True
+
+    def lose_handover(self) -> bool:
+        """Hand leadership over to one whom nobody hears: it is left behind in a later term."""
+        leader = self._faults.leader()
+        if leader is None:
+            return False
+        with suppress(Refused):
+            leader.raft.transfer(None)
+        self._lose((messages.VoteRequest,), self._timeouts(2, 4))
+        self._world.processes[leader.name].wake()
+        return True
+
+    def lose_chunks(self) -> bool:
+        """Cut a follower off until it needs a snapshot, and then lose what is sent of that."""
+        world, network = self._world, self._world.network
+        leader = self._faults.leader()
+        others = [name for name in world.processes if leader is not None and name != leader.name]
+        if not others:
+            return False
+        name = self._random.choice(others)
+        world.story.tell("network", f"cuts {name} off until it needs a snapshot")
+        before = set(network.cut)
+        network.cut_between([name], [other for other in world.processes if other != name])
+        cut = network.cut - before
+
+        def undo() -> None:
+            network.cut -= cut
+            self._lose(CHUNKS, self._timeouts(0.5, 2))
+
+        world.at(self._timeouts(2, 5), undo)
+        return True

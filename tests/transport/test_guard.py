@@ -1,0 +1,260 @@
+"""What a connection may cost: too much of it in memory, or too many of them, and it is cut; who
+sends whole messages and reads the answers is left alone."""
+
+from __future__ import annotations
+
+import socket as tcp
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+import zmq
+
+from raftzmq import limits
+from raftzmq.transport import guard
+from raftzmq.transport.guard import Guard, Seen, Traffic
+from raftzmq.transport.servers import ClientServer, PeerServer
+from tests.system import zmtp
+from tests.transport.loopback import Connect, collect, until
+
+MB = 1024 * 1024
+
+
+class Watched:
+    """A Guard of a port, and the loop that a node would run."""
+
+    def __init__(self, server: PeerServer | ClientServer) -> None:
+        self.server = server
+        self.reasons: list[str] = []
+        self._guard = Guard([server.traffic])
+
+    @property
+    def connections(self) -> int:
+        return len(self.server.traffic.connections)
+
+    def turn(self) -> list[object]:
+        received: list[object] = list(self.server.receive(1000))
+        self.reasons += self._guard.look(self._guard.next_ms)
+        return received
+
+
+@pytest.fixture
+def watched(clients: ClientServer) -> Watched:
+    return Watched(clients)
+
+
+@pytest.fixture
+def stranger(clients: ClientServer) -> Iterator[Callable[..., tcp.socket]]:
+    """Opens raw connections to the client port, and closes them."""
+    opened: list[tcp.socket] = []
+
+    def open_one(*first: bytes) -> tcp.socket:
+        """Without `first` bytes, a completed handshake."""
+        opened.append(zmtp.connect(clients.port, *first) if first else zmtp.speak(clients.port))
+        return opened[-1]
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+def is_cut(connection: tcp.socket) -> bool:
+    """Whether the other side has ended it."""
+    connection.settimeout(0.01)
+    with suppress(TimeoutError):
+        try:
+            while connection.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+        return True
+    return False
+
+
+def send(connection: tcp.socket, watched: Watched, data: bytes) -> None:
+    """Send all of it, or until it is cut, while the server runs."""
+    left = memoryview(data)
+    connection.settimeout(0.01)
+    while left and "endless" not in watched.reasons:
+        with suppress(TimeoutError):
+            try:
+                left = left[connection.send(left[: 256 * 1024]) :]
+            except ConnectionError:
+                return
+        watched.turn()
+
+
+def test_a_message_without_end_is_cut_and_others_are_not(
+    connect: Connect, watched: Watched, stranger: Callable[..., tcp.socket]
+) -> None:
+    good = connect(watched.server)
+    endless = stranger()
+    send(endless, watched, zmtp.frame(bytes(MB), 1) * 64)
+    until(lambda: watched.turn() or is_cut(endless))
+    assert set(watched.reasons) == {"endless"}
+    good.send(b"still here")
+    collect(watched.turn)
+    assert watched.server.counters["endless"] == 1
+
+
+def test_a_longest_message_sent_again_and_again_is_no_message_without_end(
+    connect: Connect, watched: Watched
+) -> None:
+    good = connect(watched.server)
+    frame = bytes(limits.FRAME_BYTES)
+    for _ in range(6):
+        good.send(frame)
+        collect(watched.turn)
+    assert not watched.reasons
+
+
+def test_one_that_talked_before_may_still_not_send_a_message_without_end(
+    watched: Watched, stranger: Callable[..., tcp.socket]
+) -> None:
+    connection = stranger()
+    for _ in range(20):
+        send(connection, watched, zmtp.frame(bytes(MB)))
+    send(connection, watched, zmtp.frame(bytes(MB), 1) * 64)
+    until(lambda: watched.turn() or is_cut(connection))
+    assert watched.server.counters["endless"] == 1
+
+
+def test_many_unfinished_messages_together_are_too_heavy(
+    watched: Watched, stranger: Callable[..., tcp.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "INCOMPLETE_BYTES", 4 * MB)
+    light = stranger()
+    send(light, watched, zmtp.frame(bytes(MB), 1))
+    heavy = [stranger() for _ in range(3)]
+    for connection in heavy:
+        send(connection, watched, zmtp.frame(bytes(MB), 1) * 2)
+    until(lambda: watched.turn() or any(is_cut(connection) for connection in heavy))
+    assert set(watched.reasons) == {"heavy"}
+    assert not is_cut(light)
+
+
+def test_who_sent_a_message_of_very_many_parts_is_cut(
+    watched: Watched, stranger: Callable[..., tcp.socket]
+) -> None:
+    connection = stranger()
+    connection.sendall(zmtp.frame(b"", 1) * 5000 + zmtp.frame(b"") + zmtp.frame(b"x"))
+    until(lambda: watched.turn() or watched.reasons)
+    assert watched.reasons == ["many_parts"]
+    assert until(lambda: is_cut(connection))
+
+
+def test_a_very_long_message_is_skipped_a_piece_at_a_time(
+    clients: ClientServer, stranger: Callable[..., tcp.socket]
+) -> None:
+    stranger().sendall(zmtp.frame(b"", 1) * 5000 + zmtp.frame(b"") + zmtp.frame(b"next"))
+    assert [frame for _, frame in collect(lambda: clients.receive(10))] == [b""]
+    assert clients.receive(10) == []
+    assert [frame for _, frame in collect(lambda: clients.receive(10))] == [b"next"]
+    assert clients.counters["parts"] == 1
+
+
+@pytest.mark.parametrize("old", [b"\x01\x00", b"\xff" + bytes(8) + b"\x7f\x01\x05\x00\x00"])
+def test_protocols_older_than_3_are_heard_by_nobody(
+    connect: Connect, clients: ClientServer, stranger: Callable[..., tcp.socket], old: bytes
+) -> None:
+    stranger(old, b"\x03\x00hi" if old == b"\x01\x00" else zmtp.frame(b"hi"))
+    until(lambda: clients.receive(10) or clients.counters["strange"])
+    connect(clients).send(b"new")
+    assert [frame for _, frame in collect(lambda: clients.receive(10))] == [b"new"]
+
+
+def test_in_a_crowd_those_silent_for_longest_are_cut(
+    connect: Connect,
+    clients: ClientServer,
+    stranger: Callable[..., tcp.socket],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "CONNECTIONS", 10)
+    clients.traffic = Traffic(clients.port, clients.counters)
+    watched = Watched(clients)
+    silent = [stranger() for _ in range(5)]
+    until(lambda: watched.turn() or watched.connections == 5)
+    talking = [connect(clients) for _ in range(8)]
+    for socket in talking:
+        socket.send(b"x")
+    [*_] = collect(watched.turn, 8)
+    until(lambda: watched.turn() or len(watched.reasons) >= 3)
+    assert sum(is_cut(connection) for connection in silent) == 3
+    for socket in talking:
+        socket.send(b"y")
+    collect(watched.turn, 8)
+
+
+def test_answers_wait_for_one_who_does_not_read_only_up_to_a_bound(
+    connect: Connect, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "ANSWERS_BYTES", 64 * MB)
+    clients = watched.server
+    assert isinstance(clients, ClientServer)
+    reader = connect(clients)
+    reader.set(zmq.RCVHWM, 1)
+    reader.send(b"x")
+    [(identity, _)] = collect(lambda: clients.receive(10))
+    watched.turn()
+    answer = bytes(4 * MB)
+    accepted = 0
+    while clients.send(identity, answer):
+        accepted += 1
+        watched.turn()
+        assert accepted < 200
+    assert clients.counters["would_block"] == 1
+    assert clients.counters["sent"] == accepted
+    # Whoever reads may have as much again, for ever.
+    for _ in range(accepted):
+        assert len(reader.recv()) == len(answer)
+    until(lambda: watched.turn() or clients.send(identity, answer))
+    assert not watched.reasons
+
+
+# -- the arithmetic, without sockets ---------------------------------------------------------------
+
+
+def judged(traffic: Traffic, *read: int, acked: int = 0) -> None:
+    """A look at connections of descriptors that nobody has, each of which has sent so much."""
+    seen = {10**6 + n: Seen(b"%08d" % n, 1, acked, size) for n, size in enumerate(read)}
+    traffic.judge(0, seen)
+
+
+def test_what_waits_while_the_node_is_busy_is_no_message_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuts: list[int] = []
+    monkeypatch.setattr(guard, "_cut", lambda descriptor, _cookie: cuts.append(descriptor))
+    traffic = Traffic(1, Counter())
+    for _ in range(3):
+        judged(traffic, 2 * guard.MESSAGE_BYTES)
+    assert not cuts
+    traffic.drained()
+    judged(traffic, 2 * guard.MESSAGE_BYTES)
+    assert cuts
+
+
+def test_a_descriptor_used_again_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_cut", lambda *_: pytest.fail("nothing to cut"))
+    traffic = Traffic(1, Counter())
+    for cookie in (b"1", b"2", b"3"):
+        for _ in range(2):
+            traffic.judge(0, {10**6: Seen(cookie, 1, 0, guard.MESSAGE_BYTES // 2)})
+            traffic.drained()
+    assert traffic.connections[10**6].incoming == guard.MESSAGE_BYTES // 2
+
+
+def test_only_the_connection_that_was_meant_is_cut() -> None:
+    with tcp.create_server(("127.0.0.1", 0)) as server:
+        with tcp.create_connection(server.getsockname()) as one, server.accept()[0] as other:
+            assert not guard._cut(one.fileno(), b"another!")
+            one.sendall(b"x")
+            assert other.recv(10) == b"x"
+            seen = guard._inspect(one.fileno())
+            assert seen is not None
+            assert guard._cut(one.fileno(), seen.cookie)
+            assert other.recv(10) == b""
+        assert guard._inspect(server.fileno()) is None
+    assert guard._inspect(10**6) is None
+    assert not guard._cut(10**6, b"nobody's")
