@@ -400,6 +400,9 @@ class Raft:
         if term > self.term:
             self.term = term
             self.vote = None
+            # What was promised in an earlier term and has not left is void: a leader of the later
+            # one may take an acknowledged entry away before it is ever saved.
+            self.pending.messages_after_save = []
         if self.role is Role.LEADER:
             self.pending.failed_reads += self.reads.abandon()
             self.progress = {}

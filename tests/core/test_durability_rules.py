@@ -153,6 +153,14 @@ class TestDriver:
         assert ready.messages == []
         assert ready.messages_after_save == [HeartbeatReply(A, B, 4, 0)]
 
+    def test_an_acknowledgement_that_a_later_term_overtakes_is_not_sent(self) -> None:
+        """A node that was paused hears two leaders in one turn. It never saves what the first sent,
+        for the second takes it away."""
+        raft = node(term=1)
+        raft.step(AppendEntries(B, A, 2, 1, 1, 0, 0, (command(2, 2), command(3, 2))))
+        raft.step(AppendEntries(C, A, 3, 1, 1, 0, 0, (command(2, 3),)))
+        assert said(raft) == [AppendAccepted(A, C, 3, 2, 0)]
+
     def test_saved_must_come_between_two_readies(self) -> None:
         raft = node()
         raft.step(Heartbeat(B, A, 4, 0, 0))

@@ -186,6 +186,18 @@ def read_without_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Reads, "begin_round", begin_round)
 
 
+def round_of_an_earlier_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    add = Reads.add
+
+    def join(reads: Reads, context: object) -> None:
+        if reads._rounds:
+            reads._rounds[-1].contexts.append(context)
+        else:
+            add(reads, context)
+
+    monkeypatch.setattr(Reads, "add", join)
+
+
 def index_of_an_earlier_term(monkeypatch: pytest.MonkeyPatch) -> None:
     """A leader that has committed nothing yet takes the index it knew as a follower."""
     monkeypatch.setattr(Raft, "term_committed", property(lambda raft: raft.role is Role.LEADER))
@@ -328,11 +340,19 @@ DEFECTS: Final = (
     ),
     Defect(
         11,
+        "a read joins the round of an earlier one, and takes its index",
+        round_of_an_earlier_read,
+        _STALE,
+        200,
+        half="b",
+    ),
+    Defect(
+        11,
         "a new leader reads at the index of an earlier term",
         index_of_an_earlier_term,
         _STALE,
         200,
-        half="b",
+        half="c",
     ),
     Defect(
         18,

@@ -48,8 +48,9 @@ class Ambushes:
 
     def depose(self) -> bool:
         """Cut the leader off from the other nodes until they have another, while some clients
-        still reach it, and some nobody else. It may be asleep meanwhile, and what the others have
-        said to it may come late and not never."""
+        still reach it, and some nobody else. It may be asleep meanwhile. Answers to what it had
+        asked before may then reach it late, and nothing else does: it still thinks that it
+        leads."""
         world, random, network = self._world, self._random, self._world.network
         leader = self._faults.leader()
         if leader is None or len(world.processes) < 2:
@@ -74,9 +75,7 @@ class Ambushes:
         def part() -> None:
             before = set(network.cut)
             network.cut_between([client.name for client in near], others)
-            network.cut |= {(process.name, name) for name in others}
-            if not late:
-                network.cut |= {(name, process.name) for name in others}
+            network.cut_between([process.name], others)
             if random.random() < 0.7:
                 network.cut_between([process.name], far)
             cut.update(network.cut - before)
@@ -85,23 +84,23 @@ class Ambushes:
             for client in near:
                 for _ in range(0 if client.reader else random.choice([0, 3, 8])):
                     client.write(random.choice(world.history.keys), 1, lambda _op: None)
-            asleep_ms = self._sleep(process) if random.random() < 0.5 else 0
-            awake_ms = self._timeouts(0.2, 2) if asleep_ms else self._timeouts(1.5, 6)
-            world.at(asleep_ms + awake_ms, undo)
+            release = network.hold(process.name)
+            asleep_ms = self._sleep(process) if late or random.random() < 0.3 else 0
+            world.at(asleep_ms + self._timeouts(0.05, 0.15), release)
+            world.at(asleep_ms + self._timeouts(0.2, 2 if asleep_ms else 6), undo)
 
         def undo() -> None:
             network.cut -= cut
-            network.unclog()
 
-        # What the others say late, they say because they have heard it.
-        world.at(self._timeouts(0.1, 0.8) if late else 0, part)
+        # It has to ask something whose answers come late, and be heard.
+        world.at(self._timeouts(0.1, 0.5) if late else 0, part)
         return True
 
     def _sleep(self, process: SimProcess) -> int:
-        """Have it stop in a moment, clock and all; return for how long."""
+        """Have it stop, clock and all; return for how long, in ms."""
         ms = self._timeouts(2, 4)
-        process.tell(f"will sleep for {ms} ms, clock and all")
-        self._world.at(self._random.randint(0, 20), lambda: process.pause(ms, frozen=True))
+        process.tell(f"sleeps for {ms} ms, clock and all")
+        process.pause(ms, frozen=True)
         return ms
 
     def _lose(self, kinds: tuple[type[Message], ...], ms: int) -> None:

@@ -102,6 +102,19 @@ class Network:
             for deliver, frames in queue:
                 self._carry(sender, to, frames, deliver)
 
+    def hold(self, to: str) -> Callable[[], None]:
+        """End the clogging of the links to a name; what was held up arrives when the result is
+        called, even if the links have been cut by then."""
+        links = [link for link in self.clogged if link[1] == to]
+        queues = {link: self.clogged.pop(link) for link in links}
+
+        def release() -> None:
+            for (sender, _), queue in queues.items():
+                for deliver, frames in queue:
+                    deliver(sender, to, frames)
+
+        return release
+
     def heal(self) -> None:
         self.cut.clear()
         self.lost_kinds = frozenset()
