@@ -292,9 +292,10 @@ class SimProcess:
 
     def pause(self, ms: int, *, frozen: bool = False) -> None:
         """Run no more for a while; `frozen`: its clock stands still as well."""
-        self.busy_until_ms = max(self.busy_until_ms, self.world.now_ms + ms)
+        before_ms = max(self.busy_until_ms, self.world.now_ms)
+        self.busy_until_ms = max(before_ms, self.world.now_ms + ms)
         if frozen:
-            self.clock.set(self.world.now_ms, skip_ms=ms)
+            self.clock.set(self.world.now_ms, skip_ms=self.busy_until_ms - before_ms)
         if self.up:
             self._turn_at(self.busy_until_ms)
 
