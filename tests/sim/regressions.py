@@ -2,7 +2,8 @@
 
 A seed means a world only together with the simulator that draws it: after a change to the draws
 these are seeds like any others, as the first four are now: new faults and readers have come since.
-What they found is therefore tested without the simulator, in tests/node/test_found_by_simulation.py.
+What they found is therefore tested without the simulator, in
+tests/node/test_found_by_simulation.py.
 """
 
 from __future__ import annotations
