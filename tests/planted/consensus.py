@@ -291,14 +291,14 @@ DEFECTS: Final = (
         "an entry of an old term is committed by counting",
         old_term_committed_by_counting,
         "by counting",
-        20,
+        60,
     ),
     Defect(
         7,
         "the membership is changed before the term's no-op is committed",
         change_before_the_no_op,
         "changes the membership before it may",
-        200,
+        500,
         half="a",
     ),
     Defect(
@@ -306,7 +306,7 @@ DEFECTS: Final = (
         "a membership change is not rolled back on truncation",
         change_not_rolled_back,
         "goes by the membership of entry|has a snapshot SnapshotMeta",
-        150,
+        300,
         half="b",
     ),
     Defect(
@@ -321,7 +321,7 @@ DEFECTS: Final = (
         "an installed snapshot keeps a conflicting suffix",
         conflicting_suffix_kept,
         "it was written after one of term",
-        600,
+        800,
     ),
     Defect(
         10,

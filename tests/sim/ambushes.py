@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from raftzmq.core.messages import Message
 from raftzmq.errors import Refused
 
 if TYPE_CHECKING:
+    from tests.sim.clients import SimClient
     from tests.sim.faults import Faults
     from tests.sim.process import SimProcess
     from tests.sim.world import World
@@ -30,6 +32,9 @@ KINDS: Final[tuple[tuple[type[Message], ...], ...]] = (
 )
 """What is lost together, and nothing else. The last deposes leaders."""
 
+CLIENT_PATIENCE_MS: Final = 1500
+"""After so long without an answer, clients have found the next leader."""
+
 CHUNKS: Final = (messages.SnapshotChunk, messages.SnapshotReply)
 
 
@@ -46,11 +51,11 @@ class Ambushes:
         election_ms = self._world.options.raft.election_timeout_ms
         return int(election_ms * self._random.uniform(low, high))
 
-    def depose(self) -> bool:
+    def depose(self, *, late: bool = False) -> bool:
         """Cut the leader off from the other nodes until they have another, while some clients
-        still reach it, and some nobody else. It may be asleep meanwhile. Answers to what it had
-        asked before may then reach it late, and nothing else does: it still thinks that it
-        leads."""
+        still reach it, and some nobody else. It may be asleep meanwhile; `late`: it is, and then
+        the answers to what it had asked before reach it, and nothing else: it still thinks that
+        it leads."""
         world, random, network = self._world, self._random, self._world.network
         leader = self._faults.leader()
         if leader is None or len(world.processes) < 2:
@@ -59,8 +64,7 @@ class Ambushes:
         others = [name for name in world.processes if name != process.name]
         clients = [client for client in world.clients.values() if not client.idle]
         near = [client for client in clients if client.reader or random.random() < 0.4]
-        far = [client.name for client in clients if client not in near]
-        late = random.random() < 0.5
+        far = [client for client in clients if client not in near]
         names = ", ".join(client.name for client in near)
         world.story.tell(
             "network",
@@ -70,6 +74,7 @@ class Ambushes:
         if late:
             for name in others:
                 network.clog(name, process.name)
+            self._read(near, 0)
         cut: set[tuple[str, str]] = set()
 
         def part() -> None:
@@ -77,7 +82,7 @@ class Ambushes:
             network.cut_between([client.name for client in near], others)
             network.cut_between([process.name], others)
             if random.random() < 0.7:
-                network.cut_between([process.name], far)
+                network.cut_between([process.name], [client.name for client in far])
             cut.update(network.cut - before)
             if random.random() < 0.3:
                 self._faults.remove_member()  # it may still think that it can
@@ -86,6 +91,13 @@ class Ambushes:
                     client.write(random.choice(world.history.keys), 1, lambda _op: None)
             release = network.hold(process.name)
             asleep_ms = self._sleep(process) if late or random.random() < 0.3 else 0
+            if late:
+                for client in far:
+                    for key in world.history.keys:
+                        world.at(
+                            asleep_ms * 3 // 4, partial(client.write, key, 2, lambda _op: None)
+                        )
+                self._read(near, asleep_ms - 20)
             world.at(asleep_ms + self._timeouts(0.05, 0.15), release)
             world.at(asleep_ms + self._timeouts(0.2, 2 if asleep_ms else 6), undo)
 
@@ -96,9 +108,15 @@ class Ambushes:
         world.at(self._timeouts(0.1, 0.5) if late else 0, part)
         return True
 
+    def _read(self, clients: list[SimClient], in_ms: int) -> None:
+        """Have clients read everything."""
+        for client in clients:
+            for key in self._world.history.keys:
+                self._world.at(in_ms, partial(client.read, key, 2))
+
     def _sleep(self, process: SimProcess) -> int:
         """Have it stop, clock and all; return for how long, in ms."""
-        ms = self._timeouts(2, 4)
+        ms = self._timeouts(2, 4) + CLIENT_PATIENCE_MS
         process.tell(f"sleeps for {ms} ms, clock and all")
         process.pause(ms, frozen=True)
         return ms

@@ -239,6 +239,10 @@ class SimClient:
         self.session.submit(call, self.world.now_ms)
         self.turn()
 
+    def read(self, key: str, timeout: float) -> None:
+        """Read a key now."""
+        self._submit(self._op("get", key), operations.get(key, stale=False, endpoint=None), timeout)
+
     def write(self, key: str, timeout: float, done: Callable[[Op], None]) -> None:
         """Write a new value, and say how it ended."""
         value = self._value()

@@ -57,6 +57,7 @@ class Faults:
             "ring": self._ring,
             "clog": self._clog,
             "depose": ambushes.depose,
+            "late answers": lambda: ambushes.depose(late=True),
             "lost kinds": ambushes.lose_kinds,
             "lost handover": ambushes.lose_handover,
             "lost chunks": ambushes.lose_chunks,
@@ -78,7 +79,7 @@ class Faults:
         self._active = False
         if self._world.options.last_ambush:
             self._heal()
-            kind = self._random.choice(["depose", "lost handover", "lost chunks"])
+            kind = self._random.choice(["depose", "late answers", "lost handover", "lost chunks"])
 
             def spring() -> None:
                 if self._kinds[kind]():

@@ -30,6 +30,7 @@ FAULTS: Final[dict[str, float]] = {
     "ring": 1,
     "clog": 1.5,
     "depose": 4,
+    "late answers": 4,
     "lost kinds": 2,
     "lost handover": 1,
     "lost chunks": 1,
