@@ -103,7 +103,7 @@ class Joining:
             self._form()
             return
         members = {m.id.name: m.address for m in node.raft.membership}
-        self._greet({**members, **self._known, **node.initial})
+        self._greet({**self._heard, **members, **self._known, **node.initial})
 
     def _greet(self, addresses: Mapping[str, str]) -> None:
         node = self._node

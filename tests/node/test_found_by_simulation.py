@@ -72,6 +72,25 @@ def test_a_member_that_missed_the_admission_of_the_leader_can_answer_it() -> Non
     world.until(caught_up, 5)
 
 
+def test_a_node_whose_initial_peers_are_gone_joins_those_who_greet_it() -> None:
+    """It lost its disk, and what it asked first told it only which cluster this is."""
+    world = World(2)
+    leader = world.formed()
+    grown = ["raft-2", "raft-3", "raft-4"]
+    for name in grown:
+        world.start(name)
+        world.run(1)
+        assert isinstance(world.member(leader.name, "add", name), Done)
+    world.cut |= {*grown}
+    world.kill("raft-0")
+    world.wipe("raft-0")
+    newcomer = world.start("raft-0")
+    world.until(lambda: newcomer.cluster)
+    world.kill("raft-1")
+    world.cut.clear()
+    world.until(lambda: newcomer.is_member and newcomer.role == "follower", 30)
+
+
 def test_a_learner_that_has_gone_silent_is_not_made_a_voter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from random import Random
@@ -74,7 +75,7 @@ class Ambushes:
         if late:
             for name in others:
                 network.clog(name, process.name)
-            self._read(near, 0)
+            self._each_key(near, 0, self._read)
         cut: set[tuple[str, str]] = set()
 
         def part() -> None:
@@ -92,12 +93,8 @@ class Ambushes:
             release = network.hold(process.name)
             asleep_ms = self._sleep(process) if late or random.random() < 0.3 else 0
             if late:
-                for client in far:
-                    for key in world.history.keys:
-                        world.at(
-                            asleep_ms * 3 // 4, partial(client.write, key, 2, lambda _op: None)
-                        )
-                self._read(near, asleep_ms - 20)
+                self._each_key(far, asleep_ms * 3 // 4, self._write)
+                self._each_key(near, asleep_ms - 20, self._read)
             world.at(asleep_ms + self._timeouts(0.05, 0.15), release)
             world.at(asleep_ms + self._timeouts(0.2, 2 if asleep_ms else 6), undo)
 
@@ -108,11 +105,19 @@ class Ambushes:
         world.at(self._timeouts(0.1, 0.5) if late else 0, part)
         return True
 
-    def _read(self, clients: list[SimClient], in_ms: int) -> None:
-        """Have clients read everything."""
-        for client in clients:
-            for key in self._world.history.keys:
-                self._world.at(in_ms, partial(client.read, key, 2))
+    def _each_key(
+        self, clients: list[SimClient], in_ms: int, act: Callable[[SimClient, str], None]
+    ) -> None:
+        """Have one of the clients do something with each key. Only one: what many do at once, and
+        get no answer to, fits into a history in too many ways to try."""
+        for key in self._world.history.keys if clients else ():
+            self._world.at(in_ms, partial(act, self._random.choice(clients), key))
+
+    def _read(self, client: SimClient, key: str) -> None:
+        client.read(key, 2)
+
+    def _write(self, client: SimClient, key: str) -> None:
+        client.write(key, 2, lambda _op: None)
 
     def _sleep(self, process: SimProcess) -> int:
         """Have it stop, clock and all; return for how long, in ms."""
