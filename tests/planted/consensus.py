@@ -275,7 +275,7 @@ DEFECTS: Final = (
         "entries are applied before the node's own log has them",
         applied_before_the_log_is_durable,
         "applied entry .* before it is durable",
-        60,
+        300,
         half="a",
     ),
     Defect(

@@ -244,7 +244,7 @@ DEFECTS: Final = (
         20,
         "what is ill-formed is found out when it is applied, and not before",
         check_nothing_before_the_log,
-        told="harmed: log entry .* run that version|is ill-formed, and was accepted",
+        told="harmed: log entry .* run that version|is ill-formed, and was accepted|Invalid base64",
         seeds=20,
         half="b",
     ),
