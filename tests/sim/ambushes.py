@@ -46,6 +46,7 @@ class Ambushes:
         self._world = world
         self._random = random
         self._faults = faults
+        self._deposing = False
 
     def _timeouts(self, low: float, high: float) -> int:
         """A time between so many election timeouts, in ms."""
@@ -59,8 +60,9 @@ class Ambushes:
         it leads."""
         world, random, network = self._world, self._random, self._world.network
         leader = self._faults.leader()
-        if leader is None or len(world.processes) < 2:
+        if leader is None or len(world.processes) < 2 or self._deposing:
             return False
+        self._deposing = True  # with several at once, too many calls would get no answer
         process = world.processes[leader.name]
         others = [name for name in world.processes if name != process.name]
         clients = [client for client in world.clients.values() if not client.idle]
@@ -100,6 +102,7 @@ class Ambushes:
 
         def undo() -> None:
             network.cut -= cut
+            self._deposing = False
 
         # It has to ask something whose answers come late, and be heard.
         world.at(self._timeouts(0.1, 0.5) if late else 0, part)

@@ -266,13 +266,15 @@ class Faults:
 
     def _stale_directory(self) -> bool:
         """Copy a directory now, or put an old copy back: where nobody relies on the difference
-        any more, and no election that it voted in is open."""
+        any more, and no election that it voted in is open. Not a copy from when it was the only
+        voter: it would need nobody to lead its old cluster of one."""
         process = self._some()
         if process.backup is None or process.backup[0] != process.identity:
-            if process.identity is None or process.damaged:
+            node = process.node
+            if node is None or process.damaged or len(node.raft.memberships.voters) < 2:
                 return False
             process.tell("has its directory copied")
-            process.backup = process.identity, process.files.image()
+            process.backup = node.raft.id, process.files.image()
             return True
         leader = self._may_forget(process)
         if (
