@@ -45,8 +45,6 @@ LINK_PATIENCE_MS: Final = 2000
 """How long a link waits for TCP's acknowledgement of what it sent before it connects anew."""
 
 HANDSHAKE_MS: Final = 3000
-HEARTBEAT_MS: Final = 2000
-HEARTBEAT_TIMEOUT_MS: Final = 6000
 LAST_WORDS_MS: Final = 1000
 
 
@@ -117,8 +115,6 @@ def _connecting(socket: Socket) -> None:
     _common(socket)
     # Messages only for a peer that is connected; else they lie in wait and arrive stale.
     socket.set(zmq.IMMEDIATE, 1)
-    # libzmq aborts the process when a connecting side's heartbeat meets a reader that stalls.
-    socket.set(zmq.HEARTBEAT_IVL, 0)
     # Else a connection attempt to a vanished address waits for the kernel, for minutes.
     socket.set(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
 
@@ -129,10 +125,6 @@ def _listening(socket: Socket) -> None:
     socket.set(zmq.ROUTER_MANDATORY, 1)
     # A routing id that a second connection claims must not redirect the first one's answers.
     socket.set(zmq.ROUTER_HANDOVER, 0)
-    # Frees what dead peers hold. TTL 0: the other side need not know.
-    socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-    socket.set(zmq.HEARTBEAT_TTL, 0)
     if socket.context.get(zmq.IO_THREADS) > 1:
         socket.set(zmq.AFFINITY, 0b01)
 
@@ -142,6 +134,9 @@ def _common(socket: Socket) -> None:
     socket.set(zmq.MAXMSGSIZE, limits.FRAME_BYTES + HEAD_ROOM_BYTES)
     # A connection that never says its ZeroMQ greeting keeps a file descriptor only so long.
     socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+    # Never libzmq's own heartbeats: it aborts the process when one is due on a connection that
+    # has ended while its reader was stalled with a full queue.
+    socket.set(zmq.HEARTBEAT_IVL, 0)
     # Half-open connections end: idle ones after 10 s + 3 * 3 s, those with unacknowledged data
     # after 10 s.
     socket.set(zmq.TCP_KEEPALIVE, 1)

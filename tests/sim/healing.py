@@ -40,6 +40,12 @@ def heal(world: World, within_ms: int) -> None:
     if not world.run_until(deadline_ms, lambda: _leader(world) is not None):
         raise Violation(f"nobody was elected within {within_ms} ms of calm:\n{_state(world)}")
     world.counts["ms to elect"] += world.now_ms - start_ms
+    # A removal that was asked for is carried out first: nobody is to wait for one who has left.
+    world.run_until(
+        deadline_ms, lambda: not world.faults.may_be_removing() and _leader(world) is not None
+    )
+    start_ms = world.now_ms
+    deadline_ms = start_ms + within_ms
     _write(world, chosen, deadline_ms)
     if not world.run_until(deadline_ms, lambda: _converged(world)):
         raise Violation(f"no agreement within {within_ms} ms of calm:\n{_state(world)}")

@@ -32,10 +32,10 @@ MB: Final = 1024 * 1024
 MORE: Final = 1
 COMMAND: Final = 4
 
-GROWTH_BYTES: Final = 1024 * MB
+GROWTH_BYTES: Final = 1536 * MB
 """By so much may a node's memory grow while it is attacked: unfinished messages of empty parts may
-take 640 MiB, and at full speed more arrives until they are cut. Without a guard, empty
-parts on one connection alone take 2 GiB."""
+take 640 MiB, and at full speed more arrives until they are cut, the more the busier the machine.
+Without a guard, empty parts on one connection alone take 2 GiB."""
 
 PATIENCE_S: Final = 60.0
 

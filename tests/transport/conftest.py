@@ -18,7 +18,6 @@ ANY = "tcp://127.0.0.1:*"
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """No connection ends because the other side is slow."""
-    monkeypatch.setattr(options, "HEARTBEAT_TIMEOUT_MS", 60_000)
     monkeypatch.setattr(options, "CONNECT_TIMEOUT_MS", 60_000)
 
 

@@ -4,6 +4,8 @@ nothing vanishes uncounted, and strangers do no harm."""
 from __future__ import annotations
 
 import socket as tcp
+import subprocess
+import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
@@ -300,3 +302,33 @@ def test_last_answers_leave_before_the_context_ends(
         server.close()
         received = pool.submit(lambda: [socket.recv() for _ in answers])
     assert received.result() == answers
+
+
+STALLED = """
+import socket, struct, time
+from raftzmq.transport import options
+from raftzmq.transport.servers import ClientServer
+from tests.system.zmtp import frame, speak
+
+with options.node_context() as context:
+    server = ClientServer(context, "tcp://127.0.0.1:*")
+    client = speak(server.port)
+    client.setblocking(False)
+    try:
+        while True:  # until nothing more fits anywhere
+            client.send(frame(bytes(1000)) * 1000)
+    except BlockingIOError:
+        pass
+    time.sleep(0.5)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    time.sleep(3)
+    print(len(server.receive(1)))
+"""
+
+
+def test_a_client_that_dies_while_the_node_stalls_does_not_take_it_along() -> None:
+    """With heartbeats of libzmq, of two seconds here, the process is aborted."""
+    script = [sys.executable, "-c", STALLED]
+    ran = subprocess.run(script, capture_output=True, text=True, check=False, timeout=120)
+    assert (ran.returncode, ran.stdout) == (0, "1\n"), ran.stderr
