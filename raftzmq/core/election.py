@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from raftzmq import limits
 from raftzmq.core.messages import (
     Message,
     PreVoteReply,
@@ -14,9 +15,6 @@ from raftzmq.core.messages import (
 )
 from raftzmq.core.quorum import majority
 from raftzmq.core.role import Role
-
-LAST_TERM: Final = 2**53 - 1
-"""A later term could be neither said nor read back from disk: both have this bound."""
 
 if TYPE_CHECKING:
     from raftzmq.core.raft import Raft
@@ -86,7 +84,7 @@ def may_campaign(raft: Raft) -> bool:
     anybody when there is no term left."""
     return (
         raft.regressed is None
-        and raft.term < LAST_TERM
+        and raft.term < limits.TERM_MAX
         and raft.memberships.may_campaign(raft.id, raft.commit_index)
     )
 

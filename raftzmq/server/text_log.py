@@ -51,9 +51,9 @@ class TextLog:
         self._logger.propagate = False
         self._lines: queue.Queue[Any] = queue.Queue(QUEUE_LINES)
         self._handler = _DroppingQueueHandler(self._lines)
-        self._formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s")
-        self._formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
-        self._formatter.datefmt = "%Y-%m-%dT%H:%M:%S"
+        self._formatter = logging.Formatter(
+            "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"
+        )
         self._formatter.converter = time.gmtime
         self._thread = Thread(target=self._write_lines, name="text-log", daemon=True)
 
@@ -68,9 +68,14 @@ class TextLog:
             self._lines.put_nowait(None)
             self._thread.join(LAST_LINES_S)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread that writes the lines lives."""
+        return self._thread.is_alive()
+
     def check(self) -> None:
         """Raise RuntimeError if the thread that writes the lines has died."""
-        if not self._thread.is_alive():
+        if not self.is_alive:
             raise RuntimeError("the thread that writes the log of the node has died")
 
     def _write_lines(self) -> None:

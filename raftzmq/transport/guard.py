@@ -28,7 +28,8 @@ from raftzmq import limits
 
 MESSAGE_BYTES: Final = limits.FRAME_BYTES + 2 * 1024 * 1024
 """Most that one connection may have sent of a message that is not complete: one long frame, a
-header, and the heartbeats since its last message. Tiny parts take 32 times as much memory."""
+header, and the commands since its last message, as foreign clients' heartbeats are. Tiny parts take
+32 times as much memory."""
 
 INCOMPLETE_BYTES: Final = 20 * 1024 * 1024
 """Most that all connections of a port may have sent of messages that are not complete: two longest
@@ -42,7 +43,7 @@ ANSWERS_BYTES: Final = 96 * 1024 * 1024
 """Most that may wait for one client to read it; a message's answers have up to 64 MiB."""
 
 DRIFT_BYTES: Final = 1024 * 1024
-"""As much of what a connection sent besides its messages, greeting and heartbeats, is forgiven
+"""As much of what a connection sent besides its messages, greeting and commands, is forgiven
 whenever it has sent a message."""
 
 CONNECTIONS: Final = 4096

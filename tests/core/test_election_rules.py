@@ -7,7 +7,6 @@ from random import Random
 import pytest
 
 from raftzmq import limits
-from raftzmq.core import election
 from raftzmq.core.config import Config
 from raftzmq.core.messages import (
     AppendEntries,
@@ -242,9 +241,6 @@ class TestTimers:
 
 class TestTheLastTerm:
     """A term beyond the bound of all terms could be neither said nor read back from disk."""
-
-    def test_it_is_the_last_that_a_message_or_a_disk_may_name(self) -> None:
-        assert election.LAST_TERM == limits.TERM_MAX
 
     def test_nobody_stands_after_it(self) -> None:
         raft = node()

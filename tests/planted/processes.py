@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 import zmq
 
@@ -122,7 +122,7 @@ def _serves(node: NodeProcess, when: str, patience_s: float) -> None:
 
     def leads() -> bool:
         assert node.is_running, f"{node.name} has ended when {when}"
-        status = _status(node)
+        status = node.status(timeout_s=1.0)
         return status is not None and status["role"] == "leader" and bool(status["healthy"])
 
     wait_for(f"{node.name} leads, when {when}", leads, patience_s)
@@ -133,17 +133,11 @@ def _serves(node: NodeProcess, when: str, patience_s: float) -> None:
         assert item.value == when
 
 
-def _status(node: NodeProcess, timeout_s: float = 1.0) -> dict[str, Any] | None:
-    with suppress(NoAnswer), Raw(node.endpoint) as raw:
-        return raw.status(timeout_s)
-    return None
-
-
 def _ends(node: NodeProcess, part: str, patience_s: float) -> None:
     try:
         code = node.wait(patience_s)
     except AssertionError:
-        status = _status(node, timeout_s=SHORT_S)
+        status = node.status(SHORT_S)
         health = f"says healthy: {status['healthy']}" if status else "answers nothing"
         raise AssertionError(
             f"{node.name} still runs {patience_s:g} s after {part} died, and {health}"

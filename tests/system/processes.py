@@ -145,11 +145,11 @@ class NodeProcess:
         """The files of its log, oldest first."""
         return sorted((self.data_dir / "log").glob("*.jsonl"))
 
-    def status(self) -> dict[str, Any] | None:
+    def status(self, timeout_s: float = 10.0) -> dict[str, Any] | None:
         """What it says of itself, or None if it does not answer."""
         if self.is_running:
             with suppress(NoAnswer), Raw(self.endpoint) as raw:
-                return raw.status(timeout_s=10.0)
+                return raw.status(timeout_s)
         return None
 
     def everything(self, prefix: str = "") -> dict[str, Stored]:

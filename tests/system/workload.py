@@ -203,18 +203,6 @@ class Workload:
         """How many writes have been acknowledged."""
         return self.recorder.acknowledged
 
-    @property
-    def unknown(self) -> int:
-        return self.recorder.outcomes[UNKNOWN]
-
-    @property
-    def failed(self) -> int:
-        return self.recorder.outcomes[FAILED]
-
-    @property
-    def longest_gap_s(self) -> float:
-        return self.recorder.longest_gap_s
-
     def wait_for_progress(self, timeout_s: float = PROGRESS_S) -> float:
         """Wait until a write that was asked for after this call is acknowledged; return how many
         seconds that took."""
@@ -262,12 +250,12 @@ class Workload:
         return Figures(
             len(ops),
             self.acknowledged,
-            self.unknown,
-            self.failed,
+            self.recorder.outcomes[UNKNOWN],
+            self.recorder.outcomes[FAILED],
             kept,
             steps,
             compared,
-            self.longest_gap_s,
+            self.recorder.longest_gap_s,
         )
 
     def _last_reads(self, found: dict[str, Stored]) -> list[Op]:
