@@ -19,12 +19,13 @@ LINES_MAX = 450
 # longest name here that the module's own name begins with; an import is allowed when it begins
 # with one of the names listed. So the arrows point one way: core <- node <- server <- cli.
 FOUNDATION = ("raftzmq.limits", "raftzmq.errors", "raftzmq.naming")
-ENTRIES = (*FOUNDATION, "raftzmq.core", "raftzmq.lines")
+ENTRIES = (*FOUNDATION, "raftzmq.histogram", "raftzmq.core", "raftzmq.lines")
 WIRE = ("raftzmq.transport.frames", "raftzmq.transport.peer_wire", "raftzmq.transport.client_wire")
 PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq.limits": (),
     "raftzmq.errors": (),
     "raftzmq.naming": ("raftzmq.errors",),
+    "raftzmq.histogram": (),
     "raftzmq.core": ("raftzmq.limits", "raftzmq.errors"),
     "raftzmq.machine": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core.entry"),
     "raftzmq.lines": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core"),
@@ -55,7 +56,12 @@ PURE_STDLIB = set(
 )
 
 # The name under which a distribution is imported, where it is another.
-IMPORT_NAMES = {"pyzmq": "zmq", "prometheus-client": "prometheus_client"}
+IMPORT_NAMES = {
+    "pyzmq": "zmq",
+    "prometheus-client": "prometheus_client",
+    "kubernetes-validate": "kubernetes_validate",
+    "pyyaml": "yaml",
+}
 
 
 class Import(NamedTuple):
@@ -199,9 +205,10 @@ def test_every_file_has_one_subject_and_stays_short() -> None:
 def declared(*, dev: bool) -> set[str]:
     """The import names of the dependencies in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted: list[str] = list(project["dependencies"])
+    extras = project["optional-dependencies"]
+    wanted: list[str] = [*project["dependencies"], *extras["kubernetes"]]
     if dev:
-        wanted += project["optional-dependencies"]["dev"]
+        wanted += extras["dev"]
     names = [re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0] for requirement in wanted]
     return {IMPORT_NAMES.get(name, name) for name in names}
 

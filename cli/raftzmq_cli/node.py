@@ -63,6 +63,13 @@ def node(
     client_listen: Annotated[
         str | None, typer.Option(help="Where to listen for clients, if not on the next port.")
     ] = None,
+    http_listen: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to serve /livez, /readyz and /metrics, if not on the port after that of "
+            "the clients; none for nowhere."
+        ),
+    ] = None,
     advertise: Annotated[
         str | None, typer.Option(help="HOST:PORT under which other nodes reach this one.")
     ] = None,
@@ -78,6 +85,22 @@ def node(
     heartbeat_ms: Annotated[
         int | None, typer.Option(min=1, help="The leader's heartbeats come this often.")
     ] = None,
+    statefulset: Annotated[
+        str | None,
+        typer.Option(
+            help="Let spec.replicas of this StatefulSet decide who is a member, as `kubectl scale` "
+            "sets it. Needs the extra raftzmq[kubernetes], and a service account that may get and "
+            "watch it."
+        ),
+    ] = None,
+    grace: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds, 25 by default, that a node which was scaled away votes on after it was "
+            "told to stop, so that it can be removed; less than the pod's grace period.",
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> int:
     """Run one node in this process until it is stopped.
@@ -86,7 +109,11 @@ def node(
     form a cluster once all of them have answered, and come back to it after a restart.
     SIGTERM hands leadership over and stops the node; its data stays.
     """
-    optional = {"election_timeout_ms": election_timeout_ms, "heartbeat_ms": heartbeat_ms}
+    optional = {
+        "election_timeout_ms": election_timeout_ms,
+        "heartbeat_ms": heartbeat_ms,
+        "grace_s": grace,
+    }
     config = server_config(
         pod,
         data_dir,
@@ -96,8 +123,10 @@ def node(
         replicas=replicas,
         listen=endpoint(listen),
         client_listen=endpoint(client_listen),
+        http_listen=http_listen if http_listen == "none" else endpoint(http_listen),
         advertise=advertise or None,
         rejoin=rejoin,
+        statefulset=statefulset or None,
         log_level=level(log_level),
         **{name: value for name, value in optional.items() if value is not None},
     )

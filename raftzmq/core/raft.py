@@ -69,6 +69,9 @@ class Raft:
     commit_index: int
     """How far entries are known to be committed."""
 
+    leader_commit_index: int
+    """How far a leader said entries are committed, whether they are here or not. For people."""
+
     delivered_index: int
     """How far entries have been handed to the driver to apply."""
 
@@ -169,6 +172,7 @@ class Raft:
         self.handed_index = self.stable_index = self.log.last_index
         start = 0 if snapshot is None else snapshot.index
         self.commit_index = self.delivered_index = self.applied_index = start
+        self.leader_commit_index = start
 
     # What the driver, the node layer and `status` look at.
 

@@ -220,6 +220,7 @@ def _handle_heartbeat_reply(raft: Raft, message: HeartbeatReply) -> None:
 def _handle_append(raft: Raft, message: AppendEntries) -> None:
     prev_index, entries = message.prev_index, message.entries
     log = raft.log
+    raft.leader_commit_index = max(raft.leader_commit_index, message.commit_index)
     last_new = prev_index + len(entries)
     if prev_index < raft.commit_index:
         # What is committed here is in every leader's log, the same (thesis 3.4): pass over it.

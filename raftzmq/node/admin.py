@@ -89,6 +89,8 @@ class Admin:
 
     def _admit(self, name: str, action: str, change: _Change) -> None:
         node, raft = self._node, self._node.raft
+        if node.scaling.is_surplus(name):
+            raise Refused(node.scaling.why_surplus(name))
         known = raft.membership.named(name) is not None
         if action == "promote" and not known:
             raise Refused(f"{name} is not a member: add it first")
@@ -110,6 +112,11 @@ class Admin:
 
     def _remove(self, name: str, change: _Change) -> None:
         raft = self._node.raft
+        if self._node.scaling.wants(name):
+            raise Refused(
+                f"{name} is one of the {self._node.scaling.replicas} replicas of the StatefulSet "
+                "and would be admitted again: scale it down instead"
+            )
         membership = raft.membership
         if membership.named(name) is None and name not in membership.forming:
             raise Refused(f"{name} is not a member")
@@ -186,6 +193,8 @@ def status(node: Node) -> dict[str, Any]:
         "members": raft.membership.to_body()["members"],
         "forming": list(raft.membership.forming),
         "waiting": node.joining.waiting,
+        "unresolved": dict(node.unresolved),
+        "replicas": node.scaling.replicas,
         "disk_full": node.disk_full,
         "version": __version__,
         "healthy": node.is_member and raft.leader is not None and not node.disk_full,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from raftzmq import limits
@@ -26,6 +28,7 @@ from raftzmq.errors import (
     SessionExpired,
 )
 from raftzmq.machine import READS, WRITES, Result, validate_read, validate_write
+from raftzmq.node.counts import ADMIN, READ, STALE_READ, WRITE
 from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Results
 
 if TYPE_CHECKING:
@@ -35,9 +38,22 @@ ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Most bytes of answers to reads in one turn; the reads beyond are told to try again."""
 
 
+_code_of_result = itemgetter(0)
+_code_of_answer = itemgetter(1)
+
+
 class _Read(NamedTuple):
     client: bytes
     operations: list[Any]
+
+
+class _Batch(NamedTuple):
+    """Writes proposed together: the index of the last, how many, their bytes, and when."""
+
+    last_index: int
+    writes: int
+    size: int
+    proposed_s: float
 
 
 class Clients:
@@ -49,7 +65,7 @@ class Clients:
         self._owners: list[tuple[bytes, int]] = []
         self._pending: dict[int, tuple[bytes, int]] = {}
         self._term = 0  # the term in which everything pending was proposed
-        self._sizes: deque[tuple[int, int]] = deque()  # (last index, bytes) of proposed messages
+        self._batches: deque[_Batch] = deque()  # proposed and not yet applied
         self._bytes = 0
         self._new_bytes = 0
         self._reads: deque[tuple[int, _Read]] = deque()  # released, waiting to be applied
@@ -67,6 +83,7 @@ class Clients:
     def operations(self, client: bytes, request: OperationsRequest, size: int) -> None:
         """Take a message of operations, `size` bytes long on the wire."""
         session, ack = request.session, request.ack
+        kind = STALE_READ if request.stale else READ
         refusal: RaftzmqError | None = None
         checked = False
         refused: list[int] = []
@@ -92,12 +109,14 @@ class Clients:
                     raise InvalidRequest(f"unknown operation {name[:40]!r}")
             except InvalidRequest as error:
                 self._results[client].append((op[0], error.code, 0, {"message": str(error)}))
+                refused_kind = WRITE if name in WRITES else kind
+                self._node.counts.answered[refused_kind][error.code] += 1
         if len(bodies) > before:
             self._new_bytes += size
         if refusal is not None:
-            self.refuse(client, refused, refusal)
+            self.refuse(client, refused, refusal, WRITE)
         if reads:
-            self._read(_Read(client, reads), stale=request.stale)
+            self._read(_Read(client, reads), kind)
 
     def _write_refusal(self, request: OperationsRequest) -> RaftzmqError | None:
         node = self._node
@@ -120,12 +139,12 @@ class Clients:
             return Overloaded("too many writes in flight: try again")
         return None
 
-    def _read(self, read: _Read, *, stale: bool) -> None:
+    def _read(self, read: _Read, kind: str) -> None:
         node = self._node
-        if stale:
-            self._answer(read)
+        if kind == STALE_READ:
+            self._answer(read, kind)
         elif node.raft.role is not Role.LEADER or node.stopping:
-            self.refuse(read.client, [op[0] for op in read.operations], self._not_leader())
+            self.refuse(read.client, [op[0] for op in read.operations], self._not_leader(), READ)
         else:
             node.raft.read_index(read)
 
@@ -134,26 +153,26 @@ class Clients:
         where = f"ask {leader}" if leader else "no leader is known"
         return NotLeader(f"{self._node.name} does not lead: {where}", leader, address)
 
-    def refuse(self, client: bytes, ids: list[int], error: RaftzmqError) -> None:
-        """Answer `ids` of `client` with `error`."""
+    def refuse(self, client: bytes, ids: list[int], error: RaftzmqError, kind: str = ADMIN) -> None:
+        """Answer `ids` of `client`, requests of `kind`, with `error`."""
         node = self._node
         leader, address = node.leader_hint()
-        self.reply(
-            client,
-            ErrorReply(
-                ids=ids,
-                code=error.code,
-                message=str(error),
-                node=node.name,
-                term=node.raft.term,
-                leader=leader,
-                address=address,
-            ),
+        reply = ErrorReply(
+            ids=ids,
+            code=error.code,
+            message=str(error),
+            node=node.name,
+            term=node.raft.term,
+            leader=leader,
+            address=address,
         )
+        self._replies.append((client, reply))
+        node.counts.answered[kind][error.code] += len(ids)
 
     def reply(self, client: bytes, reply: Reply) -> None:
-        """Queue a reply that is not an operation's result."""
+        """Queue the reply to an operator whose request is done."""
         self._replies.append((client, reply))
+        self._node.counts.answered[ADMIN]["ok"] += 1
 
     # -- the turn -----------------------------------------------------------------------------
 
@@ -164,19 +183,22 @@ class Clients:
         bodies, self._bodies = self._bodies, []
         owners, self._owners = self._owners, []
         size, self._new_bytes = self._new_bytes, 0
+        counts = self._node.counts
         try:
             first = self._node.raft.propose(bodies)
         except RaftzmqError as error:
+            counts.proposals_failed += len(owners)
             by_client: defaultdict[bytes, list[int]] = defaultdict(list)
             for client, operation in owners:
                 by_client[client].append(operation)
             for client, operations in by_client.items():
                 # A transfer of leadership in progress looks like any other change of leader.
-                self.refuse(client, operations, self._not_leader_because(error))
+                self.refuse(client, operations, self._not_leader_because(error), WRITE)
             return
         self._term = self._node.raft.term
         self._pending.update(zip(range(first, first + len(bodies)), owners, strict=True))
-        self._sizes.append((first + len(bodies) - 1, size))
+        last = first + len(bodies) - 1
+        self._batches.append(_Batch(last, len(bodies), size, counts.clock()))
         self._bytes += size
 
     def _not_leader_because(self, error: RaftzmqError) -> NotLeader:
@@ -187,14 +209,23 @@ class Clients:
         pending = self._pending
         if not pending:
             return
-        answers = self._results
+        answers, counts = self._results, self._node.counts
+        before, codes = len(pending), counts.answered[WRITE]
         for entry, result in zip(entries, results, strict=True):
             owner = pending.pop(entry.index, None)
             if owner is not None:
                 answers[owner[0]].append((owner[1], *result))
-        last, sizes = entries[-1].index, self._sizes
-        while sizes and sizes[0][0] <= last:
-            self._bytes -= sizes.popleft()[1]
+            else:
+                codes[result[0]] -= 1  # nobody's; all are counted below
+        codes.update(map(_code_of_result, results))
+        counts.proposals_applied += before - len(pending)
+        last, batches = entries[-1].index, self._batches
+        if batches and batches[0].last_index <= last:
+            now_s = counts.clock()
+            while batches and batches[0].last_index <= last:
+                batch = batches.popleft()
+                self._bytes -= batch.size
+                counts.commit_seconds.observe(now_s - batch.proposed_s, batch.writes)
 
     def released(self, reads: Sequence[ReadReleased]) -> None:
         """Reads that may be served once their index is applied; indices never decrease."""
@@ -206,17 +237,18 @@ class Clients:
         """Reads that lost their leader."""
         for read in contexts:
             assert isinstance(read, _Read)
-            self.refuse(read.client, [op[0] for op in read.operations], self._not_leader())
+            self.refuse(read.client, [op[0] for op in read.operations], self._not_leader(), READ)
 
     def serve_reads(self) -> None:
         """Answer the released reads whose index is applied."""
         applied = self._node.raft.applied_index
         while self._reads and self._reads[0][0] <= applied:
-            self._answer(self._reads.popleft()[1])
+            self._answer(self._reads.popleft()[1], READ)
 
-    def _answer(self, read: _Read) -> None:
+    def _answer(self, read: _Read, kind: str) -> None:
         machine, index = self._node.machine, self._node.raft.applied_index
         answers = self._results[read.client]
+        before = len(answers)
         for op in read.operations:
             if self._answer_bytes > ANSWER_BYTES:
                 message = "too large answers at once: read fewer keys, or try again"
@@ -225,6 +257,8 @@ class Clients:
             result = machine.read(op, index)
             self._answer_bytes += _weight(result[2])
             answers.append((op[0], *result))
+        codes = map(_code_of_answer, islice(answers, before, None))
+        self._node.counts.answered[kind].update(codes)
 
     def _results_message(self, results: list[Any]) -> Results:
         raft = self._node.raft
@@ -249,11 +283,12 @@ class Clients:
         by_client: defaultdict[bytes, list[int]] = defaultdict(list)
         for client, operation in self._pending.values():
             by_client[client].append(operation)
+        self._node.counts.proposals_failed += len(self._pending)
         self._pending.clear()
-        self._sizes.clear()
+        self._batches.clear()
         self._bytes = 0
         for client, operations in by_client.items():
-            self.refuse(client, operations, error)
+            self.refuse(client, operations, error, WRITE)
 
     def take_replies(self) -> list[tuple[bytes, Reply]]:
         """Everything owed now, one message of results a client."""

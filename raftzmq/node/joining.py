@@ -223,7 +223,7 @@ class Admission:
         return {
             m.id.name: m.address
             for m in raft.membership
-            if m.id != raft.id and not self._is_alive(m.id, now_ms)
+            if m.id != raft.id and not self.is_alive(m.id, now_ms)
         }
 
     def is_asking(self, name: str) -> bool:
@@ -246,6 +246,8 @@ class Admission:
             return
         membership = raft.membership
         for member in membership:
+            if self._node.scaling.is_surplus(member.id.name):
+                continue
             if not member.voter and self._caught_up(member.id, now_ms):
                 raft.propose_membership(membership.promoted(member.id.name))
                 return
@@ -261,8 +263,12 @@ class Admission:
         raft = self._node.raft
         membership = raft.membership
         former = membership.named(newcomer.name)
+        if self._node.scaling.is_surplus(newcomer.name):
+            return self._node.scaling.why_surplus(newcomer.name)
         if former is None:
             if newcomer.name in membership.forming or newcomer.name in self._invited:
+                return ""
+            if self._node.scaling.wants(newcomer.name):
                 return ""
             return (
                 f"{newcomer.name} is not an initial member: "
@@ -270,11 +276,12 @@ class Admission:
             )
         if former.id == newcomer:
             return ""
-        if former.id == raft.id or self._is_alive(former.id, now_ms):
+        if former.id == raft.id or self.is_alive(former.id, now_ms):
             return f"{newcomer.name} is running on another data directory: stop one of the two"
         return ""
 
-    def _is_alive(self, node: NodeId, now_ms: int) -> bool:
+    def is_alive(self, node: NodeId, now_ms: int) -> bool:
+        """Whether the leader hears that member."""
         raft = self._node.raft
         progress = raft.progress.get(node)
         timeout_ms = raft.config.election_timeout_ms
@@ -289,5 +296,5 @@ class Admission:
             progress is not None
             and progress.match_index > 0
             and progress.match_index >= raft.commit_index - self.CAUGHT_UP_ENTRIES
-            and self._is_alive(learner, now_ms)
+            and self.is_alive(learner, now_ms)
         )

@@ -8,7 +8,7 @@ follows from them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -34,7 +34,9 @@ from raftzmq.machine import Machine
 from raftzmq.naming import client_address
 from raftzmq.node.admin import Admin
 from raftzmq.node.clients import Clients
+from raftzmq.node.counts import Counts
 from raftzmq.node.joining import Admission, Joining, answer_hello
+from raftzmq.node.scaling import Scaling
 from raftzmq.storage import Restored, SnapshotWriter
 from raftzmq.transport.client_wire import (
     MemberRequest,
@@ -109,7 +111,9 @@ class Node:
         restored: Restored,
         random: Random,
         now_ms: int,
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        """`clock` tells seconds and is only for measuring; by default it is the time of `tick`."""
         self.settings = settings
         self.name = settings.name
         self.address = settings.address
@@ -120,6 +124,8 @@ class Node:
         self.stopping = False
         self.stop_requested = False
         self.dropped: Counter[str] = Counter()
+        self.unresolved: Mapping[str, str] = {}  # peer -> its host name, which has no address now
+        self.counts = Counts(clock or (lambda: self._now_ms / 1000))
         self._random = random
         self._now_ms = now_ms
         self._id = NodeId(settings.name, restored.incarnation)
@@ -132,6 +138,7 @@ class Node:
         self.raft = self._new_raft(restored.hard_state, restored.snapshot, restored.entries)
         self.clients = Clients(self)
         self.joining = Joining(self, now_ms)
+        self.scaling = Scaling(self)
         self.admission = Admission(self)
         self.admin = Admin(self)
 
@@ -237,6 +244,7 @@ class Node:
         self._now_ms = now_ms
         self.raft.tick(now_ms)
         self.joining.tick(now_ms)
+        self.scaling.tick(now_ms)
         self.admission.tick(now_ms)
         self.admin.tick()
         if now_ms >= self._next_expiry_check_ms:
@@ -307,6 +315,7 @@ class Node:
                 self.storage.save(ready.hard_state, ready.entries)
             for chunk in ready.chunks:
                 meta = self._receive_chunk(chunk)
+                self.counts.chunk_received(chunk, installed=chunk.done and meta is not None)
                 if chunk.done:
                     received.append(meta)
         except DiskFull:
@@ -378,6 +387,7 @@ class Node:
             writer, meta = self._writer
             if writer.step(self.settings.snapshot_slice_bytes):
                 self._writer = None
+                self.counts.snapshot_taken(writer.size)
                 self.storage.compact(meta.index)
                 raft.compact(meta)
         except DiskFull:
@@ -398,6 +408,7 @@ class Node:
         raft = self.raft
         chunk = SnapshotChunk(raft.id, to, raft.term, index, term, offset, data, done)
         self._send([chunk], out)
+        self.counts.chunk_sent(chunk)
 
     # -- for joining and admin ------------------------------------------------------------------
 

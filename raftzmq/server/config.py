@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from raftzmq.core.config import Config
 from raftzmq.errors import InvalidRequest
@@ -12,15 +13,27 @@ from raftzmq.storage import StorageConfig
 
 _TIMING = Config()
 
+GRACE_S: Final = 25.0
+"""Kubernetes kills a pod 30 s after it told it to stop, unless its manifest says otherwise."""
+
+NOWHERE: Final = "none"
+"""In place of an endpoint for HTTP."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """A node's settings. Times in milliseconds.
+    """A node's settings. Times in milliseconds, unless they end in `_s`.
 
     `peers` maps the initial members' names to HOST:PORT of their node ports; empty, they are
     NAME-0 … NAME-(replicas-1) of the headless Service. `listen` and `client_listen` are ZeroMQ
     endpoints; by default all interfaces, on the port at which the peers know this node, and the
-    next one. `advertise` is the HOST:PORT under which others reach this node.
+    next one. `http_listen`, for probes and metrics, by default is beside `listen` on the port after
+    that of the clients; "none" switches it off. `advertise` is the HOST:PORT under which others
+    reach this node.
+
+    `statefulset` names the StatefulSet whose spec.replicas decides who is a member. A node beyond
+    that number which is told to stop goes on for `grace_s` seconds at the most, until it has been
+    removed.
     """
 
     name: str
@@ -31,8 +44,11 @@ class ServerConfig:
     replicas: int = 3
     listen: str | None = None
     client_listen: str | None = None
+    http_listen: str | None = None
     advertise: str | None = None
     rejoin: bool = False
+    statefulset: str | None = None
+    grace_s: float = GRACE_S
     election_timeout_ms: int = _TIMING.election_timeout_ms
     heartbeat_ms: int = _TIMING.heartbeat_ms
     log_level: str = "INFO"
@@ -71,10 +87,19 @@ class ServerConfig:
 
     @property
     def client_endpoint(self) -> str:
-        if self.client_listen:
-            return self.client_listen
-        host, _, port = self.peer_endpoint.removeprefix("tcp://").rpartition(":")
-        return f"tcp://{host}:{int(port) + 1}"
+        return self.client_listen or self._beside(self.peer_endpoint)
+
+    @property
+    def http_endpoint(self) -> str | None:
+        """Where probes and metrics are served, or None for nowhere."""
+        if self.http_listen == NOWHERE:
+            return None
+        return self.http_listen or self._beside(self.client_endpoint)
+
+    def _beside(self, endpoint: str) -> str:
+        """Where the nodes are listened to, but on the port after that of `endpoint`."""
+        host = self.peer_endpoint.rpartition(":")[0]
+        return f"{host}:{int(endpoint.rpartition(':')[2]) + 1}"
 
     @property
     def client_address(self) -> str:

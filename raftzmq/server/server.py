@@ -30,13 +30,17 @@ from raftzmq.core.messages import (
     PreVoteRequest,
     SnapshotChunk,
 )
-from raftzmq.core.role import Role
 from raftzmq.core.terms import REPLIES
 from raftzmq.errors import DataError, WireError
 from raftzmq.node import Node, NodeSettings
-from raftzmq.server.config import ServerConfig
+from raftzmq.server.config import NOWHERE, ServerConfig
+from raftzmq.server.names import Names
+from raftzmq.server.probes import Probes
+from raftzmq.server.scale import ScaleFeed
+from raftzmq.server.stopping import Stopping
 from raftzmq.server.text_log import TextLog
-from raftzmq.storage import Storage
+from raftzmq.server.vitals import Recorder
+from raftzmq.storage import OsFiles, Storage
 from raftzmq.transport.client_wire import (
     ErrorReply,
     Reply,
@@ -72,9 +76,6 @@ own messages come says nothing of where ours go."""
 ASKING: Final = frozenset({AppendEntries, Heartbeat, SnapshotChunk, PreVoteRequest, Hello})
 """What every peer answers at once."""
 
-HANDOVER_MS: Final = 2000
-"""Longest wait for another node to take over leadership before the process ends."""
-
 LAST_ANSWERS_S: Final = 0.1
 """From the last answers to the end: what a client has not read when the connection closes is lost
 to it, and it asks another node."""
@@ -84,6 +85,9 @@ STOP_ANSWER_S: Final = 1.0
 one that has to wait for its processor shall have read the answer."""
 
 OPEN_FILES: Final = 65_536
+
+WAKE: Final = b"\0"
+"""Wakes the loop and is no signal's number."""
 
 
 def now_ms() -> int:
@@ -115,7 +119,8 @@ class Server:
         _raise_open_files()
         if config.rejoin:
             log.warn(set_aside_once(config.data_dir))
-        storage = Storage(config.data_dir, config=config.storage)
+        files = OsFiles()
+        storage = Storage(config.data_dir, files, config=config.storage)
         restored = storage.open(config.name)
         stack.callback(storage.close)
         for repair in restored.repairs:
@@ -127,6 +132,8 @@ class Server:
         stack.callback(self._peers.close)
         self._clients = ClientServer(context, config.client_endpoint)
         stack.callback(self._clients.close)
+        self._probes = Probes(config.http_endpoint, log, now_ms)
+        stack.callback(self._probes.close)
         self._guard = Guard((self._peers.traffic, self._clients.traffic))
         self._wake, self._signalled = socket.socketpair()
         stack.callback(self._wake.close)
@@ -135,9 +142,9 @@ class Server:
         for source in (self._peers.socket, self._clients.socket, self._wake):
             self._poller.register(source, zmq.POLLIN)
         self._asked_ms: dict[str, int] = {}  # since when a peer owes an answer
+        self._silent: set[str] = set()  # peers that have owed one for SILENCE_MS
         self._seen: tuple[object, ...] = ()
         self._warned: set[str] = set()
-        self._stop_by_ms: int | None = None
         self._stopped_by_signal = False
         settings = NodeSettings(
             name=config.name,
@@ -150,7 +157,20 @@ class Server:
         )
         random = Random(SystemRandom().getrandbits(128))
         self._now_ms = now_ms()
-        self.node = Node(settings, storage, restored, random, self._now_ms)
+        self.node = Node(settings, storage, restored, random, self._now_ms, time.perf_counter)
+        self._scale = self._watch_scale(config, stack)
+        self._stopping = Stopping(self.node, log, self._scale, round(config.grace_s * 1000))
+        self._names = Names()
+        stack.callback(self._names.close)
+        counters = {
+            "nodes": self._peers.counters,
+            "clients": self._clients.counters,
+            "links": self._links.counters,
+        }
+        self._vitals = Recorder(
+            self.node, files.sync_seconds, counters, config.data_dir, self._now_ms
+        )
+        self._probes.start(lambda: self._vitals.latest)
         log(
             "starting",
             version=__version__,
@@ -158,27 +178,49 @@ class Server:
             cluster=restored.cluster or "none",
             nodes=config.peer_endpoint,
             clients=config.client_endpoint,
+            http=config.http_endpoint or NOWHERE,
             data=config.data_dir,
         )
+
+    def _watch_scale(self, config: ServerConfig, stack: ExitStack) -> ScaleFeed | None:
+        """Begin to watch the StatefulSet that decides how many nodes there are to be, if any."""
+        if config.statefulset is None:
+            return None
+        # Late: asyncio and an HTTP client are not for nodes that need neither.
+        from raftzmq.server.statefulset import StatefulSetWatch
+
+        def wake() -> None:
+            with suppress(OSError):  # full, so awake already; or closed, at the end
+                self._signalled.send(WAKE)
+
+        watch = StatefulSetWatch(config.statefulset, config.namespace, on_change=wake)
+        stack.callback(watch.close)
+        return ScaleFeed(self.node, watch, self._log)
 
     def run(self) -> None:
         """Loop until stopped."""
         self._catch_signals()
         _calm_garbage_collector()
         node = self.node
-        while not self._stopped():
-            wait_ms = max(0, min(node.next_deadline_ms, self._guard.next_ms) - now_ms())
-            self._poller.poll(wait_ms)
+        while not self._stopping.may_end(self._now_ms, self, by_signal=self._stopped_by_signal):
+            next_ms = min(node.next_deadline_ms, self._guard.next_ms, self._vitals.next_ms)
+            self._poller.poll(max(0, next_ms - now_ms()))
             self._now_ms = now_ms()
             self._receive_signals()
             self._receive_peers()
             self._receive_clients()
             self._guard_connections()
+            if self._scale is not None:
+                self._scale.look(self._now_ms)
             node.tick(self._now_ms)
             node.turn(self)
             self._renew_silent_links()
+            self._look_up_silent_peers()
             self._tell_changes()
             self._log.check()
+            self._probes.check()
+            self._vitals.turn(self._now_ms)
+        self._vitals.publish(self._now_ms)
         node.finish(self)
         time.sleep(LAST_ANSWERS_S if self._stopped_by_signal else STOP_ANSWER_S)
         self._log("stopped")
@@ -194,11 +236,11 @@ class Server:
                 continue
             if isinstance(received, Envelope):
                 if type(received.message) in REPLIES:
-                    self._asked_ms.pop(received.message.sender.name, None)
+                    self._answered(received.message.sender.name)
                 self.node.receive(received)
             else:
                 if isinstance(received, Welcome):
-                    self._asked_ms.pop(received.sender.name, None)
+                    self._answered(received.sender.name)
                 self.node.greeted(received, self._now_ms)
 
     def _receive_clients(self) -> None:
@@ -213,9 +255,7 @@ class Server:
 
     def _guard_connections(self) -> None:
         for reason in self._guard.look(self._now_ms):
-            if reason not in self._warned:
-                self._warned.add(reason)
-                self._log.warn("cut a connection (told once for each reason)", reason=reason)
+            self._warn_once("cut a connection", reason)
 
     def _error_reply(self, error: WireError) -> ErrorReply:
         leader, address = self.node.leader_hint()
@@ -231,9 +271,12 @@ class Server:
 
     def _drop(self, error: WireError) -> None:
         self.node.dropped[error.reason] += 1
-        if error.reason not in self._warned:
-            self._warned.add(error.reason)
-            self._log.warn("dropped a message (told once for each reason)", reason=error.reason)
+        self._warn_once("dropped a message", error.reason)
+
+    def _warn_once(self, what: str, reason: str) -> None:
+        if reason not in self._warned:
+            self._warned.add(reason)
+            self._log.warn(f"{what} (told once for each reason)", reason=reason)
 
     # -- Outbox -------------------------------------------------------------------------------
 
@@ -256,6 +299,10 @@ class Server:
         for frame in frames:
             self._clients.send(client, frame)
 
+    def _answered(self, name: str) -> None:
+        self._asked_ms.pop(name, None)
+        self._silent.discard(name)
+
     def _note_asking(self, name: str, message: Message | Hello | Welcome) -> None:
         if type(message) in ASKING:
             self._asked_ms.setdefault(name, self._now_ms)
@@ -264,7 +311,18 @@ class Server:
         for name, asked_ms in list(self._asked_ms.items()):
             if self._now_ms - asked_ms > SILENCE_MS:
                 del self._asked_ms[name]  # the next question begins the wait for the next renewal
+                self._silent.add(name)
                 self._links.renew(name)
+
+    def _look_up_silent_peers(self) -> None:
+        """Have looked up the names of the peers that do not answer."""
+        self._names.check()
+        self._names.silent = {
+            name: address
+            for name in self._silent
+            if (address := self.node.address_of(name)) is not None
+        }
+        self.node.unresolved = self._names.unresolved
 
     # -- signals and news ---------------------------------------------------------------------
 
@@ -277,20 +335,8 @@ class Server:
 
     def _receive_signals(self) -> None:
         with suppress(BlockingIOError):
-            if self._wake.recv(64):
+            if self._wake.recv(64).strip(WAKE):
                 self.node.stop_requested = self._stopped_by_signal = True
-
-    def _stopped(self) -> bool:
-        node = self.node
-        if not node.stop_requested:
-            return False
-        if self._stop_by_ms is None:
-            self._stop_by_ms = self._now_ms + HANDOVER_MS
-            self._log("stopping", role=node.role)
-            node.stop()
-            node.turn(self)
-        handing_over = node.raft.role is Role.LEADER and node.raft.transferring_to is not None
-        return not handing_over or self._now_ms >= self._stop_by_ms
 
     def _tell_changes(self) -> None:
         node = self.node

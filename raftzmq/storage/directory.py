@@ -9,6 +9,7 @@ stale.json   there once it is known that entries which were acknowledged are mis
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def data_errors(path: Path) -> Iterator[None]:
         where = f" ({error.filename})" if error.filename and error.filename != str(path) else ""
         raise DataError(
             f"{path} cannot be used as a data directory: {cause}{where}. Make it a directory that "
-            "this process can write to, or name another with --data-dir"
+            f"this process, user id {os.geteuid()}, can write to, or name another with --data-dir"
         ) from error
 
 

@@ -10,10 +10,17 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+from raftzmq.histogram import Histogram
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+SYNC_BOUNDS_S: Final = (
+    *(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
+)
 
 
 def is_full(error: OSError) -> bool:
@@ -86,14 +93,17 @@ def _write(fd: int, data: bytes) -> None:
 
 
 class _OsAppendFile:
-    def __init__(self, path: Path, flags: int) -> None:
+    def __init__(self, path: Path, flags: int, sync_seconds: Histogram) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o640)
+        self._sync_seconds = sync_seconds
 
     def write(self, data: bytes) -> None:
         _write(self._fd, data)
 
     def sync(self) -> None:
+        begun_s = time.perf_counter()
         os.fdatasync(self._fd)  # includes the size, without which the data could not be read
+        self._sync_seconds.observe(time.perf_counter() - begun_s)
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._fd, size)
@@ -124,7 +134,10 @@ class _OsLock:
 
 
 class OsFiles:
-    """The real file system."""
+    """The real file system. `sync_seconds`: how long AppendFile.sync took, each time."""
+
+    def __init__(self) -> None:
+        self.sync_seconds = Histogram(SYNC_BOUNDS_S)
 
     def lock(self, path: Path) -> Closeable:
         return _OsLock(path)
@@ -158,10 +171,10 @@ class OsFiles:
             return file.read(size)
 
     def create(self, path: Path) -> AppendFile:
-        return _OsAppendFile(path, os.O_CREAT | os.O_TRUNC)
+        return _OsAppendFile(path, os.O_CREAT | os.O_TRUNC, self.sync_seconds)
 
     def append(self, path: Path) -> AppendFile:
-        return _OsAppendFile(path, 0)
+        return _OsAppendFile(path, 0, self.sync_seconds)
 
     def write_again(self, path: Path, data: bytes) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)

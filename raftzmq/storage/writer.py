@@ -41,6 +41,11 @@ class SnapshotWriter:
         self._open = True
         self._file = SnapshotFile(files, directory / f"{WRITING}{meta.index}-{meta.term}")
 
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._file.size
+
     def step(self, max_bytes: int) -> bool:
         """Write about `max_bytes` more; return whether the snapshot is durable and in place.
 

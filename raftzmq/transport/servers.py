@@ -8,6 +8,7 @@ many parts is taken off the socket piece by piece, counted and forgotten.
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from typing import Final
 
@@ -228,12 +229,17 @@ def _bind(socket: Socket, endpoint: str) -> str:
         return socket.get_string(zmq.LAST_ENDPOINT)
     except zmq.ZMQError as error:
         socket.close(linger=0)
-        if error.errno == zmq.EADDRINUSE:
-            raise PortTaken(
-                f"cannot listen on {endpoint}: the port is taken. Stop the process that has it, "
-                "or choose another port."
-            ) from None
-        raise ListenError(
-            f"cannot listen on {endpoint}: {error.strerror}. Choose an address of this machine "
-            "and a port that this user may open, as tcp://*:6000."
-        ) from None
+        raise listen_error(endpoint, error.errno, error.strerror) from None
+
+
+def listen_error(endpoint: str, number: int | None, why: str) -> ListenError:
+    """The error for an endpoint that could not be bound, by its number of errno."""
+    if number == errno.EADDRINUSE:
+        return PortTaken(
+            f"cannot listen on {endpoint}: the port is taken. Stop the process that has it, "
+            "or choose another port."
+        )
+    return ListenError(
+        f"cannot listen on {endpoint}: {why}. Choose an address of this machine "
+        "and a port that this user may open, as tcp://*:6000."
+    )

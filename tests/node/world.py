@@ -12,11 +12,13 @@ from raftzmq.core.messages import Message
 from raftzmq.node import Node, NodeSettings
 from raftzmq.storage import MemoryFiles, MemoryStorage, StorageConfig
 from raftzmq.transport.client_wire import (
+    Done,
     MemberRequest,
     OperationsRequest,
     Reply,
     Request,
     Results,
+    TransferRequest,
     decode_reply,
     decode_request,
     encode_reply,
@@ -51,6 +53,8 @@ class World:
         self.network: deque[tuple[str, list[bytes]]] = deque()
         self.replies: dict[str, list[Reply]] = {}
         self.serial = 0
+        self.replicas: int | None = None
+        """What the nodes are told of spec.replicas, if anything; freshly read in every step."""
         for name in self.initial:
             self.start(name)
 
@@ -101,8 +105,10 @@ class World:
             elif received.message.sender.name not in self.cut:
                 node.receive(received)
         for name, node in list(self.nodes.items()):
+            if self.replicas is not None:
+                node.scaling.read(self.replicas, self.now_ms)
             node.tick(self.now_ms)
-            node.turn(_Wires(self, name))
+            node.turn(wires(self, name))
 
     def run(self, seconds: float) -> None:
         for _ in range(int(seconds * 1000 / STEP_MS)):
@@ -176,8 +182,16 @@ class World:
     def member(self, name: str, action: str, whom: str) -> Reply:
         return self.answer(name, MemberRequest(id=1, action=action, name=whom))
 
+    def answer_transfer(self, to: str) -> Reply:
+        """Have the leader hand over to `to`."""
+        leader = self.leader()
+        assert leader is not None
+        if leader.name == to:
+            return Done(1, f"{to} leads already")
+        return self.answer(leader.name, TransferRequest(id=1, to=to))
 
-class _Wires:
+
+class wires:  # noqa: N801 - made like a value
     """The Outbox of one node: everything is encoded and decoded as on a real wire."""
 
     def __init__(self, world: World, name: str) -> None:

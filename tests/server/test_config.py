@@ -43,6 +43,24 @@ def test_the_client_endpoint_follows_an_explicit_listen() -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "endpoint"),
+    [
+        ({"peers": PEERS}, "tcp://*:6012"),
+        ({}, "tcp://*:6002"),
+        ({"listen": "tcp://127.0.0.1:7000"}, "tcp://127.0.0.1:7002"),
+        ({"listen": "tcp://[::1]:7000"}, "tcp://[::1]:7002"),
+        ({"client_listen": "tcp://127.0.0.1:7100"}, "tcp://*:7101"),
+        ({"http_listen": "tcp://127.0.0.1:80"}, "tcp://127.0.0.1:80"),
+        ({"http_listen": "none"}, None),
+    ],
+)
+def test_probes_are_beside_the_nodes_on_the_port_after_that_of_the_clients(
+    settings: dict[str, Any], endpoint: str | None
+) -> None:
+    assert config(**settings).http_endpoint == endpoint
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"name": "raft"},

@@ -67,6 +67,7 @@ class Faults:
             "stop": self._stop,
             "add member": self._add_member,
             "remove member": self.remove_member,
+            "scale": self._scale,
             "client dies": self._client_dies,
         }
 
@@ -156,8 +157,11 @@ class Faults:
 
     def may_be_removing(self) -> bool:
         """Whether a removal that was asked for may be under way, or begin yet."""
-        return self._world.now_ms - self._removal_ms < REMOVAL_MS or any(
-            p.node is not None and p.node.admin._changes for p in self._world.processes.values()
+        if self._world.now_ms - self._removal_ms < REMOVAL_MS:
+            return True
+        nodes = [p.node for p in self._world.processes.values() if p.node is not None]
+        return any(
+            node.admin._changes or self._world.scale.surplus(node.raft.membership) for node in nodes
         )
 
     def _for_a_while(self, low_ms: int, high_ms: int, undo: Callable[[], None]) -> None:
@@ -466,6 +470,19 @@ class Faults:
         self._removal_ms = self._world.now_ms
         name = self._random.choice(members)
         self._ask(f"remove {name}", operations.member("remove", name))
+        return True
+
+    def _scale(self) -> bool:
+        leader = self.leader()
+        if leader is None or not self._everybody_remembers(leader):
+            return False
+        world = self._world
+        replicas = self._random.choice([0, *range(1, PROCESSES_MOST + 1)])
+        world.story.tell("operator", f"scales to {replicas}")
+        for k in range(len(world.processes), min(replicas, len(world.processes) + 2)):
+            world.add_process(f"raft-{k}").start()
+        self._removal_ms = world.now_ms
+        world.scale.want(replicas)
         return True
 
     def _client_dies(self) -> bool:

@@ -8,6 +8,7 @@ from raftzmq.core.identity import NodeId
 from raftzmq.core.membership import Membership
 from raftzmq.core.quorum import majority
 from raftzmq.core.role import Role
+from raftzmq.naming import parse_pod_name
 from tests.sim.history import OK, Op
 from tests.sim.process import SimProcess, WatchedNode
 from tests.sim.story import Violation
@@ -49,6 +50,10 @@ def heal(world: World, within_ms: int) -> None:
     _write(world, chosen, deadline_ms)
     if not world.run_until(deadline_ms, lambda: _converged(world)):
         raise Violation(f"no agreement within {within_ms} ms of calm:\n{_state(world)}")
+    everybody = chosen == set(world.processes)
+    if everybody and not world.run_until(world.now_ms + within_ms, lambda: _scaled(world)):
+        wanted = world.scale.replicas
+        raise Violation(f"not {wanted} voters within {within_ms} ms of calm:\n{_state(world)}")
     world.counts["ms to converge"] += world.now_ms - start_ms
     for process in _members(world):
         assert process.node is not None
@@ -125,6 +130,16 @@ def _write(world: World, chosen: set[str], deadline_ms: int) -> None:
             f"calm, and yet no write of {', '.join(sorted(waiting)) or 'nobody'} was done, and "
             f"{sum(client.waiting for client in pending)} calls wait:\n{_state(world)}"
         )
+
+
+def _scaled(world: World) -> bool:
+    """Whether the members are those that were wanted, as far as there are such nodes."""
+    leader, replicas = _leader(world), world.scale.replicas
+    if leader is None or not replicas:
+        return True
+    wanted = {name for name in world.processes if parse_pod_name(name).ordinal < replicas}
+    membership = leader.raft.membership
+    return {node.name for node in membership.voters} == wanted and not membership.learners
 
 
 def _leader(world: World) -> WatchedNode | None:

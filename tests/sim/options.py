@@ -40,6 +40,7 @@ FAULTS: Final[dict[str, float]] = {
     "stop": 1,
     "add member": 2.5,
     "remove member": 1.5,
+    "scale": 1.5,
     "client dies": 0.5,
 }
 """Every kind of fault with its weight among those that a seed makes use of."""

@@ -239,6 +239,7 @@ class SimProcess:
         self.tell(f"starts as {raft.id} ({known}{snapshot}{torn})")
         world.counts["torn write cut"] += len(restored.repairs)
         world.rules.started(self)
+        world.scale.ask(self)
 
     def _refused(self, error: Exception) -> None:
         """The directory cannot be used, or must not be: an operator reads why, and acts."""
@@ -371,6 +372,7 @@ class SimProcess:
                 node.dropped[error.reason] += 1
                 continue
             node.request(client.encode(), request, len(frame), now_ms)
+        self.world.scale.look(self, node)
         node.tick(now_ms)
         node.turn(self)
         return node.stop_requested and self._stopping(node, now_ms)

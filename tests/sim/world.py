@@ -26,6 +26,7 @@ from tests.sim.linearizability import check_keys, check_log
 from tests.sim.network import Network
 from tests.sim.options import Options
 from tests.sim.process import SimProcess
+from tests.sim.scale import Scale
 from tests.sim.story import SimFailure, Story, failure
 
 SECONDS: Final = 30.0
@@ -75,6 +76,7 @@ class World:
         self.clients: dict[str, SimClient] = {}
         self.rules = Rules(self.processes)
         self.faults = Faults(self, Random(self.random.getrandbits(64)))
+        self.scale = Scale(self, Random(self.random.getrandbits(64)))
 
     # -- what there is --------------------------------------------------------------------------
 

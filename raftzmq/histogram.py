@@ -1,0 +1,40 @@
+"""Counting how long things take, for metrics: cheap enough for the loop of a node."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a Histogram had counted at some moment. `counts` has one number for each of `bounds`,
+    of what was at most that and above the bound before, and a last one for everything beyond."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+    """The sum of all that was observed."""
+
+
+class Histogram:
+    """Counts of observations between fixed bounds. One thread may use an instance; a `tally` may
+    go to any."""
+
+    __slots__ = ("_bounds", "_counts", "_total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        """`bounds` increase."""
+        self._bounds = tuple(bounds)
+        self._counts = [0] * (len(bounds) + 1)
+        self._total = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count `value`, as if it had been observed `times` times."""
+        self._counts[bisect_left(self._bounds, value)] += times
+        self._total += value * times
+
+    def tally(self) -> Tally:
+        """What has been counted up to now."""
+        return Tally(self._bounds, tuple(self._counts), self._total)

@@ -1,0 +1,134 @@
+"""What /livez and /readyz say: one line a check, `ok name` or `FAILED name: why, and what to do`.
+
+Liveness says whether the process works, and nothing of the others: a process that is started anew
+because its peers are away helps nobody. Readiness says whether the node has caught up, under a
+leader, as a member whose vote counts. An update that goes from node to node waits for that: by
+then the next one may be stopped without costing the cluster its majority, or its data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from raftzmq.server.vitals import Vitals
+
+LOOP_STALLED_MS: Final = 15_000
+"""A loop that has published nothing for this long hangs, or its disk does. To put a large snapshot
+in place, or to wait for a slow disk, may take it some seconds."""
+
+READY_LAG_ENTRIES: Final = 10_000
+"""A node that has applied all but so many of the committed entries has caught up: the rest takes
+a fraction of a second, and under load there is always one."""
+
+READY_LED_TIMEOUTS: Final = 2
+"""A node that was just started is ready only when it has known of a leader for so many election
+timeouts, some heartbeats each. By then the leader has asked what its log holds, and sent some of
+what it lacks: before, the node does not know that it lacks anything."""
+
+
+class Check(NamedTuple):
+    """`remark`: of a failure, why and what to do; else what is worth knowing, or nothing."""
+
+    name: str
+    passed: bool
+    remark: str = ""
+
+    def __str__(self) -> str:
+        remark = f": {self.remark}" if self.remark else ""
+        return f"{'ok' if self.passed else 'FAILED'} {self.name}{remark}"
+
+
+def report(checks: Sequence[Check]) -> tuple[bool, str]:
+    """Whether all have passed, and a text with a line for each."""
+    return all(check.passed for check in checks), "".join(f"{check}\n" for check in checks)
+
+
+def liveness(vitals: Vitals, parts: Mapping[str, bool], now_ms: int) -> list[Check]:
+    """`parts` says of each thread besides the loop whether it lives."""
+    threads = [
+        Check(name, lives, "" if lives else "its thread has died: restart the node")
+        for name, lives in parts.items()
+    ]
+    return [_loop(vitals, now_ms), *threads]
+
+
+def readiness(vitals: Vitals, now_ms: int) -> list[Check]:
+    """See the module. A full disk does not make a node unready: it is there to read from."""
+    return [
+        _loop(vitals, now_ms),
+        Check(
+            "running",
+            not vitals.stopping,
+            "the node was told to stop, and its membership stays" if vitals.stopping else "",
+        ),
+        _member(vitals),
+        _formed(vitals),
+        _leader(vitals),
+        _caught_up(vitals),
+        _disk(vitals),
+    ]
+
+
+def _loop(vitals: Vitals, now_ms: int) -> Check:
+    silent_ms = now_ms - vitals.at_ms
+    if silent_ms <= LOOP_STALLED_MS:
+        return Check("loop", passed=True)
+    return Check(
+        "loop",
+        passed=False,
+        remark=f"it stands still for {silent_ms / 1000:.0f} s: look at the disk and the "
+        "processor, and restart the node if they are well",
+    )
+
+
+def _member(vitals: Vitals) -> Check:
+    if not vitals.is_member:
+        return Check("member", passed=False, remark=vitals.waiting or "waiting to be admitted")
+    if not vitals.is_voter:
+        return Check(
+            "member",
+            passed=False,
+            remark="only a learner yet: wait, the leader makes it a voter when it has caught up",
+        )
+    return Check("member", passed=True)
+
+
+def _formed(vitals: Vitals) -> Check:
+    if not vitals.forming:
+        return Check("formed", passed=True)
+    missing = ", ".join(vitals.forming)
+    return Check(
+        "formed",
+        passed=False,
+        remark=f"no writes before {missing} has joined: start it, or remove it with "
+        "`raftzmq client member remove`",
+    )
+
+
+def _leader(vitals: Vitals) -> Check:
+    if vitals.leader is not None:
+        return Check("leader", passed=True, remark=f"{vitals.leader} in term {vitals.term}")
+    why = vitals.waiting or (
+        f"none is known in term {vitals.term}: a majority of the {vitals.voters} voters "
+        "must run and reach one another"
+    )
+    return Check("leader", passed=False, remark=why)
+
+
+def _caught_up(vitals: Vitals) -> Check:
+    why = ""
+    patience_ms = READY_LED_TIMEOUTS * vitals.election_timeout_ms
+    lag = vitals.known_commit_index - vitals.applied_index
+    if vitals.receiving_snapshot:
+        why = "it receives a snapshot from the leader: wait"
+    elif vitals.led_ms is None or vitals.led_ms < patience_ms:
+        why = "just started, the leader has yet to say what is missing here: wait"
+    elif lag > READY_LAG_ENTRIES:
+        why = f"{lag} of {vitals.known_commit_index} committed entries are not applied: wait"
+    return Check("caught_up", passed=not why, remark=why)
+
+
+def _disk(vitals: Vitals) -> Check:
+    remark = "full, writes are refused until there is room" if vitals.disk_full else ""
+    return Check("disk", passed=True, remark=remark)

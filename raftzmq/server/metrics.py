@@ -1,0 +1,177 @@
+"""What /metrics says, for Prometheus; docs/metrics.md has it as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from raftzmq import __version__
+from raftzmq.core.role import Role
+from raftzmq.histogram import Tally
+from raftzmq.server.vitals import Vitals
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+ROLES: Final = ("joining", "learner", *(role.value for role in Role))
+
+Rows = Iterable[tuple[Any, ...]]
+"""The values of a family's labels, and the sample's own last."""
+
+
+class Metrics:
+    """The page, in Prometheus's text format. One thread may use an instance."""
+
+    def __init__(self) -> None:
+        self._raftzmq = _Raftzmq()
+        self._registry = CollectorRegistry()
+        self._registry.register(self._raftzmq)
+        ProcessCollector(registry=self._registry)
+        self._page = b""
+
+    def page(self, vitals: Vitals) -> bytes:
+        """The same again for the same vitals: however often it is asked for, it takes little of
+        the processor that this thread and the loop share."""
+        if self._raftzmq.vitals is not vitals:
+            self._raftzmq.vitals = vitals
+            self._page = generate_latest(self._registry)
+        return self._page
+
+
+class _Raftzmq(Collector):
+    def __init__(self) -> None:
+        self.vitals: Vitals | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        assert self.vitals is not None
+        yield from _raft(self.vitals)
+        yield from _log(self.vitals)
+        yield from _service(self.vitals)
+        yield from _disk(self.vitals)
+
+
+def _raft(v: Vitals) -> Iterator[Metric]:
+    yield _gauge("build_info", "Always 1.", [(__version__, 1)], "version")
+    roles = [(role, role == v.role) for role in ROLES]
+    yield _gauge("role", "1 for the role that the node has, 0 for the others.", roles, "role")
+    yield _gauge("is_leader", "Whether the node leads.", v.role == Role.LEADER.value)
+    yield _gauge("has_leader", "Whether the node knows of a leader.", v.leader is not None)
+    yield _gauge("term", "The node's term.", v.term)
+    yield _counter(
+        "leader_changes",
+        "Terms in which the node came to know of a leader.",
+        v.leader_changes_count,
+    )
+    yield _gauge("members", "Members of the cluster, as far as the node knows.", v.members)
+    yield _gauge("voters", "Members that have a vote.", v.voters)
+
+
+def _log(v: Vitals) -> Iterator[Metric]:
+    yield _gauge("commit_index", "The last entry that the node knows is committed.", v.commit_index)
+    yield _gauge("applied_index", "The last entry that is applied.", v.applied_index)
+    yield _gauge("last_index", "The last entry in the log.", v.last_index)
+    yield _gauge("first_index", "The first entry that is still in memory.", v.first_index)
+    yield _gauge("snapshot_index", "The last entry in the newest snapshot.", v.snapshot_index)
+    yield _gauge(
+        "follower_lag_entries",
+        "By how many entries a member is behind; only the leader says this.",
+        v.lags,
+        "peer",
+    )
+    counts = [(action, count) for action, count, _ in v.snapshots]
+    sizes = [(action, size) for action, _, size in v.snapshots]
+    yield _counter("snapshots", "Snapshots taken, received and sent.", counts, "action")
+    yield _counter("snapshot_bytes", "Their bytes, as written or sent.", sizes, "action")
+
+
+def _service(v: Vitals) -> Iterator[Metric]:
+    yield _gauge(
+        "proposals_pending",
+        "Clients' writes that were proposed, not answered.",
+        v.proposals_pending,
+    )
+    yield _counter(
+        "proposals_applied",
+        "Clients' writes that the node proposed, and answered when they were applied.",
+        v.proposals_applied_count,
+    )
+    yield _counter(
+        "proposals_failed",
+        "Clients' writes that were not proposed in the end, or whose outcome the node did not see.",
+        v.proposals_failed_count,
+    )
+    yield _histogram(
+        "commit_duration_seconds",
+        "From proposing a client's write to having applied it, on the leader.",
+        v.commit_seconds,
+    )
+    yield _counter(
+        "client_requests",
+        "Clients' operations and operators' requests, by the code they were answered with.",
+        v.requests,
+        "kind",
+        "code",
+    )
+    yield _counter("messages_received", "Messages that came in.", v.received, "port")
+    yield _counter("messages_sent", "Messages that left.", v.sent, "port")
+    yield _counter(
+        "messages_dropped",
+        "Messages that were not acted upon, or could not be sent.",
+        [(place, reason.replace(" ", "_"), count) for place, reason, count in v.dropped],
+        "place",
+        "reason",
+    )
+    yield _counter("connections_cut", "Connections that cost too much.", v.cut, "port", "reason")
+
+
+def _disk(v: Vitals) -> Iterator[Metric]:
+    yield _histogram(
+        "fsync_duration_seconds",
+        "How long the loop waited for the disk to have a file's data: log, vote or snapshot.",
+        v.sync_seconds,
+    )
+    yield _gauge("disk_full", "Whether the last write found no room.", v.disk_full)
+    yield _gauge(
+        "disk_free_bytes",
+        "Room on the file system of the data directory.",
+        _known(v.disk_free_bytes),
+    )
+    yield _gauge("disk_size_bytes", "The size of that file system.", _known(v.disk_bytes))
+
+
+def _known(value: int | None) -> Rows:
+    return [] if value is None else [(value,)]
+
+
+def _gauge(name: str, meaning: str, value: float | Rows, *labels: str) -> Metric:
+    return _filled(GaugeMetricFamily(f"raftzmq_{name}", meaning, labels=labels), value)
+
+
+def _counter(name: str, meaning: str, value: float | Rows, *labels: str) -> Metric:
+    return _filled(CounterMetricFamily(f"raftzmq_{name}", meaning, labels=labels), value)
+
+
+def _filled(
+    family: GaugeMetricFamily | CounterMetricFamily, value: float | Rows
+) -> GaugeMetricFamily | CounterMetricFamily:
+    rows = [(value,)] if isinstance(value, int | float) else value
+    for *labels, number in rows:
+        family.add_metric(labels, number)
+    return family
+
+
+def _histogram(name: str, meaning: str, tally: Tally) -> Metric:
+    bounds = [*map(floatToGoString, tally.bounds), "+Inf"]
+    family = HistogramMetricFamily(f"raftzmq_{name}", meaning)
+    family.add_metric([], list(zip(bounds, accumulate(tally.counts), strict=True)), tally.total)
+    return family

@@ -1,0 +1,227 @@
+"""What the loop publishes of itself for probes and metrics.
+
+The loop makes a Vitals a few times a second and swaps one reference; who reads that from another
+thread sees one moment, whole, and shares nothing that changes. So there is no lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from raftzmq.histogram import Histogram, Tally
+from raftzmq.node import Node
+
+PUBLISH_MS: Final = 250
+"""Time between two Vitals; it takes less than a tenth of a millisecond to make one."""
+
+DISK_LOOK_MS: Final = 5000
+"""Time between two looks at how much room the disk has."""
+
+CUTS: Final = frozenset({"crowd", "endless", "heavy", "many_parts"})
+"""What the counters of a port have of connections that were cut; the guard counts there."""
+
+HANDLED: Final = frozenset({"received", "sent", "renewed"})
+"""What they have that is no fault. All else is of messages that were dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """A node at one moment. What a name ends in `_count` or is a tally has only grown since it
+    started."""
+
+    at_ms: int
+    """When, by the loop's clock."""
+
+    role: str
+    """One of the words in PROTOCOL.md."""
+
+    is_member: bool
+    is_voter: bool
+    forming: tuple[str, ...]
+    """Initial members that the cluster still waits for."""
+
+    waiting: str | None
+    """Why the node is no member yet, or finds no leader."""
+
+    stopping: bool
+    term: int
+    leader: str | None
+    led_ms: int | None
+    """For how long since it started the node has known of any leader; None if of none yet."""
+
+    election_timeout_ms: int
+    leader_changes_count: int
+    commit_index: int
+    known_commit_index: int
+    """How far it has heard that entries are committed, whether it has them or not."""
+
+    applied_index: int
+    last_index: int
+    first_index: int
+    snapshot_index: int
+    receiving_snapshot: bool
+    lags: tuple[tuple[str, int], ...]
+    """On a leader: by how many entries the log of every other member is behind its own."""
+
+    members: int
+    voters: int
+    proposals_pending: int
+    proposals_applied_count: int
+    proposals_failed_count: int
+    requests: tuple[tuple[str, str, int], ...]
+    """Kind, code of the result, count."""
+
+    dropped: tuple[tuple[str, str, int], ...]
+    """Messages: where, why, count."""
+
+    cut: tuple[tuple[str, str, int], ...]
+    """Connections: port, why, count."""
+
+    received: tuple[tuple[str, int], ...]
+    sent: tuple[tuple[str, int], ...]
+    """Messages: where, count."""
+
+    sync_seconds: Tally
+    commit_seconds: Tally
+    snapshots: tuple[tuple[str, int, int], ...]
+    """What was done with them, how often, and with how many bytes."""
+
+    disk_full: bool
+    """The last write found no room."""
+
+    disk_free_bytes: int | None
+    disk_bytes: int | None
+    """Of the file system that has the data directory; None if it does not say."""
+
+
+class Recorder:
+    """Makes the Vitals of a node; `latest` is for any thread, the rest for the loop."""
+
+    latest: Vitals
+
+    next_ms: int
+    """When the next ones are due."""
+
+    def __init__(
+        self,
+        node: Node,
+        sync_seconds: Histogram,
+        counters: Mapping[str, Counter[str]],
+        data_dir: Path,
+        now_ms: int,
+    ) -> None:
+        """`counters` are those of the sockets, by what they are for."""
+        self._node = node
+        self._sync_seconds = sync_seconds
+        self._counters = counters
+        self._data_dir = data_dir
+        self._led_term = 0
+        self._first_led_ms: int | None = None
+        self._leader_changes = 0
+        self._disk: tuple[int | None, int | None] = (None, None)
+        self._next_disk_look_ms = now_ms
+        self.publish(now_ms)
+
+    def turn(self, now_ms: int) -> None:
+        """Call this once a turn."""
+        raft = self._node.raft
+        if raft.leader is not None and raft.term != self._led_term:  # a term has one leader
+            self._led_term = raft.term
+            self._leader_changes += 1
+            if self._first_led_ms is None:
+                self._first_led_ms = now_ms
+        if now_ms >= self.next_ms:
+            self.publish(now_ms)
+
+    def publish(self, now_ms: int) -> None:
+        """Publish what is true now."""
+        if now_ms >= self._next_disk_look_ms:
+            self._next_disk_look_ms = now_ms + DISK_LOOK_MS
+            self._disk = _disk_room(self._data_dir)
+        self.next_ms = now_ms + PUBLISH_MS
+        self.latest = self._vitals(now_ms)
+
+    def _vitals(self, now_ms: int) -> Vitals:
+        node, raft, counts = self._node, self._node.raft, self._node.counts
+        last_index, membership = raft.log.last_index, raft.membership
+        free_bytes, all_bytes = self._disk
+        return Vitals(
+            at_ms=now_ms,
+            role=node.role,
+            is_member=node.is_member,
+            is_voter=node.is_member and raft.is_voter,
+            forming=membership.forming,
+            waiting=node.joining.waiting,
+            stopping=node.stopping or node.stop_requested,
+            term=raft.term,
+            leader=raft.leader.name if raft.leader else None,
+            led_ms=None if self._first_led_ms is None else now_ms - self._first_led_ms,
+            election_timeout_ms=raft.config.election_timeout_ms,
+            leader_changes_count=self._leader_changes,
+            commit_index=raft.commit_index,
+            known_commit_index=max(raft.commit_index, raft.leader_commit_index),
+            applied_index=raft.applied_index,
+            last_index=last_index,
+            first_index=raft.log.first_index,
+            snapshot_index=raft.snapshot_meta.index if raft.snapshot_meta else 0,
+            receiving_snapshot=raft.incoming is not None,
+            lags=tuple((to.name, last_index - p.match_index) for to, p in raft.progress.items()),
+            members=len(membership),
+            voters=len(raft.memberships.voters),
+            proposals_pending=node.clients.pending,
+            proposals_applied_count=counts.proposals_applied,
+            proposals_failed_count=counts.proposals_failed,
+            requests=tuple(
+                (kind, code, count)
+                for kind, codes in counts.answered.items()
+                for code, count in codes.items()
+            ),
+            dropped=tuple(self._dropped()),
+            cut=tuple(
+                (port, reason, count)
+                for port, counter in self._counters.items()
+                for reason, count in counter.items()
+                if reason in CUTS
+            ),
+            received=self._handled("received"),
+            sent=self._handled("sent"),
+            sync_seconds=self._sync_seconds.tally(),
+            commit_seconds=counts.commit_seconds.tally(),
+            snapshots=(
+                ("taken", counts.snapshots_taken, counts.snapshots_taken_bytes),
+                ("received", counts.snapshots_received, counts.snapshots_received_bytes),
+                ("sent", counts.snapshots_sent, counts.snapshots_sent_bytes),
+            ),
+            disk_full=node.disk_full,
+            disk_free_bytes=free_bytes,
+            disk_bytes=all_bytes,
+        )
+
+    def _dropped(self) -> Iterator[tuple[str, str, int]]:
+        for reason, count in self._node.dropped.items():
+            yield "node", reason, count
+        for reason, count in self._node.raft.dropped.items():
+            yield "raft", reason, count
+        for place, counter in self._counters.items():
+            for reason, count in counter.items():
+                if reason not in CUTS and reason not in HANDLED:
+                    yield place, reason, count
+
+    def _handled(self, what: str) -> tuple[tuple[str, int], ...]:
+        return tuple(
+            (place, counter[what]) for place, counter in self._counters.items() if what in counter
+        )
+
+
+def _disk_room(path: Path) -> tuple[int | None, int | None]:
+    """Bytes that are free for this process, and all, of the file system that has `path`."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return None, None
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
