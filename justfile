@@ -6,28 +6,21 @@ set positional-arguments := true
 _default:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
 
-# Start a cluster: just up [local|kind|k8s] [options of `raftzmq local up`]
+# Start a cluster: just up [local|kind|k8s] [options of `raftzmq local up` or `cluster up`]
 [no-exit-message]
-up where="" *options: _venv
-    @case "$1" in \
-        "") echo "just up: local, plain processes on this machine (kind is not there yet)" ;; \
-        local) ;; \
-        kind|k8s) echo "just up $1: not there yet; use: just up local" >&2; exit 2 ;; \
-        *) echo "just up $1: say local, kind or k8s" >&2; exit 2 ;; \
-    esac; \
-    [ "$#" -eq 0 ] || shift; \
-    exec .venv/bin/raftzmq local up "$@"
+up *arguments: _venv
+    @exec .venv/bin/raftzmq up "$@"
 
-# Stop what is up; data stays: just down [options of `raftzmq local down`]
+# Take down what is up; data stays, unless --purge: just down [--purge]
 [no-exit-message]
 down *options: _venv
-    @exec .venv/bin/raftzmq local down "$@"
+    @exec .venv/bin/raftzmq down "$@"
 
-# Run the tests: just test [pytest's arguments], or the acceptance run: just test kind|k8s
+# Run the tests: just test [pytest's arguments], or the acceptance run: just test kind|k8s [options]
 [no-exit-message]
 test *arguments: _venv
     @case "${1-}" in \
-        kind|k8s) echo "just test $1: not there yet; use: just test" >&2; exit 2 ;; \
+        kind|k8s) exec .venv/bin/raftzmq cluster test "$@" ;; \
     esac; \
     exec .venv/bin/python -m pytest "$@"
 

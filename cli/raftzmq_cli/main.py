@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raftzmq_cli import client, local, outcomes
+from raftzmq_cli import anywhere, client, cluster, local, outcomes
 from raftzmq_cli.coercion import use_plain_coercion
 from raftzmq_cli.invocation import examples_text
 from raftzmq_cli.node import EXAMPLES, node
@@ -36,6 +36,13 @@ app = typer.Typer(
 app.command("node", epilog=EXAMPLES, context_settings={"auto_envvar_prefix": "RAFTZMQ"})(node)
 app.add_typer(client.app, name="client")
 app.add_typer(local.app, name="local")
+app.add_typer(cluster.app, name="cluster")
+app.command(
+    "up",
+    epilog=anywhere.UP_EXAMPLES,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(anywhere.up)
+app.command("down")(anywhere.down)
 
 
 def print_version(wanted: bool) -> None:

@@ -62,7 +62,8 @@ class Scaling:
     def why_surplus(self, name: str) -> str:
         """What to tell those who would have a surplus node as a member."""
         return (
-            f"{name} is beyond the {self.replicas} replicas of the StatefulSet: scale it up first"
+            f"{name} is beyond the number of replicas wanted, {self.replicas}: "
+            "scale the StatefulSet up first"
         )
 
     def tick(self, now_ms: int) -> None:

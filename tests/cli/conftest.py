@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from raftzmq_cli import rollout, tools
 from raftzmq_cli.main import run
+from tests.cli.programs import Programs, documents, pod, statefulset
 from tests.system.ports import free_ports
 
 PROGRAM = (sys.executable, "-m", "raftzmq_cli")
@@ -161,3 +163,31 @@ def nobody() -> Iterator[str]:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{holder.getsockname()[1]}"
+
+
+@pytest.fixture
+def programs(tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """A PATH with nothing on it but what a test puts there, and a directory to work in."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tools, "_asked", set())
+    monkeypatch.setattr(rollout, "_POLL_S", 0.01)
+    return Programs(tmp_path / "bin")
+
+
+@pytest.fixture
+def kubernetes(programs: Programs) -> Programs:
+    """kubectl with a Kubernetes that answers, and three nodes that are well."""
+    programs.on("kubectl")
+    programs.on("kubectl config current-context", "there\n")
+    programs.on("kubectl config view", {"contexts": [{"context": {"namespace": "team"}}]})
+    programs.on("kubectl version", {"serverVersion": {"major": "1", "minor": "20+"}})
+    programs.on("kubectl get statefulset raft", statefulset(3))
+    programs.on("kubectl get pods", {"items": [pod(f"raft-{k}") for k in range(3)]})
+    programs.on("kubectl get pod client", pod("client"))
+    programs.on("kubectl get events", {"items": []})
+    programs.on("kubectl get namespace", {"metadata": {"name": "team"}})
+    programs.on("kubectl kustomize", "kind: StatefulSet\n")
+    programs.on("kubectl exec client", documents(["raft-0", "raft-1", "raft-2"]))
+    return programs

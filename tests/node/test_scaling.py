@@ -50,7 +50,7 @@ def test_a_newcomer_beyond_the_wanted_number_is_told_so() -> None:
     newcomer = world.start("raft-3")
     world.run(5)
     assert newcomer.role == "joining"
-    assert "beyond the 3 replicas" in (newcomer.joining.waiting or "")
+    assert "beyond the number of replicas wanted, 3" in (newcomer.joining.waiting or "")
     reply = world.member(leader.name, "add", "raft-3")
     assert isinstance(reply, ErrorReply)
     assert "up first" in reply.message

@@ -1,0 +1,112 @@
+"""All steps of bringing a deployment up, one after the other, and of taking it down again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from raftzmq_cli import brought_up, checkout, images, rollout, scaling, tools
+from raftzmq_cli.brought_up import BroughtUp, Where
+from raftzmq_cli.deployment import Deployment
+from raftzmq_cli.images import Image
+from raftzmq_cli.kind import Kind
+from raftzmq_cli.kubectl import Kubectl
+from raftzmq_cli.local import line, program
+from raftzmq_cli.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to build and how much of it to run."""
+
+    image: Image
+    base_image: str
+    build_network: str | None
+    replicas: int | None
+    timeout_s: float
+
+
+def bring_up(plan: Plan, kind: Kind | None, choose: Callable[[], Deployment]) -> None:
+    """Create (on kind only), build, push, apply. `choose` gives the deployment once that can be.
+
+    What is begun is written down first, so that `down` finds it even if a step fails.
+    """
+    root = checkout.root()
+    if kind is not None:
+        registry = kind.registry.address
+        line(f"on kind: cluster {kind.name}, registry {registry}, image {plan.image}")
+        tools.require_docker()
+        tools.require_kind()
+        begun = Kubectl(kind.context, "default")
+        brought_up.add(_entry(plan, kind, Deployment(root, begun, Where.KIND)))
+        kind.create(line)
+    deployment = choose()
+    kubectl = deployment.kubectl
+    if kind is None:
+        line(
+            f"on the Kubernetes of context {kubectl.context}, namespace {kubectl.namespace}, "
+            f"overlay {deployment.overlay}, image {plan.image}"
+        )
+        kubectl.server_version()
+    images.build(plan.image, root, plan.base_image, plan.build_network)
+    images.push(plan.image, Registry(plan.image.registry))
+    if kind is None:
+        brought_up.add(_entry(plan, None, deployment))
+    apply_and_wait(deployment, plan.image, plan.replicas, plan.timeout_s)
+
+
+def apply_and_wait(
+    deployment: Deployment, image: Image, replicas: int | None, timeout_s: float
+) -> None:
+    """Apply, and wait until all pods are ready and are members. Raises NotInTime."""
+    kubectl = deployment.kubectl
+    count = deployment.apply(image, replicas, line)
+    warning = scaling.warning(count)
+    if warning is not None:
+        line(warning)
+    if count == 0:
+        line("the StatefulSet has 0 replicas: 'raftzmq cluster scale 3' starts them")
+        return
+    patience = rollout.Patience(timeout_s, line)
+    rollout.wait_ready(kubectl, count, patience)
+    rollout.wait_members(kubectl, count, patience)
+    where = f"--context {kubectl.context} --namespace {kubectl.namespace}"
+    line(f"the cluster is up: {count} nodes, all of them ready and voters; try next:")
+    line(f"  kubectl {where} exec -ti client -- raftzmq client shell")
+    line(f"  {program()} cluster status {where}")
+
+
+def remove_and_wait(deployment: Deployment, purge: bool, timeout_s: float) -> None:
+    """Delete what `apply` made, and wait until its pods have ended. Raises NotInTime."""
+    kubectl = deployment.kubectl
+    deployment.remove(purge, line)
+    rollout.wait_gone(kubectl, rollout.Patience(timeout_s, line))
+    for entry in brought_up.load():
+        same = (entry.context, entry.namespace) == (kubectl.context, kubectl.namespace)
+        if entry.where is Where.K8S and same:
+            brought_up.forget(entry)
+    line(f"removed from context {kubectl.context}, namespace {kubectl.namespace}")
+
+
+def take_down(entry: BroughtUp, purge: bool, timeout_s: float) -> None:
+    """Of kind, the cluster and its registry; elsewhere what was applied, and nothing else."""
+    line(f"taking down: {entry}")
+    if entry.where is Where.KIND:
+        Kind(entry.cluster_name, Registry(entry.registry, entry.registry_name)).delete(line)
+        brought_up.forget(entry)
+        return
+    kubectl = Kubectl(entry.context, entry.namespace)
+    remove_and_wait(Deployment(checkout.root(), kubectl, entry.overlay), purge, timeout_s)
+
+
+def _entry(plan: Plan, kind: Kind | None, deployment: Deployment) -> BroughtUp:
+    return BroughtUp(
+        where=Where.K8S if kind is None else Where.KIND,
+        context=deployment.kubectl.context,
+        namespace=deployment.kubectl.namespace,
+        overlay=deployment.overlay,
+        registry=plan.image.registry,
+        tag=plan.image.tag,
+        cluster_name="" if kind is None else kind.name,
+        registry_name="" if kind is None else kind.registry.container,
+    )

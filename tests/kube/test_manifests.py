@@ -1,0 +1,323 @@
+"""What holds the manifests together, which no schema knows: labels, ports, options, rights."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from raftzmq.server import probes
+from raftzmq.server.config import ServerConfig
+from raftzmq.server.stopping import HANDOVER_MS
+from raftzmq_cli.main import build
+from raftzmq_cli.settings import default_endpoints
+from tests.kube.manifests import (
+    ALL,
+    BUDGETS,
+    KUBE,
+    WHOLE,
+    Object,
+    containers,
+    environment,
+    node_pod,
+    objects,
+    only,
+    pods,
+    the_container,
+)
+
+VERSION = tomllib.loads((KUBE.parent / "pyproject.toml").read_text())["project"]["version"]
+NODE = {"app.kubernetes.io/name": "raftzmq", "app.kubernetes.io/component": "node"}
+LABELS = {
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/part-of",
+    "app.kubernetes.io/managed-by",
+}
+CONFIG = ServerConfig(name="raft-0", data_dir=Path("/data"), service="raft-service")
+
+
+def port_of(endpoint: str | None) -> int:
+    assert endpoint is not None
+    return int(endpoint.rpartition(":")[2])
+
+
+PORTS = {
+    "nodes": port_of(CONFIG.peer_endpoint),
+    "clients": port_of(CONFIG.client_endpoint),
+    "http": port_of(CONFIG.http_endpoint),
+}
+
+
+def includes(labels: Object, selector: Object) -> bool:
+    return bool(selector) and selector.items() <= labels.items()
+
+
+@pytest.mark.parametrize("directory", ALL)
+def test_every_object_has_the_recommended_labels(directory: str) -> None:
+    labels = [item["metadata"]["labels"] for item in objects(directory)]
+    labels += [metadata["labels"] for metadata, _ in pods(directory)]
+    for found in labels:
+        assert set(found) == LABELS
+        assert found["app.kubernetes.io/name"] == found["app.kubernetes.io/part-of"] == "raftzmq"
+
+
+@pytest.mark.parametrize("directory", WHOLE)
+def test_selectors_choose_the_nodes_and_no_other_pod(directory: str) -> None:
+    nodes = only(directory, "StatefulSet")
+    spread = nodes["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    policy = only(directory, "NetworkPolicy")["spec"]
+    selectors = [
+        only(directory, "Service")["spec"]["selector"],
+        nodes["spec"]["selector"]["matchLabels"],
+        policy["podSelector"]["matchLabels"],
+        policy["ingress"][0]["from"][0]["podSelector"]["matchLabels"],
+        *(constraint["labelSelector"]["matchLabels"] for constraint in spread),
+        *(
+            yaml.safe_load((KUBE / budget / "disruption-budget.yaml").read_text())["spec"][
+                "selector"
+            ]["matchLabels"]
+            for budget in BUDGETS
+        ),
+    ]
+    assert all(selector == NODE for selector in selectors)
+    for metadata, _ in pods(directory):
+        is_node = metadata.get("name") != "client"
+        assert includes(metadata["labels"], NODE) is is_node
+
+
+@pytest.mark.parametrize("directory", WHOLE)
+def test_ports_are_those_that_the_node_listens_on(directory: str) -> None:
+    assert PORTS == {"nodes": 6000, "clients": 6001, "http": 6002}
+    container = the_container(node_pod(directory))
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == PORTS
+    service = only(directory, "Service")["spec"]
+    assert {port["name"]: port["port"] for port in service["ports"]} == PORTS
+    assert all(port["targetPort"] == port["name"] for port in service["ports"])
+
+
+def test_only_nodes_reach_the_port_of_nodes_and_only_the_namespace_that_of_clients() -> None:
+    rules = {
+        port["port"]: rule.get("from")
+        for rule in only("base", "NetworkPolicy")["spec"]["ingress"]
+        for port in rule["ports"]
+    }
+    assert rules == {
+        PORTS["nodes"]: [{"podSelector": {"matchLabels": NODE}}],
+        PORTS["clients"]: [{"podSelector": {}}],
+        PORTS["http"]: None,
+    }
+
+
+@pytest.mark.parametrize("directory", WHOLE)
+def test_the_service_names_every_pod_ready_or_not(directory: str) -> None:
+    service = only(directory, "Service")
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["publishNotReadyAddresses"] is True
+    nodes = only(directory, "StatefulSet")["spec"]
+    assert nodes["serviceName"] == service["metadata"]["name"] == "raft-service"
+    assert nodes["podManagementPolicy"] == "Parallel"
+
+
+@pytest.mark.parametrize("directory", WHOLE)
+def test_probes_ask_for_pages_that_there_are(directory: str) -> None:
+    container = the_container(node_pod(directory))
+    asked = {
+        kind: container[kind]["httpGet"]["path"]
+        for kind in ("startupProbe", "livenessProbe", "readinessProbe")
+    }
+    assert asked == {
+        "startupProbe": "/livez",
+        "livenessProbe": "/livez",  # a restart does not bring a quorum
+        "readinessProbe": "/readyz",
+    }
+    annotations = only(directory, "StatefulSet")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(PORTS["http"])
+    served = inspect.getsource(probes)
+    for path in (*asked.values(), annotations["prometheus.io/path"]):
+        assert f'"{path}":' in served
+    assert all(container[kind]["httpGet"]["port"] == "http" for kind in asked)
+
+
+def node_options() -> set[str]:
+    """The variables that `raftzmq node` reads, by its own command line."""
+    command = build().commands["node"]
+    return {f"RAFTZMQ_{parameter.name.upper()}" for parameter in command.params} | {"MINOMBREPOD"}
+
+
+@pytest.mark.parametrize("directory", WHOLE)
+def test_every_variable_of_a_node_is_one_of_its_options(directory: str) -> None:
+    given = set(environment(the_container(node_pod(directory))))
+    assert given >= {"MINOMBREPOD", "RAFTZMQ_SERVICE", "RAFTZMQ_STATEFULSET", "RAFTZMQ_GRACE"}
+    assert given <= node_options()
+
+
+@pytest.mark.parametrize("directory", WHOLE)
+def test_a_node_is_told_its_name_its_namespace_and_who_forms_the_cluster(directory: str) -> None:
+    nodes = only(directory, "StatefulSet")
+    container = the_container(node_pod(directory))
+    env = environment(container)
+    assert container["command"] == ["raftzmq", "node", "$(MINOMBREPOD)"]
+    for name, field in (("MINOMBREPOD", "name"), ("RAFTZMQ_NAMESPACE", "namespace")):
+        assert env[name]["valueFrom"]["fieldRef"]["fieldPath"] == f"metadata.{field}"
+    assert env["RAFTZMQ_SERVICE"]["value"] == nodes["spec"]["serviceName"]
+    assert env["RAFTZMQ_STATEFULSET"]["value"] == nodes["metadata"]["name"]
+    assert env["RAFTZMQ_REPLICAS"]["value"] == str(nodes["spec"]["replicas"]) == "3"
+    assert env["RAFTZMQ_DATA_DIR"]["value"] == container["volumeMounts"][0]["mountPath"] == "/data"
+
+
+def test_a_surplus_node_gives_up_before_it_is_killed() -> None:
+    pod = node_pod("base")
+    grace_s = float(environment(the_container(pod))["RAFTZMQ_GRACE"]["value"])
+    assert grace_s + HANDOVER_MS / 1000 < pod["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize("directory", ALL)
+def test_clients_find_the_nodes_without_being_told_where(directory: str) -> None:
+    for metadata, spec in pods(directory):
+        if includes(metadata["labels"], NODE):
+            continue
+        env = {k: v.get("value", "ns") for k, v in environment(the_container(spec)).items()}
+        assert default_endpoints({**env, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}) == tuple(
+            f"raft-{k}.raft-service.ns.svc.cluster.local:{PORTS['clients']}" for k in range(3)
+        )
+
+
+@pytest.mark.parametrize("directory", ALL)
+def test_every_container_runs_the_image_of_this_version(directory: str) -> None:
+    for _, spec in pods(directory):
+        assert the_container(spec)
+        for container in containers(spec):
+            assert container["image"] == f"localhost:5001/raftzmq:{VERSION}"
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+            assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("directory", ALL)
+def test_pods_keep_to_the_restricted_profile(directory: str) -> None:
+    for _, spec in pods(directory):
+        pod = spec["securityContext"]
+        assert pod["runAsNonRoot"] is True
+        assert pod["runAsUser"] == pod["runAsGroup"] == 65532
+        assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert spec["enableServiceLinks"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+        for container in containers(spec):
+            own = container["securityContext"]
+            assert own["allowPrivilegeEscalation"] is False
+            assert own["readOnlyRootFilesystem"] is True
+            assert own["capabilities"]["drop"] == ["ALL"]
+            if container["name"] != "owner":
+                assert own.keys().isdisjoint({"runAsUser", "runAsNonRoot", "privileged"})
+                assert "add" not in own["capabilities"]
+
+
+def test_only_who_gives_the_volume_away_is_root_and_may_do_nothing_else() -> None:
+    for directory in ALL:
+        owners = [
+            container
+            for _, spec in pods(directory)
+            for container in containers(spec)
+            if container["name"] == "owner"
+        ]
+        if directory != "overlays/hostpath":
+            assert not owners
+            continue
+        (owner,) = owners
+        assert owner["command"] == ["chown", "65532:65532", "/data"]
+        assert owner["securityContext"]["runAsUser"] == 0
+        assert owner["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["CHOWN"]}
+
+
+def test_a_node_may_read_one_stateful_set_and_nothing_else() -> None:
+    assert only("base", "Role")["rules"] == [
+        {
+            "apiGroups": ["apps"],
+            "resources": ["statefulsets"],
+            "resourceNames": [only("base", "StatefulSet")["metadata"]["name"]],
+            "verbs": ["get", "watch"],
+        }
+    ]
+    account = only("base", "ServiceAccount")
+    binding = only("base", "RoleBinding")
+    assert account["automountServiceAccountToken"] is False
+    assert node_pod("base")["serviceAccountName"] == account["metadata"]["name"]
+    assert binding["roleRef"]["kind"] == "Role"
+    assert binding["roleRef"]["name"] == only("base", "Role")["metadata"]["name"]
+    assert [subject["name"] for subject in binding["subjects"]] == [account["metadata"]["name"]]
+
+
+@pytest.mark.parametrize("directory", ALL)
+def test_only_nodes_have_a_token(directory: str) -> None:
+    for metadata, spec in pods(directory):
+        is_node = includes(metadata["labels"], NODE)
+        assert spec["automountServiceAccountToken"] is is_node
+        assert ("serviceAccountName" in spec) is is_node
+
+
+def test_the_right_moves_to_another_namespace_with_the_rest(tmp_path: Path) -> None:
+    base = (KUBE / "base").resolve()
+    up = "/".join([".."] * len(tmp_path.resolve().parts[1:]))
+    settings: dict[str, Any] = {"namespace": "elsewhere", "resources": [f"{up}{base}"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(settings))
+    assert {item["metadata"]["namespace"] for item in objects(tmp_path)} == {"elsewhere"}
+    assert only(tmp_path, "RoleBinding")["subjects"][0]["namespace"] == "elsewhere"
+
+
+@pytest.mark.parametrize("directory", WHOLE)
+def test_replicas_are_spread_one_a_worker(directory: str) -> None:
+    (constraint,) = node_pod(directory)["topologySpreadConstraints"]
+    assert constraint["maxSkew"] == 1
+    assert constraint["topologyKey"] == "kubernetes.io/hostname"
+    assert constraint["whenUnsatisfiable"] == "DoNotSchedule"
+
+
+def test_kind_does_not_count_its_control_plane_as_a_worker() -> None:
+    affinity = node_pod("overlays/kind")["affinity"]["nodeAffinity"]
+    (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert {(rule["key"], rule["operator"]) for rule in term["matchExpressions"]} == {
+        ("node-role.kubernetes.io/control-plane", "DoesNotExist"),
+        ("node-role.kubernetes.io/master", "DoesNotExist"),
+    }
+
+
+def test_a_budget_is_in_its_components_only_and_the_same_in_both_versions() -> None:
+    for directory in ALL:
+        has = any(item["kind"] == "PodDisruptionBudget" for item in objects(directory))
+        assert has is (directory == "overlays/kind")
+    newer, older = (
+        yaml.safe_load((KUBE / budget / "disruption-budget.yaml").read_text()) for budget in BUDGETS
+    )
+    assert (newer.pop("apiVersion"), older.pop("apiVersion")) == ("policy/v1", "policy/v1beta1")
+    assert newer == older
+    assert newer["spec"]["maxUnavailable"] == 1
+
+
+def test_without_volumes_the_data_ends_with_the_pod() -> None:
+    nodes = only("overlays/no-volumes", "StatefulSet")["spec"]
+    assert "volumeClaimTemplates" not in nodes
+    assert nodes["template"]["spec"]["volumes"] == [
+        {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}
+    ]
+
+
+@pytest.mark.parametrize("directory", ["base", "overlays/kind", "overlays/hostpath"])
+def test_with_volumes_each_replica_has_a_claim_of_its_own(directory: str) -> None:
+    (claim,) = only(directory, "StatefulSet")["spec"]["volumeClaimTemplates"]
+    assert (
+        claim["metadata"]["name"] == the_container(node_pod(directory))["volumeMounts"][0]["name"]
+    )
+    assert claim["spec"]["resources"]["requests"]["storage"] == "1Gi"
+
+
+def test_the_check_runs_once_and_waits_for_a_cluster_that_is_starting() -> None:
+    check = only("check", "Pod")
+    assert check["metadata"]["name"] == "client-check"
+    assert check["spec"]["restartPolicy"] == "Never"
+    assert the_container(check["spec"])["command"] == [
+        *("raftzmq", "client", "check", "--timeout", "60")
+    ]
