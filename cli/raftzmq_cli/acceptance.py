@@ -41,6 +41,6 @@ def play(
     ]
     if deploy:
         words.append("--deploy")
-    if output is not None:
+    if output is Output.JSON:
         words += ["-w", output]
     return tools.hand_over(words, checkout)

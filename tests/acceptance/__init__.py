@@ -1,0 +1,1 @@
+"""The acceptance run: one scenario, on processes, on containers and on Kubernetes."""

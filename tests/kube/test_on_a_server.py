@@ -19,6 +19,7 @@ BUDGET_V1 = (1, 21)
 
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.kubernetes,
     pytest.mark.skipif(not CONTEXT, reason=f"{VARIABLE} names no context of kubectl to try"),
 ]
 

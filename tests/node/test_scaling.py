@@ -151,9 +151,7 @@ def test_a_cluster_that_waits_for_a_surplus_node_to_form_waits_no_longer() -> No
     world.run(3)
     assert leader_of(world).raft.membership.forming == ("raft-2",)
     world.replicas = 2
-    world.until(
-        lambda: not leader_of(world).raft.membership.forming and voters(world) == names(2)
-    )
+    world.until(lambda: not leader_of(world).raft.membership.forming and voters(world) == names(2))
 
 
 def test_nobody_is_removed_on_an_old_reading() -> None:

@@ -1,0 +1,166 @@
+"""The scenario's cluster as processes of this machine: SIGKILL, SIGSTOP and `client member`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final
+
+from tests.acceptance.byhand import ByHand
+from tests.acceptance.expectation import Done, Unmet, run
+from tests.acceptance.platforms import SCRIPT, last_line, replace_text, replica_names
+from tests.sim.story import ROOT
+from tests.system.processes import Cluster
+
+PROBE_S: Final = 5.0
+
+
+class Local(ByHand):
+    """Real `raftzmq node` processes on loopback, their data in a directory of their own."""
+
+    name = "local"
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(say)
+        self._directory = Path(mkdtemp(prefix="raftzmq-acceptance-local-"))
+        self._cluster = Cluster(self._directory)
+        self._orders = self._directory / "orders.json"
+        self._report = self._directory / "report.json"
+        self._writer: subprocess.Popen[bytes] | None = None
+        self._environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("RAFTZMQ_")
+        } | {"RAFTZMQ_ENDPOINTS": ",".join(self._cluster.endpoints)}
+
+    # -- the cluster ----------------------------------------------------------------------------
+
+    def deploy(self) -> None:
+        for name in replica_names(3):
+            self.start(name)
+
+    def kill(self, node: str) -> None:
+        self._cluster[node].kill()
+
+    def stop_worker(self, node: str) -> str:
+        self._cluster[node].pause()
+        return f"process {self._cluster[node].pid}"
+
+    def stuck(self, node: str) -> str | None:
+        process = self._cluster[node]
+        state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return None if process.is_running and state == "T" else f"its process is in state {state}"
+
+    def start_worker(self, node: str) -> None:
+        self._cluster[node].resume()
+
+    def kill_all(self) -> None:
+        for node in self._cluster.running:
+            node.send(signal.SIGKILL)
+        for node in self._cluster.nodes:
+            node.kill()  # waits for its end
+        self.deploy()
+
+    def running(self) -> list[str]:
+        return [node.name for node in self._cluster.running]
+
+    def start(self, node: str) -> None:
+        known = [process for process in self._cluster.nodes if process.name == node]
+        process = known[0] if known else self._cluster.add_process(node)
+        process.start()
+
+    def stop(self, node: str) -> None:
+        self._cluster[node].terminate()
+        code = self._cluster[node].wait()
+        if code != 0:
+            raise Unmet(f"{node} ends with exit code 0 after SIGTERM", f"exit code {code}")
+
+    def upgrade(self, node: str) -> None:
+        self.start(node)
+
+    def remove_disk(self, node: str) -> None:
+        self._cluster[node].wipe()
+
+    # -- what is seen of it ---------------------------------------------------------------------
+
+    def instance(self, node: str) -> str:
+        process = self._cluster[node]
+        return f"process {process.pid}" if process.is_running else ""
+
+    def address(self, node: str) -> str | None:
+        return None
+
+    def unready(self, node: str) -> str | None:
+        port = self._cluster[node].port + 2
+        return probe(f"http://127.0.0.1:{port}/readyz")
+
+    def client(self, *arguments: str) -> Done:
+        command = (sys.executable, "-m", "raftzmq_cli", "client", *arguments)
+        return run(*command, environment=self._environment)
+
+    def check(self) -> str:
+        return last_line(self.client("--timeout", "30", "check").expect().out)
+
+    # -- the writer -----------------------------------------------------------------------------
+
+    def start_writer(self, prefix: str) -> None:
+        command = [sys.executable, str(SCRIPT), "--prefix", prefix]
+        command += ["--orders", str(self._orders), "--report", str(self._report)]
+        with (self._directory / "writer.output").open("ab") as output:
+            self._writer = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def order_writer(self, orders: str) -> None:
+        replace_text(self._orders, orders)
+
+    def writer_report(self) -> str | None:
+        if self._writer is None or self._writer.poll() is not None:
+            said = (self._directory / "writer.output").read_text()
+            raise Unmet("a writer that works", f"it has ended: {last_line(said)}")
+        return self._report.read_text() if self._report.exists() else None
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def gather(self, directory: Path) -> None:
+        for node in self._cluster.nodes:
+            (directory / f"{node.name}.log").write_text(node.output())
+        (directory / "status.txt").write_text(self.client("status").said)
+        for path in self._directory.glob("*.*"):
+            shutil.copy(path, directory)
+
+    def whereabouts(self) -> str:
+        pids = [str(node.pid) for node in self._cluster.running]
+        writer = [str(self._writer.pid)] if self._writer else []
+        return f"{self._directory}; to end it: kill -9 {' '.join([*writer, *pids])}"
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.kill()
+            self._writer.wait()
+        for node in self._cluster.nodes:
+            node.kill()
+        shutil.rmtree(self._directory)
+
+
+def probe(url: str) -> str | None:
+    """What a probe says if it is not well."""
+    try:
+        with urllib.request.urlopen(url, timeout=PROBE_S):
+            return None
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return f"{refused.code}, {refused.read().decode(errors='replace').strip()}"
+    except OSError as error:
+        return f"{url}: {error}"

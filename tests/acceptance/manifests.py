@@ -1,0 +1,80 @@
+"""The Pods that the acceptance run itself puts into a Kubernetes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tests.acceptance.expectation import run
+from tests.acceptance.platforms import PYTHON, SCRIPT, client_endpoints, replica_names
+
+CHECK: Final = "client-check"
+WRITER: Final = "acceptance-writer"
+CONTAINER: Final = "raftzmq"
+ORDERS: Final = "/work/orders.json"
+REPORT: Final = "/work/report.json"
+CHECK_DIRECTORY: Final = Path(__file__).parents[2] / "kube" / "check"
+
+Manifest = dict[str, Any]
+
+
+def check_manifest(image: str, worker: str) -> Manifest:
+    """The Pod of kube/check with this image, on this worker. Raises Unmet."""
+    text = run("kubectl", "kustomize", str(CHECK_DIRECTORY)).expect().out
+    pod: Manifest = yaml.safe_load(text)
+    pod["spec"]["nodeName"] = worker  # past the scheduler: cordoned or not, and on no other
+    pod["spec"]["containers"][0]["image"] = image
+    return pod
+
+
+def writer_manifests(image: str, worker: str, prefix: str) -> Manifest:
+    """writer.py in a ConfigMap, and the Pod that runs it on this worker."""
+    command = [PYTHON, "/acceptance/writer.py", "--prefix", prefix]
+    container = {
+        "name": CONTAINER,
+        "image": image,
+        "command": [*command, "--orders", ORDERS, "--report", REPORT],
+        "env": [{"name": "RAFTZMQ_ENDPOINTS", "value": client_endpoints(replica_names(3))}],
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "script", "mountPath": "/acceptance"},
+            {"name": "work", "mountPath": "/work"},
+        ],
+    }
+    labels = {
+        "app.kubernetes.io/name": "raftzmq",
+        "app.kubernetes.io/component": "acceptance",
+        "app.kubernetes.io/part-of": "raftzmq",
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": WRITER, "labels": labels},
+        "spec": {
+            "nodeName": worker,
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 5,
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "fsGroup": 65532},
+            "containers": [container],
+            "volumes": [
+                {"name": "script", "configMap": {"name": WRITER}},
+                {"name": "work", "emptyDir": {"sizeLimit": "64Mi"}},
+            ],
+        },
+    }
+    script = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": WRITER, "labels": labels},
+        "data": {SCRIPT.name: SCRIPT.read_text()},
+    }
+    return {"apiVersion": "v1", "kind": "List", "items": [script, pod]}
