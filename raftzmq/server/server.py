@@ -23,6 +23,7 @@ import zmq
 
 from raftzmq import __version__
 from raftzmq.core.config import Config
+from raftzmq.core.membership import Membership
 from raftzmq.core.messages import (
     AppendEntries,
     Heartbeat,
@@ -142,6 +143,7 @@ class Server:
         for source in (self._peers.socket, self._clients.socket, self._wake):
             self._poller.register(source, zmq.POLLIN)
         self._asked_ms: dict[str, int] = {}  # since when a peer owes an answer
+        self._linked: Membership | None = None  # whose members have links
         self._silent: set[str] = set()  # peers that have owed one for SILENCE_MS
         self._seen: tuple[object, ...] = ()
         self._warned: set[str] = set()
@@ -213,6 +215,7 @@ class Server:
             if self._scale is not None:
                 self._scale.look(self._now_ms)
             node.tick(self._now_ms)
+            self._open_links()
             node.turn(self)
             self._renew_silent_links()
             self._look_up_silent_peers()
@@ -306,6 +309,18 @@ class Server:
     def _note_asking(self, name: str, message: Message | Hello | Welcome) -> None:
         if type(message) in ASKING:
             self._asked_ms.setdefault(name, self._now_ms)
+
+    def _open_links(self) -> None:
+        """Connect to every member before there is a word for it. A message needs a connection that
+        stands, so the first one would be lost: after a restart a follower speaks only to the
+        leader, and when that dies, asks the others for votes that never reach them."""
+        membership = self.node.raft.membership
+        if membership is self._linked:
+            return
+        self._linked = membership
+        for name in {*self.node.initial, *(m.id.name for m in membership)} - {self.node.name}:
+            if (address := self.node.address_of(name)) is not None:
+                self._links.set_address(name, address)
 
     def _renew_silent_links(self) -> None:
         for name, asked_ms in list(self._asked_ms.items()):
