@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raftzmq import limits
+from raftzmq.core.entry import COMMAND, Entry
 from raftzmq.errors import InvalidRequest, UnknownEntry
 from raftzmq.machine import snapshots
 from raftzmq.machine.keys import KeyTable
@@ -16,9 +17,6 @@ from raftzmq.machine.operations import COMMANDS
 from raftzmq.machine.reads import READS
 from raftzmq.machine.sessions import Result, Sessions, refusal
 from raftzmq.machine.state import State
-
-if TYPE_CHECKING:
-    from raftzmq.core.entry import Entry
 
 
 class Machine:
@@ -63,25 +61,28 @@ class Machine:
         raises. Raises UnknownEntry for a command that this version does not know; the machine is
         then not to be used further. Raises ValueError for an entry that was applied already.
         """
-        state = self._state
-        before = state.applied_index
-        if index <= before:
-            raise _applied_already(index, before)
-        state.applied_index = index
-        if time_ms > state.time_ms:  # noqa: PLR1730  # a call of max costs more
-            state.time_ms = time_ms
-        try:
-            return _execute(state, body)
-        except UnknownEntry as error:
-            state.applied_index = before
-            raise UnknownEntry(
-                f"log entry {index}: {error}; a newer version wrote it: run that version here"
-            ) from None
+        return self.apply_all([Entry(index, 0, time_ms, COMMAND, body, b"")])[0]
 
     def apply_all(self, entries: Sequence[Entry]) -> list[Result]:
         """Execute command entries in order; return the result of each. Raises as `apply`."""
-        apply = self.apply
-        return [apply(index, time_ms, body) for index, _, time_ms, _, body, _ in entries]
+        state = self._state
+        results: list[Result] = []
+        before = state.applied_index
+        try:
+            for index, _, time_ms, _, body, _ in entries:
+                before = state.applied_index
+                if index <= before:
+                    raise _applied_already(index, before)
+                state.applied_index = index
+                if time_ms > state.time_ms:  # noqa: PLR1730  # a call of max costs more
+                    state.time_ms = time_ms
+                results.append(_execute(state, body))
+        except UnknownEntry as error:
+            index, state.applied_index = state.applied_index, before
+            raise UnknownEntry(
+                f"log entry {index}: {error}; a newer version wrote it: run that version here"
+            ) from None
+        return results
 
     def read(self, op: Any, index: int) -> Result:
         """Return the result of a validated read `[id, name, …arguments]`, at applied state.

@@ -29,7 +29,7 @@ from raftzmq.errors import (
     Refused,
     StaleData,
 )
-from raftzmq.lines import encode_entry
+from raftzmq.lines import encode_entries
 from raftzmq.machine import Machine
 from raftzmq.naming import client_address
 from raftzmq.node.admin import Admin
@@ -425,7 +425,7 @@ class Node:
             self._id,
             self.settings.raft,
             random=self._random,
-            encode=encode_entry,
+            encode=encode_entries,
             now_ms=self._now_ms,
             hard_state=hard_state,
             snapshot=snapshot,

@@ -23,7 +23,7 @@ from raftzmq.core.messages import (
 from raftzmq.core.raft import Raft
 from raftzmq.core.ready import HardState
 from raftzmq.core.role import Role
-from raftzmq.lines import encode_entry
+from raftzmq.lines import encode_entries
 from tests.core.cluster import Middle, membership, node_id
 from tests.core.single import (
     A,
@@ -128,7 +128,7 @@ class TestVotes:
             A,
             Config(),
             random=Middle(),
-            encode=encode_entry,
+            encode=encode_entries,
             now_ms=0,
             hard_state=HardState(),
             snapshot=None,
