@@ -25,7 +25,15 @@ from raftzmq.errors import (
     RaftzmqError,
     SessionExpired,
 )
-from raftzmq.machine import READS, WRITES, Result, validate_read, validate_write
+from raftzmq.machine import (
+    READS,
+    WRITES,
+    Result,
+    are_plain_gets,
+    are_plain_puts,
+    validate_read,
+    validate_write,
+)
 from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Results
 
 if TYPE_CHECKING:
@@ -37,7 +45,15 @@ ANSWER_BYTES: Final = 64 * 1024 * 1024
 
 class _Read(NamedTuple):
     client: bytes
-    operations: list[Any]
+    operations: Sequence[Any]
+
+
+class _Writes(NamedTuple):
+    """Writes of one message: the operations with these ids are the entries from `first` on."""
+
+    first: int
+    client: bytes
+    ids: list[int]
 
 
 class Clients:
@@ -46,8 +62,9 @@ class Clients:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._bodies: list[Any] = []
-        self._owners: list[tuple[bytes, int]] = []
-        self._pending: dict[int, tuple[bytes, int]] = {}
+        self._owners: list[tuple[bytes, list[int]]] = []  # of the bodies, in order
+        self._pending: deque[_Writes] = deque()  # proposed and not answered, in order of the log
+        self._pending_count = 0
         self._term = 0  # the term in which everything pending was proposed
         self._sizes: deque[tuple[int, int]] = deque()  # (last index, bytes) of proposed messages
         self._bytes = 0
@@ -60,31 +77,38 @@ class Clients:
     @property
     def pending(self) -> int:
         """Writes proposed and not yet answered."""
-        return len(self._pending) + len(self._bodies)
+        return self._pending_count + len(self._bodies)
 
     # -- requests -----------------------------------------------------------------------------
 
     def operations(self, client: bytes, request: OperationsRequest, size: int) -> None:
         """Take a message of operations, `size` bytes long on the wire."""
-        session, ack = request.session, request.ack
-        refusal: RaftzmqError | None = None
-        checked = False
-        refused: list[int] = []
+        ops = request.ops
+        if not ops:
+            return
+        writes: Sequence[Any] = ()
+        reads: Sequence[Any] = ()
+        if are_plain_puts(ops):
+            writes = ops
+        elif are_plain_gets(ops):
+            reads = ops
+        else:
+            writes, reads = self._sorted(client, ops)
+        if writes:
+            self._write(client, request, writes, size)
+        if reads:
+            self._read(_Read(client, reads), stale=request.stale)
+
+    def _sorted(self, client: bytes, ops: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Return the writes and the reads among the operations; answer those that are not valid."""
+        writes: list[Any] = []
         reads: list[Any] = []
-        bodies, owners = self._bodies, self._owners
-        before = len(bodies)
-        for op in request.ops:
+        for op in ops:
             name = op[1]
             try:
                 if name in WRITES:
                     validate_write(op)
-                    if not checked:
-                        refusal, checked = self._write_refusal(request), True
-                    if refusal is None:
-                        bodies.append((session, ack, op))
-                        owners.append((client, op[0]))
-                    else:
-                        refused.append(op[0])
+                    writes.append(op)
                 elif name in READS:
                     validate_read(op)
                     reads.append(op)
@@ -92,12 +116,20 @@ class Clients:
                     raise InvalidRequest(f"unknown operation {name[:40]!r}")
             except InvalidRequest as error:
                 self._results[client].append((op[0], error.code, 0, {"message": str(error)}))
-        if len(bodies) > before:
-            self._new_bytes += size
+        return writes, reads
+
+    def _write(
+        self, client: bytes, request: OperationsRequest, writes: Sequence[Any], size: int
+    ) -> None:
+        ids = [op[0] for op in writes]
+        refusal = self._write_refusal(request)
         if refusal is not None:
-            self.refuse(client, refused, refusal)
-        if reads:
-            self._read(_Read(client, reads), stale=request.stale)
+            self.refuse(client, ids, refusal)
+            return
+        session, ack = request.session, request.ack
+        self._bodies += [(session, ack, op) for op in writes]
+        self._owners.append((client, ids))
+        self._new_bytes += size
 
     def _write_refusal(self, request: OperationsRequest) -> RaftzmqError | None:
         node = self._node
@@ -168,33 +200,53 @@ class Clients:
             first = self._node.raft.propose(bodies)
         except RaftzmqError as error:
             by_client: defaultdict[bytes, list[int]] = defaultdict(list)
-            for client, operation in owners:
-                by_client[client].append(operation)
+            for client, ids in owners:
+                by_client[client] += ids
             for client, operations in by_client.items():
                 # A transfer of leadership in progress looks like any other change of leader.
                 self.refuse(client, operations, self._not_leader_because(error))
             return
         self._term = self._node.raft.term
-        self._pending.update(zip(range(first, first + len(bodies)), owners, strict=True))
+        self._pending_count += len(bodies)
         self._sizes.append((first + len(bodies) - 1, size))
         self._bytes += size
+        for client, ids in owners:
+            self._pending.append(_Writes(first, client, ids))
+            first += len(ids)
 
     def _not_leader_because(self, error: RaftzmqError) -> NotLeader:
         return error if isinstance(error, NotLeader) else NotLeader(str(error))
 
     def applied(self, entries: Sequence[Entry], results: Sequence[Result]) -> None:
         """The commands in `entries` were applied with `results`: answer those that are owed."""
-        pending = self._pending
-        if not pending:
+        if not self._pending:
             return
-        answers = self._results
-        for entry, result in zip(entries, results, strict=True):
-            owner = pending.pop(entry.index, None)
-            if owner is not None:
-                answers[owner[0]].append((owner[1], *result))
-        last, sizes = entries[-1].index, self._sizes
+        first, last = entries[0].index, entries[-1].index
+        if last - first == len(entries) - 1:
+            self._answer_writes(first, last, results)
+        else:  # an entry that is no command stands between them, as few do
+            for entry, result in zip(entries, results, strict=True):
+                self._answer_writes(entry.index, entry.index, [result])
+        sizes = self._sizes
         while sizes and sizes[0][0] <= last:
             self._bytes -= sizes.popleft()[1]
+
+    def _answer_writes(self, first: int, last: int, results: Sequence[Result]) -> None:
+        """Answer what is pending of the entries from `first` to `last`, of all of which these are
+        the results. Nothing before `first` is pending any more."""
+        pending = self._pending
+        while pending and pending[0].first <= last:
+            start, client, ids = pending.popleft()
+            assert first <= start, "entries were applied out of order"
+            count = last + 1 - start
+            if count < len(ids):
+                pending.appendleft(_Writes(last + 1, client, ids[count:]))
+                del ids[count:]
+            found = results[start - first : start - first + len(ids)]
+            self._results[client] += [
+                (ident, *result) for ident, result in zip(ids, found, strict=True)
+            ]
+            self._pending_count -= len(ids)
 
     def released(self, reads: Sequence[ReadReleased]) -> None:
         """Reads that may be served once their index is applied; indices never decrease."""
@@ -247,9 +299,10 @@ class Clients:
     def abandon(self, error: OutcomeUnknown) -> None:
         """Answer everything pending with outcome_unknown."""
         by_client: defaultdict[bytes, list[int]] = defaultdict(list)
-        for client, operation in self._pending.values():
-            by_client[client].append(operation)
+        for _, client, ids in self._pending:
+            by_client[client] += ids
         self._pending.clear()
+        self._pending_count = 0
         self._sizes.clear()
         self._bytes = 0
         for client, operations in by_client.items():

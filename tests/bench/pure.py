@@ -1,6 +1,6 @@
 """Processor time of one operation inside of the program: three nodes in one process, no sockets.
 
-    python -m tests.bench.pure [--batch 128] [--batches 20] [--size 100] [--profile leader]
+    python -m tests.bench.pure [--batch 128] [--batches 3] [--size 100] [--profile leader]
 
 Every byte is encoded and decoded as between real processes, the log lies in memory, and the work of
 each party is timed by itself. What libzmq, the kernel and waking up cost is not in it: see cpu.py.
@@ -46,7 +46,7 @@ from raftzmq.transport.peer_wire import (
 )
 
 ENDPOINT = "raft-0:6001"
-ROUNDS = 20
+ROUNDS = 200
 
 
 class Party:
@@ -174,7 +174,7 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--batches", type=int, default=20)
+    parser.add_argument("--batches", type=int, default=3)
     parser.add_argument("--size", type=int, default=100)
     parser.add_argument("--op", nargs="+", default=["put", "get"])
     parser.add_argument("--profile", choices=["leader", "follower", "client"])
