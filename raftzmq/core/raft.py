@@ -187,7 +187,7 @@ class Raft:
 
     @property
     def is_learner(self) -> bool:
-        return self.id in self.membership.learners
+        return self.id in self.memberships.learners
 
     @property
     def term_committed(self) -> bool:

@@ -141,8 +141,7 @@ class Node:
     def is_member(self) -> bool:
         """Whether the membership it knows has it, in this incarnation, and no leader says that
         it has been removed since."""
-        member = self.raft.membership.named(self.name)
-        return member is not None and member.id == self._id and not self.joining.removed
+        return self._id in self.raft.memberships.ids and not self.joining.removed
 
     @property
     def role(self) -> str:

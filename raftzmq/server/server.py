@@ -132,9 +132,10 @@ class Server:
         stack.callback(self._wake.close)
         stack.callback(self._signalled.close)
         self._poller = zmq.Poller()
-        for source in (self._peers.socket, self._clients.socket, self._wake):
+        for source in (self._peers.socket, self._clients.socket, self._wake.fileno()):
             self._poller.register(source, zmq.POLLIN)
         self._asked_ms: dict[str, int] = {}  # since when a peer owes an answer
+        self._looked_at: tuple[object, ...] = ()
         self._seen: tuple[object, ...] = ()
         self._warned: set[str] = set()
         self._stop_by_ms: int | None = None
@@ -168,12 +169,14 @@ class Server:
         node = self.node
         while not self._stopped():
             wait_ms = max(0, min(node.next_deadline_ms, self._guard.next_ms) - now_ms())
-            self._poller.poll(wait_ms)
+            ready = {source for source, _ in self._poller.poll(wait_ms)}
             self._now_ms = now_ms()
-            self._receive_signals()
+            if self._wake.fileno() in ready:
+                self._receive_signals()
             self._receive_peers()
             self._receive_clients()
-            self._guard_connections()
+            if self._now_ms >= self._guard.next_ms:
+                self._guard_connections()
             node.tick(self._now_ms)
             node.turn(self)
             self._renew_silent_links()
@@ -295,10 +298,15 @@ class Server:
     def _tell_changes(self) -> None:
         node = self.node
         raft = node.raft
+        looked_at = (
+            *(raft.role, raft.term, raft.leader, raft.membership),
+            *(node.joining.removed, node.joining.waiting, node.disk_full),
+        )
+        if looked_at == self._looked_at:  # what follows takes longer, and is for every turn
+            return
+        self._looked_at = looked_at
         leader = raft.leader.name if raft.leader else None
         seen = (node.role, raft.term, leader, raft.membership, node.joining.waiting, node.disk_full)
-        if seen == self._seen:
-            return
         before, self._seen = self._seen or (None,) * len(seen), seen
         if seen[:3] != before[:3]:
             self._log("is " + node.role, term=raft.term, leader=leader or "unknown")
