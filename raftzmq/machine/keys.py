@@ -51,9 +51,11 @@ class KeyTable:
 
     def put(self, key: str, value: Value, revision: int) -> None:
         """Write a key, new or not."""
-        if key not in self.items:
+        items = self.items
+        count = len(items)
+        items[key] = (value, revision)
+        if len(items) != count:  # it is new; to ask before would be a second look-up
             self._insert(key)
-        self.items[key] = (value, revision)
 
     def remove(self, key: str) -> bool:
         """Remove a key; return whether it was there."""
