@@ -15,6 +15,7 @@ from raftzmq.machine import snapshots
 from raftzmq.machine.keys import KeyTable
 from raftzmq.machine.operations import COMMANDS
 from raftzmq.machine.reads import READS
+from raftzmq.machine.runs import execute_puts
 from raftzmq.machine.sessions import Result, Sessions, refusal
 from raftzmq.machine.state import State
 
@@ -66,6 +67,10 @@ class Machine:
     def apply_all(self, entries: Sequence[Entry]) -> list[Result]:
         """Execute command entries in order; return the result of each. Raises as `apply`."""
         state = self._state
+        if len(entries) > 1:
+            together = execute_puts(state, entries)
+            if together is not None:
+                return together
         results: list[Result] = []
         before = state.applied_index
         try:
