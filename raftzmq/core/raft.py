@@ -245,6 +245,11 @@ class Raft:
         elif terms.admit(self, message):
             HANDLERS[type(message)](self, message)
 
+    def wake(self, now_ms: int) -> None:
+        """Say what time it is before messages are stepped, so that a request for a vote is judged
+        by the leader's silence until now, and not until whenever this node had its last turn."""
+        self.now_ms = max(self.now_ms, now_ms)
+
     def tick(self, now_ms: int) -> None:
         """Let time pass, at any rate. Step the messages that have arrived first: they count as
         heard at `now_ms`, so that a node which was paused does not suspect the others of it."""

@@ -185,6 +185,10 @@ class Node:
 
     # -- inputs -------------------------------------------------------------------------------
 
+    def wake(self, now_ms: int) -> None:
+        """Begin a turn: say what time it is. Call it before anything is handed over."""
+        self.raft.wake(now_ms)
+
     def receive(self, envelope: Envelope) -> None:
         """Take a Raft message from another node."""
         if not self.cluster or envelope.cluster != self.cluster:

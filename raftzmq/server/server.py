@@ -173,6 +173,7 @@ class Server:
             self._now_ms = now_ms()
             if self._wake.fileno() in ready:
                 self._receive_signals()
+            node.wake(self._now_ms)
             # Asking a socket for a message that is not there costs as much as taking one that is.
             if self._peers.socket in ready:
                 self._receive_peers()
@@ -312,6 +313,7 @@ class Server:
         if looked_at == self._looked_at:  # what follows takes longer, and is for every turn
             return
         self._looked_at = looked_at
+        self._open_links()
         leader = raft.leader.name if raft.leader else None
         seen = (node.role, raft.term, leader, raft.membership, node.joining.waiting, node.disk_full)
         before, self._seen = self._seen or (None,) * len(seen), seen
@@ -327,6 +329,16 @@ class Server:
                 "disk full: writes are refused" if node.disk_full else "disk has room again",
                 logging.WARNING,
             )
+
+    def _open_links(self) -> None:
+        """Connect to every member. Followers have nothing to say to one another until they need a
+        leader, and what is said before a link is up is lost: so whoever asked first for votes
+        never got them, and an election waited for the second one's timeout."""
+        node = self.node
+        for name in [member.id.name for member in node.raft.membership]:
+            address = node.address_of(name)
+            if name != node.name and address is not None:
+                self._links.set_address(name, address)
 
 
 def earlier_directories(data_dir: Path) -> list[Path]:
