@@ -166,33 +166,43 @@ class Server:
         """Loop until stopped."""
         self._catch_signals()
         _calm_garbage_collector()
-        node = self.node
         while not self._stopped():
-            wait_ms = max(0, min(node.next_deadline_ms, self._guard.next_ms) - now_ms())
-            ready = {source for source, _ in self._poller.poll(wait_ms)}
-            self._now_ms = now_ms()
-            if self._wake.fileno() in ready:
-                self._receive_signals()
-            node.wake(self._now_ms)
-            # Asking a socket for a message that is not there costs as much as taking one that is.
-            if self._peers.socket in ready:
-                self._receive_peers()
-            else:
-                self._peers.traffic.drained()
-            if self._clients.socket in ready:
-                self._receive_clients()
-            else:
-                self._clients.traffic.drained()
-            if self._now_ms >= self._guard.next_ms:
-                self._guard_connections()
-            node.tick(self._now_ms)
-            node.turn(self)
-            self._renew_silent_links()
-            self._tell_changes()
-            self._log.check()
-        node.finish(self)
-        time.sleep(LAST_ANSWERS_S if self._stopped_by_signal else STOP_ANSWER_S)
+            self._turn()
+        self.node.finish(self)
+        # Whoever asks meanwhile is told who leads now, and need not wait for the connection to end.
+        last_s = LAST_ANSWERS_S if self._stopped_by_signal else STOP_ANSWER_S
+        last_ms = now_ms() + int(last_s * 1000)
+        while now_ms() < last_ms:
+            self._turn(last_ms)
         self._log("stopped")
+
+    def _turn(self, by_ms: int | None = None) -> None:
+        """Wait until there is something to do, but not beyond `by_ms`, and do it."""
+        node = self.node
+        due_ms = min(node.next_deadline_ms, self._guard.next_ms)
+        if by_ms is not None:
+            due_ms = min(due_ms, by_ms)
+        ready = {source for source, _ in self._poller.poll(max(0, due_ms - now_ms()))}
+        self._now_ms = now_ms()
+        if self._wake.fileno() in ready:
+            self._receive_signals()
+        node.wake(self._now_ms)
+        # Asking a socket for a message that is not there costs as much as taking one that is.
+        if self._peers.socket in ready:
+            self._receive_peers()
+        else:
+            self._peers.traffic.drained()
+        if self._clients.socket in ready:
+            self._receive_clients()
+        else:
+            self._clients.traffic.drained()
+        if self._now_ms >= self._guard.next_ms:
+            self._guard_connections()
+        node.tick(self._now_ms)
+        node.turn(self)
+        self._renew_silent_links()
+        self._tell_changes()
+        self._log.check()
 
     # -- receiving ----------------------------------------------------------------------------
 
