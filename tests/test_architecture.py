@@ -47,7 +47,12 @@ PARTS: dict[str, tuple[str, ...]] = {
 # Parts that take time and randomness as arguments and touch nothing: no clock, file, socket,
 # thread or environment can be reached through these modules of the standard library.
 PURE_PARTS = ("raftzmq.core", "raftzmq.machine", "raftzmq.node", "raftzmq.client")
-SHELLS = ("raftzmq.client.blocking", "raftzmq.client.aio", "raftzmq.client.links")
+SHELLS = (
+    "raftzmq.client.blocking",
+    "raftzmq.client.aio",
+    "raftzmq.client.direct",
+    "raftzmq.client.links",
+)
 PURE_STDLIB = set(
     """
     __future__ abc base64 binascii bisect collections collections.abc contextlib copy dataclasses

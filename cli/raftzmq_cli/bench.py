@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sys
 import time
 from array import array
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
 from raftzmq.errors import InvalidRequest, RaftzmqError
@@ -17,11 +17,14 @@ from raftzmq_cli import outcomes
 from raftzmq_cli.invocation import Invocation
 
 if TYPE_CHECKING:
-    from raftzmq import AsyncClient
+    from rich.progress import Progress
+
+    from raftzmq.client.direct import DirectClient
+    from raftzmq.client.operations import Operation
 
 OPERATIONS: Final = ("put", "get", "stale")
 _PAUSE_AFTER_ERROR_S: Final = 0.01
-_PROGRESS_S: Final = 0.2
+_PROGRESS_NS: Final = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def bench(run: Invocation, plan: Plan) -> int:
     """Measure and print. Raises the last error if nothing succeeded at all."""
     if plan.op not in OPERATIONS:
         raise InvalidRequest(f"--op {plan.op!r} is not one of {', '.join(OPERATIONS)}")
-    measured = asyncio.run(_bench(run.settings.endpoints, run.timeout_s, plan))
+    measured = _bench(run.settings.endpoints, run.timeout_s, plan)
     if not measured.latencies_ns and measured.last_error is not None:
         raise measured.last_error
     document = report(plan, measured)
@@ -100,98 +103,128 @@ def lines_of(document: dict[str, Any]) -> list[str]:
     ]
 
 
-async def _bench(endpoints: Sequence[str], timeout_s: float, plan: Plan) -> Measured:
-    from raftzmq import AsyncClient
+def _bench(endpoints: Sequence[str], timeout_s: float, plan: Plan) -> Measured:
+    from raftzmq.client import operations
+    from raftzmq.client.direct import DirectClient
 
     prefix = f"raftzmq-bench/{secrets.token_hex(4)}/"
     names = [f"{prefix}{number:06}" for number in range(plan.keys)]
     value = "x" * plan.size
-    async with AsyncClient(list(endpoints)) as client:
+    with closing(DirectClient(endpoints)) as client:
         try:
             # The first write opens the session, and shows at once if there is no cluster.
-            await client.put(names[0], value, timeout=timeout_s)
+            client.run(operations.put(names[0], value), timeout_s)
             if plan.op != "put":
-                await _fill(client, names, value, timeout_s, plan.outstanding)
-            return await _loop(_operation(client, plan.op, value, timeout_s), names, plan)
+                _fill(client, names, value, timeout_s, plan.outstanding)
+            return _Loop(client, names, value, timeout_s, plan).run()
         finally:
             if not plan.keep:
                 with suppress(RaftzmqError):
-                    await client.delete_prefix(prefix, timeout=timeout_s)
+                    client.run(operations.delete_prefix(prefix), timeout_s)
 
 
-def _operation(
-    client: AsyncClient, op: str, value: str, timeout_s: float
-) -> Callable[[str], Awaitable[object]]:
-    if op == "put":
-        return lambda key: client.put(key, value, timeout=timeout_s)
-    stale = op == "stale"
-    return lambda key: client.get(key, stale=stale, timeout=timeout_s)
-
-
-async def _fill(
-    client: AsyncClient, names: Sequence[str], value: str, timeout_s: float, outstanding: int
+def _fill(
+    client: DirectClient, names: Sequence[str], value: str, timeout_s: float, outstanding: int
 ) -> None:
+    from raftzmq.client import operations
+
     for start in range(0, len(names), outstanding):
         batch = names[start : start + outstanding]
-        await asyncio.gather(*(client.put(name, value, timeout=timeout_s) for name in batch))
+        calls = [client.submit(operations.put(name, value), timeout_s) for name in batch]
+        while not all(call.done for call in calls):
+            client.wait()
+        for call in calls:
+            call.result()
 
 
-async def _loop(
-    operate: Callable[[str], Awaitable[object]], names: Sequence[str], plan: Plan
-) -> Measured:
-    """Keep `outstanding` operations in flight for `seconds`; each worker has one."""
-    measured = Measured()
-    latencies_ns = measured.latencies_ns
-    started = time.perf_counter()
-    end_ns = time.perf_counter_ns() + int(plan.seconds * 1e9)
+class _Loop:
+    """Keeps `outstanding` operations in flight for `seconds`: one that is done is followed by the
+    next, until the time is over."""
 
-    async def work(number: int) -> None:
-        now = time.perf_counter_ns()
-        while now < end_ns:
-            try:
-                await operate(names[number % len(names)])
-            except RaftzmqError as error:
-                measured.errors += 1
-                measured.last_error = error
-                await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
+    def __init__(
+        self, client: DirectClient, names: Sequence[str], value: str, timeout_s: float, plan: Plan
+    ) -> None:
+        from raftzmq.client import operations
+
+        self._client = client
+        self._names = cycle(names)
+        self._timeout_s = timeout_s
+        self._plan = plan
+        self._work: Callable[[str], Operation[Any]]
+        if plan.op == "put":
+            self._work = lambda key: operations.put(key, value)
+        else:
+            stale = plan.op == "stale"
+            self._work = lambda key: operations.get(key, stale=stale, endpoint=None)
+
+    def run(self) -> Measured:
+        measured = Measured()
+        record = measured.latencies_ns.append
+        started_ns = now = time.perf_counter_ns()
+        end_ns = started_ns + int(self._plan.seconds * 1e9)
+        for _ in range(self._plan.outstanding):
+            self._start(now)
+        in_flight = self._plan.outstanding
+        with _Progress(self._plan) as progress:
+            while in_flight:
+                finished = self._client.wait()
                 now = time.perf_counter_ns()
-            else:
-                done = time.perf_counter_ns()
-                latencies_ns.append(done - now)
-                now = done
-            number += plan.outstanding
+                errors = measured.errors
+                for call in finished:
+                    if call.error is None:
+                        record(now - call.waiter)
+                    else:
+                        measured.errors += 1
+                        measured.last_error = call.error
+                in_flight -= len(finished)
+                if measured.errors > errors:
+                    time.sleep(_PAUSE_AFTER_ERROR_S)
+                    now = time.perf_counter_ns()
+                if now < end_ns:
+                    for _ in finished:
+                        self._start(now)
+                    in_flight += len(finished)
+                progress.show(now - started_ns, len(measured.latencies_ns))
+        measured.elapsed_s = (time.perf_counter_ns() - started_ns) / 1e9
+        return measured
 
-    progress = asyncio.create_task(_show_progress(measured, plan))
-    try:
-        await asyncio.gather(*(work(number) for number in range(plan.outstanding)))
-    finally:
-        progress.cancel()
-        with suppress(asyncio.CancelledError):
-            await progress
-    measured.elapsed_s = time.perf_counter() - started
-    return measured
+    def _start(self, now_ns: int) -> None:
+        call = self._client.submit(self._work(next(self._names)), self._timeout_s)
+        call.waiter = now_ns
 
 
-async def _show_progress(measured: Measured, plan: Plan) -> None:
-    """A progress bar on stderr, where that is a terminal."""
-    if not sys.stderr.isatty():
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+class _Progress:
+    """A progress bar on stderr, where that is a terminal; for a `with` block."""
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    started = time.perf_counter()
-    with Progress(
-        *columns, console=Console(stderr=True), transient=True, auto_refresh=False
-    ) as progress:
-        task = progress.add_task(plan.op, total=plan.seconds)
-        while True:
-            elapsed_s = time.perf_counter() - started
-            rate = len(measured.latencies_ns) / max(elapsed_s, 1e-3)
-            progress.update(
-                task,
-                completed=min(elapsed_s, plan.seconds),
-                description=f"{plan.op}: {rate:,.0f}/s",
-                refresh=True,
-            )
-            await asyncio.sleep(_PROGRESS_S)
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._bar: Progress | None = None
+        self._next_ns = 0
+
+    def __enter__(self) -> _Progress:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+            console = Console(stderr=True)
+            self._bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
+            self._task = self._bar.add_task(self._plan.op, total=self._plan.seconds)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, elapsed_ns: int, done: int) -> None:
+        if self._bar is None or elapsed_ns < self._next_ns:
+            return
+        self._next_ns = elapsed_ns + _PROGRESS_NS
+        elapsed_s = elapsed_ns / 1e9
+        self._bar.update(
+            self._task,
+            completed=min(elapsed_s, self._plan.seconds),
+            description=f"{self._plan.op}: {done / max(elapsed_s, 1e-3):,.0f}/s",
+            refresh=True,
+        )

@@ -16,11 +16,9 @@ from collections.abc import Sequence
 from random import Random, SystemRandom
 from typing import Any, Final, TypeVar
 
-import zmq
-
 from raftzmq.client import operations
 from raftzmq.client.calls import Call, node_status
-from raftzmq.client.links import Links, now_ms, turn
+from raftzmq.client.links import Links, Sleeper, now_ms, turn
 from raftzmq.client.operations import NodeRequest, Operation
 from raftzmq.client.outcomes import abandoned
 from raftzmq.client.results import (
@@ -296,11 +294,15 @@ class _IoThread:
 
     def _loop(self, links: Links) -> None:
         session = self._session
+        wake_fd = self._wake_in.fileno()
+        sleeper = Sleeper(wake_fd)
         while not self._stopping:
             self._take_over()
             for call in turn(session, links):
                 call.waiter.release()
-            self._sleep(links)
+            if wake_fd in sleeper.sleep(session, links):
+                self._wake_in.recv(4096)
+                self._awake = False  # before the queue is looked at: no wake-up is lost
 
     def _take_over(self) -> None:
         """Move what callers handed in to the session."""
@@ -309,22 +311,6 @@ class _IoThread:
             self._session.submit(self._submitted.popleft(), now)
         while self._cancelled:
             self._session.cancel(self._cancelled.popleft(), now)
-
-    def _sleep(self, links: Links) -> None:
-        """Wait until a frame arrives, a wanted link is up, a caller calls, or something is due."""
-        due_ms = self._session.next_deadline_ms()
-        timeout_ms = None if due_ms is None else max(0, due_ms - now_ms())
-        wanted = self._session.interests()
-        poller = zmq.Poller()
-        wake_fd = self._wake_in.fileno()
-        poller.register(wake_fd, zmq.POLLIN)
-        for endpoint, link in links.items():
-            waits = endpoint in wanted and not self._session.endpoints.link(endpoint).up
-            poller.register(link, zmq.POLLIN | zmq.POLLOUT if waits else zmq.POLLIN)
-        for ready, _ in poller.poll(timeout_ms):
-            if ready == wake_fd:
-                self._wake_in.recv(4096)
-                self._awake = False  # before the queue is looked at: no wake-up is lost
 
     def _end(self, why: str) -> None:
         """Fail everything: from now on nobody answers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from raftzmq.client.operations import Answer, Operation, Work
@@ -105,6 +106,7 @@ def node_status(endpoint: str, call: Call) -> NodeStatus:
         return NodeStatus(endpoint, None, str(error))
 
 
+@lru_cache(maxsize=64, typed=True)  # a program has few timeouts, and True is not 1
 def _milliseconds(timeout: float) -> int:
     if (
         isinstance(timeout, bool)

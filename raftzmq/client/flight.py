@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from random import Random
 from typing import Final
 
@@ -17,6 +18,10 @@ SILENCE_DOUBLINGS: Final = 3
 MESSAGES_IN_FLIGHT: Final = 16
 BYTES_IN_FLIGHT: Final = 16 * 1024 * 1024
 """Beyond either, a lane's calls wait in the client, and leave together in larger messages."""
+
+
+_is_repeatable = attrgetter("repeatable")
+_silences_of = attrgetter("silences")
 
 
 class Flight:
@@ -40,13 +45,9 @@ class Flight:
 
     def launch(self, lane: Lane, calls: list[Call], frame: bytes, now_ms: int) -> Batch:
         """Put a message in flight. Its calls have their ids."""
-        silences = 0
-        by_id = self.by_id
-        repeatable = True
-        for call in calls:
-            by_id[call.id] = call
-            silences = max(silences, call.silences)
-            repeatable = repeatable and call.repeatable
+        self.by_id.update(zip([call.id for call in calls], calls, strict=True))
+        silences = max(map(_silences_of, calls))
+        repeatable = all(map(_is_repeatable, calls))
         patience_ms = SILENCE_MS << min(silences, SILENCE_DOUBLINGS)
         silent_ms = now_ms + int(patience_ms * (1 + self._random.random() / 2))
         batch = Batch(
@@ -61,11 +62,14 @@ class Flight:
 
     def release(self, call: Call) -> None:
         """The call is not in flight any more."""
-        batch = call.batch
-        if batch is None:
-            return
-        call.batch = None
-        batch.pending -= 1
+        if call.batch is not None:
+            self.release_from(call.batch, [call])
+
+    def release_from(self, batch: Batch, calls: Sequence[Call]) -> None:
+        """The calls, in flight in `batch`, are not in flight any more."""
+        for call in calls:
+            call.batch = None
+        batch.pending -= len(calls)
         if not batch.pending:
             del self._batches[batch]
             batch.lane.messages -= 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import zmq
 
@@ -109,6 +109,32 @@ class Links:
         for endpoint in list(self._sockets):
             self.close(endpoint)
         self._context.term()
+
+
+class Sleeper:
+    """Waits for what a shell that makes turns has to wake up for."""
+
+    def __init__(self, *others: int) -> None:
+        """`others` are file descriptors that wake it too."""
+        self._others = dict.fromkeys(others, zmq.POLLIN)
+        self._watched: dict[Any, int] = {}
+        self._poller = zmq.Poller()
+
+    def sleep(self, session: ClientSession, links: Links) -> list[Any]:
+        """Wait until a frame arrives, a wanted link is up, one of the others is readable, or
+        something is due. Return which sockets and descriptors woke it."""
+        due_ms = session.next_deadline_ms()
+        wanted = session.interests()
+        watch: dict[Any, int] = dict(self._others)
+        for endpoint, link in links.items():
+            waits = endpoint in wanted and not session.endpoints.link(endpoint).up
+            watch[link] = zmq.POLLIN | zmq.POLLOUT if waits else zmq.POLLIN
+        if watch != self._watched:  # seldom: making a poller takes longer than the rest
+            self._watched, self._poller = watch, zmq.Poller()
+            for source, events in watch.items():
+                self._poller.register(source, events)
+        timeout_ms = None if due_ms is None else max(0, due_ms - now_ms())
+        return [source for source, _ in self._poller.poll(timeout_ms)]
 
 
 def turn(session: ClientSession, links: Links) -> list[Call]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -48,7 +48,8 @@ class Packer:
 
     def pack(self, lane: Lane, now_ms: int) -> Batch | None:
         """Put the lane's next message in flight and return it; None if nothing can be sent."""
-        queue = lane.queue
+        queue, serials = lane.queue, self._serials
+        session, room = serials.session, serials.room
         calls: list[Call] = []
         size = 0
         while queue and len(calls) < limits.OPERATIONS_PER_MESSAGE:
@@ -59,35 +60,42 @@ class Packer:
                 if calls:
                     break
                 queue.popleft()
-                if call.to_leader and not self._search.known(now_ms):
-                    self._search.park(call, now_ms)
-                else:
-                    self._give_id(call)
-                    frame = encode_request(call.work.build(call.id))
-                    return self._flight.launch(lane, [call], frame, now_ms)
+                if (batch := self._request(lane, call, call.work, now_ms)) is not None:
+                    return batch
             else:
                 if calls and (call.alone or calls[0].alone or size + call.size > MESSAGE_BYTES):
                     break
-                if call.numbered and not self._serial_is_good(call):
-                    if self._serials.full:
-                        break
-                    queue.popleft()
-                    if not self._number(call, now_ms):
-                        continue
-                else:
+                if not call.numbered:
                     queue.popleft()
                     self._give_id(call)
+                elif call.session == session != 0:
+                    queue.popleft()
+                elif room <= 0:
+                    break
+                else:
+                    queue.popleft()
+                    if not self._may_be_numbered(call, now_ms):
+                        continue
+                    call.id, call.session = serials.take(), session
+                    room -= 1
                 calls.append(call)
                 size += call.size + ID_BYTES
         return self._launch(lane, calls, now_ms) if calls else None
 
+    def _request(self, lane: Lane, call: Call, work: NodeRequest[Any], now_ms: int) -> Batch | None:
+        if call.to_leader and not self._search.known(now_ms):
+            self._search.park(call, now_ms)
+            return None
+        self._give_id(call)
+        return self._flight.launch(lane, [call], encode_request(work.build(call.id)), now_ms)
+
     def _launch(self, lane: Lane, calls: list[Call], now_ms: int) -> Batch:
         serials = self._serials
-        fragment = orjson.Fragment
-        ops = [fragment(b"[%d,%b" % (call.id, call.work.tail)) for call in calls]  # type: ignore[union-attr]
+        ops = b",".join([b"[%d,%b" % (call.id, call.work.tail) for call in calls])  # type: ignore[union-attr]
         session = 0 if lane.stale else serials.session
         cluster = serials.cluster if session else ""
-        request = OperationsRequest(session, serials.ack, lane.stale, ops, cluster)
+        encoded: Any = orjson.Fragment(b"[%b]" % ops)
+        request = OperationsRequest(session, serials.ack, lane.stale, encoded, cluster)
         return self._flight.launch(lane, calls, encode_request(request), now_ms)
 
     def _give_id(self, call: Call) -> None:
@@ -95,11 +103,8 @@ class Packer:
             call.id = self._next_id
             self._next_id += 1
 
-    def _serial_is_good(self, call: Call) -> bool:
-        return call.session != 0 and call.session == self._serials.session
-
-    def _number(self, call: Call, now_ms: int) -> bool:
-        """Give a write its serial in the session; False if it is not to be sent now."""
+    def _may_be_numbered(self, call: Call, now_ms: int) -> bool:
+        """Whether a write may get a serial in the session; False: it is not to be sent now."""
         if call.session:
             self._flight.by_id.pop(call.id, None)
             call.id = call.session = 0
@@ -114,5 +119,4 @@ class Packer:
         if not self._serials.session:
             self._opening.park(call, now_ms)
             return False
-        call.id, call.session = self._serials.take(), self._serials.session
         return True

@@ -13,9 +13,10 @@ SUSPECT_MS: Final = 1000
 """An endpoint that was silent, lost or out of reach is avoided for so long."""
 
 BACKOFF_MS: Final = 20
-BACKOFF_MOST_MS: Final = 250
+BACKOFF_MOST_MS: Final = 100
 OVERLOADED_MOST_MS: Final = 1000
-"""Pauses after "try again": doubling up to a bound, each cut by a random part up to a half."""
+"""Pauses after "try again": doubling up to a bound, each cut by a random part up to a half. The
+bound is what an election takes longer, on the average by half of it, for those who wait for it."""
 
 CHASES: Final = 3
 """Most leader hints followed in a row; they may be wrong, or lead in a circle."""

@@ -23,21 +23,20 @@ class Serials:
         self._unanswered: set[int] = set()
 
     @property
-    def full(self) -> bool:
-        """Whether the next write has to wait until older ones are answered."""
-        return self._next - self.ack >= WINDOW
+    def room(self) -> int:
+        """How many writes may be given serials before older ones are answered."""
+        return WINDOW - (self._next - self.ack)
 
     def take(self) -> int:
         """Return the next serial, for a write that is now unanswered."""
-        assert self.session
         serial = self._next
         self._next += 1
         self._unanswered.add(serial)
         return serial
 
-    def settled(self, serial: int) -> None:
-        """The write was answered, or nobody waits for its answer any more."""
-        self._unanswered.discard(serial)
+    def settled(self, *serials: int) -> None:
+        """The writes were answered, or nobody waits for their answers any more."""
+        self._unanswered.difference_update(serials)
 
     @property
     def ack(self) -> int:

@@ -75,3 +75,4 @@ class MembershipHistory:
         self.membership = self._steps[-1][1]
         self.voters = self.membership.voters
         self.ids = self.membership.ids
+        self.learners = self.membership.learners

@@ -53,7 +53,10 @@ class Membership:
 
     def named(self, name: str) -> Member | None:
         """The member of that name, whatever its incarnation."""
-        return next((m for m in self.members if m.id.name == name), None)
+        for member in self.members:
+            if member.id.name == name:
+                return member
+        return None
 
     def with_learner(self, node: NodeId, address: str) -> Membership:
         """Add `node` as a learner; an earlier incarnation of its name leaves with the same step."""

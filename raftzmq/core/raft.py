@@ -28,8 +28,8 @@ from raftzmq.core.ready import HardState, Ready, SnapshotMeta
 from raftzmq.core.role import Role
 from raftzmq.errors import NotLeader, Refused
 
-Encode = Callable[[int, int, int, str, Any], Entry]
-"""(index, term, time_ms, kind, body) -> the entry with its line."""
+Encode = Callable[[int, int, int, str, Sequence[Any]], list[Entry]]
+"""(first index, term, time_ms, kind, bodies) -> an entry with its line for each body."""
 
 
 class Raft:
@@ -191,7 +191,7 @@ class Raft:
 
     @property
     def is_learner(self) -> bool:
-        return self.id in self.membership.learners
+        return self.id in self.memberships.learners
 
     @property
     def term_committed(self) -> bool:
@@ -249,6 +249,11 @@ class Raft:
         elif terms.admit(self, message):
             HANDLERS[type(message)](self, message)
 
+    def wake(self, now_ms: int) -> None:
+        """Say what time it is before messages are stepped, so that a request for a vote is judged
+        by the leader's silence until now, and not until whenever this node had its last turn."""
+        self.now_ms = max(self.now_ms, now_ms)
+
     def tick(self, now_ms: int) -> None:
         """Let time pass, at any rate. Step the messages that have arrived first: they count as
         heard at `now_ms`, so that a node which was paused does not suspect the others of it."""
@@ -267,10 +272,7 @@ class Raft:
         if self.handover is not None:
             raise Refused(f"leadership is being handed to {self.handover.target.name}; try again")
         first = self.log.last_index + 1
-        encode, term, time_ms = self.encode, self.term, self.stamp_ms
-        self.log.append(
-            [encode(i, term, time_ms, COMMAND, body) for i, body in enumerate(bodies, first)]
-        )
+        self.log.append(self.encode(first, self.term, self.stamp_ms, COMMAND, bodies))
         self.must_replicate = True
         return first
 
@@ -393,7 +395,7 @@ class Raft:
 
     def append(self, kind: str, body: Any) -> Entry:
         """LEADER: append one entry of its own making."""
-        entry = self.encode(self.log.last_index + 1, self.term, self.stamp_ms, kind, body)
+        [entry] = self.encode(self.log.last_index + 1, self.term, self.stamp_ms, kind, [body])
         self.log.append([entry])
         self.must_replicate = True
         return entry

@@ -8,6 +8,7 @@ followers trail by at most a heartbeat, which nobody who asks the leader can not
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from raftzmq.core import changes, snapshots, transfer
@@ -28,6 +29,10 @@ from raftzmq.core.quorum import reached_by_majority
 if TYPE_CHECKING:
     from raftzmq.core.raft import Raft
 
+_heard_ms_of = attrgetter("heard_ms")
+_match_index_of = attrgetter("match_index")
+_round_of = attrgetter("round")
+
 # The leader.
 
 
@@ -37,7 +42,7 @@ def tick(raft: Raft) -> None:
         if progress.heard:
             progress.heard = False
             progress.heard_ms = raft.now_ms
-    heard_ms = _majority_of(raft, raft.now_ms, lambda progress: progress.heard_ms)
+    heard_ms = _majority_of(raft, raft.now_ms, _heard_ms_of)
     if raft.now_ms - heard_ms >= 2 * raft.config.election_timeout_ms:
         raft.become_follower(raft.term, None)
         return
@@ -116,7 +121,7 @@ def advance_commit(raft: Raft) -> None:
 
     Entries of earlier terms are committed with it, never by counting (thesis 3.6.2, figure 3.7).
     """
-    index = _majority_of(raft, raft.stable_index, lambda progress: progress.match_index)
+    index = _majority_of(raft, raft.stable_index, _match_index_of)
     if index > raft.commit_index and raft.log.term_at(index) == raft.term:
         raft.commit_index = index
         changes.after_commit(raft)
@@ -141,14 +146,15 @@ def unreachable(raft: Raft, node: NodeId) -> None:
 def _majority_of(raft: Raft, own: int, of: Callable[[Progress], int]) -> int:
     """What a majority of voters has reached. A leader that is removing itself does not count
     itself (thesis 4.2.2)."""
+    me, progress = raft.id, raft.progress
     return reached_by_majority(
-        own if voter == raft.id else of(raft.progress[voter]) for voter in raft.memberships.voters
+        [own if voter == me else of(progress[voter]) for voter in raft.memberships.voters]
     )
 
 
 def _confirm_reads(raft: Raft) -> None:
     if raft.reads.in_round:
-        raft.reads.confirm(_majority_of(raft, raft.reads.round, lambda progress: progress.round))
+        raft.reads.confirm(_majority_of(raft, raft.reads.round, _round_of))
 
 
 def _hear_follower(raft: Raft, node: NodeId, round_: int) -> Progress | None:

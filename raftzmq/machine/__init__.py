@@ -2,6 +2,22 @@
 
 from raftzmq.machine.machine import Machine
 from raftzmq.machine.sessions import Result
-from raftzmq.machine.validation import READS, WRITES, validate_read, validate_write
+from raftzmq.machine.validation import (
+    READS,
+    WRITES,
+    are_plain_gets,
+    are_plain_puts,
+    validate_read,
+    validate_write,
+)
 
-__all__ = ["READS", "WRITES", "Machine", "Result", "validate_read", "validate_write"]
+__all__ = [
+    "READS",
+    "WRITES",
+    "Machine",
+    "Result",
+    "are_plain_gets",
+    "are_plain_puts",
+    "validate_read",
+    "validate_write",
+]

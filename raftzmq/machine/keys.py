@@ -6,7 +6,7 @@ Every change of a key goes through `put`, `remove` or `remove_span`.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from raftzmq.machine.values import Value
@@ -51,9 +51,18 @@ class KeyTable:
 
     def put(self, key: str, value: Value, revision: int) -> None:
         """Write a key, new or not."""
-        if key not in self.items:
+        items = self.items
+        count = len(items)
+        items[key] = (value, revision)
+        if len(items) != count:  # it is new; to ask before would be a second look-up
             self._insert(key)
-        self.items[key] = (value, revision)
+
+    def put_all(self, keys: Sequence[str], items: Iterable[Item]) -> None:
+        """Write keys, new or not; of a key that is there twice the last item stays."""
+        new = [key for key in keys if key not in self.items]
+        self.items.update(zip(keys, items, strict=True))
+        for key in dict.fromkeys(new):
+            self._insert(key)
 
     def remove(self, key: str) -> bool:
         """Remove a key; return whether it was there."""

@@ -6,19 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raftzmq import limits
+from raftzmq.core.entry import COMMAND, Entry
 from raftzmq.errors import InvalidRequest, UnknownEntry
 from raftzmq.machine import snapshots
 from raftzmq.machine.keys import KeyTable
 from raftzmq.machine.operations import COMMANDS
 from raftzmq.machine.reads import READS
+from raftzmq.machine.runs import execute_puts
 from raftzmq.machine.sessions import Result, Sessions, refusal
 from raftzmq.machine.state import State
-
-if TYPE_CHECKING:
-    from raftzmq.core.entry import Entry
 
 
 class Machine:
@@ -63,25 +62,32 @@ class Machine:
         raises. Raises UnknownEntry for a command that this version does not know; the machine is
         then not to be used further. Raises ValueError for an entry that was applied already.
         """
-        state = self._state
-        before = state.applied_index
-        if index <= before:
-            raise _applied_already(index, before)
-        state.applied_index = index
-        if time_ms > state.time_ms:  # noqa: PLR1730  # a call of max costs more
-            state.time_ms = time_ms
-        try:
-            return _execute(state, body)
-        except UnknownEntry as error:
-            state.applied_index = before
-            raise UnknownEntry(
-                f"log entry {index}: {error}; a newer version wrote it: run that version here"
-            ) from None
+        return self.apply_all([Entry(index, 0, time_ms, COMMAND, body, b"")])[0]
 
     def apply_all(self, entries: Sequence[Entry]) -> list[Result]:
         """Execute command entries in order; return the result of each. Raises as `apply`."""
-        apply = self.apply
-        return [apply(index, time_ms, body) for index, _, time_ms, _, body, _ in entries]
+        state = self._state
+        if len(entries) > 1:
+            together = execute_puts(state, entries)
+            if together is not None:
+                return together
+        results: list[Result] = []
+        before = state.applied_index
+        try:
+            for index, _, time_ms, _, body, _ in entries:
+                before = state.applied_index
+                if index <= before:
+                    raise _applied_already(index, before)
+                state.applied_index = index
+                if time_ms > state.time_ms:  # noqa: PLR1730  # a call of max costs more
+                    state.time_ms = time_ms
+                results.append(_execute(state, body))
+        except UnknownEntry as error:
+            index, state.applied_index = state.applied_index, before
+            raise UnknownEntry(
+                f"log entry {index}: {error}; a newer version wrote it: run that version here"
+            ) from None
+        return results
 
     def read(self, op: Any, index: int) -> Result:
         """Return the result of a validated read `[id, name, …arguments]`, at applied state.
@@ -129,7 +135,8 @@ def _execute(state: State, body: Any) -> Result:
         raise UnknownEntry("a command in an unknown form")
     if command is None:
         return _administer(state, number, op)
-    if len(op) != command.length:
+    length, run = command
+    if len(op) != length:
         raise UnknownEntry(f"{name} with {len(op) - 2} arguments")
     index = state.applied_index
     session = state.sessions.table.get(number)
@@ -138,14 +145,17 @@ def _execute(state: State, body: Any) -> Result:
     session.used_ms = state.time_ms
     if ack > session.ack:
         session.acknowledge(ack)
-    kept = session.results.get(serial)
+    results = session.results
+    kept = results.get(serial)
     if kept is not None:
         return kept
     if session.full or not 0 <= serial - session.ack <= limits.SESSION_OUTSTANDING:
         return session.refusal(serial, index)
-    code, result = command.run(state, *op[2:])
-    done = (code, index, result)
-    session.results[serial] = done
+    if length == 4:  # most are puts, and a call with a list of arguments takes twice as long
+        code, result = run(state, op[2], op[3])
+    else:
+        code, result = run(state, *op[2:])
+    results[serial] = done = (code, index, result)
     if type(result) is list:
         session.count(result)
     return done

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from raftzmq import limits
@@ -31,6 +31,32 @@ def validate_write(op: Any) -> None:
 def validate_read(op: Any) -> None:
     """Check a read `[id, name, …arguments]`. Raises InvalidRequest with what is wrong."""
     _validate(op, READ_FORMS, WRITE_FORMS, "read", "write")
+
+
+def are_plain_puts(ops: Sequence[Any]) -> bool:
+    """Whether each of these operations, of which there is one at least, is a put of ASCII text
+    that `validate_write` lets pass: what most are, told by a few calls for all of them."""
+    if set(map(len, ops)) != {4} or any(op[1] != "put" for op in ops):
+        return False
+    return _are_ascii([op[2] for op in ops], 1, limits.KEY_BYTES) and _are_ascii(
+        [op[3] for op in ops], 0, limits.VALUE_BYTES
+    )
+
+
+def are_plain_gets(ops: Sequence[Any]) -> bool:
+    """The same of gets, and `validate_read`."""
+    if set(map(len, ops)) != {3} or any(op[1] != "get" for op in ops):
+        return False
+    return _are_ascii([op[2] for op in ops], 1, limits.KEY_BYTES)
+
+
+def _are_ascii(texts: list[Any], least: int, most: int) -> bool:
+    return (
+        set(map(type, texts)) == {str}
+        and all(map(str.isascii, texts))
+        and least <= min(map(len, texts))
+        and max(map(len, texts)) <= most
+    )
 
 
 def _validate(

@@ -27,7 +27,15 @@ from raftzmq.errors import (
     RaftzmqError,
     SessionExpired,
 )
-from raftzmq.machine import READS, WRITES, Result, validate_read, validate_write
+from raftzmq.machine import (
+    READS,
+    WRITES,
+    Result,
+    are_plain_gets,
+    are_plain_puts,
+    validate_read,
+    validate_write,
+)
 from raftzmq.node.counts import ADMIN, READ, STALE_READ, WRITE
 from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Results
 
@@ -44,7 +52,15 @@ _code_of_answer = itemgetter(1)
 
 class _Read(NamedTuple):
     client: bytes
-    operations: list[Any]
+    operations: Sequence[Any]
+
+
+class _Writes(NamedTuple):
+    """Writes of one message: the operations with these ids are the entries from `first` on."""
+
+    first: int
+    client: bytes
+    ids: list[int]
 
 
 class _Batch(NamedTuple):
@@ -62,8 +78,9 @@ class Clients:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._bodies: list[Any] = []
-        self._owners: list[tuple[bytes, int]] = []
-        self._pending: dict[int, tuple[bytes, int]] = {}
+        self._owners: list[tuple[bytes, list[int]]] = []  # of the bodies, in order
+        self._pending: deque[_Writes] = deque()  # proposed and not answered, in order of the log
+        self._pending_count = 0
         self._term = 0  # the term in which everything pending was proposed
         self._batches: deque[_Batch] = deque()  # proposed and not yet applied
         self._bytes = 0
@@ -76,32 +93,40 @@ class Clients:
     @property
     def pending(self) -> int:
         """Writes proposed and not yet answered."""
-        return len(self._pending) + len(self._bodies)
+        return self._pending_count + len(self._bodies)
 
     # -- requests -----------------------------------------------------------------------------
 
     def operations(self, client: bytes, request: OperationsRequest, size: int) -> None:
         """Take a message of operations, `size` bytes long on the wire."""
-        session, ack = request.session, request.ack
+        ops = request.ops
+        if not ops:
+            return
         kind = STALE_READ if request.stale else READ
-        refusal: RaftzmqError | None = None
-        checked = False
-        refused: list[int] = []
+        writes: Sequence[Any] = ()
+        reads: Sequence[Any] = ()
+        if are_plain_puts(ops):
+            writes = ops
+        elif are_plain_gets(ops):
+            reads = ops
+        else:
+            writes, reads = self._sorted(client, ops, kind)
+        if writes:
+            self._write(client, request, writes, size)
+        if reads:
+            self._read(_Read(client, reads), kind)
+
+    def _sorted(self, client: bytes, ops: Sequence[Any], kind: str) -> tuple[list[Any], list[Any]]:
+        """Return the writes and the reads, which are of `kind`, among the operations; answer those
+        that are not valid."""
+        writes: list[Any] = []
         reads: list[Any] = []
-        bodies, owners = self._bodies, self._owners
-        before = len(bodies)
-        for op in request.ops:
+        for op in ops:
             name = op[1]
             try:
                 if name in WRITES:
                     validate_write(op)
-                    if not checked:
-                        refusal, checked = self._write_refusal(request), True
-                    if refusal is None:
-                        bodies.append((session, ack, op))
-                        owners.append((client, op[0]))
-                    else:
-                        refused.append(op[0])
+                    writes.append(op)
                 elif name in READS:
                     validate_read(op)
                     reads.append(op)
@@ -109,14 +134,22 @@ class Clients:
                     raise InvalidRequest(f"unknown operation {name[:40]!r}")
             except InvalidRequest as error:
                 self._results[client].append((op[0], error.code, 0, {"message": str(error)}))
-                refused_kind = WRITE if name in WRITES else kind
-                self._node.counts.answered[refused_kind][error.code] += 1
-        if len(bodies) > before:
-            self._new_bytes += size
+                refused = WRITE if name in WRITES else kind
+                self._node.counts.answered[refused][error.code] += 1
+        return writes, reads
+
+    def _write(
+        self, client: bytes, request: OperationsRequest, writes: Sequence[Any], size: int
+    ) -> None:
+        ids = [op[0] for op in writes]
+        refusal = self._write_refusal(request)
         if refusal is not None:
-            self.refuse(client, refused, refusal, WRITE)
-        if reads:
-            self._read(_Read(client, reads), kind)
+            self.refuse(client, ids, refusal, WRITE)
+            return
+        session, ack = request.session, request.ack
+        self._bodies += [(session, ack, op) for op in writes]
+        self._owners.append((client, ids))
+        self._new_bytes += size
 
     def _write_refusal(self, request: OperationsRequest) -> RaftzmqError | None:
         node = self._node
@@ -187,45 +220,63 @@ class Clients:
         try:
             first = self._node.raft.propose(bodies)
         except RaftzmqError as error:
-            counts.proposals_failed += len(owners)
+            counts.proposals_failed += len(bodies)
             by_client: defaultdict[bytes, list[int]] = defaultdict(list)
-            for client, operation in owners:
-                by_client[client].append(operation)
+            for client, ids in owners:
+                by_client[client] += ids
             for client, operations in by_client.items():
                 # A transfer of leadership in progress looks like any other change of leader.
                 self.refuse(client, operations, self._not_leader_because(error), WRITE)
             return
         self._term = self._node.raft.term
-        self._pending.update(zip(range(first, first + len(bodies)), owners, strict=True))
+        self._pending_count += len(bodies)
         last = first + len(bodies) - 1
         self._batches.append(_Batch(last, len(bodies), size, counts.clock()))
         self._bytes += size
+        for client, ids in owners:
+            self._pending.append(_Writes(first, client, ids))
+            first += len(ids)
 
     def _not_leader_because(self, error: RaftzmqError) -> NotLeader:
         return error if isinstance(error, NotLeader) else NotLeader(str(error))
 
     def applied(self, entries: Sequence[Entry], results: Sequence[Result]) -> None:
         """The commands in `entries` were applied with `results`: answer those that are owed."""
-        pending = self._pending
-        if not pending:
+        if not self._pending:
             return
-        answers, counts = self._results, self._node.counts
-        before, codes = len(pending), counts.answered[WRITE]
-        for entry, result in zip(entries, results, strict=True):
-            owner = pending.pop(entry.index, None)
-            if owner is not None:
-                answers[owner[0]].append((owner[1], *result))
-            else:
-                codes[result[0]] -= 1  # nobody's; all are counted below
-        codes.update(map(_code_of_result, results))
-        counts.proposals_applied += before - len(pending)
-        last, batches = entries[-1].index, self._batches
+        counts, before = self._node.counts, self._pending_count
+        first, last = entries[0].index, entries[-1].index
+        if last - first == len(entries) - 1:
+            self._answer_writes(first, last, results)
+        else:  # an entry that is no command stands between them, as few do
+            for entry, result in zip(entries, results, strict=True):
+                self._answer_writes(entry.index, entry.index, [result])
+        counts.proposals_applied += before - self._pending_count
+        batches = self._batches
         if batches and batches[0].last_index <= last:
             now_s = counts.clock()
             while batches and batches[0].last_index <= last:
                 batch = batches.popleft()
                 self._bytes -= batch.size
                 counts.commit_seconds.observe(now_s - batch.proposed_s, batch.writes)
+
+    def _answer_writes(self, first: int, last: int, results: Sequence[Result]) -> None:
+        """Answer what is pending of the entries from `first` to `last`, of all of which these are
+        the results. Nothing before `first` is pending any more."""
+        pending, codes = self._pending, self._node.counts.answered[WRITE]
+        while pending and pending[0].first <= last:
+            start, client, ids = pending.popleft()
+            assert first <= start, "entries were applied out of order"
+            count = last + 1 - start
+            if count < len(ids):
+                pending.appendleft(_Writes(last + 1, client, ids[count:]))
+                del ids[count:]
+            found = results[start - first : start - first + len(ids)]
+            self._results[client] += [
+                (ident, *result) for ident, result in zip(ids, found, strict=True)
+            ]
+            codes.update(map(_code_of_result, found))
+            self._pending_count -= len(ids)
 
     def released(self, reads: Sequence[ReadReleased]) -> None:
         """Reads that may be served once their index is applied; indices never decrease."""
@@ -281,10 +332,11 @@ class Clients:
     def abandon(self, error: OutcomeUnknown) -> None:
         """Answer everything pending with outcome_unknown."""
         by_client: defaultdict[bytes, list[int]] = defaultdict(list)
-        for client, operation in self._pending.values():
-            by_client[client].append(operation)
-        self._node.counts.proposals_failed += len(self._pending)
+        for _, client, ids in self._pending:
+            by_client[client] += ids
+        self._node.counts.proposals_failed += self._pending_count
         self._pending.clear()
+        self._pending_count = 0
         self._batches.clear()
         self._bytes = 0
         for client, operations in by_client.items():

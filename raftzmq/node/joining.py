@@ -242,7 +242,7 @@ class Admission:
         if raft.role is not Role.LEADER:
             self._invited.clear()
             return
-        if not node.membership_settled:
+        if not (self._asking or raft.memberships.learners) or not node.membership_settled:
             return
         membership = raft.membership
         for member in membership:

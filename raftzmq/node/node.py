@@ -29,7 +29,7 @@ from raftzmq.errors import (
     Refused,
     StaleData,
 )
-from raftzmq.lines import encode_entry
+from raftzmq.lines import encode_entries
 from raftzmq.machine import Machine
 from raftzmq.naming import client_address
 from raftzmq.node.admin import Admin
@@ -148,8 +148,7 @@ class Node:
     def is_member(self) -> bool:
         """Whether the membership it knows has it, in this incarnation, and no leader says that
         it has been removed since."""
-        member = self.raft.membership.named(self.name)
-        return member is not None and member.id == self._id and not self.joining.removed
+        return self._id in self.raft.memberships.ids and not self.joining.removed
 
     @property
     def role(self) -> str:
@@ -192,6 +191,10 @@ class Node:
         return leader.name, client_address(address) if address else None
 
     # -- inputs -------------------------------------------------------------------------------
+
+    def wake(self, now_ms: int) -> None:
+        """Begin a turn: say what time it is. Call it before anything is handed over."""
+        self.raft.wake(now_ms)
 
     def receive(self, envelope: Envelope) -> None:
         """Take a Raft message from another node."""
@@ -436,7 +439,7 @@ class Node:
             self._id,
             self.settings.raft,
             random=self._random,
-            encode=encode_entry,
+            encode=encode_entries,
             now_ms=self._now_ms,
             hard_state=hard_state,
             snapshot=snapshot,

@@ -15,7 +15,7 @@ from raftzmq.core.messages import Message, SnapshotChunk
 from raftzmq.core.raft import Raft
 from raftzmq.core.ready import HardState, ReadReleased, Ready, SnapshotMeta
 from raftzmq.core.role import Role
-from raftzmq.lines import encode_entry
+from raftzmq.lines import encode_entries, encode_entry
 from tests.core.disk import Disk, State
 from tests.core.transcript import describe, is_idle, situation
 
@@ -74,7 +74,7 @@ class Node:
             self.disk.node,
             self.cluster.config,
             random=self.cluster.random_of(self.disk.node),
-            encode=encode_entry,
+            encode=encode_entries,
             now_ms=self.cluster.now_ms,
             hard_state=self.disk.hard_state,
             snapshot=self.disk.snapshot,

@@ -10,7 +10,7 @@ from raftzmq.core.messages import AppendAccepted, Message, PreVoteReply, VoteRep
 from raftzmq.core.raft import Raft
 from raftzmq.core.ready import HardState, Ready, SnapshotMeta
 from raftzmq.core.role import Role
-from raftzmq.lines import encode_entry
+from raftzmq.lines import encode_entries, encode_entry
 from tests.core.cluster import Middle, log_of, membership, node_id
 
 A, B, C, D, X = (node_id(name) for name in "abcdx")
@@ -36,7 +36,7 @@ def node(
         A,
         config or Config(keep_entries=0),
         random=Middle(),
-        encode=encode_entry,
+        encode=encode_entries,
         now_ms=1000,
         hard_state=HardState(term),
         snapshot=snapshot,

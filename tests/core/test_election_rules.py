@@ -22,7 +22,7 @@ from raftzmq.core.messages import (
 from raftzmq.core.raft import Raft
 from raftzmq.core.ready import HardState
 from raftzmq.core.role import Role
-from raftzmq.lines import encode_entry
+from raftzmq.lines import encode_entries
 from tests.core.cluster import Middle, membership, node_id
 from tests.core.single import (
     A,
@@ -127,7 +127,7 @@ class TestVotes:
             A,
             Config(),
             random=Middle(),
-            encode=encode_entry,
+            encode=encode_entries,
             now_ms=0,
             hard_state=HardState(),
             snapshot=None,
@@ -137,6 +137,17 @@ class TestVotes:
 
 
 class TestStickiness:
+    def test_a_pre_vote_is_judged_by_the_time_at_which_it_is_asked_for(self) -> None:
+        raft = node()
+        raft.step(Heartbeat(B, A, 1, 0, 0))
+        drain(raft)
+        raft.tick(1010)
+        request = PreVoteRequest(C, A, 1, 2, 5, 5)
+        raft.wake(1010 + T - 1)
+        assert told(raft, request) == [PreVoteReply(A, C, 1, 2, False)]
+        raft.wake(1010 + T)
+        assert told(raft, request) == [PreVoteReply(A, C, 1, 2, True)]
+
     def test_a_node_that_hears_its_leader_helps_nobody_to_depose_it(self) -> None:
         raft = node()
         raft.step(Heartbeat(B, A, 1, 0, 0))

@@ -361,6 +361,7 @@ class SimProcess:
     def _run(self, node: WatchedNode) -> bool:
         """Receive, tick, take a turn. Returns whether it has stopped."""
         now_ms = self.clock.read(self.world.now_ms)
+        node.wake(now_ms)
         peers, clients = self._peer_frames, self._client_frames
         for _ in range(min(len(peers), PEER_BUDGET)):
             self._receive(node, peers.popleft(), now_ms)

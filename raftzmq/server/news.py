@@ -1,0 +1,45 @@
+"""What a node's log says of its own changes: role, leader, members, what it waits for, its disk."""
+
+from __future__ import annotations
+
+import logging
+
+from raftzmq.node import Node
+from raftzmq.server.text_log import TextLog
+
+
+class News:
+    """Tells each change once."""
+
+    def __init__(self, node: Node, log: TextLog) -> None:
+        self._node = node
+        self._log = log
+        self._looked_at: tuple[object, ...] = ()
+        self._seen: tuple[object, ...] = (None,) * 6
+
+    def tell(self) -> None:
+        """Once a turn: write a line for whatever has changed since the last."""
+        node = self._node
+        raft = node.raft
+        looked_at = (
+            *(raft.role, raft.term, raft.leader, raft.membership),
+            *(node.joining.removed, node.joining.waiting, node.disk_full),
+        )
+        if looked_at == self._looked_at:  # what follows takes longer, and is for every turn
+            return
+        self._looked_at = looked_at
+        leader = raft.leader.name if raft.leader else None
+        seen = (node.role, raft.term, leader, raft.membership, node.joining.waiting, node.disk_full)
+        before, self._seen = self._seen, seen
+        if seen[:3] != before[:3]:
+            self._log("is " + node.role, term=raft.term, leader=leader or "unknown")
+        if raft.membership is not before[3] and raft.membership != before[3]:
+            members = ",".join(f"{m.id}{'' if m.voter else '(learner)'}" for m in raft.membership)
+            self._log("membership", members=members or "none")
+        if node.joining.waiting != before[4] and node.joining.waiting is not None:
+            self._log(node.joining.waiting)
+        if node.disk_full != bool(before[5]):
+            self._log(
+                "disk full: writes are refused" if node.disk_full else "disk has room again",
+                logging.WARNING,
+            )
