@@ -43,6 +43,14 @@ def wait_for(what: str, probe: Callable[[], T | None], timeout_s: float = TIMEOU
         time.sleep(POLL_S)
 
 
+def _state(task: Path) -> str:
+    """The letter that the kernel has for the state of a thread; one that is gone stands still."""
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "T"
+
+
 class NodeProcess:
     """One node: its name, its ports, its directory, and the process while there is one.
 
@@ -126,8 +134,14 @@ class NodeProcess:
         self.send(signal.SIGTERM)
 
     def pause(self) -> None:
-        """It stands still and does not know it."""
+        """It stands still and does not know it. The signal is taken some time after it was sent, by
+        one thread after the other."""
         self.send(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.pid}/task")
+        wait_for(
+            f"{self.name} stands still",
+            lambda: all(_state(task) == "T" for task in tasks.iterdir()),
+        )
 
     def resume(self) -> None:
         self.send(signal.SIGCONT)
