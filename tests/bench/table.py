@@ -118,7 +118,7 @@ def show(results: Results) -> None:
         "nodes and the load on this one machine."
     )
     if rows := wanted_rows(results):
-        heads = ("figure", "raftzmq", "etcd", "ratio", "wanted", "met", "PySyncObj")
+        heads = ("figure", "raftzmq", "etcd", "ratio", "wanted", "met", "PySyncObj, no fsync")
         console.print(_table(heads, rows))
     more = ("load", "system", "rate", "of etcd's", "p50", "p99", "p99.9", "longest")
     if rows := point_rows(results):
