@@ -61,6 +61,11 @@ fuzz inputs="100000" *options: _venv
 planted *options: _venv
     @exec .venv/bin/python -m tests.planted "$@"
 
+# Measure raftzmq beside etcd and PySyncObj, ten minutes: just bench [options, see --help]
+[no-exit-message]
+bench *options: _venv
+    @exec .venv/bin/python -m tests.bench compare --failover 20 "$@"
+
 # Draw docs/demo.svg, the README's picture, from a real run
 picture: _venv
     .venv/bin/python -m tests.acceptance.picture docs/demo.svg

@@ -233,13 +233,18 @@ def check(run: Invocation) -> int:
     raftzmq client bench
     raftzmq client bench --op put --outstanding 256 --seconds 6 -w json
     raftzmq client bench --op stale --size 1000
+    raftzmq client bench --op mixed --connections 4 --processes 2
     """,
 )
 def bench(
     run: Invocation,
     *,
     op: Annotated[
-        str, typer.Option(metavar="put|get|stale", help="What to do; stale: reads by any node.")
+        str,
+        typer.Option(
+            metavar="put|get|stale|mixed",
+            help="What to do; stale: reads by any node; mixed: puts and gets in turn.",
+        ),
     ] = "put",
     outstanding: Annotated[
         int, typer.Option(min=1, max=16_000, help="Operations in flight at any time.")
@@ -247,6 +252,15 @@ def bench(
     seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="For how long.")] = 5.0,
     size: Annotated[int, typer.Option(min=0, help="Bytes of a value.")] = 100,
     keys: Annotated[int, typer.Option(min=1, help="How many different keys.")] = 1000,
+    connections: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="Connections, which share the operations; one a process."
+        ),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes, which share the connections.")
+    ] = 1,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the keys, raftzmq-bench/..., where they are.")
     ] = False,
@@ -255,10 +269,11 @@ def bench(
 
     A new operation starts when one ends, so that always as many are in flight.
     """
-    from raftzmq_cli.bench import Plan
     from raftzmq_cli.bench import bench as run_bench
+    from raftzmq_cli.bench_loop import Plan
 
-    return run_bench(run, Plan(op, outstanding, seconds, size, keys, keep))
+    plan = Plan(op, outstanding, seconds, size, keys, keep, connections or processes, processes)
+    return run_bench(run, plan)
 
 
 @command(

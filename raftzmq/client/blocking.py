@@ -300,7 +300,7 @@ class _IoThread:
             self._take_over()
             for call in turn(session, links):
                 call.waiter.release()
-            if wake_fd in sleeper.sleep(session, links):
+            if wake_fd in sleeper.sleep((session, links)):
                 self._wake_in.recv(4096)
                 self._awake = False  # before the queue is looked at: no wake-up is lost
 

@@ -42,7 +42,7 @@ class DirectClient:
         """Return calls that are done, each once: `error` says which have failed, `result()` gives
         what they return. Waits for the first of them; there must be one that is not done."""
         while not (finished := turn(self._session, self._links)):
-            self._sleeper.sleep(self._session, self._links)
+            self._sleeper.sleep((self._session, self._links))
         return finished
 
     def run(self, work: Operation[Any], timeout: float) -> Any:
@@ -62,3 +62,25 @@ class DirectClient:
         finally:
             self._session.close("the client was closed")
             self._links.close_all()
+
+
+class DirectClients:
+    """Several clients, each with connections and a session of its own, that are waited for
+    together. Whoever submits chooses one of `members`."""
+
+    def __init__(self, count: int, endpoints: Sequence[str] | str | None = None) -> None:
+        self.members = [DirectClient(endpoints) for _ in range(count)]
+        self._conversations = [(member._session, member._links) for member in self.members]
+        self._sleeper = Sleeper()
+
+    def wait(self) -> list[Call]:
+        """Return calls of any member that are done, as `DirectClient.wait` does."""
+        while True:
+            if finished := [call for one in self._conversations for call in turn(*one)]:
+                return finished
+            self._sleeper.sleep(*self._conversations)
+
+    def close(self) -> None:
+        """Close every member."""
+        for member in self.members:
+            member.close()

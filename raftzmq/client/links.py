@@ -120,15 +120,19 @@ class Sleeper:
         self._watched: dict[Any, int] = {}
         self._poller = zmq.Poller()
 
-    def sleep(self, session: ClientSession, links: Links) -> list[Any]:
+    def sleep(self, *conversations: tuple[ClientSession, Links]) -> list[Any]:
         """Wait until a frame arrives, a wanted link is up, one of the others is readable, or
         something is due. Return which sockets and descriptors woke it."""
-        due_ms = session.next_deadline_ms()
-        wanted = session.interests()
+        due_ms: int | None = None
         watch: dict[Any, int] = dict(self._others)
-        for endpoint, link in links.items():
-            waits = endpoint in wanted and not session.endpoints.link(endpoint).up
-            watch[link] = zmq.POLLIN | zmq.POLLOUT if waits else zmq.POLLIN
+        for session, links in conversations:
+            next_ms = session.next_deadline_ms()
+            if due_ms is None or (next_ms is not None and next_ms < due_ms):
+                due_ms = next_ms
+            wanted = session.interests()
+            for endpoint, link in links.items():
+                waits = endpoint in wanted and not session.endpoints.link(endpoint).up
+                watch[link] = zmq.POLLIN | zmq.POLLOUT if waits else zmq.POLLIN
         if watch != self._watched:  # seldom: making a poller takes longer than the rest
             self._watched, self._poller = watch, zmq.Poller()
             for source, events in watch.items():

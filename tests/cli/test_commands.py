@@ -259,7 +259,7 @@ def test_check_as_json_is_one_document(raftzmq: Program) -> None:
     assert raftzmq("client", "check", "-w", "json").json["passed"] is True
 
 
-@pytest.mark.parametrize("op", ["put", "get", "stale"])
+@pytest.mark.parametrize("op", ["put", "get", "stale", "mixed"])
 def test_bench_measures(raftzmq: Program, op: str) -> None:
     options = [
         "--outstanding",
@@ -281,6 +281,16 @@ def test_bench_measures(raftzmq: Program, op: str) -> None:
     assert document["errors"] == 0
     ordered = [document[f"{name}_ms"] for name in ("p50", "p99", "p999", "max")]
     assert ordered == sorted(ordered)
+    assert raftzmq("client", "get", "raftzmq-bench/", "--prefix").out == ""
+
+
+def test_bench_measures_over_connections_of_processes(raftzmq: Program) -> None:
+    shape = ["--outstanding", "5", "--connections", "3", "--processes", "2"]
+    done = raftzmq("client", "bench", "--seconds", "0.3", "--keys", "20", *shape, "-w", "json")
+    assert done.code == 0
+    document = done.json
+    assert (document["connections"], document["processes"], document["errors"]) == (3, 2, 0)
+    assert sum(one["count"] for one in document["histogram"]) >= 5
     assert raftzmq("client", "get", "raftzmq-bench/", "--prefix").out == ""
 
 

@@ -40,6 +40,8 @@ Capture = pytest.CaptureFixture[str]
         ("client txn --if nonsense", "KEY value|revision"),
         ("client bench --op fly", "put, get, stale"),
         ("client bench --outstanding 0", "0"),
+        ("client bench --outstanding 2 --connections 3", "3 connections"),
+        ("client bench --connections 1 --processes 2", "2 processes"),
         ("client member add three", "NAME-ORDINAL"),
         ("client member nonsense", "No such command"),
         ("client dump three", "NAME-ORDINAL"),

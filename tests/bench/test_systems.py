@@ -1,0 +1,38 @@
+"""raftzmq as a system under measurement, with real processes; its rivals have to be fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.bench.failover import raftzmq_pauses_s
+from tests.bench.points import Point
+from tests.bench.system import Raftzmq
+from tests.system.processes import TIMEOUT_S
+
+pytestmark = pytest.mark.system
+
+
+@pytest.mark.parametrize("op", ["put", "stale"])
+def test_a_load_is_measured_with_processor_times(tmp_path: Path, op: str) -> None:
+    with Raftzmq(tmp_path) as system:
+        one = system.measure(Point(op, 8, 100), 0.3, 1)
+    assert (one.system, one.round, one.op, one.outstanding) == ("raftzmq", 1, op, 8)
+    assert one.ops_per_s > 0
+    assert one.errors == 0
+    assert one.load_cpu_s
+    assert one.load_cpu_s > 0
+    assert not any(node.is_running for node in system.cluster.nodes)
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_the_pause_around_the_end_of_a_leader_is_measured(tmp_path: Path, planned: bool) -> None:
+    told: list[str] = []
+    with Raftzmq(tmp_path) as system:
+        before = system.cluster.leader()
+        pid = before.pid
+        (pause_s,) = raftzmq_pauses_s(system, 1, told.append, planned=planned)
+        assert before.pid != pid
+    assert 0 < pause_s < TIMEOUT_S
+    assert len(told) == 1
