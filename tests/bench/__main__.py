@@ -14,8 +14,9 @@ they do not have in common:
   likes. It has no clients: the load is made within the leader and has no network to cross. It is
   run with the settings that were fastest of those tried (pysyncobj_node.py), and compaction off.
   Its "get" is an operation in the log, the only linearizable read there is.
-* etcd's clients go to its leader, as raftzmq's do by themselves, for it is faster so. Only stale
-  reads are spread over its nodes. The load is made by a program in Go, over eight connections.
+* etcd's clients go to its leader, as raftzmq's do by themselves, for it is faster so, even with
+  stale reads while all nodes share the cores. The load is made by a program in Go, over eight
+  connections.
 * raftzmq's is made by `raftzmq client bench`: one process, one connection, operations that wait
   sent together. Every generator shares the two or more cores with the nodes; the table says how
   much processor time it took.

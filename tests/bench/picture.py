@@ -21,7 +21,6 @@ SYSTEMS = (
     ("pysyncobj", "PySyncObj (does not sync)", "ochre", "diamond"),
 )
 
-TITLE = "Small puts: throughput against latency; right and down is better"
 STYLE = """
     .ground { fill: #ffffff }
     text    { font: 14px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; fill: #1d2630 }
@@ -116,7 +115,8 @@ def draw(results: Results) -> str:
         f'<desc id="about">{escape(describe(lines))}</desc>',
         f"<style>{STYLE}</style>",
         f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}" rx="10"/>',
-        f'<text x="{LEFT}" y="30" class="title">{TITLE}</text>',
+        f'<text x="{LEFT}" y="30" class="title">'
+        "Small puts: throughput against latency; right and down is better</text>",
         f'<text x="{LEFT}" y="50" class="small">{escape(about)}</text>',
         *_axes(x, y),
         *_legend(shown),
