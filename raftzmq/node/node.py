@@ -49,6 +49,10 @@ from raftzmq.transport.client_wire import (
 )
 from raftzmq.transport.peer_wire import Envelope, Hello, Welcome
 
+CHORES_MS: Final = 10
+"""What concerns the membership is looked at this often, and when it or the role has changed: a turn
+takes a fraction of a millisecond, and most turns are about clients' operations."""
+
 EXPIRY_CHECK_MS: Final = 1000
 """How often a leader looks whether something in the state machine has expired."""
 
@@ -132,6 +136,8 @@ class Node:
         self._greetings: list[tuple[str, str, Hello | Welcome]] = []
         self._writer: tuple[SnapshotWriter, SnapshotMeta] | None = None
         self._next_expiry_check_ms = now_ms
+        self._next_chores_ms = now_ms
+        self._chores_seen: tuple[object, ...] = ()
         self.machine = Machine()
         if restored.snapshot is not None:
             self._restore_machine(restored.snapshot)
@@ -245,11 +251,16 @@ class Node:
     def tick(self, now_ms: int) -> None:
         """Let time pass; call it once a turn, after the messages of the turn."""
         self._now_ms = now_ms
-        self.raft.tick(now_ms)
-        self.joining.tick(now_ms)
-        self.scaling.tick(now_ms)
-        self.admission.tick(now_ms)
-        self.admin.tick()
+        raft = self.raft
+        raft.tick(now_ms)
+        membership = raft.memberships
+        seen = (raft.role, membership.membership, membership.index <= raft.commit_index)
+        if now_ms >= self._next_chores_ms or seen != self._chores_seen:
+            self._next_chores_ms, self._chores_seen = now_ms + CHORES_MS, seen
+            self.joining.tick(now_ms)
+            self.scaling.tick(now_ms)
+            self.admission.tick(now_ms)
+            self.admin.tick()
         if now_ms >= self._next_expiry_check_ms:
             self._next_expiry_check_ms = now_ms + EXPIRY_CHECK_MS
             self._expire()
