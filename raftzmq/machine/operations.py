@@ -33,7 +33,7 @@ def put(state: State, key: str, value: Any) -> Outcome:
     """`put key value`."""
     if type(key) is not str:
         expect_text(key)
-    state.keys.put(key, value if type(value) is str else from_wire(value), state.applied_index)
+    state.keys.put(key, value if type(value) is str else from_wire(value), state.revision)
     return DONE
 
 
@@ -45,7 +45,7 @@ def cas(state: State, key: str, value: Any, revision: int) -> Outcome:
     item = state.keys.items.get(expect_text(key))
     if revision != (0 if item is None else item[1]):
         return "compare_failed", item_body(item)
-    state.keys.put(key, stored, state.applied_index)
+    state.keys.put(key, stored, state.revision)
     return DONE
 
 

@@ -1,8 +1,8 @@
 """The state as records, back from records, and its hash.
 
-    ["machine", 1, applied_index, time_ms]             the first record; 1 is the format
+    ["machine", 2, applied_index, time_ms, revision]   the first record; 2 is the format
     ["session", number, ack, used_ms]
-    ["result", number, serial, code, index, body]      after its session
+    ["result", number, serial, code, revision, body]   after its session
     ["key", key, value, revision]
 
 Records come in order of session numbers, serials and keys: equal states give equal records.
@@ -21,7 +21,7 @@ from raftzmq.machine.sessions import Result, Session, Sessions
 from raftzmq.machine.state import State
 from raftzmq.machine.values import from_wire, to_wire
 
-FORMAT = 1
+FORMAT = 2
 
 _SessionCopy = tuple[int, int, int, dict[int, Result]]
 
@@ -33,7 +33,7 @@ def records(state: State) -> Iterator[list[Any]]:
         (number, session.ack, session.used_ms, session.results.copy())
         for number, session in sorted(table.items())
     ]
-    header = ["machine", FORMAT, state.applied_index, state.time_ms]
+    header = ["machine", FORMAT, state.applied_index, state.time_ms, state.revision]
     return _generate(header, sessions, state.keys.ordered(), state.keys.items.copy())
 
 
@@ -58,7 +58,7 @@ def restore(source: Iterable[list[Any]]) -> State:
     stream = iter(source)
     header = next(stream, None)
     match header:
-        case ["machine", 1, int(applied_index), int(time_ms)]:
+        case ["machine", 2, int(applied_index), int(time_ms), int(revision)]:
             pass
         case ["machine", int(found), *_] if found != FORMAT:
             raise DataError(f"the snapshot has format {found}; this version reads {FORMAT}")
@@ -73,7 +73,7 @@ def restore(source: Iterable[list[Any]]) -> State:
             raise DataError(f"the snapshot: {error}") from None
         except (LookupError, TypeError, ValueError, RecursionError):
             raise DataError(f"the snapshot has a record that is none: {_kind(record)}") from None
-    return State(applied_index, time_ms, KeyTable(items), Sessions(table))
+    return State(applied_index, time_ms, revision, KeyTable(items), Sessions(table))
 
 
 def _take(record: Any, items: dict[str, Item], table: dict[int, Session]) -> None:

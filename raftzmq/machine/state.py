@@ -9,14 +9,18 @@ from raftzmq.machine.sessions import Sessions
 class State:
     """The replicated state after the entry at `applied_index`.
 
-    While a command runs, `applied_index` and `time_ms` are those of its own entry: the revision
-    to write, and the only clock there is.
+    While a command runs, `revision` is its own number, and `time_ms` that of its entry, the only
+    clock there is. Revisions grow by one with each command, and are never below the index of the
+    entry: where entries hold one command each, the two are the same.
     """
 
-    __slots__ = ("applied_index", "keys", "sessions", "time_ms")
+    __slots__ = ("applied_index", "keys", "revision", "sessions", "time_ms")
 
-    def __init__(self, applied_index: int, time_ms: int, keys: KeyTable, sessions: Sessions):
+    def __init__(
+        self, applied_index: int, time_ms: int, revision: int, keys: KeyTable, sessions: Sessions
+    ) -> None:
         self.applied_index = applied_index
         self.time_ms = time_ms
+        self.revision = revision
         self.keys = keys
         self.sessions = sessions

@@ -66,7 +66,7 @@ class _Branch:
 
     def __init__(self, state: State) -> None:
         self._keys = state.keys
-        self._revision = state.applied_index
+        self._revision = state.revision
         self._before: list[tuple[str, Item | None]] = []
 
     def run(self, operation: Any) -> Any:

@@ -15,7 +15,7 @@ from random import Random
 from typing import Final, Protocol
 
 from raftzmq.core.config import Config
-from raftzmq.core.entry import COMMAND, Entry
+from raftzmq.core.entry import COMMAND, COMMANDS, Entry
 from raftzmq.core.identity import NodeId
 from raftzmq.core.messages import Message, SnapshotChunk
 from raftzmq.core.raft import Raft
@@ -352,11 +352,11 @@ class Node:
     def _apply(self, committed: Sequence[Entry]) -> None:
         if not committed:
             return
-        commands = [entry for entry in committed if entry.kind == COMMAND]
+        commands = [entry for entry in committed if entry.kind in (COMMAND, COMMANDS)]
         if commands:
             self.clients.applied(commands, self.machine.apply_all(commands))
         last = committed[-1]
-        if last.kind != COMMAND:
+        if last.index != self.machine.applied_index:
             self.machine.advance(last.index, last.time_ms)
         self.raft.applied(last.index)
 
