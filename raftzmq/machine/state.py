@@ -20,3 +20,8 @@ class State:
         self.time_ms = time_ms
         self.keys = keys
         self.sessions = sessions
+
+    @property
+    def revision(self) -> int:
+        """The revision of what the running command writes, leases, and grants: it only grows."""
+        return self.applied_index
