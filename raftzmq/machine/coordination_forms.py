@@ -17,18 +17,8 @@ from raftzmq.machine.forms import (
     kind_of,
     shown,
 )
+from raftzmq.machine.queues import KINDS, SIZED
 from raftzmq.machine.values import text_size
-
-LOCK: Final = "lock"
-SEMAPHORE: Final = "semaphore"
-COUNTER: Final = "counter"
-ELECTION: Final = "election"
-
-KINDS: Final = (LOCK, SEMAPHORE, COUNTER, ELECTION)
-"""The kinds of queues; each has names of its own."""
-
-SIZED: Final = (SEMAPHORE, COUNTER)
-"""The kinds that have a number of permits, and that stay until they are forgotten on purpose."""
 
 
 def check_fences(fences: Any) -> None:
