@@ -85,6 +85,32 @@ what many clients held at once must not stop the loop for long. The next entry g
 AWAIT_MS: Final = 2000
 """Longest time that a node holds an `await` or `observe` back before it answers "not yet"."""
 
+PARKED_READS: Final = 20_000
+"""Most reads (await, observe) that a node holds back at a time."""
+
+WATCHES: Final = 10_000
+"""Most watches of a node, all clients together."""
+
+WATCHES_PER_CLIENT: Final = 2_000
+"""Most watches of one connection."""
+
+WATCH_HISTORY_EVENTS: Final = 100_000
+WATCH_HISTORY_BYTES: Final = 64 * 1024 * 1024
+"""How much a node remembers for watches that begin in the past: changes of keys, and about what
+their keys and values take."""
+
+WATCH_MESSAGE_BYTES: Final = 256 * 1024
+"""About the most that one message of events has, unless a single event is longer."""
+
+WATCH_UNREAD_BYTES: Final = 4 * 1024 * 1024
+"""A watcher for whom so much waits unread gets no further events until it reads."""
+
+WATCH_PROGRESS_MS: Final = 1000
+"""A watch without events is told of that so often."""
+
+WATCH_CONFIRMED_MS: Final = 30_000
+"""A watch that its client has not confirmed for so long is forgotten."""
+
 PROPOSALS_IN_FLIGHT: Final = 16_384
 """Most entries that a leader holds uncommitted before it answers "overloaded"."""
 

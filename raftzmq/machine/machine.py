@@ -36,6 +36,11 @@ class Machine:
         return self._state.applied_index
 
     @property
+    def revision(self) -> int:
+        """The revision of the newest command that is applied."""
+        return self._state.revision
+
+    @property
     def time_ms(self) -> int:
         """Replicated time: the newest stamp among the applied entries."""
         return self._state.time_ms

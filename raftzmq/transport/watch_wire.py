@@ -20,6 +20,10 @@ from raftzmq.transport.frames import VERSION, is_cluster, is_count, is_name, is_
 _VALUES: Final = frozenset({str, dict, type(None)})
 
 
+Encoded = orjson.Fragment
+"""Events that are JSON already, and go into any number of messages."""
+
+
 @dataclass(frozen=True, slots=True)
 class WatchRequest:
     """Tell me of the changes of `key`, or of all keys that begin with it if `prefix`, from the
@@ -69,7 +73,7 @@ class Events:
     id: int
     after: int
     through: int
-    events: Sequence[Sequence[Any]] | orjson.Fragment
+    events: Sequence[Sequence[Any]] | Encoded
     skip: int = 0
 
 
@@ -88,7 +92,7 @@ WatcherSays = WatchRequest | UnwatchRequest
 WatcherHears = Watching | Events | WatchLost
 
 
-def encode_events(events: Sequence[Sequence[Any]]) -> tuple[orjson.Fragment, int]:
+def encode_events(events: Sequence[Sequence[Any]]) -> tuple[Encoded, int]:
     """Return the events as JSON that goes into any number of messages, and its length in bytes."""
     text = orjson.dumps(events)
     return orjson.Fragment(text), len(text)
