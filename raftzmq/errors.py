@@ -71,6 +71,49 @@ class SessionExpired(Refused):
     code = "session_expired"
 
 
+class LeaseExpired(Refused):
+    """The lease has ended, or never was: what it held is given up, its keys are deleted."""
+
+    code = "lease_expired"
+
+
+class NotAcquired(Refused):
+    """The lock, permits or election went to others in the time given; nothing is held."""
+
+    code = "busy"
+
+
+class NotHeld(Refused):
+    """There is no such place: it was released, its lease has ended, or it never was."""
+
+    code = "not_held"
+
+
+class NotFound(Refused):
+    """There is no semaphore or counter of that name."""
+
+    code = "not_found"
+
+
+class Fenced(Refused):
+    """A token of the write holds nothing any more; nothing was written."""
+
+    code = "fenced"
+
+
+class WatchLost(Refused):
+    """A watch has ended before its time. `reason` is why: the history no longer reaches back so
+    far ("compacted"), or the watcher was too slow ("slow"). `start` is the first revision from
+    which a new watch can go on; what is between is to be read anew."""
+
+    code = "watch_lost"
+
+    def __init__(self, message: str, reason: str, start: int) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.start = start
+
+
 class Unavailable(RaftzmqError):
     """No leader, or nobody answered before the deadline; the message says who answered what."""
 

@@ -56,6 +56,65 @@ SESSION_OUTSTANDING: Final = 16_384
 SESSION_RESULT_BYTES: Final = 16 * 1024 * 1024
 """A session whose unacknowledged results take more executes nothing new until it acknowledges."""
 
+LEASE_TTL_MIN_MS: Final = 500
+LEASE_TTL_MAX_MS: Final = 24 * 60 * 60 * 1000
+"""Bounds of a lease's time to live, and of a key's: shorter, and one slow fsync ends it; longer,
+and what a dead client held stays held."""
+
+LEASES: Final = 100_000
+"""Most leases at a time."""
+
+QUEUES: Final = 100_000
+"""Most locks, semaphores, counters and elections at a time, all together."""
+
+PLACES: Final = 100_000
+"""Most places, held or waiting, in all queues together."""
+
+PERMITS: Final = 1_000_000
+"""Most permits of a semaphore or counter, and so of one place in its line."""
+
+PLACE_VALUE_BYTES: Final = 1024
+"""Longest value that a place carries (an election candidate's address), in bytes as JSON."""
+
+DESCRIBED_PLACES: Final = 1000
+"""Most holders, and most waiters, that one description of a queue lists: it must fit a frame."""
+
+FENCES: Final = 16
+"""Most tokens that guard one fenced write."""
+
+EXPIRE_AT_ONCE: Final = 4096
+"""The entry that ends leases ends no further one once it has given up so many places and keys:
+what many clients held at once must not stop the loop for long. The next entry goes on."""
+
+AWAIT_MS: Final = 2000
+"""Longest time that a node holds an `await` or `observe` back before it answers "not yet"."""
+
+PARKED_READS: Final = 20_000
+"""Most reads (await, observe) that a node holds back at a time."""
+
+WATCHES: Final = 10_000
+"""Most watches of a node, all clients together."""
+
+WATCHES_PER_CLIENT: Final = 2_000
+"""Most watches of one connection."""
+
+WATCH_HISTORY_EVENTS: Final = 100_000
+WATCH_HISTORY_BYTES: Final = 64 * 1024 * 1024
+"""How much a node remembers for watches that begin in the past: changes of keys, and about what
+their keys and values take."""
+
+WATCH_MESSAGE_BYTES: Final = 256 * 1024
+"""About the most that one message of events has, unless a single event is longer."""
+
+WATCH_UNREAD_BYTES: Final = 4 * 1024 * 1024
+"""A watcher for whom so much waits unread gets no further events until it reads."""
+
+WATCH_PROGRESS_MS: Final = 1000
+"""A watch without events is told of that so often."""
+
+WATCH_CONFIRMED_MS: Final = 30_000
+"""A watch that its client has not confirmed for so long is forgotten."""
+
 PROPOSALS_IN_FLIGHT: Final = 16_384
 """Most entries that a leader holds uncommitted before it answers "overloaded"."""
 

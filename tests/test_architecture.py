@@ -20,7 +20,12 @@ LINES_MAX = 450
 # with one of the names listed. So the arrows point one way: core <- node <- server <- cli.
 FOUNDATION = ("raftzmq.limits", "raftzmq.errors", "raftzmq.naming")
 ENTRIES = (*FOUNDATION, "raftzmq.histogram", "raftzmq.core", "raftzmq.lines")
-WIRE = ("raftzmq.transport.frames", "raftzmq.transport.peer_wire", "raftzmq.transport.client_wire")
+WIRE = (
+    "raftzmq.transport.frames",
+    "raftzmq.transport.peer_wire",
+    "raftzmq.transport.client_wire",
+    "raftzmq.transport.watch_wire",
+)
 PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq.limits": (),
     "raftzmq.errors": (),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from raftzmq.client.operations import Operation
+    from raftzmq.client.work import Operation
 
 FILL_OUTSTANDING: Final = 256
 _PAUSE_AFTER_ERROR_S: Final = 0.01

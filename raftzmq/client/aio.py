@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 from raftzmq.client import operations
 from raftzmq.client.calls import Call, node_status
 from raftzmq.client.links import Links, Socket, descriptor, now_ms, turn
-from raftzmq.client.operations import NodeRequest, Operation
 from raftzmq.client.results import (
     CasResult,
     Deleted,
@@ -28,6 +27,7 @@ from raftzmq.client.results import (
 )
 from raftzmq.client.session import ClientSession
 from raftzmq.client.transactions import Compare, TxnOperation
+from raftzmq.client.work import NodeRequest, Operation
 from raftzmq.errors import ForkedClient, InvalidRequest, Unavailable
 
 T = TypeVar("T")

@@ -19,7 +19,6 @@ from typing import Any, Final, TypeVar
 from raftzmq.client import operations
 from raftzmq.client.calls import Call, node_status
 from raftzmq.client.links import Links, Sleeper, now_ms, turn
-from raftzmq.client.operations import NodeRequest, Operation
 from raftzmq.client.outcomes import abandoned
 from raftzmq.client.results import (
     CasResult,
@@ -33,6 +32,7 @@ from raftzmq.client.results import (
 )
 from raftzmq.client.session import ClientSession
 from raftzmq.client.transactions import Compare, TxnOperation
+from raftzmq.client.work import NodeRequest, Operation
 from raftzmq.errors import ForkedClient, Unavailable
 
 T = TypeVar("T")

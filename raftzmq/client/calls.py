@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from raftzmq.client.operations import Answer, Operation, Work
 from raftzmq.client.results import NodeStatus
+from raftzmq.client.work import Answer, Operation, Work
 from raftzmq.errors import InvalidRequest, RaftzmqError, WireError
 from raftzmq.transport.client_wire import Done, StatusReply
 
@@ -63,8 +63,7 @@ class Call:
         self.deadline_ms = now_ms + _milliseconds(timeout)
         if isinstance(work, Operation):
             self.size = len(work.tail)
-            # Opening a session once too often does no harm: of unknown outcome is never that.
-            self.is_write = work.is_write and internal is None
+            self.is_write = work.is_write
             self.repeatable = True
             self.to_leader = not work.stale
             self.numbered = self.is_write  # its id is a session's serial

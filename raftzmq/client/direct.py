@@ -13,8 +13,8 @@ from typing import Any, Final
 from raftzmq.client import operations
 from raftzmq.client.calls import Call
 from raftzmq.client.links import Links, Sleeper, now_ms, turn
-from raftzmq.client.operations import Operation
 from raftzmq.client.session import ClientSession
+from raftzmq.client.work import Operation
 
 CLOSE_S: Final = 0.2
 """How long closing waits for the cluster to forget the session."""

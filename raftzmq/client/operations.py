@@ -7,12 +7,8 @@ refuse as invalid is refused here, before anything is sent (InvalidRequest).
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
-
-import orjson
+from collections.abc import Sequence
+from typing import Any, Final
 
 from raftzmq import limits
 from raftzmq.client.results import CasResult, Deleted, Item, Range, TxnResult, Value, Written
@@ -26,12 +22,27 @@ from raftzmq.client.transactions import (
     Put,
     TxnOperation,
 )
+from raftzmq.client.work import (
+    Answer,
+    NodeRequest,
+    Operation,
+    check_bound,
+    check_endpoint,
+    check_key,
+    check_limit,
+    copy_value,
+    decode_item,
+    decode_value,
+    encode_value,
+    read,
+    tail_of,
+    write,
+)
 from raftzmq.errors import InvalidRequest
-from raftzmq.naming import parse_address, parse_pod_name
+from raftzmq.naming import parse_pod_name
 from raftzmq.transport.client_wire import (
     Done,
     MemberRequest,
-    Request,
     StatusReply,
     StatusRequest,
     StopRequest,
@@ -39,56 +50,12 @@ from raftzmq.transport.client_wire import (
 )
 from raftzmq.transport.frames import is_count
 
-T = TypeVar("T")
-
 DEFAULT_ENDPOINTS: Final = ("127.0.0.1:6001", "127.0.0.1:6011", "127.0.0.1:6021")
 """The client ports of a local cluster."""
 
-ENVELOPE_BYTES: Final = 512
-"""More than a message of operations adds to the operations in it."""
-
-
-@dataclass(slots=True)
-class Answer:
-    """A node's result of one operation; `compared` is false if a comparison failed."""
-
-    compared: bool
-    index: int
-    body: Any
-    term: int
-    leader: str | None
-    cluster: str = ""
-
-
-@dataclass(slots=True)
-class Operation(Generic[T]):
-    """One operation of a message of operations. `tail` is its JSON behind the id: encoded once,
-    however often it is sent. `endpoint` asks that node; only a stale read may do so."""
-
-    tail: bytes
-    decode: Callable[[Answer], T]
-    is_write: bool
-    stale: bool = False
-    endpoint: str | None = None
-
-
-@dataclass(slots=True)
-class NodeRequest(Generic[T]):
-    """A request that is a message of its own; `build` makes it from its id. One that is not
-    `repeatable` has no serial, and is sent again only after an answer that says "not done"."""
-
-    build: Callable[[int], Request]
-    decode: Callable[[StatusReply | Done], T]
-    repeatable: bool
-    to_leader: bool
-    endpoint: str | None = None
-
-
-Work = Operation[Any] | NodeRequest[Any]
-
 
 def put(key: str, value: Value) -> Operation[Written]:
-    return _write("put", [_key(key), _value(value)], _written)
+    return write("put", [check_key(key), encode_value(value)], _written)
 
 
 def cas(key: str, value: Value, revision: int) -> Operation[CasResult]:
@@ -98,9 +65,9 @@ def cas(key: str, value: Value, revision: int) -> Operation[CasResult]:
 
     def decode(answer: Answer) -> CasResult:
         if answer.compared:
-            current: Item | None = Item(key, _copied(value), answer.index)
+            current: Item | None = Item(key, copy_value(value), answer.index)
         else:
-            current = _item(key, answer.body)
+            current = decode_item(key, answer.body)
         return CasResult(
             succeeded=answer.compared,
             revision=current.revision if current else 0,
@@ -110,7 +77,7 @@ def cas(key: str, value: Value, revision: int) -> Operation[CasResult]:
             leader=answer.leader,
         )
 
-    return _write("cas", [_key(key), _value(value), revision], decode)
+    return write("cas", [check_key(key), encode_value(value), revision], decode)
 
 
 def put_if_absent(key: str, value: Value) -> Operation[CasResult]:
@@ -118,28 +85,30 @@ def put_if_absent(key: str, value: Value) -> Operation[CasResult]:
 
 
 def delete(key: str) -> Operation[Deleted]:
-    return _write("delete", [_key(key)], _deleted)
+    return write("delete", [check_key(key)], _deleted)
 
 
 def delete_prefix(prefix: str) -> Operation[Deleted]:
     """Delete every key that begins with `prefix`; an empty prefix is every key."""
-    return _write("delete_prefix", [_bound("prefix", prefix)], _deleted)
+    return write("delete_prefix", [check_bound("prefix", prefix)], _deleted)
 
 
 def get(key: str, *, stale: bool, endpoint: str | None) -> Operation[Item | None]:
-    return _read("get", [_key(key)], lambda answer: _item(key, answer.body), stale, endpoint)
+    return read(
+        "get", [check_key(key)], lambda answer: decode_item(key, answer.body), stale, endpoint
+    )
 
 
 def range_(
     start: str, end: str, limit: int, *, stale: bool, endpoint: str | None
 ) -> Operation[Range]:
-    args = [_bound("start", start), _bound("end", end), _limit(limit)]
-    return _read("range", args, _range, stale, endpoint)
+    args = [check_bound("start", start), check_bound("end", end), check_limit(limit)]
+    return read("range", args, _range, stale, endpoint)
 
 
 def prefix_(prefix: str, limit: int, *, stale: bool, endpoint: str | None) -> Operation[Range]:
-    args = [_bound("prefix", prefix), _limit(limit)]
-    return _read("prefix", args, _range, stale, endpoint)
+    args = [check_bound("prefix", prefix), check_limit(limit)]
+    return read("prefix", args, _range, stale, endpoint)
 
 
 def txn(
@@ -164,16 +133,17 @@ def txn(
         return TxnResult(succeeded, results, answer.index, answer.term, answer.leader)
 
     args = [[_compare(c) for c in compares], [_branch(o) for o in then]]
-    return _write("txn", [*args, [_branch(o) for o in otherwise]], decode)
+    return write("txn", [*args, [_branch(o) for o in otherwise]], decode)
 
 
 def open_session() -> Operation[tuple[int, str]]:
-    """Gives the session's number, and the cluster in which it means something."""
-    return _write("open", [], _session)
+    """Gives the session's number, and the cluster in which it means something. It has no serial:
+    opening a session once too often does no harm."""
+    return Operation(tail_of("open", []), _session, is_write=False)
 
 
 def close_session() -> Operation[None]:
-    return _write("close", [], lambda _: None)
+    return write("close", [], lambda _: None)
 
 
 def status(endpoint: str | None) -> NodeRequest[dict[str, Any]]:
@@ -195,15 +165,6 @@ def member(action: str, name: str) -> NodeRequest[str]:
     return NodeRequest(lambda ident: MemberRequest(ident, action, name), _message, False, True)
 
 
-def check_endpoint(endpoint: str) -> str:
-    """Return HOST:PORT, without the `tcp://` that it may be written with."""
-    if not isinstance(endpoint, str):
-        raise InvalidRequest(f"an endpoint is HOST:PORT, such as db:6001, not {endpoint!r:.40}")
-    address = endpoint.strip().removeprefix("tcp://")
-    parse_address(address)
-    return address
-
-
 def endpoint_list(endpoints: Sequence[str] | str | None) -> tuple[str, ...]:
     """Return the endpoints of a list, or of text with commas in between, each once."""
     if endpoints is None:
@@ -213,77 +174,6 @@ def endpoint_list(endpoints: Sequence[str] | str | None) -> tuple[str, ...]:
     if not endpoints:
         raise InvalidRequest("no endpoints: name at least one node's client port, as HOST:PORT")
     return tuple(dict.fromkeys(map(check_endpoint, endpoints)))
-
-
-# -- encoding ---------------------------------------------------------------------------------
-
-
-def _write(name: str, args: list[Any], decode: Callable[[Answer], T]) -> Operation[T]:
-    return Operation(_tail(name, args), decode, True)
-
-
-def _read(
-    name: str, args: list[Any], decode: Callable[[Answer], T], stale: bool, endpoint: str | None
-) -> Operation[T]:
-    if endpoint is not None:
-        endpoint = check_endpoint(endpoint)
-        if not stale:
-            raise InvalidRequest("only a stale read can ask one endpoint; others ask the leader")
-    return Operation(_tail(name, args), decode, False, bool(stale), endpoint)
-
-
-def _tail(name: str, args: list[Any]) -> bytes:
-    try:
-        tail = orjson.dumps([name, *args])[1:]
-    except orjson.JSONEncodeError:
-        raise InvalidRequest("text with lone surrogates is not Unicode; use bytes") from None
-    if len(tail) + ENVELOPE_BYTES > limits.FRAME_BYTES:
-        raise InvalidRequest(
-            f"the operation takes {len(tail)} bytes as JSON; "
-            f"a message has at most {limits.FRAME_BYTES}"
-        )
-    return tail
-
-
-def _key(key: str) -> str:
-    if not isinstance(key, str) or not key:
-        raise InvalidRequest(f"a key is text that is not empty, not {key!r:.40}")
-    return _bound("key", key)
-
-
-def _bound(what: str, text: str) -> str:
-    if not isinstance(text, str):
-        raise InvalidRequest(f"{what} is text, not {text!r:.40}")
-    # No character takes more than four bytes, so most keys need not be encoded to be measured.
-    if len(text) > limits.KEY_BYTES // 4 and _utf8_bytes(text) > limits.KEY_BYTES:
-        raise InvalidRequest(f"{what} has over {limits.KEY_BYTES} bytes of UTF-8")
-    return text
-
-
-def _value(value: Value) -> Any:
-    if isinstance(value, str):
-        if len(value) > limits.VALUE_BYTES // 4 and _utf8_bytes(value) > limits.VALUE_BYTES:
-            raise InvalidRequest(f"the value has over {limits.VALUE_BYTES} bytes of UTF-8")
-        return value
-    if isinstance(value, bytes | bytearray | memoryview):
-        if memoryview(value).nbytes > limits.VALUE_BYTES:
-            raise InvalidRequest(f"the value has over {limits.VALUE_BYTES} bytes")
-        return {"b64": b64encode(value).decode()}
-    raise InvalidRequest(f"a value is text or bytes, not {type(value).__name__}")
-
-
-def _copied(value: Value) -> Value:
-    return value if isinstance(value, str) else bytes(value)
-
-
-def _utf8_bytes(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
-
-
-def _limit(limit: int) -> int:
-    if type(limit) is not int or not 1 <= limit <= limits.RANGE_LIMIT:
-        raise InvalidRequest(f"a limit is 1 to {limits.RANGE_LIMIT}, not {limit!r:.40}")
-    return limit
 
 
 def _node_name(name: str) -> None:
@@ -303,43 +193,35 @@ def _compare(compare: Compare) -> list[Any]:
     if field == "revision":
         if type(operand) is not int or not 0 <= operand <= limits.INDEX_MAX:
             raise InvalidRequest(f"a revision is a whole number, 0 or above, not {operand!r:.40}")
-        return [_key(key), field, operator, operand]
+        return [check_key(key), field, operator, operand]
     if isinstance(operand, int):
         raise InvalidRequest("a value is compared with text, bytes or None, not with a number")
-    return [_key(key), field, operator, None if operand is None else _value(operand)]
+    return [check_key(key), field, operator, None if operand is None else encode_value(operand)]
 
 
 def _branch(operation: TxnOperation) -> list[Any]:
     match operation:
         case Put(key, value):
-            return ["put", _key(key), _value(value)]
+            return ["put", check_key(key), encode_value(value)]
         case Delete(key):
-            return ["delete", _key(key)]
+            return ["delete", check_key(key)]
         case DeletePrefix(prefix):
-            return ["delete_prefix", _bound("prefix", prefix)]
+            return ["delete_prefix", check_bound("prefix", prefix)]
         case Get(key):
-            return ["get", _key(key)]
+            return ["get", check_key(key)]
         case GetRange(start, end, limit):
-            return ["range", _bound("start", start), _bound("end", end), _limit(limit)]
+            return [
+                "range",
+                check_bound("start", start),
+                check_bound("end", end),
+                check_limit(limit),
+            ]
         case GetPrefix(prefix, limit):
-            return ["prefix", _bound("prefix", prefix), _limit(limit)]
+            return ["prefix", check_bound("prefix", prefix), check_limit(limit)]
     raise InvalidRequest(f"not an operation of a transaction: {operation!r:.40}")
 
 
 # -- decoding: bodies come from the network; a wrong shape raises TypeError, ValueError and such --
-
-
-def _decoded(value: Any) -> Value:
-    if type(value) is str:
-        return value
-    return b64decode(value["b64"], validate=True)
-
-
-def _item(key: str, body: Any) -> Item | None:
-    if body is None:
-        return None
-    value, revision = body
-    return Item(key, _decoded(value), revision)
 
 
 def _session(answer: Answer) -> tuple[int, str]:
@@ -358,7 +240,7 @@ def _deleted(answer: Answer) -> Deleted:
 
 def _range(answer: Answer) -> Range:
     items, more = answer.body
-    return Range(tuple(Item(k, _decoded(v), r) for k, v, r in items), bool(more), answer.index)
+    return Range(tuple(Item(k, decode_value(v), r) for k, v, r in items), bool(more), answer.index)
 
 
 def _branch_result(
@@ -371,7 +253,7 @@ def _branch_result(
         case Delete() | DeletePrefix():
             return _deleted(answer)
         case Get(key):
-            return _item(key, body)
+            return decode_item(key, body)
     return _range(answer)
 
 

@@ -10,10 +10,10 @@ import orjson
 from raftzmq import limits
 from raftzmq.client.calls import Batch, Call
 from raftzmq.client.flight import Flight
-from raftzmq.client.operations import NodeRequest
 from raftzmq.client.routes import Lane
 from raftzmq.client.serials import Serials
 from raftzmq.client.waiting import LeaderSearch, SessionOpening
+from raftzmq.client.work import NodeRequest
 from raftzmq.errors import OutcomeUnknown, RaftzmqError
 from raftzmq.transport.client_wire import OperationsRequest, encode_request
 

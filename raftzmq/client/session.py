@@ -14,7 +14,6 @@ from typing import Final, TypeGuard
 
 from raftzmq.client.calls import Batch, Call
 from raftzmq.client.flight import Flight
-from raftzmq.client.operations import Answer, NodeRequest
 from raftzmq.client.outcomes import (
     ABOUT_THE_MESSAGE,
     DONE,
@@ -33,6 +32,7 @@ from raftzmq.client.routes import (
 from raftzmq.client.serials import Serials
 from raftzmq.client.steering import HEDGE_MS, Steering
 from raftzmq.client.waiting import LeaderSearch, SessionOpening
+from raftzmq.client.work import Answer, NodeRequest
 from raftzmq.errors import (
     OutcomeUnknown,
     Overloaded,
@@ -201,7 +201,7 @@ class ClientSession:
             self._results(endpoint, reply)
         elif isinstance(reply, ErrorReply):
             self._refused(endpoint, reply)
-        else:
+        elif isinstance(reply, StatusReply | Done):
             self._single(reply)
 
     def _results(self, endpoint: str, reply: Results) -> None:

@@ -1,6 +1,7 @@
-"""The table of keys: a dictionary, and the keys in order beside it.
+"""The table of keys: a dictionary, and beside it the keys in order, and what they are bound to.
 
-Every change of a key goes through `put`, `remove` or `remove_span`.
+Every change of a key goes through `put`, `put_all`, `remove` or `remove_span`, and each of them
+ends the key's bond. Whoever wants to know of the changes sets `changes` to a list.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
+from raftzmq.machine.bonds import Bonds
 from raftzmq.machine.values import Value
 
 Item = tuple[Value, int]
 """A key's value and its revision: the index of the entry that wrote it."""
+
+Change = tuple[str, Value | None, int, Value | None]
+"""A key, its value (None: it was deleted), the revision that did it, and the value before."""
 
 BUCKET_KEYS = 512
 """Keys of a freshly made bucket; it is split when it holds twice as many."""
@@ -36,10 +41,14 @@ class KeyTable:
     or holds more than 2 * BUCKET_KEYS; `_lasts[i]` is the last key of `_buckets[i]`.
     """
 
-    __slots__ = ("_buckets", "_lasts", "items")
+    __slots__ = ("_bound", "_buckets", "_lasts", "bonds", "changes", "items")
 
     def __init__(self, items: dict[str, Item] | None = None) -> None:
         self.items: dict[str, Item] = {} if items is None else items
+        self.bonds = Bonds()
+        self._bound = self.bonds.of_key
+        self.changes: list[Change] | None = None
+        """All changes in order, while somebody observes; None while nobody does."""
         ordered = sorted(self.items)
         self._buckets = [
             ordered[start : start + BUCKET_KEYS] for start in range(0, len(ordered), BUCKET_KEYS)
@@ -50,24 +59,43 @@ class KeyTable:
         return len(self.items)
 
     def put(self, key: str, value: Value, revision: int) -> None:
-        """Write a key, new or not."""
+        """Write a key, new or not. It is bound to nothing afterwards."""
         items = self.items
+        if self._bound:
+            self.bonds.unbind(key)
+        if self.changes is not None:
+            self.changes.append((key, value, revision, self.value(key)))
         count = len(items)
         items[key] = (value, revision)
         if len(items) != count:  # it is new; to ask before would be a second look-up
             self._insert(key)
 
     def put_all(self, keys: Sequence[str], items: Iterable[Item]) -> None:
-        """Write keys, new or not; of a key that is there twice the last item stays."""
+        """Write keys, none of them bound; of a key that is there twice the last item stays."""
+        if self.changes is not None:
+            for key, item in zip(keys, items, strict=True):
+                self.put(key, *item)
+            return
         new = [key for key in keys if key not in self.items]
         self.items.update(zip(keys, items, strict=True))
         for key in dict.fromkeys(new):
             self._insert(key)
 
-    def remove(self, key: str) -> bool:
+    def are_bound(self, keys: Sequence[str]) -> bool:
+        """Whether any of the keys is bound to something."""
+        return bool(self._bound) and not self._bound.keys().isdisjoint(keys)
+
+    def value(self, key: str) -> Value | None:
+        """The value of a key; None if it is absent."""
+        item = self.items.get(key)
+        return None if item is None else item[0]
+
+    def remove(self, key: str, revision: int) -> bool:
         """Remove a key; return whether it was there."""
-        if self.items.pop(key, None) is None:
+        item = self.items.pop(key, None)
+        if item is None:
             return False
+        self._removed(key, item, revision)
         at = bisect_left(self._lasts, key)
         bucket = self._buckets[at]
         del bucket[bisect_left(bucket, key)]
@@ -79,13 +107,22 @@ class KeyTable:
                 self._merge(at)
         return True
 
-    def remove_span(self, start: str, end: str) -> list[tuple[str, Item]]:
+    def _removed(self, key: str, item: Item, revision: int) -> None:
+        if self._bound:
+            self.bonds.unbind(key)
+        if self.changes is not None:
+            self.changes.append((key, None, revision, item[0]))
+
+    def remove_span(self, start: str, end: str, revision: int) -> list[tuple[str, Item]]:
         """Remove all keys from `start` up to before `end` ("": no end); return what was there."""
         first, skip = self._position(start)
         last, keep = self._position(end) if end else (len(self._buckets), 0)
         if (first, skip) >= (last, keep):
             return []
         removed = [(key, self.items.pop(key)) for key in list(self.span(start, end))]
+        if self._bound or self.changes is not None:
+            for key, item in removed:
+                self._removed(key, item, revision)
         before = self._buckets[first][:skip]
         after = self._buckets[last][keep:] if last < len(self._buckets) else []
         if len(before) + len(after) <= BUCKET_KEYS:

@@ -12,21 +12,23 @@ from raftzmq import limits
 from raftzmq.core.entry import COMMAND, Entry
 from raftzmq.errors import InvalidRequest, UnknownEntry
 from raftzmq.machine import snapshots
-from raftzmq.machine.keys import KeyTable
+from raftzmq.machine.keys import Change
+from raftzmq.machine.leasing import expire, expiry_due, next_expiry_ms
 from raftzmq.machine.operations import COMMANDS
+from raftzmq.machine.queues import Decision
 from raftzmq.machine.reads import READS
 from raftzmq.machine.runs import execute_puts
-from raftzmq.machine.sessions import Result, Sessions, refusal
+from raftzmq.machine.sessions import Result, refusal
 from raftzmq.machine.state import State
 
 
 class Machine:
-    """The replicated keys and sessions, and the one way to change them."""
+    """The replicated keys, sessions, leases and queues, and the one way to change them."""
 
     __slots__ = ("_state",)
 
     def __init__(self, state: State | None = None) -> None:
-        self._state = State(0, 0, 0, KeyTable(), Sessions()) if state is None else state
+        self._state = State() if state is None else state
 
     @property
     def applied_index(self) -> int:
@@ -81,10 +83,8 @@ class Machine:
                 if index <= before:
                     raise _applied_already(index, before)
                 state.applied_index = index
-                if time_ms > state.time_ms:
-                    state.time_ms = time_ms
-                if state.revision < index - 1:
-                    state.revision = index - 1
+                state.time_ms = max(state.time_ms, time_ms)
+                state.revision = max(state.revision, index - 1)
                 if kind == COMMAND:
                     results.append([_execute(state, *_command_of(body))])
                 else:
@@ -99,16 +99,74 @@ class Machine:
     def read(self, op: Any) -> Result:
         """Return the result of a validated read `[id, name, …arguments]`, at applied state.
 
-        Raises InvalidRequest for an unknown read.
+        Of a read that waits, and that there is nothing to say about yet, the body is false. Raises
+        InvalidRequest for an unknown read.
         """
         read = READS.get(op[1])
         if read is None or len(op) != read.arguments + 2:
             raise InvalidRequest(f"unknown read {op[1]!r:.40}")
-        return ("ok", self._state.revision, read.run(self._state.keys, *op[2:]))
+        if read.waits:
+            return self.decide(op) or ("ok", self.revision, False)
+        return ("ok", self.revision, read.run(self._state, *op[2:]))
+
+    def decide(self, op: Any) -> Result | None:
+        """Return the result of a validated `await` or `observe` as soon as the applied state
+        decides it; None as long as it does not, whatever its `hold_ms`: time is the caller's."""
+        outcome = READS[op[1]].run(self._state, *op[2:])
+        return None if outcome is None else (outcome[0], self.revision, outcome[1])
 
     def expiry_due(self, time_ms: int) -> bool:
         """Tell whether the internal command `expire`, stamped `time_ms`, would do anything."""
-        return self._state.sessions.expiry_due(time_ms)
+        return expiry_due(self._state, time_ms)
+
+    @property
+    def next_expiry_ms(self) -> int | None:
+        """A replicated time before which `expiry_due` is false; None as long as nothing is there
+        that could end. It costs nothing to ask. After `expiry_due` was asked about that time and
+        said no, it is a later one."""
+        return next_expiry_ms(self._state)
+
+    def observe_changes(self, wanted: bool) -> None:
+        """Begin to note changes of keys, from the next entry on; or no longer."""
+        self._state.keys.changes = [] if wanted else None
+
+    def take_changes(self) -> list[Change]:
+        """Return the changes of keys that were noted, in order, and forget them. Those of one
+        entry have its revision in common; a transaction may change a key more than once."""
+        changes = self._state.keys.changes
+        if not changes:
+            return []
+        self._state.keys.changes = []
+        return changes
+
+    def observe_decisions(self, wanted: bool) -> None:
+        """Begin to note what becomes of places in queues, or no longer."""
+        self._state.queues.decisions = [] if wanted else None
+
+    def take_decisions(self) -> list[Decision]:
+        """Return kind, name and token of each place that was granted or given up, in order, and
+        forget them. No other `await` is decided than of these tokens, and no other `observe` than
+        of these elections."""
+        decisions = self._state.queues.decisions
+        if not decisions:
+            return []
+        self._state.queues.decisions = []
+        return decisions
+
+    @property
+    def lease_count(self) -> int:
+        """How many leases there are."""
+        return len(self._state.leases.table)
+
+    @property
+    def queue_count(self) -> int:
+        """How many locks, semaphores, counters and elections there are."""
+        return self._state.queues.count
+
+    @property
+    def place_count(self) -> int:
+        """How many places there are in all queues, held or waiting."""
+        return len(self._state.queues.places)
 
     def snapshot(self) -> Iterator[list[Any]]:
         """Return the state as JSON-able records, in an order that is the same on every node.
@@ -183,7 +241,10 @@ def _execute(state: State, number: Any, ack: Any, op: Any) -> Result:
         code, result = run(state, op[2], op[3])
     else:
         code, result = run(state, *op[2:])
-    results[serial] = done = (code, revision, result)
+    done = (code, revision, result)
+    if code == "overloaded":  # it was not executed, and may be sent again
+        return done
+    results[serial] = done
     if type(result) is list:
         session.count(result)
     return done
@@ -200,14 +261,15 @@ def _administer(state: State, number: int, op: list[Any]) -> Result:
         case ["open"]:
             if state.sessions.open(revision, state.time_ms):
                 return ("ok", revision, revision)
-            return refusal("overloaded", revision, "the table of client sessions is full; retry later")
+            message = "the table of client sessions is full; retry later"
+            return refusal("overloaded", revision, message)
         case ["close"]:
             if number not in state.sessions.table:
                 return _session_expired(number, revision)
             state.sessions.close(number)
             return ("ok", revision, None)
         case ["expire"] if number == 0:
-            return ("ok", revision, state.sessions.expire(state.time_ms))
+            return ("ok", revision, expire(state))
     raise UnknownEntry(f"unknown command {op[1]!r:.40}")
 
 

@@ -8,15 +8,22 @@ from typing import Any, NamedTuple
 
 from raftzmq import limits
 from raftzmq.errors import UnknownEntry
-from raftzmq.machine.keys import Item, KeyTable, prefix_end
-from raftzmq.machine.values import binary_size, text_size, to_wire
+from raftzmq.machine import coordination_reads as coordination
+from raftzmq.machine.keys import Item, prefix_end
+from raftzmq.machine.state import State
+from raftzmq.machine.values import binary_size, expect_text, text_size, to_wire
 
 
 class Read(NamedTuple):
-    """A read: how many arguments it takes, and the function of the keys that gives its body."""
+    """A read: how many arguments it takes, and the function of the state that gives its body.
+
+    Of a read that `waits` the function gives code and body, or None as long as there is nothing
+    to say.
+    """
 
     arguments: int
     run: Callable[..., Any]
+    waits: bool = False
 
 
 def item_body(item: Item | None) -> list[Any] | None:
@@ -24,22 +31,22 @@ def item_body(item: Item | None) -> list[Any] | None:
     return None if item is None else [to_wire(item[0]), item[1]]
 
 
-def get(keys: KeyTable, key: str) -> list[Any] | None:
+def get(state: State, key: str) -> list[Any] | None:
     """`get key`: `[value, revision]`, or None."""
-    return item_body(keys.items.get(expect_text(key)))
+    return item_body(state.keys.items.get(expect_text(key)))
 
 
-def read_range(keys: KeyTable, start: str, end: str, limit: int) -> list[Any]:
+def read_range(state: State, start: str, end: str, limit: int) -> list[Any]:
     """`range start end limit`: `[[[key, value, revision]…], more]`."""
     expect_text(start)
     expect_text(end)
     if type(limit) is not int or not 0 < limit <= limits.RANGE_LIMIT:
         raise UnknownEntry("a limit is not one that this version knows")
-    names = list(islice(keys.span(start, end), limit + 1))
+    names = list(islice(state.keys.span(start, end), limit + 1))
     more = len(names) > limit
     if more:
         names.pop()
-    items = keys.items
+    items = state.keys.items
     if not _all_fit(names, items):
         fitting = _how_many_fit(names, items)
         more = more or fitting < len(names)
@@ -47,16 +54,9 @@ def read_range(keys: KeyTable, start: str, end: str, limit: int) -> list[Any]:
     return [[[name, to_wire(items[name][0]), items[name][1]] for name in names], more]
 
 
-def prefix(keys: KeyTable, start: str, limit: int) -> list[Any]:
+def prefix(state: State, start: str, limit: int) -> list[Any]:
     """`prefix prefix limit`: as a range of all keys that begin with `start`."""
-    return read_range(keys, start, prefix_end(expect_text(start)), limit)
-
-
-def expect_text(argument: Any) -> str:
-    """Return a string argument. Raises UnknownEntry if it is something else."""
-    if type(argument) is not str:
-        raise UnknownEntry("an argument is in a form that this version does not know")
-    return argument
+    return read_range(state, start, prefix_end(expect_text(start)), limit)
 
 
 def _all_fit(names: list[str], items: dict[str, Item]) -> bool:
@@ -82,8 +82,19 @@ def _how_many_fit(names: list[str], items: dict[str, Item]) -> int:
     return len(names)
 
 
-READS: dict[str, Read] = {
+KEY_READS: dict[str, Read] = {
     "get": Read(1, get),
     "range": Read(3, read_range),
     "prefix": Read(2, prefix),
+}
+"""The reads that transactions may use too."""
+
+READS: dict[str, Read] = {
+    **KEY_READS,
+    "lease": Read(1, coordination.lease),
+    "leases": Read(2, coordination.leases),
+    "describe": Read(2, coordination.describe),
+    "queues": Read(3, coordination.queues),
+    "await": Read(4, coordination.await_state, waits=True),
+    "observe": Read(3, coordination.observe_state, waits=True),
 }

@@ -3,7 +3,7 @@
 A loaded log is mostly that, and a call for all of them costs a third of a call for each: this is
 the hot path of every node. It has no rules of its own. What it does is what executing the puts
 one after the other would do, and whatever could make a difference (a retry, another command, an
-odd form, a session that is full or unknown) makes it decline.
+odd form, a session that is full or unknown, a key that is bound to a lease) makes it decline.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def execute_puts(state: State, number: Any, ack: Any, ops: list[Any]) -> list[Re
     ):
         return None
     session = state.sessions.table.get(number)
-    if session is None or not _are_new(session, ack, serials):
+    if session is None or not _are_new(session, ack, serials) or state.keys.are_bound(keys):
         return None
     if ack > session.ack:
         session.acknowledge(ack)

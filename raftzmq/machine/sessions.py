@@ -110,6 +110,11 @@ class Sessions:
         """Tell whether `expire` would forget anything at `time_ms`."""
         return self._idle_for(limits.SESSION_TTL_MS, time_ms) is not None
 
+    @property
+    def next_expiry_ms(self) -> int | None:
+        """A time before which `expire` forgets nothing; None if there is no session."""
+        return self._by_use[0][0] + limits.SESSION_TTL_MS if self._by_use else None
+
     def _idle_for(self, idle_ms: int, time_ms: int) -> Session | None:
         """Return the least recently used session (of several, the oldest) if idle for so long."""
         by_use = self._by_use

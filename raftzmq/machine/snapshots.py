@@ -3,20 +3,29 @@
     ["machine", 2, applied_index, time_ms, revision]   the first record; 2 is the format
     ["session", number, ack, used_ms]
     ["result", number, serial, code, revision, body]   after its session
+    ["lease", number, ttl_ms, end_ms]
+    ["queue", kind, name, permits]                     of a counter the count, else the capacity
+    ["place", kind, name, token, lease, permits, value, held]    after its queue and lease
     ["key", key, value, revision]
+    ["bond", key, lease, end_ms]                       after its key and lease
 
-Records come in order of session numbers, serials and keys: equal states give equal records.
+Records come in order of session numbers, serials, leases, kinds and names, tokens and keys: equal
+states give equal records. A version that knows no leases reads snapshots that have none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from itertools import chain
 from json import JSONEncoder
 from typing import Any
 
 from raftzmq.errors import DataError, UnknownEntry
+from raftzmq.machine.bonds import Bond
 from raftzmq.machine.keys import Item, KeyTable
+from raftzmq.machine.leases import Lease, Leases
+from raftzmq.machine.queues import KINDS, Place, Queues
 from raftzmq.machine.sessions import Result, Session, Sessions
 from raftzmq.machine.state import State
 from raftzmq.machine.values import from_wire, to_wire
@@ -24,6 +33,7 @@ from raftzmq.machine.values import from_wire, to_wire
 FORMAT = 2
 
 _SessionCopy = tuple[int, int, int, dict[int, Result]]
+_Records = list[list[Any]]
 
 
 def records(state: State) -> Iterator[list[Any]]:
@@ -34,20 +44,50 @@ def records(state: State) -> Iterator[list[Any]]:
         for number, session in sorted(table.items())
     ]
     header = ["machine", FORMAT, state.applied_index, state.time_ms, state.revision]
-    return _generate(header, sessions, state.keys.ordered(), state.keys.items.copy())
+    keys = state.keys
+    return chain(
+        [header],
+        _session_records(sessions),
+        _coordination_records(state),
+        _key_records(keys.ordered(), keys.items.copy(), keys.bonds.of_key.copy()),
+    )
 
 
-def _generate(
-    header: list[Any], sessions: list[_SessionCopy], names: list[str], items: dict[str, Item]
-) -> Iterator[list[Any]]:
-    yield header
+def _session_records(sessions: list[_SessionCopy]) -> Iterator[list[Any]]:
     for number, ack, used_ms, results in sessions:
         yield ["session", number, ack, used_ms]
         for serial in sorted(results):
             yield ["result", number, serial, *results[serial]]
+
+
+def _coordination_records(state: State) -> _Records:
+    """The leases and queues: few enough to be written down at once."""
+    found: _Records = [
+        ["lease", lease.number, lease.ttl_ms, lease.end_ms]
+        for _, lease in sorted(state.leases.table.items())
+    ]
+    for kind in KINDS:
+        for name, queue in sorted(state.queues.tables[kind].items()):
+            found.append(["queue", kind, name, queue.capacity])
+            places = {**queue.holders, **queue.waiters}
+            found += [_place_record(place) for _, place in sorted(places.items())]
+    return found
+
+
+def _place_record(place: Place) -> list[Any]:
+    queue = place.queue
+    lease, permits, value = place.lease.number, place.permits, place.value
+    return ["place", queue.kind, queue.name, place.token, lease, permits, value, place.held]
+
+
+def _key_records(
+    names: list[str], items: dict[str, Item], bonds: dict[str, Bond]
+) -> Iterator[list[Any]]:
     for name in names:
         value, revision = items[name]
         yield ["key", name, to_wire(value), revision]
+        if name in bonds:
+            yield ["bond", name, *bonds[name]]
 
 
 def restore(source: Iterable[list[Any]]) -> State:
@@ -64,33 +104,79 @@ def restore(source: Iterable[list[Any]]) -> State:
             raise DataError(f"the snapshot has format {found}; this version reads {FORMAT}")
         case _:
             raise DataError("the snapshot does not begin with the state machine's record")
-    items: dict[str, Item] = {}
-    table: dict[int, Session] = {}
+    draft = _Draft()
     for record in stream:
         try:
-            _take(record, items, table)
+            draft.take(record)
         except UnknownEntry as error:
             raise DataError(f"the snapshot: {error}") from None
         except (LookupError, TypeError, ValueError, RecursionError):
             raise DataError(f"the snapshot has a record that is none: {_kind(record)}") from None
-    return State(applied_index, time_ms, revision, KeyTable(items), Sessions(table))
+    return draft.state(applied_index, time_ms, revision)
 
 
-def _take(record: Any, items: dict[str, Item], table: dict[int, Session]) -> None:
-    """Add what a record says. Raises UnknownEntry, or whatever its nonsense leads to."""
-    match record:
-        case ["key", str(key), value, int(revision)]:
-            items[key] = (from_wire(value), revision)
-        case ["session", int(number), int(ack), int(used_ms)]:
-            table[number] = Session(number, used_ms, ack)
-        case ["result", int(number), int(serial), str(code), int(at), body] if number in table:
-            table[number].results[serial] = (code, at, body)
-            if type(body) is list:
-                table[number].count(body)
-        case _:
-            raise UnknownEntry(
-                f"it has a record of a kind that this version does not know: {_kind(record)}"
-            )
+class _Draft:
+    """The tables as far as they are read. What derives from them is made at the end."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, Item] = {}
+        self._bonds: dict[str, Bond] = {}
+        self._sessions: dict[int, Session] = {}
+        self._leases: dict[int, Lease] = {}
+        self._queues = Queues()
+        self._places: list[tuple[Place, bool]] = []
+
+    def take(self, record: Any) -> None:
+        """Add what a record says. Raises UnknownEntry, or whatever its nonsense leads to."""
+        match record:
+            case ["key", str(key), value, int(revision)]:
+                self._items[key] = (from_wire(value), revision)
+            case ["session", int(number), int(ack), int(used_ms)]:
+                self._sessions[number] = Session(number, used_ms, ack)
+            case ["result", int(number), int(serial), str(code), int(at), body]:
+                session = self._sessions[number]
+                session.results[serial] = (code, at, body)
+                if type(body) is list:
+                    session.count(body)
+            case ["lease", int(number), int(ttl_ms), int(end_ms)]:
+                self._leases[number] = Lease(number, ttl_ms, end_ms)
+            case ["bond", str(key), int(lease), int(end_ms)]:
+                if key not in self._items or (lease and lease not in self._leases):
+                    raise LookupError(key)
+                self._bonds[key] = Bond(lease, end_ms)
+            case ["queue", str(kind), str(name), int(permits)]:
+                self._queues.create(kind, name, permits)
+            case ["place", str(), str(), int(), int(), int(), str() | None, bool()]:
+                self._take_place(*record[1:])
+            case _:
+                raise UnknownEntry(
+                    f"it has a record of a kind that this version does not know: {_kind(record)}"
+                )
+
+    def _take_place(
+        self,
+        kind: str,
+        name: str,
+        token: int,
+        lease: int,
+        permits: int,
+        value: str | None,
+        held: bool,
+    ) -> None:
+        queue = self._queues.tables[kind][name]
+        place = Place(queue, token, self._leases[lease], permits, value)
+        self._places.append((place, held))
+
+    def state(self, applied_index: int, time_ms: int, revision: int) -> State:
+        """Return the state that all the records make."""
+        for place, held in sorted(self._places, key=lambda found: found[0].token):
+            self._queues.restore(place, held=held)
+        keys = KeyTable(self._items)
+        for key, bond in self._bonds.items():
+            keys.bonds.bind(key, bond)
+        leases = Leases(dict(sorted(self._leases.items())))
+        sessions = Sessions(self._sessions)
+        return State(applied_index, time_ms, revision, keys, sessions, leases, self._queues)
 
 
 def _kind(record: Any) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from raftzmq.machine.keys import KeyTable
+from raftzmq.machine.leases import Leases
+from raftzmq.machine.queues import Queues
 from raftzmq.machine.sessions import Sessions
 
 
@@ -14,13 +16,22 @@ class State:
     entry: where entries hold one command each, the two are the same.
     """
 
-    __slots__ = ("applied_index", "keys", "revision", "sessions", "time_ms")
+    __slots__ = ("applied_index", "keys", "leases", "queues", "revision", "sessions", "time_ms")
 
     def __init__(
-        self, applied_index: int, time_ms: int, revision: int, keys: KeyTable, sessions: Sessions
+        self,
+        applied_index: int = 0,
+        time_ms: int = 0,
+        revision: int = 0,
+        keys: KeyTable | None = None,
+        sessions: Sessions | None = None,
+        leases: Leases | None = None,
+        queues: Queues | None = None,
     ) -> None:
         self.applied_index = applied_index
         self.time_ms = time_ms
         self.revision = revision
-        self.keys = keys
-        self.sessions = sessions
+        self.keys = KeyTable() if keys is None else keys
+        self.sessions = Sessions() if sessions is None else sessions
+        self.leases = Leases() if leases is None else leases
+        self.queues = Queues() if queues is None else queues

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from raftzmq import limits
 from raftzmq.errors import UnknownEntry
+from raftzmq.machine.bonds import Bond
 from raftzmq.machine.keys import Item, KeyTable, prefix_end
-from raftzmq.machine.reads import READS, expect_text
+from raftzmq.machine.reads import KEY_READS
 from raftzmq.machine.state import State
-from raftzmq.machine.values import body_size, from_wire
+from raftzmq.machine.values import body_size, expect_text, from_wire
 
 
 def txn(state: State, compares: Any, then: Any, otherwise: Any) -> tuple[str, Any]:
@@ -65,39 +67,51 @@ class _Branch:
     """The operations of a branch, run one after the other, with what takes them back."""
 
     def __init__(self, state: State) -> None:
+        self._state = state
         self._keys = state.keys
-        self._revision = state.revision
-        self._before: list[tuple[str, Item | None]] = []
+        self._before: list[tuple[str, Item | None, Bond | None]] = []
+        changes = state.keys.changes
+        self._changes = 0 if changes is None else len(changes)
 
     def run(self, operation: Any) -> Any:
         """Run one operation and return its body."""
         if type(operation) is not list or not operation or type(operation[0]) is not str:
             raise _unknown()
         name, *arguments = operation
-        read = READS.get(name)
+        read = KEY_READS.get(name)
         if read is not None and len(arguments) == read.arguments:
-            return read.run(self._keys, *arguments)
+            return read.run(self._state, *arguments)
+        keys, revision = self._keys, self._state.revision
         match operation:
             case ["put", str(key), value]:
-                self._before.append((key, self._keys.items.get(key)))
-                self._keys.put(key, from_wire(value), self._revision)
+                self._remember([key])
+                keys.put(key, from_wire(value), revision)
                 return None
             case ["delete", str(key)]:
-                self._before.append((key, self._keys.items.get(key)))
-                return int(self._keys.remove(key))
+                self._remember([key])
+                return int(keys.remove(key, revision))
             case ["delete_prefix", str(start)]:
-                removed = self._keys.remove_span(start, prefix_end(start))
-                self._before += removed
-                return len(removed)
+                end = prefix_end(start)
+                self._remember(keys.span(start, end))
+                return len(keys.remove_span(start, end, revision))
         raise _unknown()
+
+    def _remember(self, names: Iterable[str]) -> None:
+        items, bonds = self._keys.items, self._keys.bonds.of_key
+        self._before += [(name, items.get(name), bonds.get(name)) for name in names]
 
     def roll_back(self) -> None:
         """Restore every key that the branch has touched, the last change first."""
-        for key, item in reversed(self._before):
+        keys = self._keys
+        for key, item, bond in reversed(self._before):
             if item is None:
-                self._keys.remove(key)
+                keys.remove(key, self._state.revision)
             else:
-                self._keys.put(key, *item)
+                keys.put(key, *item)
+            if bond is not None:
+                keys.bonds.bind(key, bond)
+        if keys.changes is not None:
+            del keys.changes[self._changes :]
 
 
 def _unknown() -> UnknownEntry:

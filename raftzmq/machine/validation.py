@@ -6,21 +6,26 @@ may be refused for by its form or size is left to `Machine.apply`.
 
 from __future__ import annotations
 
-from binascii import Error as Base64Error
-from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final
 
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest
+from raftzmq.machine.coordination_forms import COORDINATION_READS, COORDINATION_WRITES, check_fences
+from raftzmq.machine.forms import (
+    INTEGER,
+    Form,
+    check_bound,
+    check_key,
+    check_limit,
+    check_revision,
+    check_value,
+    kind_of,
+    shown,
+    unknown,
+    wrong_count,
+)
 from raftzmq.machine.values import text_size, wire_size
-
-
-class Form(NamedTuple):
-    """The form of an operation: its arguments' names, and what checks them."""
-
-    arguments: tuple[str, ...]
-    check: Callable[..., None]
 
 
 def validate_write(op: Any) -> None:
@@ -66,85 +71,19 @@ def _validate(
         raise InvalidRequest("an operation is a list: [id, name, arguments…]")
     serial, name = op[0], op[1]
     if type(serial) is not int or not 0 <= serial <= limits.INDEX_MAX:
-        raise InvalidRequest(f"an operation's id must be {_INTEGER}, not {_kind(serial)}")
+        raise InvalidRequest(f"an operation's id must be {INTEGER}, not {kind_of(serial)}")
     form = forms.get(name) if type(name) is str else None
     if form is None:
         if type(name) is str and name in others:
             raise InvalidRequest(f"{name} is a {other_kind}, not a {kind}")
-        raise _unknown(kind, name, forms)
+        raise unknown(kind, name, forms)
     arguments, check = form
     if len(op) != len(arguments) + 2:
-        raise _wrong_count(name, arguments, len(op) - 2)
+        raise wrong_count(name, arguments, len(op) - 2)
     try:
         check(*op[2:])
     except InvalidRequest as error:
         raise InvalidRequest(f"{name}: {error}") from None
-
-
-_INTEGER = f"an integer from 0 to {limits.INDEX_MAX}"
-
-
-def _key(key: Any, what: str = "key") -> None:
-    if type(key) is not str:
-        raise InvalidRequest(f"the {what} must be a string, not {_kind(key)}")
-    size = len(key) if key.isascii() else _utf8_size(key, what)
-    if size > limits.KEY_BYTES:
-        raise InvalidRequest(f"the {what} has {size} bytes, the limit is {limits.KEY_BYTES}")
-    if not key and what == "key":
-        raise InvalidRequest("the key must not be empty")
-
-
-def _bound(text: Any, what: str) -> None:
-    """Check a prefix, or a start or end of a range: a key that may be empty."""
-    _key(text, what)
-
-
-def _value(value: Any, what: str = "value") -> None:
-    if type(value) is str:
-        size = len(value) if value.isascii() else _utf8_size(value, what)
-    elif type(value) is dict:
-        size = _bytes_size(value, what)
-    else:
-        raise InvalidRequest(
-            f'the {what} must be a string, or {{"b64": "…"}} for bytes, not {_kind(value)}'
-        )
-    if size > limits.VALUE_BYTES:
-        raise InvalidRequest(f"the {what} has {size} bytes, the limit is {limits.VALUE_BYTES}")
-
-
-def _utf8_size(text: str, what: str) -> int:
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError:
-        raise InvalidRequest(f"the {what} has a lone surrogate, which is no character") from None
-
-
-def _bytes_size(value: dict[Any, Any], what: str) -> int:
-    text = value.get("b64")
-    if len(value) != 1 or type(text) is not str:
-        raise InvalidRequest(f'bytes as the {what} are written {{"b64": "…"}}, with nothing else')
-    if len(text) > 4 * (limits.VALUE_BYTES // 3 + 1):  # do not decode what is too long anyway
-        return len(text) // 4 * 3
-    try:
-        data = a2b_base64(text)
-        # Decoding is lenient; encoding again shows whether it was the one way to write it.
-        if b2a_base64(data, newline=False) == text.encode():
-            return len(data)
-    except (Base64Error, ValueError):
-        pass
-    raise InvalidRequest(f"the {what} is not canonical base64 (RFC 4648, padded, no line breaks)")
-
-
-def _revision(revision: Any) -> None:
-    if type(revision) is not int or not 0 <= revision <= limits.INDEX_MAX:
-        raise InvalidRequest(f"the revision must be {_INTEGER}, not {_kind(revision)}")
-
-
-def _limit(limit: Any) -> None:
-    if type(limit) is not int or not 0 < limit <= limits.RANGE_LIMIT:
-        raise InvalidRequest(
-            f"the limit must be an integer from 1 to {limits.RANGE_LIMIT}, not {_kind(limit)}"
-        )
 
 
 def _nothing() -> None:
@@ -152,29 +91,29 @@ def _nothing() -> None:
 
 
 def _put(key: Any, value: Any) -> None:
-    _key(key)
-    _value(value)
+    check_key(key)
+    check_value(value)
 
 
 def _cas(key: Any, value: Any, revision: Any) -> None:
-    _key(key)
-    _value(value)
-    _revision(revision)
+    check_key(key)
+    check_value(value)
+    check_revision(revision)
 
 
 def _prefix(prefix: Any) -> None:
-    _bound(prefix, "prefix")
+    check_bound(prefix, "prefix")
 
 
 def _read_range(start: Any, end: Any, limit: Any) -> None:
-    _bound(start, "start")
-    _bound(end, "end")
-    _limit(limit)
+    check_bound(start, "start")
+    check_bound(end, "end")
+    check_limit(limit)
 
 
 def _read_prefix(prefix: Any, limit: Any) -> None:
-    _bound(prefix, "prefix")
-    _limit(limit)
+    check_bound(prefix, "prefix")
+    check_limit(limit)
 
 
 def _txn(compares: Any, then: Any, otherwise: Any) -> None:
@@ -185,7 +124,7 @@ def _txn(compares: Any, then: Any, otherwise: Any) -> None:
         (otherwise, "else", _branch_operation),
     ):
         if type(part) is not list:
-            raise InvalidRequest(f"{name} must be a list, not {_kind(part)}")
+            raise InvalidRequest(f"{name} must be a list, not {kind_of(part)}")
         if len(part) > limits.TRANSACTION_OPERATIONS:
             raise InvalidRequest(
                 f"{name} has {len(part)} members, the limit is {limits.TRANSACTION_OPERATIONS}"
@@ -212,89 +151,74 @@ def _compare(compare: Any) -> None:
     if type(compare) is not list or len(compare) != 4:
         raise InvalidRequest("a compare is a list: [key, field, operator, operand]")
     key, field, operator, operand = compare
-    _key(key)
+    check_key(key)
     # A list is not hashable, so that the words are looked for in tuples, by equality.
     if field not in ("value", "revision"):
-        raise InvalidRequest(f"the field must be value or revision, not {_shown(field)}")
+        raise InvalidRequest(f"the field must be value or revision, not {shown(field)}")
     if operator not in ("=", "!=", "<", ">"):
-        raise InvalidRequest(f"the operator must be =, !=, < or >, not {_shown(operator)}")
+        raise InvalidRequest(f"the operator must be =, !=, < or >, not {shown(operator)}")
     if field == "revision":
-        _revision(operand)
+        check_revision(operand)
     elif operator in ("<", ">"):
         raise InvalidRequest(f"a value is compared by = or !=, not {operator}")
     elif operand is not None:
-        _value(operand, "operand")
+        check_value(operand, "operand")
 
 
 def _branch_operation(operation: Any) -> None:
+    _nested(operation, BRANCH_FORMS, "in a branch")
+
+
+def _fenced(fences: Any, operation: Any) -> None:
+    check_fences(fences)
+    _nested(operation, FENCED_FORMS, "behind a fence")
+
+
+def _nested(operation: Any, forms: dict[str, Form], where: str) -> None:
+    """Check an operation that stands inside another: `[name, …arguments]`."""
     if type(operation) is not list or not operation:
-        raise InvalidRequest("an operation in a branch is a list: [name, arguments…]")
+        raise InvalidRequest(f"an operation {where} is a list: [name, arguments…]")
     name = operation[0]
-    form = BRANCH_FORMS.get(name) if type(name) is str else None
+    form = forms.get(name) if type(name) is str else None
     if form is None:
-        raise _unknown("operation in a branch", name, BRANCH_FORMS)
+        raise unknown(f"operation {where}", name, forms)
     arguments, check = form
     if len(operation) != len(arguments) + 1:
-        raise _wrong_count(name, arguments, len(operation) - 1)
+        raise wrong_count(name, arguments, len(operation) - 1)
     try:
         check(*operation[1:])
     except InvalidRequest as error:
         raise InvalidRequest(f"{name}: {error}") from None
 
 
-def _unknown(kind: str, name: Any, forms: dict[str, Form]) -> InvalidRequest:
-    return InvalidRequest(f"unknown {kind} {_shown(name)}; there are {', '.join(forms)}")
-
-
-def _wrong_count(name: str, arguments: tuple[str, ...], count: int) -> InvalidRequest:
-    wanted = ", ".join(arguments) if arguments else "no arguments"
-    return InvalidRequest(f"{name} takes {wanted}; {count} given")
-
-
-def _kind(value: Any) -> str:
-    """Return in JSON's words what a value is, with the number if it is one."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return f"the boolean {str(value).lower()}"
-        case int() if value.bit_length() > 64:
-            return "a number far beyond all bounds"
-        case int() | float():
-            return f"the number {value!r:.30}"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-        case dict():
-            return "an object"
-    return type(value).__name__
-
-
-def _shown(word: Any) -> str:
-    """Return a word that was not understood, short and on one line."""
-    return f"{word[:40]!r}" if type(word) is str else _kind(word)
-
-
-READ_FORMS: Final[dict[str, Form]] = {
-    "get": Form(("key",), _key),
+KEY_READ_FORMS: Final[dict[str, Form]] = {
+    "get": Form(("key",), check_key),
     "range": Form(("start", "end", "limit"), _read_range),
     "prefix": Form(("prefix", "limit"), _read_prefix),
 }
+
+READ_FORMS: Final[dict[str, Form]] = {**KEY_READ_FORMS, **COORDINATION_READS}
 
 WRITE_FORMS: Final[dict[str, Form]] = {
     "open": Form((), _nothing),
     "close": Form((), _nothing),
     "put": Form(("key", "value"), _put),
     "cas": Form(("key", "value", "revision"), _cas),
-    "delete": Form(("key",), _key),
+    "delete": Form(("key",), check_key),
     "delete_prefix": Form(("prefix",), _prefix),
     "txn": Form(("compares", "then", "else"), _txn),
+    **COORDINATION_WRITES,
+    "fenced": Form(("fences", "operation"), _fenced),
 }
 
 BRANCH_FORMS: Final[dict[str, Form]] = {
     **{name: WRITE_FORMS[name] for name in ("put", "delete", "delete_prefix")},
-    **READ_FORMS,
+    **KEY_READ_FORMS,
+}
+
+FENCED_FORMS: Final[dict[str, Form]] = {
+    name: WRITE_FORMS[name]
+    for name in ("put", "put_leased", "put_ttl", "cas", "delete", "delete_prefix", "txn")
 }
 
 WRITES: Final = frozenset(WRITE_FORMS)

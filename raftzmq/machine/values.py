@@ -1,4 +1,4 @@
-"""Values: their form on the wire, their form in memory, and their size.
+"""Values and other arguments: their form on the wire, their form in memory, and their size.
 
 On the wire and in the log a value is a string, or `{"b64": "…"}` for bytes. In memory it is `str`
 or `bytes`: both immutable, so that a shallow copy of the table is a snapshot, and bytes are not
@@ -28,6 +28,25 @@ def from_wire(value: Any) -> Value:
     if type(value) is dict and len(value) == 1 and type(value.get("b64")) is str:
         return a2b_base64(value["b64"])
     raise UnknownEntry("a value is in a form that this version does not know")
+
+
+def expect_text(argument: Any) -> str:
+    """Return a string argument. Raises UnknownEntry if it is something else."""
+    if type(argument) is not str:
+        raise unknown_argument()
+    return argument
+
+
+def expect_integers(*arguments: Any) -> None:
+    """Raises UnknownEntry unless all arguments are integers."""
+    for argument in arguments:
+        if type(argument) is not int:
+            raise unknown_argument()
+
+
+def unknown_argument() -> UnknownEntry:
+    """Return the error about an argument that a newer version must have written."""
+    return UnknownEntry("an argument is in a form that this version does not know")
 
 
 def to_wire(value: Value) -> Any:

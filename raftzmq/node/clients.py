@@ -322,10 +322,29 @@ class Clients:
                 answers.append((op[0], Overloaded.code, 0, {"message": message}))
                 continue
             result = machine.read(op)
+            if result[2] is False and kind == READ and self._is_parked(read.client, op):
+                continue
             self._answer_bytes += _weight(result[2])
             answers.append((op[0], *result))
         codes = map(_code_of_answer, islice(answers, before, None))
         self._node.counts.answered[kind].update(codes)
+
+    def _is_parked(self, client: bytes, op: Any) -> bool:
+        """Whether a read that is undecided is kept until it is, or is refused for that."""
+        try:
+            return self._node.parked.park(client, op)
+        except Overloaded as error:
+            self.refuse(client, [op[0]], error, READ)
+            return True
+
+    def answer(self, client: bytes, ident: int, result: Result) -> None:
+        """Answer a read that was parked."""
+        self._results[client].append((ident, *result))
+        self._node.counts.answered[READ][result[0]] += 1
+
+    def refuse_reads(self, client: bytes, ids: list[int]) -> None:
+        """Answer reads that had to wait with that this node leads no more."""
+        self.refuse(client, ids, self._not_leader(), READ)
 
     def _results_message(self, results: list[Any]) -> Results:
         raft = self._node.raft

@@ -8,11 +8,10 @@ follows from them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Protocol
 
 from raftzmq.core.config import Config
 from raftzmq.core.entry import COMMAND, COMMANDS, Entry
@@ -21,73 +20,30 @@ from raftzmq.core.messages import Message, SnapshotChunk
 from raftzmq.core.raft import Raft
 from raftzmq.core.ready import HardState, Ready, SnapshotMeta
 from raftzmq.core.role import Role
-from raftzmq.errors import (
-    CorruptFile,
-    DataError,
-    DiskFull,
-    OutcomeUnknown,
-    Refused,
-    StaleData,
-)
+from raftzmq.errors import CorruptFile, DataError, DiskFull, OutcomeUnknown, Refused
 from raftzmq.lines import encode_entries
 from raftzmq.machine import Machine
 from raftzmq.naming import client_address
 from raftzmq.node.admin import Admin
 from raftzmq.node.clients import Clients
 from raftzmq.node.counts import Counts
+from raftzmq.node.expiry import Expiry
 from raftzmq.node.joining import Admission, Joining, answer_hello
+from raftzmq.node.outside import Outbox, StoreLike
+from raftzmq.node.parked import Parked
 from raftzmq.node.scaling import Scaling
+from raftzmq.node.watches import Watches
 from raftzmq.storage import Restored, SnapshotWriter
 from raftzmq.transport.client_wire import (
     MemberRequest,
     OperationsRequest,
-    Reply,
     Request,
     StatusRequest,
     StopRequest,
     TransferRequest,
 )
 from raftzmq.transport.peer_wire import Envelope, Hello, Welcome
-
-CHORES_MS: Final = 10
-"""What concerns the membership is looked at this often, and when it or the role has changed: a turn
-takes a fraction of a millisecond, and most turns are about clients' operations."""
-
-EXPIRY_CHECK_MS: Final = 1000
-"""How often a leader looks whether something in the state machine has expired."""
-
-
-class Outbox(Protocol):
-    """Where a node's words go. Nothing here blocks; anything may be lost."""
-
-    def send(self, address: str | None, cluster: str, message: Message) -> bool:
-        """Send to the node `message.to`; False when it could not even be queued."""
-
-    def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
-        """Send a hello or welcome to the node at `address`."""
-
-    def reply(self, client: bytes, reply: Reply) -> None:
-        """Answer a client."""
-
-
-class StoreLike(Protocol):
-    """What a node needs of its storage: raftzmq.storage.Storage and its memory twin have it."""
-
-    def adopt(self, cluster: str) -> None: ...
-    def mark_stale(self, acknowledged_index: int) -> StaleData: ...
-    def save(
-        self,
-        hard_state: HardState | None,
-        entries: Sequence[Entry],
-    ) -> None: ...
-    def receive(self, chunk: SnapshotChunk) -> SnapshotMeta | None: ...
-    def snapshot_records(self) -> Iterator[list[object]]: ...
-    def begin_snapshot(
-        self, meta: SnapshotMeta, records: Iterator[list[object]]
-    ) -> SnapshotWriter: ...
-    def compact(self, index: int) -> None: ...
-    def read_chunk(self, index: int, term: int, offset: int, size: int) -> tuple[bytes, bool]: ...
-    def should_snapshot(self, applied_index: int) -> bool: ...
+from raftzmq.transport.watch_wire import UnwatchRequest, WatchRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +95,14 @@ class Node:
         self._next_chores_ms = now_ms
         self._chores_seen: tuple[object, ...] = ()
         self.machine = Machine()
+        self.machine = observed(Machine())
         if restored.snapshot is not None:
             self._restore_machine(restored.snapshot)
         self.raft = self._new_raft(restored.hard_state, restored.snapshot, restored.entries)
         self.clients = Clients(self)
+        self.parked = Parked(self)
+        self.watches = Watches(self, now_ms)
+        self.expiry = Expiry(self)
         self.joining = Joining(self, now_ms)
         self.scaling = Scaling(self)
         self.admission = Admission(self)
@@ -175,9 +135,9 @@ class Node:
         """When `tick` is needed at the latest, if nothing arrives before."""
         if self._writer is not None:
             return self._now_ms
-        hello_ms = self.joining.next_deadline_ms
-        raft_ms = self.raft.next_deadline_ms
-        return raft_ms if hello_ms is None else min(raft_ms, hello_ms)
+        parts = (self.joining, self.expiry, self.parked, self.watches)
+        due = [ms for part in parts if (ms := part.next_deadline_ms) is not None]
+        return min(self.raft.next_deadline_ms, *due)
 
     def address_of(self, name: str) -> str | None:
         """Where the node of that name listens: as this node was told, else as it registered,
@@ -247,23 +207,20 @@ class Node:
                 self.admin.transfer(client, request, now_ms)
             case MemberRequest():
                 self.admin.member(client, request, now_ms)
+            case WatchRequest():
+                self.watches.watch(client, request, now_ms)
+            case UnwatchRequest():
+                self.watches.unwatch(client, request)
 
     def tick(self, now_ms: int) -> None:
         """Let time pass; call it once a turn, after the messages of the turn."""
         self._now_ms = now_ms
-        raft = self.raft
-        raft.tick(now_ms)
-        membership = raft.memberships
-        seen = (raft.role, membership.membership, membership.index <= raft.commit_index)
-        if now_ms >= self._next_chores_ms or seen != self._chores_seen:
-            self._next_chores_ms, self._chores_seen = now_ms + CHORES_MS, seen
-            self.joining.tick(now_ms)
-            self.scaling.tick(now_ms)
-            self.admission.tick(now_ms)
-            self.admin.tick()
-        if now_ms >= self._next_expiry_check_ms:
-            self._next_expiry_check_ms = now_ms + EXPIRY_CHECK_MS
-            self._expire()
+        self.raft.tick(now_ms)
+        self.joining.tick(now_ms)
+        self.scaling.tick(now_ms)
+        self.admission.tick(now_ms)
+        self.admin.tick()
+        self.expiry.tick(now_ms)
 
     def stop(self) -> None:
         """Begin to stop: take no more work and hand leadership over. Membership stays."""
@@ -277,6 +234,7 @@ class Node:
         """The last words: what is pending has an unknown outcome."""
         self.clients.abandon(OutcomeUnknown(f"{self.name} stopped with the write in flight"))
         self.admin.abandon()
+        self.watches.finish(out)
         for client, reply in self.clients.take_replies():
             out.reply(client, reply)
 
@@ -296,8 +254,10 @@ class Node:
         for name, address, greeting in self._greetings:
             out.greet(name, address, greeting)
         self._greetings.clear()
+        self.parked.turn(self._now_ms)
         for client, reply in self.clients.take_replies():
             out.reply(client, reply)
+        self.watches.turn(self._now_ms, out)
 
     def _execute(self, ready: Ready, out: Outbox) -> bool:
         """The order that core/ready.py demands. Returns False if the disk is full: what was to
@@ -314,6 +274,7 @@ class Node:
         if newest is not None:
             self._abort_snapshot()
             self._restore_machine(newest)
+            self.watches.restart()
         self.clients.released(ready.reads)
         self.clients.failed(ready.failed_reads)
         self.clients.serve_reads()
@@ -360,15 +321,6 @@ class Node:
             self.machine.advance(last.index, last.time_ms)
         self.raft.applied(last.index)
 
-    def _expire(self) -> None:
-        if (
-            self.raft.role is Role.LEADER
-            and self.raft.transferring_to is None
-            and not self.disk_full
-            and self.machine.expiry_due(self.raft.stamp_ms)
-        ):
-            self.raft.propose([(0, 0, (0, "expire"))])
-
     # -- snapshots ----------------------------------------------------------------------------
 
     def _receive_chunk(self, chunk: SnapshotChunk) -> SnapshotMeta | None:
@@ -380,7 +332,7 @@ class Node:
             return None
 
     def _restore_machine(self, meta: SnapshotMeta) -> None:
-        self.machine = Machine.restore(self.storage.snapshot_records())
+        self.machine = observed(Machine.restore(self.storage.snapshot_records()))
         if self.machine.applied_index != meta.index:
             raise DataError(
                 f"the snapshot at {meta.index} holds the state at {self.machine.applied_index}: "
@@ -456,3 +408,10 @@ class Node:
             snapshot=snapshot,
             entries=entries,
         )
+
+
+def observed(machine: Machine) -> Machine:
+    """A machine that tells what its entries change: keys to watches, places to parked reads."""
+    machine.observe_changes(True)
+    machine.observe_decisions(True)
+    return machine

@@ -20,7 +20,7 @@ from typing import Final
 
 import zmq
 
-from raftzmq import __version__
+from raftzmq import __version__, limits
 from raftzmq.core.config import Config
 from raftzmq.core.membership import Membership
 from raftzmq.core.messages import (
@@ -63,6 +63,7 @@ from raftzmq.transport.peer_wire import (
     encode_welcome,
 )
 from raftzmq.transport.servers import ClientServer, PeerServer
+from raftzmq.transport.watch_wire import Events
 
 PEER_BUDGET: Final = 1024
 """Most messages of peers taken in one turn."""
@@ -326,10 +327,12 @@ class Server:
         encode = encode_hello(greeting) if isinstance(greeting, Hello) else encode_welcome(greeting)
         self._links.send(name, encode)
 
-    def reply(self, client: bytes, reply: Reply) -> None:
+    def reply(self, client: bytes, reply: Reply) -> bool:
+        if isinstance(reply, Events):
+            return self._clients.send(client, encode_reply(reply), limits.WATCH_UNREAD_BYTES)
         frames = encode_results(reply) if isinstance(reply, Results) else [encode_reply(reply)]
-        for frame in frames:
-            self._clients.send(client, frame)
+        sent = [self._clients.send(client, frame) for frame in frames]
+        return all(sent)
 
     def _answered(self, name: str) -> None:
         self._asked_ms.pop(name, None)

@@ -12,7 +12,7 @@ from typing import Final
 
 from raftzmq.core.role import Role
 from raftzmq.node import Node
-from raftzmq.node.node import Outbox
+from raftzmq.node.outside import Outbox
 from raftzmq.server.scale import ScaleFeed
 from raftzmq.server.text_log import TextLog
 

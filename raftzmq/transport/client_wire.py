@@ -14,6 +14,7 @@ import orjson
 
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest, WireError
+from raftzmq.transport import watch_wire
 from raftzmq.transport.frames import (
     VERSION,
     check_depth,
@@ -26,6 +27,13 @@ from raftzmq.transport.frames import (
     load_object,
     openers,
     too_deep,
+)
+from raftzmq.transport.watch_wire import (
+    Events,
+    UnwatchRequest,
+    Watching,
+    WatchLost,
+    WatchRequest,
 )
 
 MEMBER_ACTIONS: Final = frozenset({"add", "promote", "remove"})
@@ -76,7 +84,15 @@ class MemberRequest:
     name: str
 
 
-Request = OperationsRequest | StatusRequest | StopRequest | TransferRequest | MemberRequest
+Request = (
+    OperationsRequest
+    | StatusRequest
+    | StopRequest
+    | TransferRequest
+    | MemberRequest
+    | WatchRequest
+    | UnwatchRequest
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +135,7 @@ class Done:
     message: str
 
 
-Reply = Results | ErrorReply | StatusReply | Done
+Reply = Results | ErrorReply | StatusReply | Done | Watching | Events | WatchLost
 
 
 def encode_request(request: Request) -> bytes:
@@ -147,6 +163,8 @@ def encode_request(request: Request) -> bytes:
             return _dump(
                 {"v": VERSION, "type": "member", "id": ident, "action": action, "name": name}
             )
+        case WatchRequest() | UnwatchRequest():
+            return _dump(watch_wire.request_object(request))
 
 
 def encode_reply(reply: Reply) -> bytes:
@@ -182,6 +200,8 @@ def encode_reply(reply: Reply) -> bytes:
             return _dump({"v": VERSION, "type": "status", "id": ident, "status": status})
         case Done(ident, message):
             return _dump({"v": VERSION, "type": "done", "id": ident, "message": message})
+        case Watching() | Events() | WatchLost():
+            return _dump(watch_wire.reply_object(reply))
 
 
 def encode_results(reply: Results) -> list[bytes]:
@@ -310,6 +330,7 @@ _REQUESTS: Final[dict[str, Callable[[int, dict[str, Any]], Request]]] = {
     "stop": lambda ident, _: StopRequest(ident),
     "transfer": _transfer,
     "member": _member,
+    **watch_wire.REQUESTS,
 }
 
 
@@ -377,6 +398,12 @@ def _done(header: dict[str, Any]) -> Done:
     return Done(_id(header), message)
 
 
+def _of_a_watch(
+    decode: Callable[[int, dict[str, Any]], watch_wire.WatcherHears],
+) -> Callable[[dict[str, Any]], Reply]:
+    return lambda header: decode(_id(header), header)
+
+
 def _id(header: dict[str, Any]) -> int:
     ident = header.get("id")
     if is_count(ident):
@@ -388,4 +415,5 @@ _REPLIES: Final[dict[str, Callable[[dict[str, Any]], Reply]]] = {
     "error": _error,
     "status": _status,
     "done": _done,
+    **{word: _of_a_watch(decode) for word, decode in watch_wire.REPLIES.items()},
 }

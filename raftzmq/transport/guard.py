@@ -143,18 +143,20 @@ class Traffic:
         """Nobody who means well sends what came on this connection: cut it at the next look."""
         self._refused.add(descriptor)
 
-    def has_room(self, identity: bytes, size: int) -> bool:
-        """Whether `size` more bytes may wait for this client to read them."""
+    def has_room(self, identity: bytes, size: int, most: int = ANSWERS_BYTES) -> bool:
+        """Whether `size` more bytes may wait for this client to read them, or wait alone, with
+        which there are at most `most`."""
         descriptor = self._descriptors.get(identity)
         if descriptor is None:
             return True  # it has gone, as the ROUTER will say
-        if self._waiting(descriptor) + size > ANSWERS_BYTES:
+        if self._waiting(descriptor) + size > most:
             # What it has read since the last look counts too.
             connection = self.connections.get(descriptor)
             now = _inspect(descriptor)
             if connection is not None and now is not None and now.cookie == connection.cookie:
                 connection.acked = now.acked
-            return self._waiting(descriptor) + size <= ANSWERS_BYTES
+            waiting = self._waiting(descriptor)
+            return waiting <= 0 or waiting + size <= most
         return True
 
     def handed(self, identity: bytes, size: int) -> None:

@@ -17,7 +17,7 @@ import zmq
 from raftzmq import limits
 from raftzmq.errors import ListenError, PortTaken
 from raftzmq.transport import options
-from raftzmq.transport.guard import Traffic
+from raftzmq.transport.guard import ANSWERS_BYTES, Traffic
 from raftzmq.transport.options import Context, Socket
 from raftzmq.transport.sending import offer
 
@@ -181,15 +181,16 @@ class ClientServer(_Router):
         self.counters["received"] += len(requests)
         return requests
 
-    def send(self, identity: bytes, frame: bytes) -> bool:
+    def send(self, identity: bytes, frame: bytes, unread: int = ANSWERS_BYTES) -> bool:
         """Hand an answer over for a client, or return False at once: the client has gone, does
-        not read, or would close the connection over a frame so long. True means handed over to
-        libzmq; the answer may still be lost with the connection."""
+        not read (`unread` bytes wait for it, with this), or would close the connection over a
+        frame so long. True means handed over to libzmq; the answer may still be lost with the
+        connection."""
         if len(frame) > limits.FRAME_BYTES:
             self.counters["oversize"] += 1
             return False
         try:
-            room = self.traffic.has_room(identity, len(frame))
+            room = self.traffic.has_room(identity, len(frame), unread)
             if not room or not offer(self.socket, (identity, frame)):
                 self.counters["would_block"] += 1
                 return False

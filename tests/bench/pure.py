@@ -71,11 +71,12 @@ class Party:
         encode = encode_hello(greeting) if isinstance(greeting, Hello) else encode_welcome(greeting)
         self.sent.append((name, encode))
 
-    def reply(self, client: bytes, reply: Reply) -> None:
+    def reply(self, client: bytes, reply: Reply) -> bool:
         assert client
         self.replies += (
             encode_results(reply) if isinstance(reply, Results) else [encode_reply(reply)]
         )
+        return True
 
     def turn(self, now_ms: int) -> None:
         """What the server's loop does in a turn."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from raftzmq.client import operations
 from raftzmq.client.calls import Call
-from raftzmq.client.operations import Work
 from raftzmq.client.session import ClientSession
+from raftzmq.client.work import Work
 from raftzmq.transport.client_wire import (
     Done,
     ErrorReply,

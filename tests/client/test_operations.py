@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from raftzmq import limits
 from raftzmq.client import operations
 from raftzmq.client.calls import Call
-from raftzmq.client.operations import Answer, Operation
 from raftzmq.client.results import CasResult, Deleted, Item, Range, Written
 from raftzmq.client.transactions import (
     Compare,
@@ -23,6 +22,7 @@ from raftzmq.client.transactions import (
     GetRange,
     Put,
 )
+from raftzmq.client.work import Answer, Operation
 from raftzmq.errors import InvalidRequest, WireError
 from raftzmq.machine import Machine, validate_read, validate_write
 

@@ -71,9 +71,10 @@ class Sink:
         parts = encode_peer(message)
         hold(encode_peer(decode_peer(parts)) == parts, "says what reads as something else")
 
-    def reply(self, client: bytes, reply: Reply) -> None:
+    def reply(self, client: bytes, reply: Reply) -> bool:
         frame = REPLIES.encode(reply)
         hold(REPLIES.take(frame) == "taken", f"answers what cannot be read: {frame!r}")
+        return True
 
 
 @pytest.fixture(scope="module")

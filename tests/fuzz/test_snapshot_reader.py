@@ -69,8 +69,8 @@ class Leader:
     def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
         pass
 
-    def reply(self, client: bytes, reply: Reply) -> None:
-        pass
+    def reply(self, client: bytes, reply: Reply) -> bool:
+        return True
 
     def chunk(self, data: bytes, offset: int) -> SnapshotChunk:
         part, whole = data[offset : offset + self.size], self.whole

@@ -142,13 +142,13 @@ def test_the_table_of_keys_is_a_sorted_dictionary(seed: int, bucket: int) -> Non
                 table.put(name, "v", revision)
                 plain_table[name] = ("v", revision)
             elif random.random() < 0.95:
-                assert table.remove(name) == (plain_table.pop(name, None) is not None)
+                assert table.remove(name, revision) == (plain_table.pop(name, None) is not None)
             else:
                 end = random.choice([*names, ""])
                 gone = [
                     key for key in sorted(plain_table) if name <= key and (key < end or not end)
                 ]
-                assert table.remove_span(name, end) == [(key, plain_table.pop(key)) for key in gone]
+                assert table.remove_span(name, end, revision) == [(key, plain_table.pop(key)) for key in gone]
             assert table.ordered() == sorted(plain_table)
             assert table.items == plain_table
 

@@ -210,6 +210,7 @@ class wires:  # noqa: N801 - made like a value
         hello = isinstance(greeting, Hello)
         self._put(name, encode_hello(greeting) if hello else encode_welcome(greeting))  # type: ignore[arg-type]
 
-    def reply(self, client: bytes, reply: Reply) -> None:
+    def reply(self, client: bytes, reply: Reply) -> bool:
         frames = encode_results(reply) if isinstance(reply, Results) else [encode_reply(reply)]
         self._world.replies[self._name] += map(decode_reply, frames)
+        return True

@@ -16,7 +16,8 @@ from raftzmq.core.entry import Entry
 from raftzmq.errors import CorruptFile
 from raftzmq.machine import Result, machine, snapshots
 from raftzmq.machine.keys import KeyTable
-from raftzmq.machine.operations import COMMANDS, Command, Outcome
+from raftzmq.machine.operations import COMMANDS, Command
+from raftzmq.machine.outcomes import Outcome
 from raftzmq.machine.reads import item_body
 from raftzmq.machine.sessions import Session, Sessions
 from raftzmq.machine.state import State

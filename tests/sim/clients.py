@@ -11,9 +11,9 @@ import orjson
 from raftzmq import limits
 from raftzmq.client import operations
 from raftzmq.client.calls import Call
-from raftzmq.client.operations import Answer, Operation, Work
 from raftzmq.client.session import ClientSession
 from raftzmq.client.transactions import Compare, Delete, DeletePrefix, Get, GetPrefix, GetRange, Put
+from raftzmq.client.work import Answer, Operation, Work, decode_value, encode_value
 from raftzmq.errors import OutcomeUnknown, RaftzmqError
 from tests.sim.history import FAILED, NEVER, ODD, OK, UNKNOWN, Op
 
@@ -342,9 +342,9 @@ class SimClient:
 def wire(value: Any) -> Any:
     """A value as it is on the wire."""
     if isinstance(value, bytes):
-        return operations._value(value)
+        return encode_value(value)
     return value
 
 
 def unwired(value: Any) -> Any:
-    return operations._decoded(value) if isinstance(value, dict) else value
+    return decode_value(value) if isinstance(value, dict) else value

@@ -460,7 +460,7 @@ class SimProcess:
         world.at(self._stall_ms, leave)
         return True
 
-    def reply(self, client: bytes, reply: Reply) -> None:
+    def reply(self, client: bytes, reply: Reply) -> bool:
         world = self.world
         name = client.decode()
         world.rules.answering(self, name, reply)
@@ -477,3 +477,4 @@ class SimProcess:
             world.at(self._stall_ms, leave)
         else:
             leave()
+        return True

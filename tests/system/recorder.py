@@ -13,7 +13,7 @@ import orjson
 
 from raftzmq import AsyncClient, Client
 from raftzmq.client.calls import Call
-from raftzmq.client.operations import Answer, NodeRequest, Operation
+from raftzmq.client.work import Answer, NodeRequest, Operation
 from raftzmq.errors import OutcomeUnknown
 from tests.sim.history import FAILED, NEVER, OK, UNKNOWN, History, Op
 

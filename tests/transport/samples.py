@@ -28,6 +28,13 @@ from raftzmq.transport.client_wire import (
     TransferRequest,
 )
 from raftzmq.transport.peer_wire import Hello, Welcome
+from raftzmq.transport.watch_wire import (
+    Events,
+    UnwatchRequest,
+    Watching,
+    WatchLost,
+    WatchRequest,
+)
 
 CLUSTER = "6f1c0a5e9b7d4c21"
 ALICE = NodeId("raft-0", "1b9e000000000001")
@@ -83,6 +90,9 @@ REQUESTS: list[Request] = [
     TransferRequest(3, "raft-2"),
     TransferRequest(4, None),
     MemberRequest(5, "add", "raft-3"),
+    WatchRequest(6, "greet", True, 4711, True, CLUSTER),
+    WatchRequest(7, "greeting", False, None, False),
+    UnwatchRequest(7),
 ]
 
 REPLIES: list[Reply] = [
@@ -94,6 +104,16 @@ REPLIES: list[Reply] = [
     ErrorReply(None, "malformed", "not JSON", "raft-1", 3, None, None),
     StatusReply(1, {"node": "raft-0", "members": [{"name": "raft-0"}], "healthy": True}),
     Done(2, "raft-2 leads"),
+    Watching(6, 4710, "raft-1", CLUSTER),
+    Events(
+        6,
+        4710,
+        4713,
+        [[4711, "greeting", "hello", None], [4713, "greeting", None, {"b64": "aGVsbG8="}]],
+    ),
+    Events(6, 4713, 4713, [[4714, "greet", None, "x"], [4714, "greeting", None, "y"]], 3),
+    Events(7, 4711, 4720, []),
+    WatchLost(6, "compacted", "the history begins at revision 4000", 4000),
 ]
 
 terms = st.integers(1, limits.TERM_MAX)

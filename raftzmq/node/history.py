@@ -1,0 +1,59 @@
+"""The newest changes of keys, for watches: a bounded list in the order of their revisions."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from raftzmq import limits
+from raftzmq.machine.keys import Change
+
+
+def revision_of(change: Change) -> int:
+    return change[2]
+
+
+def weight(change: Change) -> int:
+    """About how many bytes a change takes, in memory or in a message."""
+    key, value, _, previous = change
+    return 64 + len(key) + (len(value) if value else 0) + (len(previous) if previous else 0)
+
+
+class History:
+    """All changes with revisions above `floor`, up to and with `through`.
+
+    It has at most limits.WATCH_HISTORY_EVENTS and WATCH_HISTORY_BYTES, and about an eighth more
+    before the oldest are forgotten, all at once: to forget one by one would cost more.
+    """
+
+    def __init__(self, floor: int) -> None:
+        self.floor = self.through = floor
+        self.changes: list[Change] = []
+        self._bytes = 0
+
+    def add(self, changes: Sequence[Change], through: int) -> None:
+        """Append changes; there are no others up to the revision `through`."""
+        self.through = through
+        if changes:
+            self.changes += changes
+            self._bytes += sum(map(weight, changes))
+            events, size = limits.WATCH_HISTORY_EVENTS, limits.WATCH_HISTORY_BYTES
+            if len(self.changes) > events + events // 8 or self._bytes > size + size // 8:
+                self._trim()
+
+    def place(self, after: int) -> int:
+        """Where in `changes` the first one is that has a revision above `after`."""
+        return bisect_right(self.changes, after, key=revision_of)
+
+    def _trim(self) -> None:
+        """Forget the oldest revisions, each whole."""
+        changes, size = self.changes, self._bytes
+        count = max(0, len(changes) - limits.WATCH_HISTORY_EVENTS)
+        size -= sum(map(weight, changes[:count]))
+        while size > limits.WATCH_HISTORY_BYTES:
+            size -= weight(changes[count])
+            count += 1
+        self.floor = revision_of(changes[count - 1])
+        end = self.place(self.floor)
+        self._bytes = size - sum(map(weight, changes[count:end]))
+        del changes[:end]

@@ -1,0 +1,128 @@
+"""Reads that wait for what they ask: `await` and `observe` (PROTOCOL.md).
+
+A linearizable read that finds its question undecided is kept here, and answered in the turn in
+which an entry that decides it is applied, or with what it found when its time has passed. The
+state machine says which places an entry granted or ended, so an entry is looked at for those who
+wait for just these, however many wait.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, Final
+
+from raftzmq import limits
+from raftzmq.core.role import Role
+from raftzmq.errors import Overloaded
+
+if TYPE_CHECKING:
+    from raftzmq.node.node import Node
+
+ELECTION: Final = "election"
+
+Place = tuple[str, str, int]
+"""What a read waits for: kind, name and token of a place; token 0 for any of an election's."""
+
+
+class _Parked:
+    """A read that waits, and until when."""
+
+    __slots__ = ("client", "op", "until_ms")
+
+    def __init__(self, client: bytes, op: Any, until_ms: int) -> None:
+        self.client = client
+        self.op = op
+        self.until_ms = until_ms
+
+
+class Parked:
+    """All reads that wait at this node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._by_place: dict[Place, dict[int, _Parked]] = {}  # by a number that only grows
+        self._by_time: list[tuple[int, int, Place]] = []  # a heap; has answered ones too
+        self._number = 0
+        self._term = 0  # in which all that wait were confirmed
+        self.count = 0
+
+    @property
+    def next_deadline_ms(self) -> int | None:
+        """When `turn` is needed at the latest, if nothing is applied before."""
+        return self._by_time[0][0] if self.count else None
+
+    def park(self, client: bytes, op: Any) -> bool:
+        """Keep an undecided read, if it may be kept; else it is to be answered as it is. Raises
+        Overloaded if too many are kept."""
+        place = _place(op)
+        if place is None or op[-1] <= 0:
+            return False
+        if self.count >= limits.PARKED_READS:
+            raise Overloaded("too many reads wait for locks and elections: try again")
+        self._number += 1
+        self._term = self._node.raft.term
+        until_ms = self._node.raft.now_ms + op[-1]
+        self._by_place.setdefault(place, {})[self._number] = _Parked(client, op, until_ms)
+        heappush(self._by_time, (until_ms, self._number, place))
+        self.count += 1
+        return True
+
+    def turn(self, now_ms: int) -> None:
+        """Answer what has been decided, or has waited long enough. A node that leads no more
+        learns of nothing any more that happens, and says so."""
+        decisions = self._node.machine.take_decisions()
+        if not self.count:
+            return
+        raft = self._node.raft
+        if raft.role is not Role.LEADER or raft.term != self._term or self._node.stopping:
+            self._refuse_all()
+            return
+        for kind, name, token in dict.fromkeys(decisions):
+            self._look((kind, name, token), now_ms)
+            if kind == ELECTION:
+                self._look((kind, name, 0), now_ms)
+        while self.count and self._by_time[0][0] <= now_ms:
+            _, number, place = heappop(self._by_time)
+            if number in self._by_place.get(place, ()):
+                self._look(place, now_ms)
+
+    def _look(self, place: Place, now_ms: int) -> None:
+        """Answer the reads of a place that are decided, or whose time has passed."""
+        waiting = self._by_place.get(place)
+        if waiting is None:
+            return
+        node = self._node
+        for number, read in list(waiting.items()):
+            result = node.machine.decide(read.op)
+            if result is None:
+                if now_ms < read.until_ms:
+                    continue
+                result = ("ok", node.machine.revision, False)
+            del waiting[number]
+            self.count -= 1
+            node.clients.answer(read.client, read.op[0], result)
+        if not waiting:
+            del self._by_place[place]
+        if not self.count:
+            self._by_time.clear()
+
+    def _refuse_all(self) -> None:
+        by_client: dict[bytes, list[int]] = {}
+        for waiting in self._by_place.values():
+            for read in waiting.values():
+                by_client.setdefault(read.client, []).append(read.op[0])
+        self._by_place.clear()
+        self._by_time.clear()
+        self.count = 0
+        for client, ids in by_client.items():
+            self._node.clients.refuse_reads(client, ids)
+
+
+def _place(op: Any) -> Place | None:
+    """What a read waits for; None if it is of a kind that does not wait."""
+    match op[1]:
+        case "await":
+            return op[2], op[3], op[4]
+        case "observe":
+            return ELECTION, op[2], 0
+    return None

@@ -1,0 +1,225 @@
+"""What watchers and nodes say to one another, as JSON objects: PROTOCOL.md, "Watches".
+
+client_wire.py makes frames of them and looks at version and depth. The events of one batch are
+encoded once, by `encode_events`, for all the watchers that they are sent to.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from raftzmq import limits
+from raftzmq.errors import WireError
+from raftzmq.transport.frames import VERSION, is_cluster, is_count, is_name, is_text
+
+_VALUES: Final = frozenset({str, dict, type(None)})
+
+
+Encoded = orjson.Fragment
+"""Events that are JSON already, and go into any number of messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRequest:
+    """Tell me of the changes of `key`, or of all keys that begin with it if `prefix`, from the
+    revision `start` on (inclusive; None: from now on), with the values before if `previous`.
+
+    The same again, with the same id, confirms that the watch is still wanted; `start` is then not
+    looked at. `cluster` is the one that `start` is a revision of; "" with None.
+    """
+
+    id: int
+    key: str
+    prefix: bool
+    start: int | None
+    previous: bool
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnwatchRequest:
+    """Tell me no more of the watch `id`. There is no answer."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """The watch `id` is there: what follows are the events with revisions above `after`."""
+
+    id: int
+    after: int
+    node: str
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What `id` watches: each event is `[revision, key, value, previous]`, value None for a key
+    that was deleted. Complete for the revisions above `after`, up to and with `through`.
+
+    A revision with too many events for one message comes in several: the events above `through`,
+    all of one revision, are then its beginning, or a further piece. `skip` says how many events of
+    the first revision above `after` came in earlier messages: 0, but in such a further piece.
+
+    `events` may be JSON already, by `encode_events`; a decoded message always has the list.
+    """
+
+    id: int
+    after: int
+    through: int
+    events: Sequence[Sequence[Any]] | Encoded
+    skip: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WatchLost:
+    """The watch `id` is no more, or never was, as `code` says; `start` is a revision from which
+    this node could go on."""
+
+    id: int
+    code: str
+    message: str
+    start: int
+
+
+WatcherSays = WatchRequest | UnwatchRequest
+WatcherHears = Watching | Events | WatchLost
+
+
+def encode_events(events: Sequence[Sequence[Any]]) -> tuple[Encoded, int]:
+    """Return the events as JSON that goes into any number of messages, and its length in bytes."""
+    text = orjson.dumps(events)
+    return orjson.Fragment(text), len(text)
+
+
+def request_object(request: WatcherSays) -> dict[str, Any]:
+    """The JSON object of a request."""
+    match request:
+        case WatchRequest(ident, key, prefix, start, previous, cluster):
+            return {
+                "v": VERSION,
+                "type": "watch",
+                "id": ident,
+                "cluster": cluster,
+                "key": key,
+                "prefix": prefix,
+                "from": start,
+                "prev": previous,
+            }
+        case UnwatchRequest(ident):
+            return {"v": VERSION, "type": "unwatch", "id": ident}
+
+
+def reply_object(reply: WatcherHears) -> dict[str, Any]:
+    """The JSON object of a reply."""
+    match reply:
+        case Events(ident, after, through, events, skip):
+            return {
+                "v": VERSION,
+                "type": "events",
+                "id": ident,
+                "after": after,
+                "skip": skip,
+                "through": through,
+                "events": events,
+            }
+        case Watching(ident, after, node, cluster):
+            return {
+                "v": VERSION,
+                "type": "watching",
+                "id": ident,
+                "after": after,
+                "node": node,
+                "cluster": cluster,
+            }
+        case WatchLost(ident, code, message, start):
+            return {
+                "v": VERSION,
+                "type": "watch_lost",
+                "id": ident,
+                "code": code,
+                "message": message,
+                "from": start,
+            }
+
+
+def _watch(ident: int, header: dict[str, Any]) -> WatchRequest:
+    key, prefix, previous = header.get("key"), header.get("prefix"), header.get("prev")
+    start, cluster = header.get("from"), header.get("cluster", "")
+    if not (type(prefix) is bool and type(previous) is bool):
+        raise WireError("invalid", "prefix or prev is not true or false", [ident])
+    if type(key) is not str or len(key.encode()) > limits.KEY_BYTES:
+        raise WireError(
+            "invalid", f"key is not a text of at most {limits.KEY_BYTES} bytes", [ident]
+        )
+    if not (key or prefix):
+        raise WireError(
+            "invalid", "the key must not be empty, unless as the prefix of all", [ident]
+        )
+    if not (start is None or (is_count(start) and start > 0)):
+        raise WireError("invalid", "from is not a revision, from 1 on, or null", [ident])
+    if not is_cluster(cluster):
+        raise WireError("form", "cluster is not a cluster id", [ident])
+    return WatchRequest(ident, key, prefix, start, previous, cluster)
+
+
+def _watching(ident: int, header: dict[str, Any]) -> Watching:
+    after, node, cluster = header.get("after"), header.get("node"), header.get("cluster")
+    if not (is_count(after) and is_name(node) and is_cluster(cluster)):
+        raise WireError("form", "after, node or cluster is missing or of a wrong type")
+    return Watching(ident, after, node, cluster)
+
+
+def _events(ident: int, header: dict[str, Any]) -> Events:
+    after, through, skip = header.get("after"), header.get("through"), header.get("skip", 0)
+    events = header.get("events")
+    if not (is_count(after) and is_count(through) and is_count(skip) and after <= through):
+        raise WireError("form", "after, skip or through is missing or of a wrong type")
+    if type(events) is not list:
+        raise WireError("form", "events is not a list")
+    if events and not _are_events(events, after, through):
+        raise WireError("form", "an event is [revision, key, value, prev], in order of revisions")
+    return Events(ident, after, through, events, skip)
+
+
+def _are_events(events: list[Any], after: int, through: int) -> bool:
+    """Whether each is `[revision, key, value, prev]`, in order, and none but those of one revision
+    is above `through`; there is at least one. Without a statement executed for each event."""
+    if set(map(type, events)) != {list} or set(map(len, events)) != {4}:
+        return False
+    revisions, keys, values, previous = zip(*events, strict=True)
+    if set(map(type, revisions)) != {int} or set(map(type, keys)) != {str}:
+        return False
+    last = revisions[-1]
+    return (
+        _VALUES.issuperset(map(type, values))
+        and _VALUES.issuperset(map(type, previous))
+        and after < revisions[0]
+        and last <= limits.INDEX_MAX
+        and list(revisions) == sorted(revisions)
+        and (last <= through or revisions[bisect_right(revisions, through)] == last)
+    )
+
+
+def _lost(ident: int, header: dict[str, Any]) -> WatchLost:
+    code, message, start = header.get("code"), header.get("message"), header.get("from")
+    if not (is_text(code) and is_text(message, limits.FRAME_BYTES) and is_count(start)):
+        raise WireError("form", "code, message or from is missing or of a wrong type")
+    return WatchLost(ident, code, message, start)
+
+
+REQUESTS: Final[dict[str, Callable[[int, dict[str, Any]], WatcherSays]]] = {
+    "watch": _watch,
+    "unwatch": lambda ident, _: UnwatchRequest(ident),
+}
+REPLIES: Final[dict[str, Callable[[int, dict[str, Any]], WatcherHears]]] = {
+    "watching": _watching,
+    "events": _events,
+    "watch_lost": _lost,
+}
