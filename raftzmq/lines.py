@@ -20,6 +20,7 @@ from raftzmq.errors import CorruptLine
 
 _PREFIX = 9  # eight hex digits and a space
 
+
 def encode_line(value: Any) -> bytes:
     """Return the line of a JSON value."""
     text = orjson.dumps(value)

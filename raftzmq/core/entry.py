@@ -23,9 +23,9 @@ class Entry(NamedTuple):
     """An entry: one command at one index, created by one leader in one term.
 
     `time_ms` is the leader's stamp, the only clock that the state machine knows; along the log it
-    never decreases. `body` is None, a command or several, or a membership. `line` is the encoded entry,
-    byte for byte what lies in every node's log file and travels between nodes; the core only
-    needs its length.
+    never decreases. `body` is None, a command or several, or a membership. `line` is the encoded
+    entry, byte for byte what lies in every node's log file and travels between nodes; the core
+    only needs its length.
     """
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody misses

@@ -60,9 +60,9 @@ class _Read(NamedTuple):
 
 
 class _Writes(NamedTuple):
-    """Writes of one message, in the order in which the entry at `index` has them."""
+    """Writes of one message, in the order in which the entry at index `at` has them."""
 
-    index: int
+    at: int
     client: bytes
     ids: list[int]
 
@@ -82,7 +82,7 @@ class Clients:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._bodies: list[list[_Group]] = []  # of the entries to propose
-        self._owners: list[_Writes] = []  # of their commands, `index` being the place in _bodies
+        self._owners: list[_Writes] = []  # of their commands, `at` being the place in _bodies
         self._room_bytes = 0  # how much more the last of them takes
         self._pending: deque[_Writes] = deque()  # proposed and not answered, in order of the log
         self._pending_count = 0
@@ -283,7 +283,7 @@ class Clients:
         """Answer what is pending of the entry at `index`. Nothing before it is pending any more."""
         pending, codes = self._pending, self._node.counts.answered[WRITE]
         start = 0
-        while pending and pending[0].index <= index:
+        while pending and pending[0].at <= index:
             at, client, ids = pending.popleft()
             assert at == index, "entries were applied out of order"
             found = results[start : start + len(ids)]

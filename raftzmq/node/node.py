@@ -137,7 +137,7 @@ class Node:
             return self._now_ms
         parts = (self.joining, self.expiry, self.parked, self.watches)
         due = [ms for part in parts if (ms := part.next_deadline_ms) is not None]
-        return min(self.raft.next_deadline_ms, *due)
+        return min([self.raft.next_deadline_ms, *due])
 
     def address_of(self, name: str) -> str | None:
         """Where the node of that name listens: as this node was told, else as it registered,

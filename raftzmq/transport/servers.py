@@ -61,7 +61,7 @@ class _Router:
             return self._skip(*self._tail)
         socket = self.socket
         # To ask first is cheaper than the exception for a message that is not there.
-        if not socket.get(zmq.EVENTS) & zmq.POLLIN:
+        if not int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
             self.traffic.drained()
             return None
         identity = socket.recv(zmq.NOBLOCK)
