@@ -148,7 +148,9 @@ def test_the_table_of_keys_is_a_sorted_dictionary(seed: int, bucket: int) -> Non
                 gone = [
                     key for key in sorted(plain_table) if name <= key and (key < end or not end)
                 ]
-                assert table.remove_span(name, end, revision) == [(key, plain_table.pop(key)) for key in gone]
+                assert table.remove_span(name, end, revision) == [
+                    (key, plain_table.pop(key)) for key in gone
+                ]
             assert table.ordered() == sorted(plain_table)
             assert table.items == plain_table
 
