@@ -160,12 +160,13 @@ def test_a_watch_from_the_past_hears_all_since(hub: Hub) -> None:
 def test_a_revision_that_is_yet_to_come_is_waited_for(hub: Hub) -> None:
     hub.put("k", "old")
     hub.turn()
-    watcher = hub.watch(start=hub.machine.revision + 3)
+    watcher, _ = hub.watch(start=hub.machine.revision + 3), hub.watch()
     hub.turn()
     assert watcher.position == hub.machine.revision + 2
     for n in range(4):
         hub.put("k", str(n))
         hub.turn()
+    assert watcher.progress == 0
     hub.run(3 * limits.WATCH_PROGRESS_MS)
     assert [event[2] for event in watcher.events] == ["2", "3"]
 
@@ -189,12 +190,12 @@ def test_what_is_no_longer_remembered_is_said_with_from_where_to_go_on(
 def test_the_history_is_bounded_in_bytes_and_forgets_whole_revisions(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "WATCH_HISTORY_BYTES", 10_000)
+    monkeypatch.setattr(limits, "WATCH_HISTORY_BYTES", 9_500)
     for _ in range(20):
-        hub.write("txn", [], [["put", key, "v" * 500] for key in "abc"], [])
+        hub.write("txn", [], [["put", key, "v" * 300] for key in "abc"], [])
         hub.turn()
         history = hub.watches.history
-        assert sum(map(weight, history.changes)) <= 11_250
+        assert sum(map(weight, history.changes)) <= 10_700
         assert all(change[2] > history.floor for change in history.changes)
         assert len(history.changes) % 3 == 0
     assert len(history.changes) > 3
@@ -264,24 +265,26 @@ def test_a_quiet_watch_is_not_lost_when_the_history_moves_on(
 
 
 def test_silence_means_that_the_node_is_cut_off(hub: Hub) -> None:
-    watcher = hub.watch("quiet")
+    watcher, other = hub.watch("quiet"), hub.watch("silent")
     for _ in range(10):
         hub.put("k")
         hub.run(500)
     assert 4 <= watcher.progress <= 6
     assert watcher.position is not None
     assert watcher.position >= hub.machine.revision - 2
+    assert (other.progress, other.position) == (watcher.progress, watcher.position)
     hub.raft.leader = None
     before = watcher.progress
     hub.run(5_000)
+    hub.turn()
     assert watcher.progress == before
     hub.raft.leader = "raft-1"
     hub.run(1)
-    assert watcher.progress == before + 1
+    assert watcher.progress == other.progress == before + 1
 
 
 def test_a_watch_that_is_not_confirmed_is_forgotten_and_one_that_is_stays(hub: Hub) -> None:
-    gone, there = hub.watch(client=b"gone"), hub.watch(client=b"there")
+    there, gone = hub.watch(client=b"there"), hub.watch(client=b"gone")
     hub.turn()
     for _ in range(4):
         hub.run(limits.WATCH_CONFIRMED_MS // 3)
@@ -315,6 +318,22 @@ def test_an_ended_watch_hears_nothing_more_and_leaves_nothing_behind(hub: Hub) -
     assert [len(watcher.events) for watcher in watchers] == [0] * 4
     assert hub.watches.next_deadline_ms is None
     assert len(hub.watches._groups) == 0
+
+
+def test_who_begins_where_others_have_just_ended_hears_nothing_of_theirs(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches_module, "MEMBERS_PER_MS", 0.01)
+    first, behind = hub.watch("k"), hub.watch("k")
+    behind.deaf = True  # so that there is somebody left
+    for n in range(2):
+        hub.put("k", str(n))
+        hub.turn()
+    hub.watches.unwatch(b"c", UnwatchRequest(first.request.id))
+    late = hub.watch("k")
+    last = hub.put("k", "2")
+    hub.run(1_000)
+    assert late.events == [[last, "k", "2", None]]
 
 
 @pytest.mark.parametrize("bound", ["WATCHES", "WATCHES_PER_CLIENT"])
