@@ -89,7 +89,7 @@ def _acquire(
     _permits(permits)
     check_integer(capacity, "capacity", 0, limits.PERMITS)
     if kind not in SIZED and (permits != 1 or capacity != 0):
-        raise InvalidRequest(f"of a {kind} there is one: permits must be 1, and capacity 0")
+        raise InvalidRequest(f"there is one {kind}: permits must be 1, and capacity 0")
     if type(wait) is not bool:
         raise InvalidRequest(f"wait must be true or false, not {kind_of(wait)}")
     if value is None:

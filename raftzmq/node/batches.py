@@ -36,13 +36,15 @@ def batches(
     skip: int,
     through: int,
     previous: bool,
-    most: int = limits.WATCH_MESSAGE_BYTES,
+    one_by_one: bool = False,
 ) -> Iterator[Batch]:
-    """Cut changes into messages of about `most` bytes each, and encode those.
+    """Cut changes into messages, each of about limits.WATCH_MESSAGE_BYTES or of one change, and
+    encode those.
 
     They are all there are to be told above the revision `after` (of whose successor `skip` events
     were told before), up to `through`. Without changes there is one batch, without events.
     """
+    most = 0 if one_by_one else limits.WATCH_MESSAGE_BYTES
     start = 0
     while True:
         end = _end(changes, start, most)
@@ -57,7 +59,7 @@ def batches(
             yield Batch(after, skip, until, before, None, 1)
         else:  # the estimate was far too low, as with control characters: one by one then
             yield from batches(
-                part, after=after, skip=skip, through=until, previous=previous, most=0
+                part, after=after, skip=skip, through=until, previous=previous, one_by_one=True
             )
         if not rest:
             return

@@ -385,12 +385,14 @@ class Clients:
 
 
 def _weight(body: Any) -> int:
-    """About how many bytes the answer to a read takes: `[value, revision]` or `[items, more]`."""
-    if not body:
-        return 64
-    first = body[0]
-    if isinstance(first, str):
-        return 64 + len(first)
-    if isinstance(first, dict):
-        return 64 + len(first["b64"])
-    return 64 + sum(_weight(item[1:]) + len(item[0]) for item in first)
+    """About how many bytes the answer to a read takes."""
+    kind = type(body)
+    if kind is list:
+        if len(body) == 2 and type(body[0]) is str:  # a value and its revision, as most are
+            return 64 + len(body[0])
+        return 64 + sum(map(_weight, body))
+    if kind is str:
+        return 16 + len(body)
+    if kind is dict:
+        return 64 + sum(map(_weight, body.values()))
+    return 16

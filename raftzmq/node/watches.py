@@ -323,7 +323,7 @@ class Watches:
             owed[watcher.skip :],
             after=watcher.after,
             skip=watcher.skip,
-            through=max(through, watcher.after),
+            through=through,
             previous=group.subject[2],
         )
         return _Shared(messages if owed else ()), through

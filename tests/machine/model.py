@@ -8,12 +8,17 @@ from typing import Any
 
 from raftzmq import limits
 from raftzmq.machine.values import body_size
+from tests.machine.coordination_model import Coordination
+
+READS = {"leases": "leases_after", "queues": "queues_of", "await": "awaited"}
+"""What reads are called here, where it is something else."""
 
 
-class Model:
+class Model(Coordination):
     """Values stay in their wire form, tables are copied whole, everything is searched linearly."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.keys: dict[str, tuple[Any, int]] = {}
         self.sessions: dict[int, dict[str, Any]] = {}
         self.index = 0
@@ -29,7 +34,7 @@ class Model:
             idle = self.idle_for(limits.SESSION_TTL_MS)
             for old in idle:
                 del self.sessions[old]
-            return ("ok", index, len(idle))
+            return ("ok", index, len(idle) + self.end_what_is_due())
         if number not in self.sessions:
             return ("session_expired", index)
         if name == "close":
@@ -44,6 +49,8 @@ class Model:
             if serial > session["ack"] + limits.SESSION_OUTSTANDING:
                 return ("overloaded", index)
             code, *result = getattr(self, name)(*arguments)
+            if code == "overloaded":
+                return (code, index)
             session["results"][serial] = (code, index, *copy.deepcopy(result))
         first: tuple[Any, ...] = session["results"][serial]
         return first
@@ -62,23 +69,20 @@ class Model:
         order = sorted((self.sessions[number]["used_ms"], number) for number in self.sessions)
         return [number for used_ms, number in order if self.time_ms - used_ms >= idle_ms]
 
-    def put(self, key: str, value: Any) -> tuple[str, Any]:
-        self.keys[key] = (value, self.index)
-        return "ok", None
-
-    def cas(self, key: str, value: Any, revision: int) -> tuple[str, Any]:
+    def cas(self, key: str, value: Any, revision: int) -> tuple[Any, ...]:
         if self.revision(key) != revision:
             return "compare_failed", self.get(key)
         return self.put(key, value)
 
     def delete(self, key: str) -> tuple[str, Any]:
+        self.bonds.pop(key, None)
         return "ok", len([self.keys.pop(key)]) if key in self.keys else 0
 
     def delete_prefix(self, prefix: str) -> tuple[str, Any]:
         return "ok", sum(self.delete(key)[1] for key in list(self.keys) if key.startswith(prefix))
 
     def txn(self, compares: Any, then: Any, otherwise: Any) -> tuple[Any, ...]:
-        before = self.keys.copy()
+        before = self.keys.copy(), self.bonds.copy()
         succeeded = all(self.holds(*compare) for compare in compares)
         bodies = []
         for name, *arguments in then if succeeded else otherwise:
@@ -87,7 +91,7 @@ class Model:
             else:
                 bodies.append(getattr(self, name)(*arguments)[1])
         if sum(map(body_size, bodies)) > limits.TRANSACTION_BYTES:
-            self.keys = before
+            self.keys, self.bonds = before
             return ("invalid",)
         return "ok", [succeeded, bodies]
 
@@ -103,7 +107,7 @@ class Model:
         return self.keys[key][1] if key in self.keys else 0
 
     def read(self, name: str, *arguments: Any) -> Any:
-        return getattr(self, name)(*arguments)
+        return getattr(self, READS.get(name, name))(*arguments)
 
     def get(self, key: str) -> Any:
         return list(self.keys[key]) if key in self.keys else None

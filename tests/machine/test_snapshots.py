@@ -134,7 +134,7 @@ def test_the_hash_shows_every_difference(db: Driver, place: int, record: Any) ->
         [["key", "k", "v", 1]],
         [["machine", 1, 5, 8]],
         [["machine", 2, 5, 8]],
-        [["machine", 2, 5, 8, 5], ["lease", 1, 2, 3]],
+        [["machine", 2, 5, 8, 5], ["barrier", 1, 2, 3]],
         [["machine", 2, 5, 8, 5], ["key", "k", "v"]],
         [["machine", 2, 5, 8, 5], ["key", "k", {"hex": "00"}, 1]],
         [["machine", 2, 5, 8, 5], ["key", "k", None, 1]],

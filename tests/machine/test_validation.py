@@ -10,6 +10,7 @@ import pytest
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest
 from raftzmq.machine import READS, WRITES, Machine, validate_read, validate_write
+from tests.machine import test_coordination_validation as coordination
 
 KEY = "k" * limits.KEY_BYTES
 VALUE = "v" * limits.VALUE_BYTES
@@ -67,6 +68,7 @@ BAD_WRITES: list[tuple[Any, str]] = [
     ([MAX + 1, "put", "k", "v"], "integer from 0 to 9007199254740991"),
     ([1, "expire"], "unknown write 'expire'"),
     ([1, "lock", "k"], "unknown write 'lock'; there are open, close, put"),
+    ([1, "await", "lock", "q", 1, 0], "await is a read, not a write"),
     ([1, "PUT", "k", "v"], "unknown write 'PUT'"),
     ([1, "x" * 9999], "unknown write 'xxxx"),
     ([1, "a\nb"], r"unknown write 'a\\nb'"),
@@ -149,6 +151,8 @@ BAD_WRITES: list[tuple[Any, str]] = [
     ([1, "txn", [], [], [["txn", [], [], []]]], r"else\[0\]: unknown operation in a branch 'txn'"),
     ([1, "txn", [], [["cas", "k", "v", 1]], []], "unknown operation in a branch 'cas'; there are"),
     ([1, "txn", [], [["open"]], []], "unknown operation in a branch 'open'"),
+    ([1, "txn", [], [["put_leased", "k", "v", 1]], []], "unknown operation in a branch 'put_lea"),
+    ([1, "txn", [], [["lease", 1]], []], "unknown operation in a branch 'lease'"),
     ([1, "txn", [], [["put", "k"]], []], r"then\[0\]: put takes key, value; 1 given"),
     ([1, "txn", [], [["put", "k", 1]], []], r"txn: then\[0\]: put: the value must be"),
     ([1, "txn", [], [["range", "", "", 0]], []], r"then\[0\]: range: the limit must be"),
@@ -201,7 +205,7 @@ def test_a_good_read_passes_and_can_be_answered(op: list[Any]) -> None:
 def test_a_bad_write_is_refused_in_one_line(op: Any, problem: str) -> None:
     with pytest.raises(InvalidRequest, match=problem) as refused:
         validate_write(op)
-    assert len(str(refused.value)) < 200
+    assert len(str(refused.value)) < 260
     assert str(refused.value).isprintable()
 
 
@@ -209,7 +213,7 @@ def test_a_bad_write_is_refused_in_one_line(op: Any, problem: str) -> None:
 def test_a_bad_read_is_refused_in_one_line(op: Any, problem: str) -> None:
     with pytest.raises(InvalidRequest, match=problem) as refused:
         validate_read(op)
-    assert len(str(refused.value)) < 200
+    assert len(str(refused.value)) < 260
     assert str(refused.value).isprintable()
 
 
@@ -221,10 +225,20 @@ def test_a_number_too_long_to_be_printed_is_refused_too() -> None:
 
 
 def test_the_names_are_those_of_the_protocol() -> None:
-    assert {"open", "close", "put", "cas", "delete", "delete_prefix", "txn"} == WRITES
-    assert {"get", "range", "prefix"} == READS
+    keys = {"open", "close", "put", "cas", "delete", "delete_prefix", "txn"}
+    leases = {"lease_grant", "lease_keep", "lease_revoke", "put_leased", "put_ttl"}
+    queues = {"acquire", "release", "signal", "resize", "forget", "fenced"}
+    assert keys | leases | queues == WRITES
+    reads = {"lease", "leases", "describe", "queues", "await", "observe"}
+    assert {"get", "range", "prefix"} | reads == READS
 
 
 def test_the_tables_hold_good_and_bad_for_every_name() -> None:
-    assert {op[1] for op in GOOD_WRITES} == WRITES
-    assert {op[1] for op in GOOD_READS} == READS
+    others = {op[1] for op in coordination.GOOD_WRITES}
+    assert {op[1] for op in GOOD_WRITES} | others == WRITES
+    assert {op[1] for op in GOOD_READS} | {op[1] for op in coordination.GOOD_READS} == READS
+    for good, bad in (
+        (coordination.GOOD_WRITES, coordination.BAD_WRITES),
+        (coordination.GOOD_READS, coordination.BAD_READS),
+    ):
+        assert {op[1] for op in good} == {op[1] for op, _ in bad}

@@ -52,6 +52,8 @@ class World:
         self.cut: set[str] = set()
         self.network: deque[tuple[str, list[bytes]]] = deque()
         self.replies: dict[str, list[Reply]] = {}
+        self.listeners: dict[bytes, Callable[[Reply], bool]] = {}
+        """Clients that hear their answers themselves; False: they cannot be told now."""
         self.serial = 0
         self.replicas: int | None = None
         """What the nodes are told of spec.replicas, if anything; freshly read in every step."""
@@ -149,9 +151,9 @@ class World:
 
     # -- clients ------------------------------------------------------------------------------
 
-    def ask(self, name: str, request: Request) -> None:
+    def ask(self, name: str, request: Request, client: bytes = CLIENT) -> None:
         frame = encode_request(request)
-        self.nodes[name].request(CLIENT, decode_request(frame), len(frame), self.now_ms)
+        self.nodes[name].request(client, decode_request(frame), len(frame), self.now_ms)
 
     def answer(self, name: str, request: Request) -> Reply:
         """Ask and run until the answer."""
@@ -212,5 +214,8 @@ class wires:  # noqa: N801 - made like a value
 
     def reply(self, client: bytes, reply: Reply) -> bool:
         frames = encode_results(reply) if isinstance(reply, Results) else [encode_reply(reply)]
+        listener = self._world.listeners.get(client)
+        if listener is not None:
+            return all(listener(decode_reply(frame)) for frame in frames)
         self._world.replies[self._name] += map(decode_reply, frames)
         return True

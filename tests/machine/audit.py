@@ -1,0 +1,68 @@
+"""What is true of every state, whatever commands led to it. Looks into the tables themselves."""
+
+from __future__ import annotations
+
+from raftzmq.machine import Machine
+from raftzmq.machine.keys import KeyTable
+from raftzmq.machine.queues import COUNTER, KINDS, SEMAPHORE, SIZED, Queue
+from raftzmq.machine.state import State
+
+
+def audit(machine: Machine) -> None:
+    """Fail unless the machine's tables agree with one another."""
+    state: State = machine._state
+    _audit_bonds(state.keys, set(state.leases.table))
+    places = {}
+    queues = 0
+    for kind in KINDS:
+        for name, queue in state.queues.tables[kind].items():
+            assert (queue.kind, queue.name) == (kind, name)
+            _audit_queue(queue)
+            places.update(queue.holders)
+            places.update(queue.waiters)
+            queues += 1
+    assert state.queues.count == queues
+    assert state.queues.places == places, "the index of places is not what the queues have"
+    of_leases = [place for lease in state.leases.table.values() for place in lease.places.values()]
+    assert set(of_leases) == set(places.values())
+    assert len(of_leases) == len(places)
+    for number, lease in state.leases.table.items():
+        assert lease.number == number
+        assert any(
+            at == number and end_ms <= lease.end_ms for end_ms, at in state.leases._by_end
+        ), f"lease {number} would never end"
+    assert sorted(state.leases.table) == list(state.leases.table)
+
+
+def _audit_queue(queue: Queue) -> None:
+    held = sum(place.permits for place in queue.holders.values())
+    if queue.kind != COUNTER:
+        assert queue.free == queue.capacity - held, f"permits of {queue.name} are lost"
+    assert queue.free >= 0 or queue.kind == SEMAPHORE
+    assert all(place.held for place in queue.holders.values())
+    assert not any(place.held for place in queue.waiters.values())
+    tokens = [*queue.holders, *queue.waiters]
+    assert tokens == sorted(tokens), "granted, or standing in line, out of order"
+    for token, place in (*queue.holders.items(), *queue.waiters.items()):
+        assert place.token == token
+        assert place.queue is queue
+    if queue.waiters:
+        first = next(iter(queue.waiters.values()))
+        assert first.permits > queue.free, "the first in line could be granted"
+    if queue.kind not in SIZED:
+        assert len(queue.holders) == 1, "a lock or election without a holder"
+
+
+def _audit_bonds(keys: KeyTable, leases: set[int]) -> None:
+    bonds = keys.bonds
+    for key, (lease, end_ms) in bonds.of_key.items():
+        assert key in keys.items
+        assert bool(lease) is not bool(end_ms)
+        if lease:
+            assert lease in leases
+            assert key in bonds.keys_of(lease)
+        else:
+            assert (end_ms, key) in bonds._by_end, f"{key} would never end"
+    for lease, names in bonds._by_lease.items():
+        assert names
+        assert all(bonds.of_key[key].lease == lease for key in names)

@@ -1,0 +1,308 @@
+"""Long runs of random commands about leases and queues: the machine agrees with the plain model,
+with a machine that was restored on the way, and with itself in another process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raftzmq import limits
+from raftzmq.core.entry import COMMAND
+from raftzmq.lines import encode_entry
+from raftzmq.machine import Machine, validate_read, validate_write
+from raftzmq.machine.queues import KINDS, SIZED
+from tests.machine.audit import audit
+from tests.machine.driver import restored
+from tests.machine.model import Model
+from tests.machine.test_replay import ALPHABET, VALUES, operation, plain
+
+Command = tuple[int, int, list[Any]]
+"""Index, time and body of an entry."""
+
+NAMES = ["a", "b"]
+
+
+@contextmanager
+def small_limits() -> Iterator[None]:
+    """Make the bounds small enough to be met now and then."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, limit in (
+            ("LEASES", 5),
+            ("QUEUES", 7),
+            ("PLACES", 10),
+            ("PERMITS", 7),
+            ("EXPIRE_AT_ONCE", 5),
+            ("TRANSACTION_BYTES", 500),
+        ):
+            patch.setattr(limits, name, limit)
+        yield
+
+
+class Caller:
+    """Makes commands that mostly mean what is there: it looks at the model before each."""
+
+    def __init__(self, random: Random, model: Model) -> None:
+        self.random = random
+        self.model = model
+
+    def lease(self) -> int:
+        """Return a lease: one that is there, most of the time."""
+        there = list(self.model.leases)
+        return self.random.choice(there) if there and self.random.random() < 0.93 else 3
+
+    def place(self) -> tuple[str, str, int]:
+        """Return kind, name and token of a place: one that is there, most of the time."""
+        random, there = self.random, list(self.model.places.items())
+        if not there or random.random() < 0.07:
+            return random.choice(KINDS), random.choice(NAMES), random.randint(1, 99)
+        token, ((kind, name), *_) = random.choice(there)
+        return kind, name, token
+
+    def value(self) -> Any:
+        return self.random.choice(VALUES)
+
+    def write(self) -> list[Any]:
+        """Return a write, without its serial."""
+        random = self.random
+        weights = {
+            self.acquire: 30,
+            self.release: 16,
+            self.sizes: 8,
+            self.leases: 18,
+            self.keys: 14,
+            self.fenced: 6,
+        }
+        (make,) = random.choices(list(weights), list(weights.values()))
+        return make()
+
+    def acquire(self) -> list[Any]:
+        random = self.random
+        kind, name = random.choice(KINDS), random.choice(NAMES)
+        sized = [1, 0]
+        if kind in SIZED:
+            sized = [random.choice([1, 1, 2, 3]), random.choice([0, 3, 3, 3, 4])]
+            if (kind, name) in self.model.queues and random.random() < 0.8:
+                sized[1] = 0
+        wait, value = random.random() < 0.8, random.choice([None, "address"])
+        return ["acquire", kind, name, self.lease(), *sized, wait, value]
+
+    def release(self) -> list[Any]:
+        return ["release", *self.place()]
+
+    def sizes(self) -> list[Any]:
+        random = self.random
+        name = random.choice(NAMES)
+        return random.choice(
+            [
+                ["resize", name, random.randint(1, 4)],
+                ["signal", name, random.randint(1, 5)],
+                ["forget", random.choice(SIZED), name],
+            ]
+        )
+
+    def leases(self) -> list[Any]:
+        random = self.random
+        choice = random.random()
+        if choice < 0.5:
+            return ["lease_grant", random.choice([500, 1500, 3000])]
+        return ["lease_keep" if choice < 0.85 else "lease_revoke", self.lease()]
+
+    def keys(self) -> list[Any]:
+        random = self.random
+        key = random.choice(ALPHABET)
+        choice = random.random()
+        if choice < 0.35:
+            return ["put_leased", key, self.value(), self.lease()]
+        if choice < 0.6:
+            return ["put_ttl", key, self.value(), random.choice([500, 900, 2000])]
+        if choice < 0.75:  # it is rolled back if more is left than may be read
+            change = random.choice([["put", key, "v"], ["delete", key], ["delete_prefix", "a"]])
+            return ["txn", [], [["put", "b", "v"], change, ["range", "", "", 9]], []]
+        return operation(random)
+
+    def fenced(self) -> list[Any]:
+        fences = [list(self.place()[1:]) for _ in range(self.random.choice([1, 1, 2]))]
+        return ["fenced", fences, self.keys()]
+
+    def reads(self) -> list[list[Any]]:
+        """Return reads of everything that there is, and of some of what there may be."""
+        random = self.random
+        kind, name = random.choice(KINDS), random.choice(NAMES)
+        limit, known = random.randint(1, 5), random.choice([0, self.place()[2]])
+        return [
+            ["range", "", "", 10],
+            ["lease", self.lease()],
+            ["leases", random.choice([0, self.lease()]), limit],
+            ["queues", kind, random.choice(["", "b"]), limit],
+            ["describe", kind, name],
+            ["await", *self.place(), 0],
+            ["observe", name, known, 0],
+        ]
+
+
+def steps(random: Random, length: int) -> Iterator[tuple[Command, tuple[Any, ...], Caller]]:
+    """Yield random entries, what the model says to each, and who looks at the model after it."""
+    model = Model()
+    caller = Caller(random, model)
+    time_ms = 0
+    for index in range(1, length + 1):
+        time_ms += random.choice([0, 0, 0, 0, 0, 100, 100, 300])
+        if index == 1:
+            body: list[Any] = [0, 0, [0, "open"]]
+        elif random.random() < 0.1:
+            body = [0, 0, [0, "expire"]]
+        else:
+            body = [1, index, [index, *caller.write()]]
+            validate_write(body[2])
+        command = index, time_ms, body
+        yield command, model.apply(*command), caller
+
+
+def found(machine: Machine, read: list[Any], index: int) -> Any:
+    """Return the body of a read; None where it is a refusal."""
+    validate_read([1, *read])
+    code, _, body = machine.read([1, *read])
+    return body if code == "ok" else None
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_the_machine_agrees_with_the_model_and_with_its_own_snapshots(seed: int) -> None:
+    random = Random(seed)
+    with small_limits():
+        machine, copied = Machine(), Machine()
+        for command, expected, caller in steps(random, 150):
+            assert plain(machine.apply(*command)) == expected
+            assert plain(copied.apply(*command)) == expected
+            for read in caller.reads():
+                assert found(machine, read, command[0]) == caller.model.read(*read), read
+            audit(machine)
+            if random.random() < 0.05:
+                assert restored(copied).state_hash() == copied.state_hash()
+                copied = restored(copied)
+                audit(copied)
+        model = caller.model
+        assert machine.lease_count == len(model.leases)
+        assert (machine.queue_count, machine.place_count) == (len(model.queues), len(model.places))
+        assert machine.state_hash() == copied.state_hash()
+
+
+def test_the_random_commands_come_to_everything_that_they_may_come_to() -> None:
+    said: Counter[tuple[str, str]] = Counter()
+    with small_limits():
+        for seed in range(20):
+            for (_, _, body), (code, *_), _ in steps(Random(seed), 150):
+                said[body[2][1], code] += 1
+    for name, codes in {
+        "lease_grant": "ok overloaded",
+        "lease_keep": "ok lease_expired",
+        "lease_revoke": "ok lease_expired",
+        "put_leased": "ok lease_expired",
+        "put_ttl": "ok",
+        "acquire": "ok lease_expired not_found invalid busy overloaded",
+        "release": "ok not_held",
+        "signal": "ok invalid",
+        "resize": "ok",
+        "forget": "ok not_found busy",
+        "fenced": "ok fenced",
+        "txn": "ok invalid",
+        "expire": "ok",
+    }.items():
+        for code in codes.split():
+            assert said[name, code] > 1, (name, code, said)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_what_is_observed_is_all_that_changes(seed: int) -> None:
+    """Whoever follows the changes of keys has the keys, and whoever awaits a place need not ask
+    again before its token is named."""
+    random = Random(seed)
+    machine = Machine()
+    machine.observe_changes(True)
+    machine.observe_decisions(True)
+    followed: dict[str, Any] = {}
+    standing: dict[int, Any] = {}
+    for command, _, _ in steps(random, 120):
+        machine.apply(*command)
+        for key, value, revision, before in machine.take_changes():
+            assert revision == command[0]
+            assert followed.get(key) == before
+            followed[key] = value
+        state = machine._state
+        there = {key: value for key, value in followed.items() if value is not None}
+        assert there == {key: value for key, (value, _) in state.keys.items.items()}
+        decided = {token for _, _, token in machine.take_decisions()}
+        now = {token: place.held for token, place in state.queues.places.items()}
+        changed = {t for t in standing.keys() | now.keys() if standing.get(t) is not now.get(t)}
+        assert {t for t in changed if now.get(t) is not False} == decided
+        standing = now
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_expiry_is_due_exactly_when_an_expire_would_end_something(seed: int) -> None:
+    random = Random(seed)
+    machine = Machine()
+    for (index, time_ms, body), _, _ in steps(random, 80):
+        machine.apply(index, time_ms, body)
+        at_ms = time_ms + random.choice([0, 300, 800])
+        twin = restored(machine)
+        _, _, ended = twin.apply(index + 1, at_ms, [0, 0, [0, "expire"]])
+        assert machine.expiry_due(at_ms) is (ended > 0)
+        following_ms = machine.next_expiry_ms
+        assert following_ms is not None, "there is a session"
+        if ended:
+            assert following_ms <= at_ms
+        else:
+            assert following_ms > at_ms
+
+
+def history(seed: int, length: int) -> list[Command]:
+    """Return a random log."""
+    return [command for command, _, _ in steps(Random(seed), length)]
+
+
+def test_applying_a_run_of_entries_is_applying_each_of_them() -> None:
+    log = history(7, 300)
+    one_by_one, at_once = Machine(), Machine()
+    entries = [encode_entry(index, 1, time_ms, COMMAND, body) for index, time_ms, body in log]
+    expected = [[one_by_one.apply(*entry)] for entry in log]
+    assert at_once.apply_all(entries[:150]) + at_once.apply_all(entries[150:]) == expected
+    assert at_once.state_hash() == one_by_one.state_hash()
+
+
+REPLAY = """
+from tests.machine.test_coordination_replay import history
+from raftzmq.machine import Machine
+machine = Machine()
+machine.observe_changes(True)
+results = [machine.apply(*entry) for entry in history(11, 600)]
+print(machine.state_hash(), results, machine.take_changes())
+"""
+
+
+def test_every_process_gets_the_same_results_changes_and_hash() -> None:
+    def replay(seed: str) -> str:
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        return subprocess.run(
+            [sys.executable, "-c", REPLAY], env=environment, text=True, stdout=-1, check=True
+        ).stdout
+
+    first = replay("0")
+    assert len(first) > 1000
+    assert replay("4242") == first
