@@ -6,9 +6,12 @@ The driver (raftzmq/node.py names the one place) executes a Ready from top to bo
  2. make `hard_state` and `entries` durable, write `chunks`; one fsync for all of it;
  3. tell the core: `saved()`;
  4. send `messages_after_save`;
- 5. apply `committed`, then `applied(index)`; after a snapshot's last chunk `snapshot_received()`;
-    answer `reads`, then `failed_reads`;
- 6. read `snapshot_sends` from the snapshot file and send them.
+ 5. apply `committed`, then `applied(index)`; answer `reads`, then `failed_reads`;
+ 6. after a snapshot's last chunk `snapshot_received()`;
+ 7. read `snapshot_sends` from the snapshot file and send them.
+
+All of step 5 is durable here already, before this Ready: without a `hard_state` it may as well be
+done between steps 1 and 2.
 
 Rule: nothing that promises or acknowledges leaves in step 1. If `hard_state` is set, nothing at
 all does: a term must be durable before anyone hears of it.

@@ -254,18 +254,28 @@ class Node:
         for name, address, greeting in self._greetings:
             out.greet(name, address, greeting)
         self._greetings.clear()
+        self._answer(out)
+        self.watches.turn(self._now_ms, out)
+
+    def _answer(self, out: Outbox) -> None:
         self.parked.turn(self._now_ms)
         for client, reply in self.clients.take_replies():
             out.reply(client, reply)
-        self.watches.turn(self._now_ms, out)
 
     def _execute(self, ready: Ready, out: Outbox) -> bool:
         """The order that core/ready.py demands. Returns False if the disk is full: what was to
         be saved then comes again with the next Ready, in the next turn."""
         self._send(ready.messages, out)
         received: list[SnapshotMeta | None] = []
-        saved = self._save(ready, received, out)
-        self._apply(ready.committed)
+        # A leader's clients wait for what is committed, and write their next while it saves. Of
+        # a follower the leader waits for what it saves.
+        if ready.hard_state is None and self.raft.role is Role.LEADER:
+            self._serve(ready)
+            self._answer(out)
+            saved = self._save(ready, received, out)
+        else:
+            saved = self._save(ready, received, out)
+            self._serve(ready)
         newest = None
         for meta in received:  # what this Ready committed lies before any snapshot it completed
             if self.raft.snapshot_received(meta):
@@ -275,12 +285,16 @@ class Node:
             self._abort_snapshot()
             self._restore_machine(newest)
             self.watches.restart()
-        self.clients.released(ready.reads)
-        self.clients.failed(ready.failed_reads)
-        self.clients.serve_reads()
         for want in ready.snapshot_sends:
             self._send_chunk(want.to, want.snapshot_index, want.snapshot_term, want.offset, out)
         return saved
+
+    def _serve(self, ready: Ready) -> None:
+        """Apply what is committed, and answer the reads that this allows to."""
+        self._apply(ready.committed)
+        self.clients.released(ready.reads)
+        self.clients.failed(ready.failed_reads)
+        self.clients.serve_reads()
 
     def _save(self, ready: Ready, received: list[SnapshotMeta | None], out: Outbox) -> bool:
         """Make durable what `ready` asks for, then say what had to wait for that. Completed
