@@ -37,6 +37,10 @@ TRANSACTION_BYTES: Final = 6 * 1024 * 1024
 """Most bytes that one transaction's keys and values take as JSON, and most that its result may:
 either has to fit a frame."""
 
+ENTRY_BYTES: Final = 1024 * 1024
+"""Operations of clients share a log entry as long as their messages take no more than this; one
+that takes more has an entry of its own."""
+
 SESSIONS: Final = 10_000
 """Most client sessions that the state machine remembers."""
 

@@ -263,8 +263,8 @@ class Raft:
         else:
             election.tick(self)
 
-    def propose(self, bodies: Sequence[Any]) -> int:
-        """Append one COMMAND entry for each body; return the index of the first.
+    def propose(self, bodies: Sequence[Any], kind: str = COMMAND) -> int:
+        """Append an entry of commands for each body; return the index of the first.
 
         Raises NotLeader, and Refused during a leader transfer.
         """
@@ -272,7 +272,7 @@ class Raft:
         if self.handover is not None:
             raise Refused(f"leadership is being handed to {self.handover.target.name}; try again")
         first = self.log.last_index + 1
-        self.log.append(self.encode(first, self.term, self.stamp_ms, COMMAND, bodies))
+        self.log.append(self.encode(first, self.term, self.stamp_ms, kind, bodies))
         self.must_replicate = True
         return first
 

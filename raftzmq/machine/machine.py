@@ -37,7 +37,7 @@ class Machine:
 
     @property
     def revision(self) -> int:
-        """The revision of the newest command that is applied."""
+        """The number of the newest command that is executed; 0 before the first."""
         return self._state.revision
 
     @property
@@ -69,26 +69,26 @@ class Machine:
         raises. Raises UnknownEntry for a command that this version does not know; the machine is
         then not to be used further. Raises ValueError for an entry that was applied already.
         """
-        return self.apply_all([Entry(index, 0, time_ms, COMMAND, body, b"")])[0]
+        return self.apply_all([Entry(index, 0, time_ms, COMMAND, body, b"")])[0][0]
 
-    def apply_all(self, entries: Sequence[Entry]) -> list[Result]:
-        """Execute command entries in order; return the result of each. Raises as `apply`."""
+    def apply_all(self, entries: Sequence[Entry]) -> list[list[Result]]:
+        """Execute entries of commands in order; return for each the results of its commands.
+        Raises as `apply`."""
         state = self._state
-        if len(entries) > 1:
-            together = execute_puts(state, entries)
-            if together is not None:
-                return together
-        results: list[Result] = []
+        results: list[list[Result]] = []
         before = state.applied_index
         try:
-            for index, _, time_ms, _, body, _ in entries:
+            for index, _, time_ms, kind, body, _ in entries:
                 before = state.applied_index
                 if index <= before:
                     raise _applied_already(index, before)
                 state.applied_index = index
-                if time_ms > state.time_ms:  # noqa: PLR1730  # a call of max costs more
-                    state.time_ms = time_ms
-                results.append(_execute(state, body))
+                state.time_ms = max(state.time_ms, time_ms)
+                state.revision = max(state.revision, index - 1)
+                if kind == COMMAND:
+                    results.append([_execute(state, *_command_of(body))])
+                else:
+                    results.append(_execute_groups(state, body))
         except UnknownEntry as error:
             index, state.applied_index = state.applied_index, before
             raise UnknownEntry(
@@ -96,24 +96,24 @@ class Machine:
             ) from None
         return results
 
-    def read(self, op: Any, index: int) -> Result:
+    def read(self, op: Any) -> Result:
         """Return the result of a validated read `[id, name, …arguments]`, at applied state.
 
-        `index` is the applied index to report. Of a read that waits, and that there is nothing to
-        say about yet, the body is false. Raises InvalidRequest for an unknown read.
+        Of a read that waits, and that there is nothing to say about yet, the body is false. Raises
+        InvalidRequest for an unknown read.
         """
         read = READS.get(op[1])
         if read is None or len(op) != read.arguments + 2:
             raise InvalidRequest(f"unknown read {op[1]!r:.40}")
         if read.waits:
-            return self.decide(op, index) or ("ok", index, False)
-        return ("ok", index, read.run(self._state, *op[2:]))
+            return self.decide(op) or ("ok", self.revision, False)
+        return ("ok", self.revision, read.run(self._state, *op[2:]))
 
-    def decide(self, op: Any, index: int) -> Result | None:
+    def decide(self, op: Any) -> Result | None:
         """Return the result of a validated `await` or `observe` as soon as the applied state
         decides it; None as long as it does not, whatever its `hold_ms`: time is the caller's."""
         outcome = READS[op[1]].run(self._state, *op[2:])
-        return None if outcome is None else (outcome[0], index, outcome[1])
+        return None if outcome is None else (outcome[0], self.revision, outcome[1])
 
     def expiry_due(self, time_ms: int) -> bool:
         """Tell whether the internal command `expire`, stamped `time_ms`, would do anything."""
@@ -189,24 +189,45 @@ def _applied_already(index: int, applied_index: int) -> ValueError:
     return ValueError(f"entry {index} is applied already: all up to {applied_index} are")
 
 
-def _execute(state: State, body: Any) -> Result:
+def _command_of(body: Any) -> tuple[Any, Any, Any]:
     try:
         number, ack, op = body
+    except (TypeError, ValueError):
+        raise _unknown_form() from None
+    return number, ack, op
+
+
+def _execute_groups(state: State, groups: Any) -> list[Result]:
+    """Execute groups `[session, ack, [operation…]]`, one operation after the other."""
+    if type(groups) is not list:
+        raise _unknown_form()
+    results: list[Result] = []
+    for group in groups:
+        number, ack, ops = _command_of(group)
+        if type(ops) is not list:
+            raise _unknown_form()
+        together = execute_puts(state, number, ack, ops) if len(ops) > 1 else None
+        results += together or [_execute(state, number, ack, op) for op in ops]
+    return results
+
+
+def _execute(state: State, number: Any, ack: Any, op: Any) -> Result:
+    try:
         serial, name = op[0], op[1]
         command = COMMANDS.get(name)
-    except (TypeError, ValueError, LookupError):
-        raise UnknownEntry("a command in an unknown form") from None
+    except (TypeError, LookupError):
+        raise _unknown_form() from None
     if not (type(number) is type(ack) is type(serial) is int):
-        raise UnknownEntry("a command in an unknown form")
+        raise _unknown_form()
+    state.revision = revision = state.revision + 1
     if command is None:
         return _administer(state, number, op)
     length, run = command
     if len(op) != length:
         raise UnknownEntry(f"{name} with {len(op) - 2} arguments")
-    index = state.applied_index
     session = state.sessions.table.get(number)
     if session is None:
-        return _session_expired(number, index)
+        return _session_expired(number, revision)
     session.used_ms = state.time_ms
     if ack > session.ack:
         session.acknowledge(ack)
@@ -215,12 +236,12 @@ def _execute(state: State, body: Any) -> Result:
     if kept is not None:
         return kept
     if session.full or not 0 <= serial - session.ack <= limits.SESSION_OUTSTANDING:
-        return session.refusal(serial, index)
+        return session.refusal(serial, revision)
     if length == 4:  # most are puts, and a call with a list of arguments takes twice as long
         code, result = run(state, op[2], op[3])
     else:
         code, result = run(state, *op[2:])
-    done = (code, index, result)
+    done = (code, revision, result)
     if code == "overloaded":  # it was not executed, and may be sent again
         return done
     results[serial] = done
@@ -229,24 +250,29 @@ def _execute(state: State, body: Any) -> Result:
     return done
 
 
+def _unknown_form() -> UnknownEntry:
+    return UnknownEntry("a command in an unknown form")
+
+
 def _administer(state: State, number: int, op: list[Any]) -> Result:
     """Execute a command about sessions themselves; these are not kept under a serial."""
-    index = state.applied_index
+    revision = state.revision
     match op[1:]:
         case ["open"]:
-            if state.sessions.open(index, state.time_ms):
-                return ("ok", index, index)
-            return refusal("overloaded", index, "the table of client sessions is full; retry later")
+            if state.sessions.open(revision, state.time_ms):
+                return ("ok", revision, revision)
+            message = "the table of client sessions is full; retry later"
+            return refusal("overloaded", revision, message)
         case ["close"]:
             if number not in state.sessions.table:
-                return _session_expired(number, index)
+                return _session_expired(number, revision)
             state.sessions.close(number)
-            return ("ok", index, None)
+            return ("ok", revision, None)
         case ["expire"] if number == 0:
-            return ("ok", index, expire(state))
+            return ("ok", revision, expire(state))
     raise UnknownEntry(f"unknown command {op[1]!r:.40}")
 
 
-def _session_expired(number: int, index: int) -> Result:
+def _session_expired(number: int, revision: int) -> Result:
     message = "a write needs a session: open one" if number == 0 else f"session {number} is unknown"
-    return refusal("session_expired", index, message)
+    return refusal("session_expired", revision, message)

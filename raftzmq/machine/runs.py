@@ -1,7 +1,7 @@
 """Puts of one session that follow one another, executed together.
 
 A loaded log is mostly that, and a call for all of them costs a third of a call for each: this is
-the hot path of every node. It has no rules of its own. What it does is what executing the entries
+the hot path of every node. It has no rules of its own. What it does is what executing the puts
 one after the other would do, and whatever could make a difference (a retry, another command, an
 odd form, a session that is full or unknown, a key that is bound to a lease) makes it decline.
 """
@@ -13,42 +13,35 @@ from itertools import chain, repeat
 from typing import Any
 
 from raftzmq import limits
-from raftzmq.core.entry import Entry
 from raftzmq.machine.sessions import Result, Session
 from raftzmq.machine.state import State
 
 
-def execute_puts(state: State, entries: Sequence[Entry]) -> list[Result] | None:
-    """Execute entries if they are puts of text in one session, none of them done before; return
+def execute_puts(state: State, number: Any, ack: Any, ops: list[Any]) -> list[Result] | None:
+    """Execute operations of a session if they are puts of text, none of them done before; return
     the result of each. None: nothing was done, they have to be executed one by one."""
-    indices, _, times_ms, _, bodies, _ = zip(*entries, strict=True)
     try:
-        if bodies[0][:2] != bodies[-1][:2]:  # the cheapest of the questions below
-            return None
-        numbers, acks, operations = zip(*bodies, strict=True)
-        serials, names, keys, values = zip(*operations, strict=True)
+        serials, names, keys, values = zip(*ops, strict=True)
     except (TypeError, ValueError):
         return None
-    first, count = indices[0], len(entries)
+    count = len(ops)
     if not (
-        names.count("put") == count
-        and set(map(type, chain(numbers, acks, serials))) == {int}
+        type(number) is type(ack) is int
+        and names.count("put") == count
+        and set(map(type, serials)) == {int}
         and set(map(type, chain(keys, values))) == {str}
-        and numbers.count(numbers[0]) == count
-        and acks.count(acks[0]) == count
-        and indices == tuple(range(first, first + count))
-        and state.applied_index < first
     ):
         return None
-    session = state.sessions.table.get(numbers[0])
-    if session is None or not _are_new(session, acks[0], serials) or state.keys.are_bound(keys):
+    session = state.sessions.table.get(number)
+    if session is None or not _are_new(session, ack, serials) or state.keys.are_bound(keys):
         return None
-    if acks[0] > session.ack:
-        session.acknowledge(acks[0])
-    state.time_ms = session.used_ms = max(state.time_ms, *times_ms)
-    state.applied_index = indices[-1]
-    state.keys.put_all(keys, zip(values, indices, strict=True))
-    results: list[Any] = list(zip(repeat("ok"), indices, repeat(None), strict=False))
+    if ack > session.ack:
+        session.acknowledge(ack)
+    session.used_ms = state.time_ms
+    revisions = range(state.revision + 1, state.revision + count + 1)
+    state.revision += count
+    state.keys.put_all(keys, zip(values, revisions, strict=True))
+    results: list[Result] = list(zip(repeat("ok"), revisions, repeat(None), strict=False))
     session.results.update(zip(serials, results, strict=True))
     return results
 

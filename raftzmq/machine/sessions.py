@@ -9,12 +9,12 @@ from raftzmq import limits
 from raftzmq.machine.values import body_size
 
 Result = tuple[str, int, Any]
-"""A code, the index it happened at, and a body that nobody may change."""
+"""A code, the revision it happened at, and a body that nobody may change."""
 
 
-def refusal(code: str, index: int, message: str) -> Result:
+def refusal(code: str, revision: int, message: str) -> Result:
     """Return the result of a command that was not executed."""
-    return (code, index, {"message": message})
+    return (code, revision, {"message": message})
 
 
 class Session:
@@ -28,7 +28,7 @@ class Session:
     __slots__ = ("ack", "full", "kept_bytes", "number", "results", "used_ms")
 
     def __init__(self, number: int, used_ms: int, ack: int = 0) -> None:
-        self.number = number  # the index of the entry that opened it
+        self.number = number  # the revision that opened it
         self.used_ms = used_ms  # the replicated time of its last command
         self.ack = ack  # the client has the answers of all lower serials
         self.results: dict[int, Result] = {}
@@ -53,16 +53,16 @@ class Session:
             if result is not None and type(result[2]) is list:
                 self.count(result[2], -1)
 
-    def refusal(self, serial: int, index: int) -> Result:
+    def refusal(self, serial: int, revision: int) -> Result:
         """Return why a serial without a result may not be executed."""
         if serial < self.ack:
             message = f"serial {serial} was acknowledged already (ack {self.ack})"
-            return refusal("invalid", index, f"{message}; use a higher one")
+            return refusal("invalid", revision, f"{message}; use a higher one")
         if serial - self.ack > limits.SESSION_OUTSTANDING:
             message = f"serial {serial} is more than {limits.SESSION_OUTSTANDING} above the ack"
         else:
             message = f"the session's unacknowledged results take {self.kept_bytes} bytes"
-        return refusal("overloaded", index, f"{message}; acknowledge answers and retry")
+        return refusal("overloaded", revision, f"{message}; acknowledge answers and retry")
 
 
 class Sessions:

@@ -1,8 +1,8 @@
 """The state as records, back from records, and its hash.
 
-    ["machine", 1, applied_index, time_ms]             the first record; 1 is the format
+    ["machine", 2, applied_index, time_ms, revision]   the first record; 2 is the format
     ["session", number, ack, used_ms]
-    ["result", number, serial, code, index, body]      after its session
+    ["result", number, serial, code, revision, body]   after its session
     ["lease", number, ttl_ms, end_ms]
     ["queue", kind, name, permits]                     of a counter the count, else the capacity
     ["place", kind, name, token, lease, permits, value, held]    after its queue and lease
@@ -30,7 +30,7 @@ from raftzmq.machine.sessions import Result, Session, Sessions
 from raftzmq.machine.state import State
 from raftzmq.machine.values import from_wire, to_wire
 
-FORMAT = 1
+FORMAT = 2
 
 _SessionCopy = tuple[int, int, int, dict[int, Result]]
 _Records = list[list[Any]]
@@ -43,7 +43,7 @@ def records(state: State) -> Iterator[list[Any]]:
         (number, session.ack, session.used_ms, session.results.copy())
         for number, session in sorted(table.items())
     ]
-    header = ["machine", FORMAT, state.applied_index, state.time_ms]
+    header = ["machine", FORMAT, state.applied_index, state.time_ms, state.revision]
     keys = state.keys
     return chain(
         [header],
@@ -98,7 +98,7 @@ def restore(source: Iterable[list[Any]]) -> State:
     stream = iter(source)
     header = next(stream, None)
     match header:
-        case ["machine", 1, int(applied_index), int(time_ms)]:
+        case ["machine", 2, int(applied_index), int(time_ms), int(revision)]:
             pass
         case ["machine", int(found), *_] if found != FORMAT:
             raise DataError(f"the snapshot has format {found}; this version reads {FORMAT}")
@@ -112,7 +112,7 @@ def restore(source: Iterable[list[Any]]) -> State:
             raise DataError(f"the snapshot: {error}") from None
         except (LookupError, TypeError, ValueError, RecursionError):
             raise DataError(f"the snapshot has a record that is none: {_kind(record)}") from None
-    return draft.state(applied_index, time_ms)
+    return draft.state(applied_index, time_ms, revision)
 
 
 class _Draft:
@@ -167,7 +167,7 @@ class _Draft:
         place = Place(queue, token, self._leases[lease], permits, value)
         self._places.append((place, held))
 
-    def state(self, applied_index: int, time_ms: int) -> State:
+    def state(self, applied_index: int, time_ms: int, revision: int) -> State:
         """Return the state that all the records make."""
         for place, held in sorted(self._places, key=lambda found: found[0].token):
             self._queues.restore(place, held=held)
@@ -175,7 +175,8 @@ class _Draft:
         for key, bond in self._bonds.items():
             keys.bonds.bind(key, bond)
         leases = Leases(dict(sorted(self._leases.items())))
-        return State(applied_index, time_ms, keys, Sessions(self._sessions), leases, self._queues)
+        sessions = Sessions(self._sessions)
+        return State(applied_index, time_ms, revision, keys, sessions, leases, self._queues)
 
 
 def _kind(record: Any) -> str:

@@ -11,16 +11,18 @@ from raftzmq.machine.sessions import Sessions
 class State:
     """The replicated state after the entry at `applied_index`.
 
-    While a command runs, `applied_index` and `time_ms` are those of its own entry: the revision
-    to write, and the only clock there is.
+    While a command runs, `revision` is its own number, and `time_ms` that of its entry, the only
+    clock there is. Revisions grow by one with each command, and are never below the index of the
+    entry: where entries hold one command each, the two are the same.
     """
 
-    __slots__ = ("applied_index", "keys", "leases", "queues", "sessions", "time_ms")
+    __slots__ = ("applied_index", "keys", "leases", "queues", "revision", "sessions", "time_ms")
 
     def __init__(
         self,
         applied_index: int = 0,
         time_ms: int = 0,
+        revision: int = 0,
         keys: KeyTable | None = None,
         sessions: Sessions | None = None,
         leases: Leases | None = None,
@@ -28,12 +30,8 @@ class State:
     ) -> None:
         self.applied_index = applied_index
         self.time_ms = time_ms
+        self.revision = revision
         self.keys = KeyTable() if keys is None else keys
         self.sessions = Sessions() if sessions is None else sessions
         self.leases = Leases() if leases is None else leases
         self.queues = Queues() if queues is None else queues
-
-    @property
-    def revision(self) -> int:
-        """The revision of what the running command writes, leases, and grants: it only grows."""
-        return self.applied_index

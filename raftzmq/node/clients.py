@@ -8,13 +8,13 @@ that one client is owed at the end of a turn leaves in one message.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from raftzmq import limits
-from raftzmq.core.entry import Entry
+from raftzmq.core.entry import COMMANDS, Entry
 from raftzmq.core.ready import ReadReleased
 from raftzmq.core.role import Role
 from raftzmq.errors import (
@@ -50,15 +50,19 @@ _code_of_result = itemgetter(0)
 _code_of_answer = itemgetter(1)
 
 
+_Group = tuple[int, int, Sequence[Any]]
+"""Session, ack, and operations of that session."""
+
+
 class _Read(NamedTuple):
     client: bytes
     operations: Sequence[Any]
 
 
 class _Writes(NamedTuple):
-    """Writes of one message: the operations with these ids are the entries from `first` on."""
+    """Writes of one message, in the order in which the entry at index `at` has them."""
 
-    first: int
+    at: int
     client: bytes
     ids: list[int]
 
@@ -77,10 +81,12 @@ class Clients:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._bodies: list[Any] = []
-        self._owners: list[tuple[bytes, list[int]]] = []  # of the bodies, in order
+        self._bodies: list[list[_Group]] = []  # of the entries to propose
+        self._owners: list[_Writes] = []  # of their commands, `at` being the place in _bodies
+        self._room_bytes = 0  # how much more the last of them takes
         self._pending: deque[_Writes] = deque()  # proposed and not answered, in order of the log
         self._pending_count = 0
+        self._new_count = 0
         self._term = 0  # the term in which everything pending was proposed
         self._batches: deque[_Batch] = deque()  # proposed and not yet applied
         self._bytes = 0
@@ -93,7 +99,7 @@ class Clients:
     @property
     def pending(self) -> int:
         """Writes proposed and not yet answered."""
-        return self._pending_count + len(self._bodies)
+        return self._pending_count + self._new_count
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -147,9 +153,22 @@ class Clients:
             self.refuse(client, ids, refusal, WRITE)
             return
         session, ack = request.session, request.ack
-        self._bodies += [(session, ack, op) for op in writes]
-        self._owners.append((client, ids))
+        if size > limits.ENTRY_BYTES:  # an entry has to fit a frame, with all that it holds
+            for op in writes:
+                self._gather(client, [op[0]], (session, ack, [op]), size)
+        else:
+            self._gather(client, ids, (session, ack, writes), size)
+        self._new_count += len(ids)
         self._new_bytes += size
+
+    def _gather(self, client: bytes, ids: list[int], group: _Group, size: int) -> None:
+        """Put a group of operations, at most `size` bytes, into the next entry with room for it."""
+        if size > self._room_bytes:
+            self._bodies.append([])
+            self._room_bytes = limits.ENTRY_BYTES
+        self._room_bytes -= size
+        self._bodies[-1].append(group)
+        self._owners.append(_Writes(len(self._bodies) - 1, client, ids))
 
     def _write_refusal(self, request: OperationsRequest) -> RaftzmqError | None:
         node = self._node
@@ -215,43 +234,43 @@ class Clients:
             return
         bodies, self._bodies = self._bodies, []
         owners, self._owners = self._owners, []
+        count, self._new_count = self._new_count, 0
         size, self._new_bytes = self._new_bytes, 0
+        self._room_bytes = 0
         counts = self._node.counts
         try:
-            first = self._node.raft.propose(bodies)
+            first = self._node.raft.propose(bodies, COMMANDS)
         except RaftzmqError as error:
-            counts.proposals_failed += len(bodies)
-            by_client: defaultdict[bytes, list[int]] = defaultdict(list)
-            for client, ids in owners:
-                by_client[client] += ids
-            for client, operations in by_client.items():
-                # A transfer of leadership in progress looks like any other change of leader.
-                self.refuse(client, operations, self._not_leader_because(error), WRITE)
+            counts.proposals_failed += count
+            # A transfer of leadership in progress looks like any other change of leader.
+            self._refuse_all(owners, self._not_leader_because(error))
             return
         self._term = self._node.raft.term
-        self._pending_count += len(bodies)
-        last = first + len(bodies) - 1
-        self._batches.append(_Batch(last, len(bodies), size, counts.clock()))
+        self._pending_count += count
+        self._batches.append(_Batch(first + len(bodies) - 1, count, size, counts.clock()))
         self._bytes += size
-        for client, ids in owners:
-            self._pending.append(_Writes(first, client, ids))
-            first += len(ids)
+        self._pending += [_Writes(first + place, client, ids) for place, client, ids in owners]
+
+    def _refuse_all(self, writes: Iterable[_Writes], error: RaftzmqError) -> None:
+        """Answer writes with `error`, in one message for each client."""
+        by_client: defaultdict[bytes, list[int]] = defaultdict(list)
+        for _, client, ids in writes:
+            by_client[client] += ids
+        for client, operations in by_client.items():
+            self.refuse(client, operations, error, WRITE)
 
     def _not_leader_because(self, error: RaftzmqError) -> NotLeader:
         return error if isinstance(error, NotLeader) else NotLeader(str(error))
 
-    def applied(self, entries: Sequence[Entry], results: Sequence[Result]) -> None:
-        """The commands in `entries` were applied with `results`: answer those that are owed."""
+    def applied(self, entries: Sequence[Entry], results: Sequence[Sequence[Result]]) -> None:
+        """`entries` of commands were applied, each with its `results`: answer what is owed."""
         if not self._pending:
             return
         counts, before = self._node.counts, self._pending_count
-        first, last = entries[0].index, entries[-1].index
-        if last - first == len(entries) - 1:
-            self._answer_writes(first, last, results)
-        else:  # an entry that is no command stands between them, as few do
-            for entry, result in zip(entries, results, strict=True):
-                self._answer_writes(entry.index, entry.index, [result])
+        for entry, found in zip(entries, results, strict=True):
+            self._answer_writes(entry.index, found)
         counts.proposals_applied += before - self._pending_count
+        last = entries[-1].index
         batches = self._batches
         if batches and batches[0].last_index <= last:
             now_s = counts.clock()
@@ -260,18 +279,15 @@ class Clients:
                 self._bytes -= batch.size
                 counts.commit_seconds.observe(now_s - batch.proposed_s, batch.writes)
 
-    def _answer_writes(self, first: int, last: int, results: Sequence[Result]) -> None:
-        """Answer what is pending of the entries from `first` to `last`, of all of which these are
-        the results. Nothing before `first` is pending any more."""
+    def _answer_writes(self, index: int, results: Sequence[Result]) -> None:
+        """Answer what is pending of the entry at `index`. Nothing before it is pending any more."""
         pending, codes = self._pending, self._node.counts.answered[WRITE]
-        while pending and pending[0].first <= last:
-            start, client, ids = pending.popleft()
-            assert first <= start, "entries were applied out of order"
-            count = last + 1 - start
-            if count < len(ids):
-                pending.appendleft(_Writes(last + 1, client, ids[count:]))
-                del ids[count:]
-            found = results[start - first : start - first + len(ids)]
+        start = 0
+        while pending and pending[0].at <= index:
+            at, client, ids = pending.popleft()
+            assert at == index, "entries were applied out of order"
+            found = results[start : start + len(ids)]
+            start += len(ids)
             self._results[client] += [
                 (ident, *result) for ident, result in zip(ids, found, strict=True)
             ]
@@ -297,7 +313,7 @@ class Clients:
             self._answer(self._reads.popleft()[1], READ)
 
     def _answer(self, read: _Read, kind: str) -> None:
-        machine, index = self._node.machine, self._node.raft.applied_index
+        machine = self._node.machine
         answers = self._results[read.client]
         before = len(answers)
         for op in read.operations:
@@ -305,7 +321,7 @@ class Clients:
                 message = "too large answers at once: read fewer keys, or try again"
                 answers.append((op[0], Overloaded.code, 0, {"message": message}))
                 continue
-            result = machine.read(op, index)
+            result = machine.read(op)
             if result[2] is False and kind == READ and self._is_parked(read.client, op):
                 continue
             self._answer_bytes += _weight(result[2])
@@ -350,16 +366,12 @@ class Clients:
 
     def abandon(self, error: OutcomeUnknown) -> None:
         """Answer everything pending with outcome_unknown."""
-        by_client: defaultdict[bytes, list[int]] = defaultdict(list)
-        for _, client, ids in self._pending:
-            by_client[client] += ids
         self._node.counts.proposals_failed += self._pending_count
-        self._pending.clear()
+        pending, self._pending = self._pending, deque()
         self._pending_count = 0
         self._batches.clear()
         self._bytes = 0
-        for client, operations in by_client.items():
-            self.refuse(client, operations, error, WRITE)
+        self._refuse_all(pending, error)
 
     def take_replies(self) -> list[tuple[bytes, Reply]]:
         """Everything owed now, one message of results a client."""

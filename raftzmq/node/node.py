@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from raftzmq.core.config import Config
-from raftzmq.core.entry import COMMAND, Entry
+from raftzmq.core.entry import COMMAND, COMMANDS, Entry
 from raftzmq.core.identity import NodeId
 from raftzmq.core.messages import Message, SnapshotChunk
 from raftzmq.core.raft import Raft
@@ -91,6 +91,10 @@ class Node:
         self._id = NodeId(settings.name, restored.incarnation)
         self._greetings: list[tuple[str, str, Hello | Welcome]] = []
         self._writer: tuple[SnapshotWriter, SnapshotMeta] | None = None
+        self._next_expiry_check_ms = now_ms
+        self._next_chores_ms = now_ms
+        self._chores_seen: tuple[object, ...] = ()
+        self.machine = Machine()
         self.machine = observed(Machine())
         if restored.snapshot is not None:
             self._restore_machine(restored.snapshot)
@@ -133,7 +137,7 @@ class Node:
             return self._now_ms
         parts = (self.joining, self.expiry, self.parked, self.watches)
         due = [ms for part in parts if (ms := part.next_deadline_ms) is not None]
-        return min(self.raft.next_deadline_ms, *due)
+        return min([self.raft.next_deadline_ms, *due])
 
     def address_of(self, name: str) -> str | None:
         """Where the node of that name listens: as this node was told, else as it registered,
@@ -309,11 +313,11 @@ class Node:
     def _apply(self, committed: Sequence[Entry]) -> None:
         if not committed:
             return
-        commands = [entry for entry in committed if entry.kind == COMMAND]
+        commands = [entry for entry in committed if entry.kind in (COMMAND, COMMANDS)]
         if commands:
             self.clients.applied(commands, self.machine.apply_all(commands))
         last = committed[-1]
-        if last.kind != COMMAND:
+        if last.index != self.machine.applied_index:
             self.machine.advance(last.index, last.time_ms)
         self.raft.applied(last.index)
 

@@ -93,11 +93,11 @@ class Parked:
             return
         node = self._node
         for number, read in list(waiting.items()):
-            result = node.machine.decide(read.op, node.raft.applied_index)
+            result = node.machine.decide(read.op)
             if result is None:
                 if now_ms < read.until_ms:
                     continue
-                result = ("ok", node.raft.applied_index, False)
+                result = ("ok", node.machine.revision, False)
             del waiting[number]
             self.count -= 1
             node.clients.answer(read.client, read.op[0], result)

@@ -86,6 +86,9 @@ STOP_ANSWER_S: Final = 1.0
 """The same after a stop that a client asked for. Nobody else can tell it that it was heard, so even
 one that has to wait for its processor shall have read the answer."""
 
+CHORES_MS: Final = 10
+"""Time between two looks at what is not about messages: connections, links, threads, figures."""
+
 OPEN_FILES: Final = 65_536
 
 WAKE: Final = b"\0"
@@ -158,7 +161,7 @@ class Server:
             ),
         )
         random = Random(SystemRandom().getrandbits(128))
-        self._now_ms = now_ms()
+        self._now_ms = self._next_chores_ms = now_ms()
         self.node = Node(settings, storage, restored, random, self._now_ms, time.perf_counter)
         self._news = News(self.node, log)
         self._scale = self._watch_scale(config, stack)
@@ -235,13 +238,19 @@ class Server:
             self._receive_clients()
         else:
             self._clients.traffic.drained()
-        if self._now_ms >= self._guard.next_ms:
-            self._guard_connections()
         if self._scale is not None:
             self._scale.look(self._now_ms)
         node.tick(self._now_ms)
         self._open_links()
         node.turn(self)
+        if self._now_ms >= self._next_chores_ms:
+            self._next_chores_ms = self._now_ms + CHORES_MS
+            self._do_chores()
+
+    def _do_chores(self) -> None:
+        """What need not be done in every turn."""
+        if self._now_ms >= self._guard.next_ms:
+            self._guard_connections()
         self._renew_silent_links()
         self._look_up_silent_peers()
         self._news.tell()

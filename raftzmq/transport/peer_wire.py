@@ -11,19 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from itertools import chain, repeat
-from operator import itemgetter
 from typing import Any, Final
+from zlib import crc32
 
 import orjson
 
 from raftzmq import limits
 from raftzmq.core import messages
-from raftzmq.core.entry import COMMAND, CONFIG, NOOP, Entry
+from raftzmq.core.entry import COMMAND, COMMANDS, CONFIG, KINDS, NOOP, Entry
 from raftzmq.core.identity import NodeId
 from raftzmq.core.messages import AppendEntries, Message, SnapshotChunk
 from raftzmq.errors import WireError
-from raftzmq.lines import checksums, make_entry
 from raftzmq.transport.frames import (
     VERSION,
     check_depth,
@@ -234,7 +232,7 @@ def _count(header: dict[str, Any], name: str, most: int) -> int:
     raise WireError("form", f"{name} is not a whole number from 0 to {most}")
 
 
-_KINDS: Final = {kind: kind for kind in (NOOP, COMMAND, CONFIG)}
+_KINDS: Final = {kind: kind for kind in KINDS}
 
 
 def _entries(body: bytes | None, header: dict[str, Any]) -> tuple[Entry, ...]:
@@ -245,25 +243,12 @@ def _entries(body: bytes | None, header: dict[str, Any]) -> tuple[Entry, ...]:
     # no node writes one.
     if not body.endswith(b"\n") or b"\r" in body:
         raise WireError("entries", "the entries are not whole lines")
-    lines = body.splitlines(keepends=True)
-    texts = [line[9:-1] for line in lines]
-    if b"".join([line[:9] for line in lines]) != checksums(texts):
-        raise WireError("checksum", "an entry's checksum does not match")
-    try:
-        values = list(map(orjson.loads, texts))
-    except orjson.JSONDecodeError:
-        raise WireError("entries", "an entry is not JSON") from None
+    entries = [_entry(line) for line in body.splitlines(keepends=True)]
     index = header["prev_index"]
     term = max(header["prev_term"], 1)
-    last_term = header["term"]
-    if index + len(lines) <= limits.INDEX_MAX and openers(body) <= 3 * len(lines) + _SPARE_OPENERS:
-        commands = _commands(values, lines, index + 1, range(term, last_term + 1))
-        if commands is not None:
-            return commands
-    entries = [_entry(*parts) for parts in zip(values, texts, lines, strict=True)]
     for entry in entries:
         index += 1
-        if entry[0] != index or not term <= entry[1] <= last_term:
+        if entry[0] != index or not term <= entry[1] <= header["term"]:
             raise WireError("entries", "the entries' indices or terms are out of order")
         term = entry[1]
     if index > limits.INDEX_MAX:
@@ -271,44 +256,15 @@ def _entries(body: bytes | None, header: dict[str, Any]) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-_SPARE_OPENERS: Final = limits.JSON_DEPTH - 3
-"""A command opens three brackets at least; an entry nests no deeper than what is left to it."""
-
-_operation_of = itemgetter(2)
-
-
-def _commands(
-    values: list[Any], lines: list[bytes], first: int, terms: range
-) -> tuple[Entry, ...] | None:
-    """Return the entries if they are commands of one of `terms` from index `first` on, as they
-    nearly always are; None if they have to be looked at one by one.
-
-    The hot path of a follower: every check is one call for all of them.
-    """
-    count = len(values)
+def _entry(line: bytes) -> Entry:
+    """Return the entry of one whole line."""
+    text = line[9:-1]
+    if line[:9] != b"%08x " % crc32(text):
+        raise WireError("checksum", "an entry's checksum does not match")
     try:
-        indices, own_terms, times_ms, kinds, bodies = zip(*values, strict=True)
-    except (TypeError, ValueError):
-        return None
-    if (
-        set(map(type, chain(indices, own_terms, times_ms))) == {int}
-        and indices == tuple(range(first, first + count))
-        and own_terms[0] in terms
-        and own_terms.count(own_terms[0]) == count
-        and min(times_ms) >= 0
-        and max(times_ms) <= limits.INDEX_MAX
-        and kinds.count(COMMAND) == count
-        and set(map(type, bodies)) == {list}
-        and set(map(len, bodies)) == {3}
-        and set(map(type, map(_operation_of, bodies))) == {list}
-    ):
-        columns = indices, own_terms, times_ms, repeat(COMMAND), bodies, lines
-        return tuple(map(make_entry, zip(*columns, strict=False)))
-    return None
-
-
-def _entry(value: Any, text: bytes, line: bytes) -> Entry:
-    """Return the entry of one whole line, of which `value` is the parsed `text`."""
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise WireError("entries", "an entry is not JSON") from None
     if type(value) is not list or len(value) != 5:
         raise WireError("entries", "not an entry")
     index, term, time_ms, word, body = value
@@ -322,10 +278,12 @@ def _entry(value: Any, text: bytes, line: bytes) -> Entry:
         or not 0 <= time_ms <= limits.INDEX_MAX
     ):
         raise WireError("entries", "not an entry")
-    if openers(text) > limits.JSON_DEPTH and too_deep(value):
-        raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep")
     if not _BODIES[kind](body):
         raise WireError("entries", f"not the body of a {kind} entry")
+    # Flat operations open one bracket each; what nests too deep needs many more.
+    flat = sum([len(group[2]) for group in body]) if kind is COMMANDS else 0
+    if openers(text) > limits.JSON_DEPTH + flat and too_deep(value):
+        raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep")
     return Entry(index, term, time_ms, kind, body, line)
 
 
@@ -349,9 +307,21 @@ def _is_member(member: object) -> bool:
     return is_address(member.get("address"))
 
 
+def _are_groups(body: object) -> bool:
+    """Whether a COMMANDS entry's body is a list of `[session, ack, [operation…]]`."""
+    return type(body) is list and all(
+        type(group) is list
+        and len(group) == 3
+        and type(group[2]) is list
+        and set(map(type, group[2])) <= {list}
+        for group in body
+    )
+
+
 _BODIES: Final[dict[str, Callable[[object], bool]]] = {
     NOOP: lambda body: body is None,
     COMMAND: lambda body: type(body) is list and len(body) == 3 and type(body[2]) is list,
+    COMMANDS: _are_groups,
     CONFIG: _is_membership,
 }
 

@@ -279,7 +279,7 @@ class FakeCluster:
             else:
                 assert op[1] in READS
                 validate_read(op)
-                result = self.machine.read(op, self.index)
+                result = self.machine.read(op)
             results.append((op[0], *result))
         leader = self.leader.name if self.leader else None
         return [Results(node.name, 1, leader, results, CLUSTER)]

@@ -103,7 +103,7 @@ class Store:
             op[0] = self.index
             code, index, body = self.machine.apply(self.index, 0, (1, self.index, op))
         else:
-            code, index, body = self.machine.read(op, self.index)
+            code, index, body = self.machine.read(op)
         body = orjson.loads(orjson.dumps(body))
         call = Call(operation, 0, 1)
         call.answer = Answer(code == "ok", index, body, 3, "raft-0")

@@ -242,7 +242,7 @@ def test_nonsense_under_right_checksums_raises_nothing_else(make: Callable[[], D
         disk = good | {path: resealed(random, path, good[path])}
         try:
             storage, _ = opened(disk_with(disk))
-            Machine.restore([["machine", 1, 1, 1], *storage.snapshot_records()])
+            Machine.restore([["machine", 2, 1, 1, 1], *storage.snapshot_records()])
             outcomes["opened"] += 1
         except DataError as error:
             outcomes[type(error).__name__] += 1

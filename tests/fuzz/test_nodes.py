@@ -245,7 +245,7 @@ class Twins:
         try:
             if op[1] in READS:
                 validate_read(op)
-                read = self.machine.read(op, self.index)
+                read = self.machine.read(op)
                 hold(read[2] == self.model.read(op[1], *op[2:]), f"reads something else: {read}")
                 self.done["read"] += 1
                 return

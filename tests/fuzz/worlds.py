@@ -13,12 +13,13 @@ from typing import Any, Final
 
 import orjson
 
-from raftzmq.core.entry import COMMAND, Entry
+from raftzmq.core.entry import Entry
 from raftzmq.node import Node
 from raftzmq.storage import MemoryFiles, MemoryStorage, StorageConfig
 from raftzmq.transport.client_wire import OperationsRequest, TransferRequest
 from tests.fuzz.decoders import hold
 from tests.fuzz.mangler import Parts
+from tests.machine.entries import follow
 from tests.machine.model import Model
 from tests.node.world import World
 
@@ -182,8 +183,7 @@ class Watched:
             return
         for index in range(first, raft.applied_index + 1):
             entry = raft.log.entry(index)
-            if entry.kind == COMMAND:
-                self.model.apply(index, entry.time_ms, entry.body)
+            follow(self.model, entry)
         self.applied_index = raft.applied_index
         agree(self.node, self.model)
 
@@ -200,6 +200,7 @@ def model_of(node: Node) -> Model:
             case ["result", number, serial, code, index, body]:
                 model.sessions[number]["results"][serial] = (code, index, body)
     model.time_ms = node.machine.time_ms
+    model.index = node.machine.revision
     return model
 
 

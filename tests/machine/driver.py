@@ -57,8 +57,8 @@ class Driver:
         """Return the body of a read."""
         op = [1, name, *arguments]
         validate_read(op)
-        code, index, body = self.machine.read(op, self.index)
-        assert (code, index) == ("ok", self.index)
+        code, revision, body = self.machine.read(op)
+        assert (code, revision) == ("ok", self.machine.revision)
         return body
 
     def keys(self) -> list[str]:

@@ -184,14 +184,15 @@ def test_a_range_returns_at_least_one_item_so_that_paging_goes_on(db: Driver) ->
     assert ([item[0] for item in items], more) == (["a"], True)
 
 
-def test_reads_report_the_index_they_are_given() -> None:
-    assert Machine().read([9, "get", "k"], 4711) == ("ok", 4711, None)
+def test_reads_report_the_revision_of_the_state(db: Driver) -> None:
+    db.write("put", "k", "v")
+    assert db.machine.read([9, "get", "other"]) == ("ok", db.machine.revision, None)
 
 
 @pytest.mark.parametrize("op", [[1, "put", "k"], [1, "watch", "k"], [1, "get"]])
 def test_an_unknown_read_is_refused(op: list[Any]) -> None:
     with pytest.raises(InvalidRequest):
-        Machine().read(op, 0)
+        Machine().read(op)
 
 
 def test_a_body_of_tuples_is_the_same_command() -> None:

@@ -49,7 +49,7 @@ class Queues(Driver):
 
     def holds(self, kind: str, token: int) -> Any:
         """True: it holds; False: it waits; None: it has no place."""
-        code, _, body = self.machine.read([1, "await", kind, "q", token, 0], self.index)
+        code, _, body = self.machine.read([1, "await", kind, "q", token, 0])
         return body if code == "ok" else None
 
     def describe(self, kind: str) -> Any:

@@ -120,7 +120,7 @@ def test_the_machine_agrees_with_the_model_and_with_its_own_snapshots(seed: int)
             start, end = random.choice(STARTS), random.choice(STARTS)
             limit = random.randint(1, 12)
             for read in (["range", start, end, limit], ["prefix", start, limit], ["get", "a"]):
-                assert machine.read([1, *read], index)[2] == model.read(*read)
+                assert machine.read([1, *read])[2] == model.read(*read)
             if random.random() < 0.05:
                 copied = restored(copied)
         assert len(machine) == len(model.keys)
@@ -159,7 +159,7 @@ def test_applying_a_run_of_entries_is_applying_each_of_them() -> None:
     log = history(7, 400)
     one_by_one, at_once = Machine(), Machine()
     entries = [encode_entry(index, 1, time_ms, COMMAND, body) for index, time_ms, body in log]
-    expected = [one_by_one.apply(*entry) for entry in log]
+    expected = [[one_by_one.apply(*entry)] for entry in log]
     assert at_once.apply_all(entries[:150]) + at_once.apply_all(entries[150:]) == expected
     assert at_once.apply_all([]) == []
     assert at_once.state_hash() == one_by_one.state_hash()

@@ -36,7 +36,7 @@ def db() -> Driver:
 
 def test_a_snapshot_reads_as_documented(db: Driver) -> None:
     assert list(db.machine.snapshot()) == [
-        ["machine", 1, 5, 8],
+        ["machine", 2, 5, 8, 5],
         ["session", 1, 2, 7],
         ["result", 1, 2, "ok", 3, None],
         ["result", 1, 9, "compare_failed", 4, ["hello", 2]],
@@ -82,7 +82,7 @@ def test_records_need_no_order_beyond_their_session(db: Driver) -> None:
 
 
 def test_the_hash_does_not_depend_on_the_order_of_insertion() -> None:
-    header: list[Any] = ["machine", 1, 9, 9]
+    header: list[Any] = ["machine", 2, 9, 9, 9]
     sessions = [["session", 1, 0, 3], ["session", 2, 0, 3]]
     results = [["result", 1, 5, "ok", 4, None], ["result", 1, 6, "ok", 7, [True, []]]]
     keys = [["key", key, "v", 4] for key in "abc"]
@@ -95,8 +95,8 @@ def test_the_hash_does_not_depend_on_the_order_of_insertion() -> None:
 @pytest.mark.parametrize(
     ("place", "record"),
     [
-        (0, ["machine", 1, 6, 8]),
-        (0, ["machine", 1, 5, 9]),
+        (0, ["machine", 2, 6, 8, 5]),
+        (0, ["machine", 2, 5, 9, 5]),
         (1, ["session", 2, 2, 7]),
         (1, ["session", 1, 1, 7]),
         (1, ["session", 1, 2, 6]),
@@ -132,21 +132,21 @@ def test_the_hash_shows_every_difference(db: Driver, place: int, record: Any) ->
     [
         [],
         [["key", "k", "v", 1]],
+        [["machine", 1, 5, 8]],
         [["machine", 2, 5, 8]],
-        [["machine", 1, 5]],
-        [["machine", 1, 5, 8], ["barrier", 1, 2, 3]],
-        [["machine", 1, 5, 8], ["key", "k", "v"]],
-        [["machine", 1, 5, 8], ["key", "k", {"hex": "00"}, 1]],
-        [["machine", 1, 5, 8], ["key", "k", None, 1]],
-        [["machine", 1, 5, 8], ["result", 1, 2, "ok", 3, None]],
-        [["machine", 1, 5, 8], ["key", "k", {"b64": "x"}, 1]],
-        [["machine", 1, 5, 8], ["key", "k", {"b64": "\u00e9"}, 1]],
-        [["machine", 1, 5, 8], ["session", 1, 0, 0], ["result", 1, 2, "ok", 3, [{"c64": ""}]]],
-        [["machine", 1, 5, 8], ["session", 1, 0, 0], ["result", 1, 2, "ok", 3, [{}]]],
-        [["machine", 1, 5, 8], ["session", 1, 0, 0], ["result", 1, 2, "ok", 3, nested(1000)]],
-        [["machine", 1, 5, 8], nested(1000)],
-        [["machine", 1, 5, 8], {}],
-        [["machine", 1, 5, 8], None],
+        [["machine", 2, 5, 8, 5], ["barrier", 1, 2, 3]],
+        [["machine", 2, 5, 8, 5], ["key", "k", "v"]],
+        [["machine", 2, 5, 8, 5], ["key", "k", {"hex": "00"}, 1]],
+        [["machine", 2, 5, 8, 5], ["key", "k", None, 1]],
+        [["machine", 2, 5, 8, 5], ["result", 1, 2, "ok", 3, None]],
+        [["machine", 2, 5, 8, 5], ["key", "k", {"b64": "x"}, 1]],
+        [["machine", 2, 5, 8, 5], ["key", "k", {"b64": "\u00e9"}, 1]],
+        [["machine", 2, 5, 8, 5], ["session", 1, 0, 0], ["result", 1, 2, "ok", 3, [{"c64": ""}]]],
+        [["machine", 2, 5, 8, 5], ["session", 1, 0, 0], ["result", 1, 2, "ok", 3, [{}]]],
+        [["machine", 2, 5, 8, 5], ["session", 1, 0, 0], ["result", 1, 2, "ok", 3, nested(1000)]],
+        [["machine", 2, 5, 8, 5], nested(1000)],
+        [["machine", 2, 5, 8, 5], {}],
+        [["machine", 2, 5, 8, 5], None],
     ],
     ids=short,
 )

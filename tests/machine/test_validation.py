@@ -198,7 +198,7 @@ def test_a_good_write_passes_and_can_be_applied(op: list[Any]) -> None:
 @pytest.mark.parametrize("op", GOOD_READS)
 def test_a_good_read_passes_and_can_be_answered(op: list[Any]) -> None:
     validate_read(op)
-    assert Machine().read(op, 0)[0] == "ok"
+    assert Machine().read(op)[0] == "ok"
 
 
 @pytest.mark.parametrize(("op", "problem"), BAD_WRITES)

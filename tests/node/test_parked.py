@@ -163,9 +163,9 @@ def test_a_release_is_looked_at_for_the_next_in_line_only(monkeypatch: pytest.Mo
     asked: list[Any] = []
     decide = Machine.decide
 
-    def counted(machine: Machine, op: Any, index: int) -> Any:
+    def counted(machine: Machine, op: Any) -> Any:
         asked.append(op[0])
-        return decide(machine, op, index)
+        return decide(machine, op)
 
     monkeypatch.setattr(Machine, "decide", counted)
     lock.release(lock.tokens[0])

@@ -123,11 +123,10 @@ def revive_ended_sessions(patch: pytest.MonkeyPatch) -> None:
     lease that has ended, is to be planted when there are leases and locks.)"""
     execute = machine._execute
 
-    def revived(state: State, body: Any) -> Result:
-        number = body[0]
+    def revived(state: State, number: int, ack: int, op: Any) -> Result:
         if number and number not in state.sessions.table:
             state.sessions.open(number, state.time_ms)
-        return execute(state, body)
+        return execute(state, number, ack, op)
 
     patch.setattr(machine, "_execute", revived)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from raftzmq.client import operations
 from raftzmq.client.calls import Call
+from raftzmq.client.work import Work
 from raftzmq.core.quorum import majority
 from raftzmq.core.role import Role
 from tests.sim.ambushes import Ambushes
@@ -419,7 +420,7 @@ class Faults:
 
     # -- operators and clients ------------------------------------------------------------------
 
-    def _ask(self, what: str, work: operations.Work, timeout: float = 10) -> None:
+    def _ask(self, what: str, work: Work, timeout: float = 10) -> None:
         world = self._world
         world.story.tell("operator", f"asks to {what}")
         client: SimClient = world.add_client(idle=True)

@@ -6,12 +6,13 @@ for each promise that leaves a node they look at what its disk would hold after 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from raftzmq import limits
 from raftzmq.client.packing import READ_IDS
-from raftzmq.core.entry import COMMAND, CONFIG, Entry
+from raftzmq.core.entry import COMMAND, COMMANDS, CONFIG, Entry
 from raftzmq.core.identity import NodeId
 from raftzmq.core.membership import Membership
 from raftzmq.core.messages import AppendAccepted, Message, VoteReply, VoteRequest
@@ -22,6 +23,7 @@ from raftzmq.lines import decode_entry
 from raftzmq.machine import Machine
 from raftzmq.storage import Restored
 from raftzmq.transport.client_wire import Reply, Results
+from tests.machine.entries import commands_of
 from tests.sim.disks import Durable
 from tests.sim.process import SimProcess
 from tests.sim.story import Violation
@@ -65,6 +67,7 @@ class Rules:
         self.entries: list[Entry] = []
         """Every applied entry, from index 1."""
         self.results: dict[int, Any] = {}
+        self._revisions: list[int] = []  # that each of the entries reaches
         self.hashes: dict[int, tuple[str, str]] = {}
         self.checks = 0
 
@@ -224,17 +227,19 @@ class Rules:
             return
         assert process.node is not None
         self._committing(process)
-        for number, code, index, body in reply.results:
+        for number, code, revision, body in reply.results:
             if code not in ("ok", "compare_failed"):
                 continue
             self.checks += 1
+            # That of the entry which reached it.
+            index = bisect_left(self._revisions, revision) + 1 if revision else 0
             if index > min(process.node.raft.applied_index, self.commit_index):
                 raise Violation(f"{process.name} answers {client} with uncommitted entry {index}")
             if number >= READ_IDS:
                 continue
             if index > process.durable.refresh().last_index:
                 raise Violation(f"{process.name} answers {client} before entry {index} is durable")
-            answer = (code, index, body)
+            answer = (code, revision, body)
             if self._answers.setdefault((client, number), answer) != answer:
                 raise Violation(
                     f"{client} was told {self._answers[client, number]} for serial {number}, "
@@ -258,13 +263,14 @@ class Rules:
             place = entry.index - 1
             if place == len(self.entries):
                 self.entries.append(entry)
+                self._revisions.append(self._revision_after(entry))
             elif place > len(self.entries):
                 raise Violation(f"{process.name} applied entry {entry.index} before others")
             elif self.entries[place].line != entry.line:
                 raise Violation(
                     f"{process.name} applied {entry}, where {self.entries[place]} was applied"
                 )
-            if entry.kind == COMMAND:
+            if entry.kind in (COMMAND, COMMANDS):
                 result = next(outcomes)
                 if self.results.setdefault(entry.index, result) != result:
                     raise Violation(
@@ -278,6 +284,12 @@ class Rules:
             )
         if entries[-1].index % 16 == 0:
             self.compare_state(process.name, node.machine)
+
+    def _revision_after(self, entry: Entry) -> int:
+        """The revision that the newest entry reaches."""
+        before = self._revisions[-1] if self._revisions else 0
+        commands = len(commands_of(entry))
+        return max(before, entry.index - 1) + commands if commands else before
 
     def compare_state(self, who: str, machine: Machine) -> None:
         """The same index means the same state, everywhere and for ever."""

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple
 
-from raftzmq.core.entry import COMMAND, Entry
+from raftzmq.core.entry import Entry
+from tests.machine.entries import commands_of, follow
 from tests.machine.model import Model
 from tests.sim.history import FAILED, NEVER, ODD, OK, UNKNOWN, History, Op, is_serial
 from tests.sim.story import Violation
@@ -344,20 +345,19 @@ def check_log(history: History, entries: Sequence[Entry], results: dict[int, Any
             reads[op.index].append(op)
     compared = _check_reads(model, reads.pop(0, []))
     for entry in entries:
-        if entry.kind == COMMAND:
-            result = model.apply(entry.index, entry.time_ms, entry.body)
-            if results[entry.index][: len(result)] != result:
+        commands, expected = commands_of(entry), follow(model, entry)
+        given = results[entry.index] if commands else []
+        for command, result, found in zip(commands, expected, given, strict=True):
+            if found[: len(result)] != result:
                 raise Violation(
-                    f"entry {entry.index} gave {results[entry.index]}; by its place in the log it "
-                    f"should have given {result}: {entry.body}"
+                    f"entry {entry.index} gave {found}; by its place in the log it should have "
+                    f"given {result}: {command}"
                 )
-            session, _, op = entry.body
+            session, _, op = command
             if result[0] in ("ok", "compare_failed") and is_serial(op[0]):
                 executed.setdefault((session, op[0]), result)
             compared += 1
-        else:
-            model.index = entry.index
-        compared += _check_reads(model, reads.pop(entry.index, []))
+        compared += _check_reads(model, reads.pop(model.index, []))
     if reads:
         raise Violation(f"reads were answered from entries that nobody applied: {min(reads)}")
     return compared + _check_writes(history, executed) + _check_moments(history)

@@ -259,7 +259,7 @@ class Log:
     def add(self, body: Any, result: Any) -> int:
         index = len(self.entries) + 1
         self.entries.append(encode_entry(index, 1, index, COMMAND, body))
-        self.results[index] = result
+        self.results[index] = [result]
         return index
 
     def put(self, serial: int, value: str) -> Op:
@@ -337,7 +337,7 @@ def test_a_transaction_that_would_answer_too_much_leaves_nothing(
     txn = [2, "txn", [], [["put", "k", "b"], ["get", "k"], ["get", "k"]], []]
     log.add((1, 0, txn), ("invalid", 3, {"message": "too much"}))
     log.check(one, log.get(40, 3, ["a", 2]))
-    log.results[3] = ("ok", 3, [True, [None, ["b", 3], ["b", 3]]])
+    log.results[3] = [("ok", 3, [True, [None, ["b", 3], ["b", 3]]])]
     with pytest.raises(Violation, match="entry 3 gave"):
         log.check(one)
 

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Final
 
 from raftzmq import limits
+from raftzmq.core.entry import COMMAND, COMMANDS
 from raftzmq.machine import Machine
 from tests.sim import options as opts
 from tests.sim.clients import SimClient
@@ -190,8 +191,8 @@ class World:
         rules = self.rules
         machine = Machine()
         for entry in rules.entries:
-            if entry.kind == "command":
-                machine.apply(entry.index, entry.time_ms, entry.body)
+            if entry.kind in (COMMAND, COMMANDS):
+                machine.apply_all([entry])
             else:
                 machine.advance(entry.index, entry.time_ms)
             if entry.index in rules.hashes:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from raftzmq.core.entry import COMMAND, Entry
+from raftzmq.core.entry import COMMAND, COMMANDS, Entry
 from raftzmq.lines import decode_entry
 from raftzmq.machine import Machine
 from tests.sim.story import Violation
@@ -77,8 +77,8 @@ def results_of(entries: Sequence[Entry]) -> dict[int, Any]:
     machine = Machine()
     results: dict[int, Any] = {}
     for entry in entries:
-        if entry.kind == COMMAND:
-            results[entry.index] = machine.apply(entry.index, entry.time_ms, entry.body)
+        if entry.kind in (COMMAND, COMMANDS):
+            [results[entry.index]] = machine.apply_all([entry])
         else:
             machine.advance(entry.index, entry.time_ms)
     return results

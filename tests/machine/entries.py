@@ -1,0 +1,25 @@
+"""Log entries as what the model takes: one command at a time, each with its revision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raftzmq.core.entry import COMMAND, COMMANDS, Entry
+from tests.machine.model import Model
+
+
+def commands_of(entry: Entry) -> list[list[Any]]:
+    """The commands of an entry, each as `[session, ack, operation]`; none in other entries."""
+    if entry.kind == COMMAND:
+        return [entry.body]
+    if entry.kind == COMMANDS:
+        return [[session, ack, op] for session, ack, ops in entry.body for op in ops]
+    return []
+
+
+def follow(model: Model, entry: Entry) -> list[tuple[Any, ...]]:
+    """Apply the commands of an entry to a model; return what each gives."""
+    return [
+        model.apply(max(model.index + 1, entry.index), entry.time_ms, command)
+        for command in commands_of(entry)
+    ]
