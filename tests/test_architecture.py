@@ -54,6 +54,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 PURE_PARTS = ("raftzmq.core", "raftzmq.machine", "raftzmq.node", "raftzmq.client")
 SHELLS = (
     "raftzmq.client.blocking",
+    "raftzmq.client.blocking_claims",
+    "raftzmq.client.blocking_watch",
     "raftzmq.client.aio",
     "raftzmq.client.direct",
     "raftzmq.client.links",

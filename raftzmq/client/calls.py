@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 LONGEST_TIMEOUT_S: Final = 7 * 24 * 3600.0
 REQUEST_BYTES: Final = 64
+OPEN: Final = b'"open"]'
+
+AWAITS: Final = "awaits"
+WATCHES: Final = "watches"
+"""Lanes that travel apart: of what nodes keep back, and of requests to watch."""
 
 
 class Call:
@@ -37,6 +42,7 @@ class Call:
         "in_doubt",
         "internal",
         "is_write",
+        "lane",
         "numbered",
         "refusal",
         "repeatable",
@@ -63,16 +69,20 @@ class Call:
         self.deadline_ms = now_ms + _milliseconds(timeout)
         if isinstance(work, Operation):
             self.size = len(work.tail)
-            self.is_write = work.is_write
+            # Opening a session has no serial: once too often does no harm.
+            self.is_write = work.is_write and work.tail != OPEN
             self.repeatable = True
             self.to_leader = not work.stale
             self.numbered = self.is_write  # its id is a session's serial
+            self.lane = AWAITS if work.hold_ms else ""
         else:
             self.size = REQUEST_BYTES
             self.is_write = not work.repeatable
             self.repeatable = work.repeatable
             self.to_leader = work.to_leader
             self.numbered = False
+            self.lane = work.lane
+        self.lane = work.endpoint or self.lane or ("" if self.to_leader else "any")
         self.internal = internal  # called, with the time, when done: the session's own call
         self.waiter: Any = None  # the shell's own: what to wake
         self.id = 0  # on the wire; 0 until first sent

@@ -7,6 +7,7 @@ from operator import attrgetter
 from random import Random
 from typing import Final
 
+from raftzmq import limits
 from raftzmq.client.calls import Batch, Call
 from raftzmq.client.routes import Lane
 
@@ -41,6 +42,8 @@ class Flight:
 
     def room(self, lane: Lane) -> bool:
         """Whether the lane may send another message now."""
+        if lane.holds:
+            return True
         return lane.messages < MESSAGES_IN_FLIGHT and lane.bytes < BYTES_IN_FLIGHT
 
     def launch(self, lane: Lane, calls: list[Call], frame: bytes, now_ms: int) -> Batch:
@@ -49,6 +52,8 @@ class Flight:
         silences = max(map(_silences_of, calls))
         repeatable = all(map(_is_repeatable, calls))
         patience_ms = SILENCE_MS << min(silences, SILENCE_DOUBLINGS)
+        if lane.holds:
+            patience_ms += limits.AWAIT_MS
         silent_ms = now_ms + int(patience_ms * (1 + self._random.random() / 2))
         batch = Batch(
             lane.target, lane, calls, frame, now_ms, silent_ms if repeatable else None, len(calls)

@@ -35,7 +35,6 @@ from raftzmq.client.work import (
     decode_value,
     encode_value,
     read,
-    tail_of,
     write,
 )
 from raftzmq.errors import InvalidRequest
@@ -137,9 +136,8 @@ def txn(
 
 
 def open_session() -> Operation[tuple[int, str]]:
-    """Gives the session's number, and the cluster in which it means something. It has no serial:
-    opening a session once too often does no harm."""
-    return Operation(tail_of("open", []), _session, is_write=False)
+    """Gives the session's number, and the cluster in which it means something."""
+    return write("open", [], _session)
 
 
 def close_session() -> Operation[None]:

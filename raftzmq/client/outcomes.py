@@ -7,13 +7,19 @@ not be called failed.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from raftzmq.client.calls import Call
 from raftzmq.client.routes import Endpoints
 from raftzmq.errors import (
     DiskFull,
+    Fenced,
     InvalidRequest,
+    LeaseExpired,
+    NotAcquired,
+    NotFound,
+    NotHeld,
     OutcomeUnknown,
     Overloaded,
     RaftzmqError,
@@ -32,6 +38,11 @@ STAYING: Final = frozenset(
     {"overloaded", "disk_full", "refused", "session_expired", "invalid", "malformed"}
 )
 """Answers after which another node would be no better to ask."""
+
+REFUSALS: Final[Mapping[str, type[Refused]]] = {
+    error.code: error for error in (LeaseExpired, NotAcquired, NotHeld, NotFound, Fenced)
+}
+"""Results too, of operations that were executed and changed nothing: as final as any."""
 
 ABOUT_THE_MESSAGE: Final = frozenset({"invalid", "malformed"})
 
@@ -88,6 +99,11 @@ def abandoned(call: Call, why: str) -> RaftzmqError:
 
 def _may_act(call: Call) -> bool:
     return call.is_write and (call.in_doubt or call.batch is not None)
+
+
+def message_of(body: Any, code: str) -> str:
+    """What the body of a result that is a refusal says."""
+    return str(body.get("message", code)) if isinstance(body, dict) else code
 
 
 def words(reply: ErrorReply) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Value = str | bytes
 """What a key holds. Text comes back as text and bytes as bytes."""
@@ -95,3 +95,103 @@ class NodeStatus:
     endpoint: str
     status: dict[str, Any] | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseInfo:
+    """A lease as the cluster knows it. `ttl` and what remains of it are in seconds; `keys` and
+    `places` are how many of either end with it."""
+
+    id: int
+    ttl: float
+    remaining: float
+    keys: int
+    places: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """Leases in the order of their ids. `more`: go on after the last one's."""
+
+    items: tuple[LeaseInfo, ...]
+    more: bool
+
+    def __iter__(self) -> Iterator[LeaseInfo]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a queue: its token, the lease that it ends with, how many permits it has or waits
+    for, and what its owner said of itself."""
+
+    token: int
+    lease: int
+    permits: int
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A lock, semaphore, counter or election. `held` and `waiting` count its places; `holders` and
+    `waiters` are the first thousand of them, the waiters in the order of the line."""
+
+    kind: str
+    name: str
+    capacity: int
+    free: int
+    held: int
+    waiting: int
+    holders: tuple[Place, ...]
+    waiters: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSummary:
+    """A queue in a list of them: how many places hold and wait."""
+
+    name: str
+    capacity: int
+    held: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """Queues in the order of their names. `more`: there are others, with longer prefixes to ask."""
+
+    items: tuple[QueueSummary, ...]
+    more: bool
+
+    def __iter__(self) -> Iterator[QueueSummary]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who is elected: the term, which is its fencing token too, and the candidate's value."""
+
+    term: int
+    value: str | None
+
+
+class Event(NamedTuple):
+    """A change of a key at a revision. `value` is None where it was deleted (also because its time
+    or its lease ended); `previous` is the value before, if the watch asked for it and there was
+    one."""
+
+    revision: int
+    key: str
+    value: Value | None
+    previous: Value | None
+
+    @property
+    def kind(self) -> str:
+        """ "put" or "delete"."""
+        return "delete" if self.value is None else "put"

@@ -117,6 +117,7 @@ class Lane:
     target: str
     fixed: bool = False
     stale: bool = False  # whoever is asked answers, from what it has applied
+    holds: bool = False  # nodes keep answers back: that they are owed says nothing of the load
     queue: deque[Call] = field(default_factory=deque)
     aimed_ms: int = 0
     resume_ms: int = 0

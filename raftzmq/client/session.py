@@ -12,23 +12,21 @@ from operator import attrgetter
 from random import Random
 from typing import Final, TypeGuard
 
-from raftzmq.client.calls import Batch, Call
+from raftzmq.client.calls import AWAITS, WATCHES, Batch, Call
 from raftzmq.client.flight import Flight
 from raftzmq.client.outcomes import (
     ABOUT_THE_MESSAGE,
     DONE,
+    REFUSALS,
     RETRIED,
     abandoned,
     declined,
+    message_of,
     overdue,
     words,
 )
 from raftzmq.client.packing import Packer
-from raftzmq.client.routes import (
-    HINTED_LINKS,
-    Endpoints,
-    Lane,
-)
+from raftzmq.client.routes import HINTED_LINKS, Endpoints, Lane
 from raftzmq.client.serials import Serials
 from raftzmq.client.steering import HEDGE_MS, Steering
 from raftzmq.client.waiting import LeaderSearch, SessionOpening
@@ -41,6 +39,7 @@ from raftzmq.errors import (
     WireError,
 )
 from raftzmq.transport.client_wire import Done, ErrorReply, Results, StatusReply, decode_reply
+from raftzmq.transport.watch_wire import WatcherHears
 
 RENEW_MS: Final = 2000
 """A link with nothing heard for so long is made anew, so that its name is resolved again."""
@@ -131,17 +130,26 @@ class ClientSession:
         self._admit(call).queue.appendleft(call)
 
     def _admit(self, call: Call) -> Lane:
-        endpoint = call.work.endpoint
-        key = endpoint or ("" if call.to_leader else "any")
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = Lane(key, fixed=True, stale=True)
+        lane = self._lanes.get(call.lane) or self._new_lane(call)
         if not (lane.queue or lane.messages):
             lane.aimed_ms = self._now_ms  # patience with the target begins with the first call
+            if lane.holds:
+                lane.target = self._leader.target
         if not self._live or call.deadline_ms < self._look_ms:
             self._look_ms = call.deadline_ms
         self._live[call] = None
         self._bytes += call.size
+        return lane
+
+    def _new_lane(self, call: Call) -> Lane:
+        if call.work.endpoint is not None:
+            lane = Lane(call.work.endpoint, fixed=True, stale=True)
+        else:
+            lane = Lane(self._leader.target, holds=call.lane == AWAITS)
+            if call.lane == WATCHES:  # any node will do: let not all clients choose the same
+                lane.target = self._random.choice(self.endpoints.configured)
+            self._steering.steer(lane)
+        self._lanes[call.lane] = lane
         return lane
 
     def _fail(self, call: Call, error: RaftzmqError) -> None:
@@ -203,6 +211,8 @@ class ClientSession:
             self._refused(endpoint, reply)
         elif isinstance(reply, StatusReply | Done):
             self._single(reply)
+        else:
+            self._watch_heard(endpoint, reply)
 
     def _results(self, endpoint: str, reply: Results) -> None:
         by_id = self._flight.by_id
@@ -219,11 +229,14 @@ class ClientSession:
                 del by_id[ident]
                 call.answer = Answer(code == "ok", index, body, term, leader, cluster)
                 done.append(call)
+            elif code in REFUSALS:
+                del by_id[ident]
+                call.error = REFUSALS[code](message_of(body, code))
+                done.append(call)
             elif _is_at(call, endpoint):
                 assert call.batch is not None
                 lane = call.batch.lane
-                message = str(body.get("message", code)) if isinstance(body, dict) else code
-                if self._is_retried(call, code, message):
+                if self._is_retried(call, code, message_of(body, code)):
                     self._steering.declined(lane, endpoint, code, None, self._now_ms)
                     again.append(call)
         self._end_all(done)
@@ -236,6 +249,9 @@ class ClientSession:
                 call.batch.lane.answered()
             call.answer = reply
             self._end(call)
+
+    def _watch_heard(self, endpoint: str, reply: WatcherHears) -> None:
+        """A node said something of a watch: nobody here asked for one."""
 
     def _refused(self, endpoint: str, reply: ErrorReply) -> None:
         """A node would not do some operations of a message, or any."""
@@ -348,6 +364,8 @@ class ClientSession:
         if link.heard_ms > batch.sent_ms:
             return
         self._steering.leave(batch.endpoint, "no answer", self._now_ms)
+        for held in [b for b in self._flight.at(batch.endpoint) if b.lane.holds]:
+            self._again(held.calls_in_flight())  # nobody will answer these sooner
         since_ms = link.unanswered_ms
         if since_ms is not None and self._now_ms - since_ms >= RENEW_MS:
             self._steering.resets.append(batch.endpoint)

@@ -33,9 +33,13 @@ class Steering:
 
     def __init__(self, endpoints: Endpoints, roaming: Sequence[Lane], random: Random) -> None:
         self._endpoints = endpoints
-        self._roaming = roaming
+        self._roaming = list(roaming)
         self._random = random
         self.resets: list[str] = []
+
+    def steer(self, lane: Lane) -> None:
+        """Steer one lane more."""
+        self._roaming.append(lane)
 
     def declined(
         self, lane: Lane, endpoint: str, code: str, address: str | None, now_ms: int

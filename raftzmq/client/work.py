@@ -54,13 +54,15 @@ class Operation(Generic[T]):
 @dataclass(slots=True)
 class NodeRequest(Generic[T]):
     """A request that is a message of its own; `build` makes it from its id. One that is not
-    `repeatable` has no serial, and is sent again only after an answer that says "not done"."""
+    `repeatable` has no serial, and is sent again only after an answer that says "not done".
+    `lane` names the one it travels in, if that is neither the leader's nor anybody's."""
 
     build: Callable[[int], Request]
     decode: Callable[[StatusReply | Done], T]
     repeatable: bool
     to_leader: bool
     endpoint: str | None = None
+    lane: str = ""
 
 
 Work = Operation[Any] | NodeRequest[Any]

@@ -10,7 +10,7 @@
     ["bond", key, lease, end_ms]                       after its key and lease
 
 Records come in order of session numbers, serials, leases, kinds and names, tokens and keys: equal
-states give equal records. A version that knows no leases reads snapshots that have none.
+states give equal records. Format 1 had no revision in its header, for it was the applied index.
 """
 
 from __future__ import annotations
@@ -100,8 +100,10 @@ def restore(source: Iterable[list[Any]]) -> State:
     match header:
         case ["machine", 2, int(applied_index), int(time_ms), int(revision)]:
             pass
-        case ["machine", int(found), *_] if found != FORMAT:
-            raise DataError(f"the snapshot has format {found}; this version reads {FORMAT}")
+        case ["machine", 1, int(applied_index), int(time_ms)]:
+            revision = applied_index
+        case ["machine", int(found), *_] if found not in (1, FORMAT):
+            raise DataError(f"the snapshot has format {found}; this version reads up to {FORMAT}")
         case _:
             raise DataError("the snapshot does not begin with the state machine's record")
     draft = _Draft()

@@ -14,7 +14,7 @@ from raftzmq.machine import Machine
 from tests.machine.audit import audit
 from tests.machine.driver import Driver, restored
 
-HEAD: list[Any] = ["machine", 1, 99, 8]
+HEAD: list[Any] = ["machine", 2, 99, 8, 120]
 LEASE = ["lease", 3, 1000, 5000]
 QUEUE = ["queue", "semaphore", "s", 3]
 HOLDER = ["place", "semaphore", "s", 5, 3, 2, "v", True]
@@ -41,7 +41,7 @@ def db() -> Driver:
 
 def test_leases_and_queues_read_as_documented(db: Driver) -> None:
     assert list(db.machine.snapshot()) == [
-        ["machine", 1, 9, 7],
+        ["machine", 2, 9, 7, 9],
         ["lease", 2, 1000, 1007],
         ["queue", "lock", "l", 1],
         ["place", "lock", "l", 7, 2, 1, None, True],
@@ -82,7 +82,7 @@ def test_what_happens_after_the_call_is_not_in_the_snapshot(db: Driver) -> None:
     assert seen == before
 
 
-def test_a_state_without_leases_is_one_that_earlier_versions_read() -> None:
+def test_what_has_ended_leaves_nothing_behind() -> None:
     driver = Driver()
     driver.write("lease_grant", 1000)
     driver.write("acquire", "lock", "l", 2, 1, 0, True, None)
@@ -100,6 +100,10 @@ def test_records_need_no_order_beyond_what_they_speak_of(db: Driver) -> None:
     copy = Machine.restore([head, *sorted(records, key=lambda record: order[record[0]])])
     audit(copy)
     assert list(copy.snapshot()) == list(db.machine.snapshot())
+
+
+def test_leases_are_in_order_whatever_the_order_of_their_records() -> None:
+    audit(Machine.restore([HEAD, LEASE, ["lease", 1, 1000, 5000]]))
 
 
 @pytest.mark.parametrize(

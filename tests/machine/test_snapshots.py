@@ -92,6 +92,14 @@ def test_the_hash_does_not_depend_on_the_order_of_insertion() -> None:
     assert list(one.snapshot()) == list(other.snapshot())
 
 
+def test_a_snapshot_of_format_1_is_read_as_one_whose_revision_was_its_index() -> None:
+    session, key = ["session", 1, 0, 3], ["key", "k", "v", 4]
+    old = Machine.restore([["machine", 1, 9, 8], session, key])
+    assert old.revision == 9
+    assert next(old.snapshot()) == ["machine", 2, 9, 8, 9]
+    assert old.apply(10, 9, [1, 0, [1, "put", "k", "w"]]) == ("ok", 10, None)
+
+
 @pytest.mark.parametrize(
     ("place", "record"),
     [
@@ -132,8 +140,9 @@ def test_the_hash_shows_every_difference(db: Driver, place: int, record: Any) ->
     [
         [],
         [["key", "k", "v", 1]],
-        [["machine", 1, 5, 8]],
+        [["machine", 1, 5, 8, 5]],
         [["machine", 2, 5, 8]],
+        [["machine", 3, 5, 8, 5]],
         [["machine", 2, 5, 8, 5], ["barrier", 1, 2, 3]],
         [["machine", 2, 5, 8, 5], ["key", "k", "v"]],
         [["machine", 2, 5, 8, 5], ["key", "k", {"hex": "00"}, 1]],

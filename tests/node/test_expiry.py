@@ -62,10 +62,13 @@ def test_a_lease_that_is_kept_does_not_end() -> None:
 
 
 def test_the_leader_wakes_for_it() -> None:
+    idle = World(1).formed()
+    assert idle.next_deadline_ms == idle.raft.next_deadline_ms, "there is nothing else to do"
     leased = Leased(1)
     due_ms = leased.leader.expiry.next_deadline_ms
     assert due_ms is not None
     assert leased.granted_ms + TTL_MS - 10 * STEP_MS <= due_ms <= leased.granted_ms + TTL_MS
+    assert leased.leader.next_deadline_ms <= due_ms
     leased.ended()
 
 

@@ -1,0 +1,331 @@
+"""Getting a place in a queue: asked for, waited for in the line, held, given up.
+
+    lease -> asked -> line -> held -> over
+      |        |        |       |
+      +--------+--------+-------+----> leaving -> over
+
+An acquisition is done when it holds or when it fails, and whoever waits may leave at any time: at
+the deadline, on Ctrl-C, when a task is cancelled. Then nothing may stay behind in the cluster. What
+was never sent is taken back. A place that is known is released. If it is not known whether there is
+one, because the answer is still to come, the request is repeated in the background under its
+serial until it is answered, and the place that it turns out to have made is released; or until the
+lease ends, which is not kept alive then, and ends in the cluster with all its places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from raftzmq.client import coordination
+from raftzmq.client.calls import LONGEST_TIMEOUT_S, Call
+from raftzmq.client.leasing import NEVER_MS, HeldLease, LeaseKeeper, Submit
+from raftzmq.client.tasks import Task
+from raftzmq.client.work import Operation
+from raftzmq.errors import LeaseExpired, NotAcquired, OutcomeUnknown, RaftzmqError, Unavailable
+
+AT_ONCE_MS: Final = 5000
+"""How long to wait for the answer whether something is to be had at once."""
+
+LEASE, ASKED, LINE, HELD, LEAVING, OVER = "lease", "asked", "line", "held", "leaving", "over"
+
+
+class Acquisition(Task):
+    """One place in a queue, from before it is asked for. As a task it is done when it holds, or
+    does not come to hold. Then `lost` says whether its lease has ended; `on_lost` is told once."""
+
+    __slots__ = (
+        "call",
+        "capacity",
+        "deadline_ms",
+        "kind",
+        "lease",
+        "lost",
+        "name",
+        "on_lease_end",
+        "on_lost",
+        "own_lease",
+        "permits",
+        "phase",
+        "submitted_ms",
+        "timeout_ms",
+        "token",
+        "ttl_ms",
+        "value",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        *,
+        timeout_ms: int | None,
+        lease: HeldLease | None = None,
+        ttl_ms: int = 0,
+        permits: int = 1,
+        capacity: int = 0,
+        value: str | None = None,
+    ) -> None:
+        """`timeout_ms` None: however long it takes; 0: only what is to be had at once. Without a
+        `lease` it takes the client's own of `ttl_ms`. Raises InvalidRequest."""
+        super().__init__()
+        self.kind = kind
+        self.name = name
+        self.timeout_ms = timeout_ms
+        self.lease = lease
+        self.own_lease = lease is None
+        self.ttl_ms = ttl_ms
+        self.permits = permits
+        self.capacity = capacity
+        self.value = value
+        self.token = 0
+        self.phase = LEASE
+        self.lost = False
+        self.on_lost: Callable[[], None] | None = None
+        self.on_lease_end: Callable[[int], None] | None = None
+        self.submitted_ms = 0
+        self.deadline_ms = NEVER_MS
+        self.call: Call | None = None
+        self.request(1)  # whatever is wrong with it, the caller learns now
+
+    def request(self, lease: int) -> Operation[tuple[int, bool]]:
+        """What asks for it under the lease of that number."""
+        return coordination.acquire(
+            self.kind,
+            self.name,
+            lease,
+            permits=self.permits,
+            capacity=self.capacity,
+            wait=self.timeout_ms != 0,
+            value=self.value,
+        )
+
+    def check(self, now_ms: int) -> None:
+        """Raise LeaseExpired unless it holds, as far as the client can know now."""
+        assert self.lease is not None
+        self.lease.check(now_ms)
+        if self.lost:
+            raise LeaseExpired(f"{self.kind} {self.name!r} was lost")
+
+
+class Acquisitions:
+    """What becomes of all acquisitions of a client. `due_ms` is when `tick` is wanted next."""
+
+    def __init__(
+        self,
+        leases: LeaseKeeper,
+        submit: Submit,
+        cancel: Submit,
+        finish: Callable[[Task], None],
+        account: Callable[[int], str],
+    ) -> None:
+        """`account(since_ms)` says in words which node answered what since then."""
+        self._leases = leases
+        self._submit = submit
+        self._cancel = cancel
+        self._finish = finish
+        self._account = account
+        self._waiting: dict[Acquisition, None] = {}
+        self.due_ms = NEVER_MS
+
+    def begin(self, place: Acquisition, now_ms: int) -> None:
+        """Ask for a place."""
+        place.submitted_ms = now_ms
+        if place.timeout_ms is not None:
+            place.deadline_ms = now_ms + (place.timeout_ms or AT_ONCE_MS)
+            self.due_ms = min(self.due_ms, place.deadline_ms)
+        self._waiting[place] = None
+        self._join(place, now_ms)
+
+    def leave(self, place: Acquisition, now_ms: int) -> None:
+        """Nobody wants the place any more, whether it holds, waits or was only asked for."""
+        phase, call, lease = place.phase, place.call, place.lease
+        self._waiting.pop(place, None)
+        if phase in (LEAVING, OVER) or lease is None:
+            return
+        if phase == LEASE or (phase == ASKED and call is not None and _never_sent(call)):
+            self._over(place)
+            if call is not None:
+                self._leases.settled(lease, call)
+                self._cancel(call, now_ms)
+            return
+        place.phase = LEAVING
+        if phase != ASKED:
+            if call is not None:
+                self._leases.settled(lease, call)
+                self._cancel(call, now_ms)
+            self._release(place, now_ms)
+
+    def given_back(self, place: Acquisition) -> None:
+        """The place was released by a call of the caller's own."""
+        if place.phase == HELD:
+            self._over(place)
+
+    def tick(self, now_ms: int) -> None:
+        for place in [place for place in self._waiting if now_ms >= place.deadline_ms]:
+            error = self._not_in_time(place)
+            self.leave(place, now_ms)
+            self._fail(place, error)
+        self.due_ms = min((place.deadline_ms for place in self._waiting), default=NEVER_MS)
+
+    def close(self, why: str) -> None:
+        """End whatever waits."""
+        for place in list(self._waiting):
+            place.phase = OVER
+            self._fail(place, Unavailable(f"{why} before {_named(place)} was acquired"))
+
+    # -- on the way to hold -------------------------------------------------------------------
+
+    def _join(self, place: Acquisition, now_ms: int) -> None:
+        """Take a lease, and ask under it as soon as there is one."""
+        lease = place.lease
+        if lease is None:
+            lease = place.lease = self._leases.shared(place.ttl_ms, now_ms)
+        place.phase = LEASE
+        lease.users += 1
+        place.on_lease_end = lambda now: self._lease_ended(place, now)
+        lease.listeners[place.on_lease_end] = None
+        if lease.ended is not None:
+            self._lease_ended(place, now_ms)
+        elif lease.id:
+            self._ask(place, now_ms)
+        else:
+            lease.when_granted.append(lambda now: self._ask(place, now))
+
+    def _ask(self, place: Acquisition, now_ms: int) -> None:
+        if place.phase == LEASE and place.lease is not None:
+            place.phase = ASKED
+            self._call(place, place.request(place.lease.id), self._asked, now_ms)
+
+    def _asked(self, place: Acquisition, call: Call, now_ms: int) -> None:
+        try:
+            place.token, held = call.result()
+        except LeaseExpired as error:
+            assert place.lease is not None
+            self._leases.end(place.lease, error, now_ms)
+        except RaftzmqError as error:
+            assert place.lease is not None
+            if isinstance(error, OutcomeUnknown) and place.lease.ttl_ms:
+                # Perhaps a place that nobody knows of: its lease is ended, and takes it along.
+                self._leases.drop(place.lease, f"{_named(place)}: {error}", now_ms)
+            else:
+                self._over(place)
+                self._fail(place, error)
+        else:
+            if place.phase == LEAVING:
+                self._release(place, now_ms)
+            elif held:
+                self._holds(place)
+            else:
+                place.phase = LINE
+                self._await(place, now_ms)
+
+    def _await(self, place: Acquisition, now_ms: int) -> None:
+        work = coordination.await_place(place.kind, place.name, place.token)
+        self._call(place, work, self._awaited, now_ms)
+
+    def _awaited(self, place: Acquisition, call: Call, now_ms: int) -> None:
+        try:
+            held = call.result()
+        except RaftzmqError as error:
+            self._over(place)
+            self._fail(place, NotAcquired(f"{_named(place)} is not waited for any more: {error}"))
+        else:
+            if held is True:
+                self._holds(place)
+            else:
+                self._await(place, now_ms)
+
+    def _holds(self, place: Acquisition) -> None:
+        place.phase = HELD
+        self._waiting.pop(place, None)
+        place.done = True
+        self._finish(place)
+
+    # -- on the way out -----------------------------------------------------------------------
+
+    def _release(self, place: Acquisition, now_ms: int) -> None:
+        release = coordination.release(place.kind, place.name, place.token)
+        self._call(place, release, self._released, now_ms)
+
+    def _released(self, place: Acquisition, call: Call, now_ms: int) -> None:
+        if isinstance(call.error, OutcomeUnknown):
+            self._release(place, now_ms)  # to do it twice does no harm
+        elif place.phase != OVER:
+            self._over(place)
+
+    def _lease_ended(self, place: Acquisition, now_ms: int) -> None:
+        """All places under the lease are gone, or will be."""
+        lease, phase = place.lease, place.phase
+        assert lease is not None
+        assert lease.ended is not None
+        place.call = None  # given up with the lease
+        self._over(place)
+        if phase == HELD:
+            place.lost = True
+            if place.on_lost is not None:
+                place.on_lost()
+        elif phase == LEAVING:
+            pass
+        elif place.own_lease and isinstance(
+            lease.ended, LeaseExpired | Unavailable | OutcomeUnknown
+        ):
+            place.lease = None  # the wait goes on, in a new place
+            self._waiting[place] = None
+            self._join(place, now_ms)
+        else:
+            self._fail(place, lease.ended)
+
+    def _over(self, place: Acquisition) -> None:
+        """The place takes part in nothing any more."""
+        lease = place.lease
+        place.phase = OVER
+        self._waiting.pop(place, None)
+        if lease is not None and place.on_lease_end is not None:
+            lease.listeners.pop(place.on_lease_end, None)
+            lease.users -= 1
+            place.on_lease_end = None
+
+    def _call(
+        self,
+        place: Acquisition,
+        work: Operation[Any],
+        then: Callable[[Acquisition, Call, int], None],
+        now_ms: int,
+    ) -> None:
+        lease = place.lease
+        assert lease is not None
+
+        def answered(call: Call, now: int) -> None:
+            self._leases.settled(lease, call)
+            place.call = None
+            then(place, call, now)
+
+        place.call = Call(work, now_ms, LONGEST_TIMEOUT_S, internal=answered)
+        self._leases.call(lease, place.call, now_ms)
+
+    def _fail(self, place: Acquisition, error: RaftzmqError) -> None:
+        if not place.done:
+            self._waiting.pop(place, None)
+            place.error = error
+            place.done = True
+            self._finish(place)
+
+    def _not_in_time(self, place: Acquisition) -> NotAcquired:
+        if place.phase == LINE:
+            why = "others hold it or come first"
+        else:
+            why = self._account(place.submitted_ms)
+        within = (
+            "at once" if place.timeout_ms == 0 else f"within {(place.timeout_ms or 0) / 1000:g} s"
+        )
+        return NotAcquired(f"{_named(place)} was not to be had {within} ({why})")
+
+
+def _never_sent(call: Call) -> bool:
+    """Whether no node can have the request."""
+    return call.batch is None and not call.in_doubt
+
+
+def _named(place: Acquisition) -> str:
+    return f"{place.kind} {place.name!r}"
