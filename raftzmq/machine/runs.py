@@ -40,7 +40,7 @@ def execute_puts(state: State, number: Any, ack: Any, ops: list[Any]) -> list[Re
     session.used_ms = state.time_ms
     revisions = range(state.revision + 1, state.revision + count + 1)
     state.revision += count
-    state.keys.put_all(keys, zip(values, revisions, strict=True))
+    state.keys.put_all(keys, values, revisions)
     results: list[Result] = list(zip(repeat("ok"), revisions, repeat(None), strict=False))
     session.results.update(zip(serials, results, strict=True))
     return results

@@ -131,3 +131,19 @@ def test_however_commands_share_entries_their_effect_is_the_same(seed: int) -> N
         start, index = end, index + 1
     assert results == expected
     assert list(together.snapshot())[1:] == list(alone.snapshot())[1:]
+
+
+def test_the_changes_of_a_run_are_those_of_its_puts_one_by_one() -> None:
+    random = Random(5)
+    alone, together = opened(), opened()
+    for machine in (alone, together):
+        machine.observe_changes(True)
+    index, serial = 1, 0
+    for _ in range(50):
+        ops = [[serial + n, "put", f"k{random.randrange(9)}", f"v{serial + n}"] for n in range(6)]
+        together.apply_all([entry(index := index + 1, [1, 0, ops])])
+        alone.apply_all([entry(index, *[[1, 0, [op]] for op in ops])])
+        serial += 6
+    changes = together.take_changes()
+    assert changes == alone.take_changes()
+    assert len(changes) == 300
