@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from raftzmq.client.work import Operation
 
 FILL_OUTSTANDING: Final = 256
+PORTION: Final = int(__import__("os").environ.get("PORTION","64"))
+"""Most operations that are prepared before they leave."""
+
 _PAUSE_AFTER_ERROR_S: Final = 0.01
 _PROGRESS_NS: Final = 200_000_000
 _START_S: Final = 60.0
@@ -184,7 +187,7 @@ class _Loop:
         plan: Plan,
         progress: _Progress,
     ) -> None:
-        self._wait = clients.wait
+        self._clients = clients
         self._next_client = cycle(clients.members)
         self._names = cycle(names)
         self._timeout_s = timeout_s
@@ -206,11 +209,10 @@ class _Loop:
         record = measured.latencies_ns.append
         started_ns = now = time.perf_counter_ns()
         end_ns = started_ns + int(self._plan.seconds * 1e9)
-        for _ in range(self._plan.outstanding):
-            self._start(now)
+        self._start(self._plan.outstanding, now)
         in_flight = self._plan.outstanding
         while in_flight:
-            finished = self._wait()
+            finished = self._clients.wait()
             now = time.perf_counter_ns()
             errors = measured.errors
             for call in finished:
@@ -224,16 +226,21 @@ class _Loop:
                 time.sleep(_PAUSE_AFTER_ERROR_S)
                 now = time.perf_counter_ns()
             if now < end_ns:
-                for _ in finished:
-                    self._start(now)
+                self._start(len(finished), now)
                 in_flight += len(finished)
             self._progress.show(now - started_ns, len(measured.latencies_ns))
         measured.elapsed_s = (time.perf_counter_ns() - started_ns) / 1e9
         return measured
 
-    def _start(self, now_ns: int) -> None:
-        work = next(self._works)(next(self._names))
-        next(self._next_client).submit(work, self._timeout_s).waiter = now_ns
+    def _start(self, count: int, now_ns: int) -> None:
+        """Submit operations. They leave in portions, as those of independent clients would: all at
+        once, they would also be answered at once, and nodes and client wait for each other."""
+        for number in range(1, count + 1):
+            work = next(self._works)(next(self._names))
+            next(self._next_client).submit(work, self._timeout_s).waiter = now_ns
+            if number % PORTION == 0:
+                for client in self._clients.members:
+                    client.send()
 
 
 class _Progress:
