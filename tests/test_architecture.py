@@ -57,6 +57,8 @@ SHELLS = (
     "raftzmq.client.blocking_claims",
     "raftzmq.client.blocking_watch",
     "raftzmq.client.aio",
+    "raftzmq.client.aio_claims",
+    "raftzmq.client.aio_watch",
     "raftzmq.client.direct",
     "raftzmq.client.links",
 )

@@ -203,6 +203,9 @@ class Acquisitions:
         except LeaseExpired as error:
             assert place.lease is not None
             self._leases.end(place.lease, error, now_ms)
+        except NotAcquired as error:
+            self._over(place)
+            self._fail(place, NotAcquired(f"{_named(place)} was not to be had at once ({error})"))
         except RaftzmqError as error:
             assert place.lease is not None
             if isinstance(error, OutcomeUnknown) and place.lease.ttl_ms:

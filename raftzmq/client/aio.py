@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random, SystemRandom
 from typing import Any, Final, TypeVar
 
-from raftzmq.client import operations
+from raftzmq.client import claims, operations
+from raftzmq.client.aio_coordination import AsyncCoordination
 from raftzmq.client.calls import Call, node_status
+from raftzmq.client.claims import AnyFence, AnyLease, guarded
+from raftzmq.client.coordinating import CoordinatingSession
 from raftzmq.client.links import Links, Socket, descriptor, now_ms, turn
 from raftzmq.client.results import (
     CasResult,
@@ -25,7 +28,8 @@ from raftzmq.client.results import (
     Value,
     Written,
 )
-from raftzmq.client.session import ClientSession
+from raftzmq.client.subscriptions import Subscription
+from raftzmq.client.tasks import Task
 from raftzmq.client.transactions import Compare, TxnOperation
 from raftzmq.client.work import NodeRequest, Operation
 from raftzmq.errors import ForkedClient, InvalidRequest, Unavailable
@@ -36,20 +40,22 @@ CLOSE_S: Final = 0.2
 """How long closing waits for the cluster to forget the session."""
 
 
-class AsyncClient:
+class AsyncClient(AsyncCoordination):
     """A connection to a cluster, for one event loop: that of the first call. `await close()` it,
     or use `async with`.
 
     Every call takes `timeout` in seconds, and raises InvalidRequest (nothing was sent), Refused
     (the cluster declined), Unavailable (nothing was done) or OutcomeUnknown (a write that may have
-    been done, or be done yet). A call whose task is cancelled may have been done too.
+    been done, or be done yet). A call whose task is cancelled may have been done too. `fence` of a
+    write is a lock, semaphore or election that is held, a name and a token, or several of these: it
+    is refused (Fenced) unless all of them hold.
     """
 
     def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
         default those of a local cluster."""
         self.endpoints = operations.endpoint_list(endpoints)
-        self._session = ClientSession(self.endpoints, Random(SystemRandom().getrandbits(64)))
+        self._session = CoordinatingSession(self.endpoints, Random(SystemRandom().getrandbits(64)))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._links: Links | None = None
         self._pid = 0
@@ -58,9 +64,19 @@ class AsyncClient:
         self._turn_is_due = False
         self._timer: asyncio.TimerHandle | None = None
 
-    async def put(self, key: str, value: Value, *, timeout: float = 5) -> Written:
-        """Write a key."""
-        return await self._run(operations.put(key, value), timeout)
+    async def put(
+        self,
+        key: str,
+        value: Value,
+        *,
+        ttl: float | None = None,
+        lease: AnyLease | None = None,
+        fence: AnyFence = None,
+        timeout: float = 5,
+    ) -> Written:
+        """Write a key. It is deleted `ttl` seconds later unless written again, or when the `lease`
+        ends."""
+        return await self._run(claims.put(key, value, ttl, lease, fence), timeout)
 
     async def get(
         self, key: str, *, stale: bool = False, endpoint: str | None = None, timeout: float = 5
@@ -69,21 +85,27 @@ class AsyncClient:
         asked, or the one at `endpoint`, answers from what it has applied."""
         return await self._run(operations.get(key, stale=stale, endpoint=endpoint), timeout)
 
-    async def delete(self, key: str, *, timeout: float = 5) -> Deleted:
+    async def delete(self, key: str, *, fence: AnyFence = None, timeout: float = 5) -> Deleted:
         """Delete a key, if it is there."""
-        return await self._run(operations.delete(key), timeout)
+        return await self._run(guarded(operations.delete(key), fence), timeout)
 
-    async def delete_prefix(self, prefix: str, *, timeout: float = 5) -> Deleted:
+    async def delete_prefix(
+        self, prefix: str, *, fence: AnyFence = None, timeout: float = 5
+    ) -> Deleted:
         """Delete every key that begins with `prefix`."""
-        return await self._run(operations.delete_prefix(prefix), timeout)
+        return await self._run(guarded(operations.delete_prefix(prefix), fence), timeout)
 
-    async def cas(self, key: str, value: Value, revision: int, *, timeout: float = 5) -> CasResult:
+    async def cas(
+        self, key: str, value: Value, revision: int, *, fence: AnyFence = None, timeout: float = 5
+    ) -> CasResult:
         """Write a key if its revision is `revision` (0: if it is absent)."""
-        return await self._run(operations.cas(key, value, revision), timeout)
+        return await self._run(guarded(operations.cas(key, value, revision), fence), timeout)
 
-    async def put_if_absent(self, key: str, value: Value, *, timeout: float = 5) -> CasResult:
+    async def put_if_absent(
+        self, key: str, value: Value, *, fence: AnyFence = None, timeout: float = 5
+    ) -> CasResult:
         """Write a key if it is absent."""
-        return await self._run(operations.put_if_absent(key, value), timeout)
+        return await self._run(guarded(operations.put_if_absent(key, value), fence), timeout)
 
     async def range(
         self,
@@ -118,11 +140,12 @@ class AsyncClient:
         then: Sequence[TxnOperation] = (),
         otherwise: Sequence[TxnOperation] = (),
         *,
+        fence: AnyFence = None,
         timeout: float = 5,
     ) -> TxnResult:
         """Do the operations of `then` if every compare holds, else those of `otherwise`, all at
         one index."""
-        return await self._run(operations.txn(compares, then, otherwise), timeout)
+        return await self._run(guarded(operations.txn(compares, then, otherwise), fence), timeout)
 
     async def status(self, endpoint: str | None = None, *, timeout: float = 5) -> dict[str, Any]:
         """What the node at `endpoint`, or any, says of itself; PROTOCOL.md has the fields."""
@@ -157,7 +180,8 @@ class AsyncClient:
         return await self._run(operations.member("remove", name), timeout)
 
     async def close(self) -> None:
-        """End the session and close the sockets; calls in other tasks fail. May be repeated."""
+        """End the session, give up what is held, and close the sockets; calls in other tasks
+        fail. May be repeated."""
         if self._closed:
             return
         self._closed = True
@@ -165,6 +189,7 @@ class AsyncClient:
             return  # nothing was opened, or not by this process
         try:
             if self._session.can_close_session:
+                self._session.leases.drop_all("the client was closed", now_ms())
                 await self._wait([Call(operations.close_session(), now_ms(), CLOSE_S)])
         finally:
             self._end("the client was closed")
@@ -199,6 +224,52 @@ class AsyncClient:
         now = now_ms()
         return await self._wait([Call(work, now, timeout) for work in works])
 
+    async def _perform(self, task: Task) -> None:
+        loop = self._check()
+        task.waiter = loop.create_future()
+        self._session.begin(task, now_ms())
+        self._turn_soon()
+        try:
+            await task.waiter
+        except BaseException:
+            self._post(lambda session, now: session.abandon(task, now))
+            raise
+        task.result()
+
+    def _post(self, action: Callable[[CoordinatingSession, int], None]) -> None:
+        self._check_process()
+        if self._over is not None or (self._closed and self._links is None):
+            return
+        if not self._closed:
+            self._check()
+        action(self._session, now_ms())
+        self._turn_soon()
+
+    async def _await(
+        self, subscription: Subscription, ready: Callable[[], bool], timeout: float | None
+    ) -> bool:
+        loop = self._check()
+        timer = None
+        until = None if timeout is None else loop.time() + timeout
+        try:
+            while not ready():
+                if self._over is not None:
+                    raise Unavailable(self._over)
+                if until is not None and loop.time() >= until:
+                    return False
+                subscription.waiter = waiter = loop.create_future()
+                if until is not None and timer is None:
+                    timer = loop.call_at(until, self._news_for, subscription)
+                await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return True
+
+    def _check_process(self) -> None:
+        if self._links is not None and self._pid != os.getpid():
+            raise ForkedClient("this client is of another process: make a new one after a fork")
+
     def _check(self) -> asyncio.AbstractEventLoop:
         """Return the loop that runs, if calls may be made in it now."""
         loop = asyncio.get_running_loop()
@@ -208,9 +279,8 @@ class AsyncClient:
             self._loop = loop
             self._pid = os.getpid()
             self._links = Links(self._opened, self._closing)
-        elif self._pid != os.getpid():
-            raise ForkedClient("this client is of another process: make a new one after a fork")
-        elif self._loop is not loop:
+        self._check_process()
+        if self._loop is not loop:
             raise InvalidRequest("this client belongs to another event loop: make one for each")
         return loop
 
@@ -256,6 +326,7 @@ class AsyncClient:
             return
         try:
             self._wake(turn(self._session, self._links))
+            self._wake_waiting()
             if self._links.readable():
                 self._turn_soon()  # the file descriptors will not tell of it again
             self._set_timer()
@@ -270,6 +341,7 @@ class AsyncClient:
         self._over = why
         self._session.close(why)
         self._wake(self._session.take_finished())
+        self._wake_waiting()
         if self._timer is not None:
             self._timer.cancel()
         self._links.close_all()
@@ -278,6 +350,19 @@ class AsyncClient:
         for call in finished:
             if not call.waiter.done():
                 call.waiter.set_result(None)
+
+    def _wake_waiting(self) -> None:
+        """Wake those who wait for tasks, and for news of what they watch."""
+        for task in self._session.take_tasks():
+            if task.waiter is not None and not task.waiter.done():
+                task.waiter.set_result(None)
+        for subscription in self._session.take_news():
+            self._news_for(subscription)
+
+    def _news_for(self, subscription: Subscription) -> None:
+        waiter = subscription.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _set_timer(self) -> None:
         """Be woken when the session next has something to do; an earlier timer may stay."""

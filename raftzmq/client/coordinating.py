@@ -57,6 +57,11 @@ class CoordinatingSession(ClientSession):
         elif isinstance(task, HeldLease):
             self.leases.drop(task, "it was given up", now_ms)
 
+    @property
+    def has_other(self) -> bool:
+        """Whether there are tasks or subscriptions to take."""
+        return bool(self._done or self.watches.has_news)
+
     def subscribe(self, subscription: Subscription, now_ms: int) -> None:
         self._now_ms = now_ms
         self.watches.subscribe(subscription, now_ms)

@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from raftzmq.client import operations
 from raftzmq.client.calls import Call
+from raftzmq.client.coordinating import CoordinatingSession
 from raftzmq.client.links import Links, Sleeper, now_ms, send, turn
-from raftzmq.client.session import ClientSession
+from raftzmq.client.subscriptions import Subscription
+from raftzmq.client.tasks import Task
 from raftzmq.client.work import Operation
 
 CLOSE_S: Final = 0.2
@@ -26,7 +28,7 @@ class DirectClient:
 
     def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
         random = Random(SystemRandom().getrandbits(64))
-        self._session = ClientSession(operations.endpoint_list(endpoints), random)
+        self._session = CoordinatingSession(operations.endpoint_list(endpoints), random)
         self._links = Links()
         self._sleeper = Sleeper()
 
@@ -41,28 +43,71 @@ class DirectClient:
     def send(self) -> None:
         """Send what was handed in, so that nodes work on it while more is."""
         send(self._session, self._links, now_ms())
+    def begin(self, task: Task) -> None:
+        """Hand in a lease that is to be granted (HeldLease), or a place to be acquired
+        (Acquisition): once it is, or is not, `take_tasks` gives it back."""
+        self._session.begin(task, now_ms())
+
+    def give_up(self, task: Task) -> None:
+        """Give up what a task got, or is to get."""
+        self._session.abandon(task, now_ms())
+
+    def watch(self, subscription: Subscription) -> None:
+        """Begin to watch: `take_news` gives it back whenever there is something in it to take."""
+        self._session.subscribe(subscription, now_ms())
+
+    def unwatch(self, subscription: Subscription) -> None:
+        """Watch no longer."""
+        self._session.unsubscribe(subscription, now_ms())
 
     def wait(self) -> list[Call]:
         """Return calls that are done, each once: `error` says which have failed, `result()` gives
-        what they return. Waits for the first of them; there must be one that is not done."""
-        while not (finished := turn(self._session, self._links)):
+        what they return. Waits for the first of them, or for a task that is done or a watch with
+        news, and then there may be none; something must be under way."""
+        while not ((finished := turn(self._session, self._links)) or self.has_other):
             self._sleeper.sleep((self._session, self._links))
         return finished
+
+    @property
+    def has_other(self) -> bool:
+        """Whether there are tasks or watches to take."""
+        return self._session.has_other
+
+    def take_tasks(self) -> list[Task]:
+        """The tasks that are done since the last time."""
+        return self._session.take_tasks()
+
+    def take_news(self) -> list[Subscription]:
+        """The watches to which something happened since the last time."""
+        return self._session.take_news()
+
+    def perform(self, task: Task) -> None:
+        """Have one task done while nothing else is; raise its error."""
+        self.begin(task)
+        self._until_done(task)
+        self.take_tasks()
+        task.result()
 
     def run(self, work: Operation[Any], timeout: float) -> Any:
         """Have one operation done while no other is, and return its result or raise its error."""
         call = self.submit(work, timeout)
-        while not call.done:
-            self.wait()
+        self._until_done(call)
         return call.result()
 
+    def _until_done(self, work: Call | Task) -> None:
+        while True:
+            turn(self._session, self._links)
+            if work.done:
+                return
+            self._sleeper.sleep((self._session, self._links))
+
     def close(self) -> None:
-        """End the session and close the sockets. What is not done has an unknown outcome."""
+        """End the session and all leases, and close the sockets. What is not done has an unknown
+        outcome."""
         try:
             if self._session.can_close_session:
-                call = self.submit(operations.close_session(), CLOSE_S)
-                while not call.done:
-                    self.wait()
+                self._session.leases.drop_all("the client was closed", now_ms())
+                self._until_done(self.submit(operations.close_session(), CLOSE_S))
         finally:
             self._session.close("the client was closed")
             self._links.close_all()
@@ -80,7 +125,8 @@ class DirectClients:
     def wait(self) -> list[Call]:
         """Return calls of any member that are done, as `DirectClient.wait` does."""
         while True:
-            if finished := [call for one in self._conversations for call in turn(*one)]:
+            finished = [call for one in self._conversations for call in turn(*one)]
+            if finished or any(member.has_other for member in self.members):
                 return finished
             self._sleeper.sleep(*self._conversations)
 

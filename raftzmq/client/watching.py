@@ -89,7 +89,7 @@ class Watches:
     def unsubscribe(self, subscription: Subscription, now_ms: int) -> None:
         """Watch no longer."""
         stream, subscription.stream = subscription.stream, None
-        self._news.pop(subscription, None)
+        self._news[subscription] = None  # somebody may wait for news of it
         if stream is None:
             return
         stream.members.pop(subscription, None)
@@ -110,6 +110,10 @@ class Watches:
         """The subscriptions to which something happened since the last time."""
         news, self._news = list(self._news), {}
         return news
+
+    @property
+    def has_news(self) -> bool:
+        return bool(self._news)
 
     def __bool__(self) -> bool:
         """Whether there is any."""

@@ -206,7 +206,10 @@ def _execute_groups(state: State, groups: Any) -> list[Result]:
         number, ack, ops = _command_of(group)
         if type(ops) is not list:
             raise _unknown_form()
-        together = execute_puts(state, number, ack, ops) if len(ops) > 1 else None
+        if len(ops) == 1:  # as with many clients that each wait for their answer
+            results.append(_execute(state, number, ack, ops[0]))
+            continue
+        together = execute_puts(state, number, ack, ops)
         results += together or [_execute(state, number, ack, op) for op in ops]
     return results
 

@@ -91,10 +91,6 @@ class Node:
         self._id = NodeId(settings.name, restored.incarnation)
         self._greetings: list[tuple[str, str, Hello | Welcome]] = []
         self._writer: tuple[SnapshotWriter, SnapshotMeta] | None = None
-        self._next_expiry_check_ms = now_ms
-        self._next_chores_ms = now_ms
-        self._chores_seen: tuple[object, ...] = ()
-        self.machine = Machine()
         self.machine = observed(Machine())
         if restored.snapshot is not None:
             self._restore_machine(restored.snapshot)

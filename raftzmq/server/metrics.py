@@ -57,6 +57,7 @@ class _Raftzmq(Collector):
         yield from _raft(self.vitals)
         yield from _log(self.vitals)
         yield from _service(self.vitals)
+        yield from _coordination(self.vitals)
         yield from _disk(self.vitals)
 
 
@@ -132,6 +133,26 @@ def _service(v: Vitals) -> Iterator[Metric]:
         "reason",
     )
     yield _counter("connections_cut", "Connections that cost too much.", v.cut, "port", "reason")
+
+
+def _coordination(v: Vitals) -> Iterator[Metric]:
+    yield _gauge("keys", "Keys in the state machine.", v.keys)
+    yield _gauge("sessions", "Sessions of clients.", v.sessions)
+    yield _gauge("leases", "Leases that have not ended.", v.leases)
+    yield _gauge("queues", "Locks, semaphores, counters and elections.", v.queues)
+    yield _gauge("places", "Places in all of them, held or waiting.", v.places)
+    yield _gauge("parked_reads", "Reads that wait for a place or an election.", v.parked_reads)
+    yield _gauge("watches", "Watches at the node.", v.watches)
+    yield _gauge("watches_behind", "Those that are not told of the newest yet.", v.watches_behind)
+    yield _counter("watch_events", "Events sent to watchers.", v.watch_events_count)
+    yield _counter(
+        "watches_lost", "Watches that the node refused or ended.", v.watches_lost, "code"
+    )
+    yield _gauge(
+        "watch_first_revision",
+        "The first revision from which a watch can begin at the node.",
+        v.watch_first_revision,
+    )
 
 
 def _disk(v: Vitals) -> Iterator[Metric]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from raftzmq.histogram import Histogram, Tally
 from raftzmq.node import Node
@@ -75,6 +75,25 @@ class Vitals:
     proposals_failed_count: int
     requests: tuple[tuple[str, str, int], ...]
     """Kind, code of the result, count."""
+
+    keys: int
+    sessions: int
+    leases: int
+    queues: int
+    places: int
+    """In all queues, held and waiting."""
+
+    parked_reads: int
+    watches: int
+    watches_behind: int
+    """Those of them that are told of the past, because they asked for it or do not read."""
+
+    watch_events_count: int
+    watches_lost: tuple[tuple[str, int], ...]
+    """Why, count."""
+
+    watch_first_revision: int
+    """From which on a watch can begin here."""
 
     dropped: tuple[tuple[str, str, int], ...]
     """Messages: where, why, count."""
@@ -181,6 +200,7 @@ class Recorder:
                 for kind, codes in counts.answered.items()
                 for code, count in codes.items()
             ),
+            **self._coordination(),
             dropped=tuple(self._dropped()),
             cut=tuple(
                 (port, reason, count)
@@ -201,6 +221,23 @@ class Recorder:
             disk_free_bytes=free_bytes,
             disk_bytes=all_bytes,
         )
+
+    def _coordination(self) -> dict[str, Any]:
+        """Those of the Vitals that are about what clients share, or wait for."""
+        machine, watches = self._node.machine, self._node.watches
+        return {
+            "keys": len(machine),
+            "sessions": machine.session_count,
+            "leases": machine.lease_count,
+            "queues": machine.queue_count,
+            "places": machine.place_count,
+            "parked_reads": self._node.parked.count,
+            "watches": watches.count,
+            "watches_behind": watches.lagging,
+            "watch_events_count": watches.events_sent,
+            "watches_lost": tuple(watches.lost.items()),
+            "watch_first_revision": watches.history.floor + 1,
+        }
 
     def _dropped(self) -> Iterator[tuple[str, str, int]]:
         for reason, count in self._node.dropped.items():

@@ -445,7 +445,7 @@ def test_many_watchers_of_one_thing_are_told_less_often_and_of_more_at_once(hub:
         hub.turn(1)
     hub.run(100)
     assert {len(watcher.events) for watcher in watchers} == {100}
-    assert {watcher.messages for watcher in watchers} <= set(range(10, 14))
+    assert {watcher.messages for watcher in watchers} <= {5, 6}
 
 
 @pytest.mark.parametrize("seed", range(12))

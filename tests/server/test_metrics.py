@@ -39,6 +39,17 @@ TYPES = {
     "proposals_failed_total": "counter",
     "commit_duration_seconds": "histogram",
     "client_requests_total": "counter",
+    "keys": "gauge",
+    "sessions": "gauge",
+    "leases": "gauge",
+    "queues": "gauge",
+    "places": "gauge",
+    "parked_reads": "gauge",
+    "watches": "gauge",
+    "watches_behind": "gauge",
+    "watch_events_total": "counter",
+    "watches_lost_total": "counter",
+    "watch_first_revision": "gauge",
     "messages_received_total": "counter",
     "messages_sent_total": "counter",
     "messages_dropped_total": "counter",
@@ -99,6 +110,16 @@ def test_plain_numbers_are_those_of_the_vitals() -> None:
     assert value(found["disk_free_bytes"]) == 10**9
     assert value(found["disk_size_bytes"]) == 10**10
     assert value(found["disk_full"]) == 0
+
+
+def test_what_clients_share_or_wait_for_is_counted() -> None:
+    found = read(LEADER)
+    names = ("keys", "sessions", "leases", "queues", "places", "parked_reads")
+    assert [value(found[name]) for name in names] == [1000, 12, 8, 5, 7, 2]
+    assert [value(found[name]) for name in ("watches", "watches_behind")] == [30, 1]
+    assert value(found["watch_events_total"]) == 12_345
+    assert value(found["watch_first_revision"]) == 3_000
+    assert values(found["watches_lost_total"]) == {("slow",): 2, ("compacted",): 3}
 
 
 def test_labels_tell_apart_what_has_one_name() -> None:

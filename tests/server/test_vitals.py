@@ -9,6 +9,7 @@ from raftzmq.histogram import Histogram
 from raftzmq.node import Node
 from raftzmq.server.health import READY_LAG_ENTRIES, readiness, report
 from raftzmq.server.vitals import DISK_LOOK_MS, PUBLISH_MS, Recorder
+from raftzmq.transport.watch_wire import WatchRequest
 from tests.node.world import STEP_MS, World
 
 
@@ -55,6 +56,24 @@ def test_leader_and_follower_say_what_they_are(tmp_path: Path) -> None:
     assert other.lags == ()
     assert ("write", "ok", 6) in one.requests
     assert one.proposals_applied_count == 6
+
+
+def test_what_clients_share_is_that_of_the_state_machine(tmp_path: Path) -> None:
+    world = World(1)
+    leader = world.formed()
+    made = recorder(leader, world, tmp_path)
+    session = world.session(leader.name)
+    lease = world.operate(leader.name, "lease_grant", 60_000, session=session)[3]
+    for _ in range(2):
+        world.operate(leader.name, "acquire", "lock", "l", lease, 1, 0, True, None, session=session)
+    world.ask(leader.name, WatchRequest(1, "", True, None, False))
+    world.operate(leader.name, "put", "k", "v", session=session)
+    made.publish(world.now_ms)
+    latest = made.latest
+    assert (latest.keys, latest.sessions, latest.leases) == (1, 1, 1)
+    assert (latest.queues, latest.places) == (1, 2)
+    assert (latest.watches, latest.watches_behind, latest.watch_events_count) == (1, 0, 1)
+    assert latest.watch_first_revision == 1
 
 
 def test_changes_of_the_leader_are_counted_once_for_each_term(tmp_path: Path) -> None:

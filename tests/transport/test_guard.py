@@ -223,6 +223,29 @@ def judged(traffic: Traffic, *read: int, acked: int = 0) -> None:
     traffic.judge(0, seen)
 
 
+def test_who_does_not_read_is_sent_no_more_than_the_sender_says_and_then_more_again(
+    connect: Connect, clients: ClientServer
+) -> None:
+    guard = Guard([clients.traffic])
+    socket = connect(clients)
+    socket.send(b"x")
+    [(identity, _)] = collect(lambda: clients.receive(10))
+    guard.look(0)
+    event, unread = b"e" * 1_000_000, 3_000_000
+    assert clients.send(identity, b"l" * 5_000_000, unread), "one alone may be longer"
+    # What the kernels have room for counts as read.
+    sent = 0
+    while clients.send(identity, event, unread):
+        sent += 1
+    assert sent < 50
+    assert clients.send(identity, b"an answer, which may wait for longer")
+    assert len(socket.recv()) == 5_000_000
+    for _ in range(sent):
+        assert socket.recv() == event
+    assert socket.recv().startswith(b"an answer")
+    until(lambda: clients.send(identity, event, unread))
+
+
 def test_what_waits_while_the_node_is_busy_is_no_message_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
