@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
+from typing import Final
 
 from raftzmq.core.config import Config
 from raftzmq.core.entry import COMMAND, COMMANDS, Entry
@@ -44,6 +45,10 @@ from raftzmq.transport.client_wire import (
 )
 from raftzmq.transport.peer_wire import Envelope, Hello, Welcome
 from raftzmq.transport.watch_wire import UnwatchRequest, WatchRequest
+
+CHORES_MS: Final = 10
+"""What concerns the membership is looked at this often, and when it or the role has changed: a turn
+takes a fraction of a millisecond, and most turns are about clients' operations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +96,8 @@ class Node:
         self._id = NodeId(settings.name, restored.incarnation)
         self._greetings: list[tuple[str, str, Hello | Welcome]] = []
         self._writer: tuple[SnapshotWriter, SnapshotMeta] | None = None
+        self._next_chores_ms = now_ms
+        self._chores_seen: tuple[object, ...] = ()
         self.machine = observed(Machine())
         if restored.snapshot is not None:
             self._restore_machine(restored.snapshot)
@@ -211,11 +218,15 @@ class Node:
     def tick(self, now_ms: int) -> None:
         """Let time pass; call it once a turn, after the messages of the turn."""
         self._now_ms = now_ms
-        self.raft.tick(now_ms)
-        self.joining.tick(now_ms)
-        self.scaling.tick(now_ms)
-        self.admission.tick(now_ms)
-        self.admin.tick()
+        raft = self.raft
+        raft.tick(now_ms)
+        seen = (raft.role, raft.membership, raft.membership_index <= raft.commit_index)
+        if now_ms >= self._next_chores_ms or seen != self._chores_seen:
+            self._next_chores_ms, self._chores_seen = now_ms + CHORES_MS, seen
+            self.joining.tick(now_ms)
+            self.scaling.tick(now_ms)
+            self.admission.tick(now_ms)
+            self.admin.tick()
         self.expiry.tick(now_ms)
 
     def stop(self) -> None:
