@@ -120,6 +120,13 @@ class RaftLog:
             assert entries[0].index == self.last_index + 1, "a gap in the log"
             self.entries.extend(entries)
 
+    def forget_bodies(self, entries: Sequence[Entry]) -> None:
+        """Keep of these entries, which are applied and in the log, only what followers are sent:
+        the line. A body takes several times as much memory."""
+        base = self.base_index + 1
+        for entry in entries:
+            self.entries[entry.index - base] = entry._replace(body=None)
+
     def truncate_from(self, index: int) -> None:
         """Forget the entry at `index` and all after it."""
         assert index > self.base_index, "the base cannot be truncated"

@@ -337,6 +337,7 @@ class Node:
         commands = [entry for entry in committed if entry.kind in (COMMAND, COMMANDS)]
         if commands:
             self.clients.applied(commands, self.machine.apply_all(commands))
+            self.raft.log.forget_bodies(commands)
         last = committed[-1]
         if last.index != self.machine.applied_index:
             self.machine.advance(last.index, last.time_ms)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from raftzmq.core.entry import Entry
+from raftzmq.lines import decode_entry
 from raftzmq.node import Node
 from raftzmq.storage import MemoryFiles, MemoryStorage, StorageConfig
 from raftzmq.transport.client_wire import OperationsRequest, TransferRequest
@@ -168,7 +169,8 @@ class Watched:
         hold(node.machine.applied_index in (0, raft.applied_index), "the machine is elsewhere")
         entries = self._entries()
         for index in entries.keys() & self.committed.keys():
-            hold(entries[index] == self.committed[index], "a committed entry changed")
+            same = entries[index].line == self.committed[index].line
+            hold(same, "a committed entry changed")
         self.committed = entries
         if raft.applied_index > self.applied_index:
             self._follow()
@@ -182,8 +184,7 @@ class Watched:
             self._adopt_state()
             return
         for index in range(first, raft.applied_index + 1):
-            entry = raft.log.entry(index)
-            follow(self.model, entry)
+            follow(self.model, decode_entry(raft.log.entry(index).line))
         self.applied_index = raft.applied_index
         agree(self.node, self.model)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from raftzmq.core.entry import COMMAND
+from raftzmq.lines import decode_entry
 from raftzmq.node import Node
 from raftzmq.node.expiry import EXPIRY_MS
 from tests.node.watcher import Watcher
@@ -40,7 +41,8 @@ class Leased:
 
     def proposed(self, node: Node) -> int:
         """How many entries in a node's log end something."""
-        commands = [entry.body for entry in node.raft.log.entries if entry.kind == COMMAND]
+        lines = [entry.line for entry in node.raft.log.entries if entry.kind == COMMAND]
+        commands = [decode_entry(line).body for line in lines]
         return sum(op[1] == "expire" for _, _, op in commands)
 
 
