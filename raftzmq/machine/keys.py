@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, repeat
 
 from raftzmq.machine.bonds import Bonds
 from raftzmq.machine.values import Value
@@ -21,6 +21,8 @@ Change = tuple[str, Value | None, int, Value | None]
 
 BUCKET_KEYS = 512
 """Keys of a freshly made bucket; it is split when it holds twice as many."""
+
+_ABSENT: tuple[None, int] = (None, 0)
 
 _LAST_CODE_POINT = "\U0010ffff"
 
@@ -73,9 +75,16 @@ class KeyTable:
     def put_all(self, keys: Sequence[str], items: Iterable[Item]) -> None:
         """Write keys, none of them bound; of a key that is there twice the last item stays."""
         if self.changes is not None:
-            for key, item in zip(keys, items, strict=True):
-                self.put(key, *item)
-            return
+            items = list(items)
+            if len(set(keys)) < len(keys):  # what one writes is what the next finds
+                for key, item in zip(keys, items, strict=True):
+                    self.put(key, *item)
+                return
+            before = map(self.items.get, keys, repeat(_ABSENT))
+            self.changes += [
+                (key, value, revision, old)
+                for key, (value, revision), (old, _) in zip(keys, items, before, strict=True)
+            ]
         new = [key for key in keys if key not in self.items]
         self.items.update(zip(keys, items, strict=True))
         for key in dict.fromkeys(new):
