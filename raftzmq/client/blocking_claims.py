@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Self, TypeVar
 
 from raftzmq.client import coordination
@@ -22,7 +23,7 @@ from raftzmq.client.results import Leader, Queue
 from raftzmq.client.subscriptions import Subscription
 from raftzmq.client.tasks import Task
 from raftzmq.client.work import NodeRequest, Operation
-from raftzmq.errors import NotHeld, RaftzmqError
+from raftzmq.errors import LeaseExpired, NotHeld, RaftzmqError
 
 T = TypeVar("T")
 
@@ -62,51 +63,56 @@ class Connection(ABC):
 
 
 class Lease(Leased):
-    """A lease that is kept alive in the background until it is closed, or lost. `lost` is set
-    once it is: when the cluster says so, or when it was not confirmed within its time to live by
-    this process's own clock. Use it with `with`, or `close` it."""
+    """A lease that is kept alive in the background until it is closed. `lost` is set once it has
+    ended: also when the cluster says so, or when the cluster did not confirm it within its time to
+    live by this process's own clock; then `on_lost` is called too.
+    Use it with `with`, or `close` it."""
 
     def __init__(self, db: Connection, state: HeldLease, on_lost: OnLost) -> None:
         super().__init__(state)
         self._db = db
-        self._on_lost = on_lost
-        self._closing = False
         self.lost = threading.Event()
-        state.listeners[self._ended] = None
+        # It must not know this object, nor so the client: one nobody holds can go then.
+        self._listener = partial(_lost, self.lost, on_lost)
+        state.listeners[self._listener] = None
 
     @property
     def remaining(self) -> float:
         """How many seconds it certainly lives on without being kept alive; 0.0: it has ended."""
-        now = now_ms()
-        return (self._state.deadline_ms - now) / 1000 if self._state.alive(now) else 0.0
+        return (self._state.deadline_ms - now_ms()) / 1000 if self.alive else 0.0
 
     @property
     def alive(self) -> bool:
         """Whether it has not ended, as far as can be known here."""
-        return self._state.alive(now_ms())
+        return self._state.alive(now_ms()) and not self.lost.is_set()
 
     def check(self) -> None:
         """Raise LeaseExpired if it has ended."""
         self._db._check_process()
         self._state.check(now_ms())
+        if self.lost.is_set():
+            raise LeaseExpired(f"lease {self.id} was closed")
 
     def revoke(self, *, timeout: float = 5) -> None:
         """End it now, with all that it holds. Raises LeaseExpired if it had ended already."""
-        self._closing = True
+        self._closing()
         try:
             self._db._run(coordination.lease_revoke(self.id), timeout)
-        finally:
+        except BaseException:
             self.close()
+            raise
+        ended = LeaseExpired(f"lease {self.id} was revoked")
+        self._db._post(lambda session, now: session.leases.end(self._state, ended, now))
 
     def close(self) -> None:
         """End it, without waiting for the cluster to say so. May be repeated."""
-        self._closing = True
+        self._closing()
         self._db._post(lambda session, now: session.leases.drop(self._state, "it was closed", now))
 
-    def _ended(self, _now_ms: int) -> None:
+    def _closing(self) -> None:
+        """What ends it now is no loss."""
+        self._state.listeners.pop(self._listener, None)
         self.lost.set()
-        if not self._closing:
-            _tell(self._on_lost)
 
     def __enter__(self) -> Self:
         return self
@@ -166,9 +172,9 @@ class _Held(Claim):
             self._leave()
             raise
 
-    def _lost_now(self) -> None:
-        self.lost.set()
-        _tell(self._on_lost)
+    def _lost_now(self) -> Callable[[], None]:
+        """What is to be done once a place is lost: as of a lease, without this object."""
+        return partial(_lost, self.lost, self._on_lost)
 
     def _leave(self) -> None:
         """Give the newest place up, without waiting for the cluster to say so."""
@@ -217,7 +223,7 @@ class Lock(_Held):
         """Wait for it. Raises NotAcquired if it is not held within `timeout` seconds, and
         LeaseExpired if the lease that it was given ended before; then no place in the line is
         left behind."""
-        self._acquire(self._new_single_place(timeout, self._lost_now))
+        self._acquire(self._new_single_place(timeout, self._lost_now()))
         return self
 
     def release(self, *, wait: bool = True, timeout: float = 5) -> None:
@@ -242,7 +248,7 @@ class Election(_Held):
 
     def campaign(self, timeout: Timeout = ...) -> int:
         """Wait to be elected; return the term. Raises as `Lock.acquire`."""
-        self._acquire(self._new_single_place(timeout, self._lost_now))
+        self._acquire(self._new_single_place(timeout, self._lost_now()))
         return self.token
 
     def resign(self, *, wait: bool = True, timeout: float = 5) -> None:
@@ -280,7 +286,7 @@ class Semaphore(_Held):
     def wait(self, count: int | None = None, timeout: Timeout = ...) -> int:
         """Wait for `count` permits; return the token of the place that holds them. Raises as
         `Lock.acquire`. May be repeated for more."""
-        self._acquire(self._new_place(timeout, self._lost_now, count))
+        self._acquire(self._new_place(timeout, self._lost_now(), count))
         return self.token
 
     def signal(self, *, wait: bool = True, timeout: float = 5) -> None:
@@ -305,7 +311,7 @@ class PlainSemaphore(_Held):
     def wait(self, count: int | None = None, timeout: Timeout = ...) -> int:
         """Wait for `count` permits and take them; return the token of the place that got them.
         Raises as `Lock.acquire`."""
-        self._acquire(self._new_place(timeout, self._lost_now, count))
+        self._acquire(self._new_place(timeout, self._lost_now(), count))
         token = self.token
         self._leave()
         return token
@@ -315,6 +321,7 @@ class PlainSemaphore(_Held):
         return self._db._run(coordination.signal(self.name, count), timeout)
 
 
-def _tell(on_lost: OnLost) -> None:
+def _lost(lost: threading.Event, on_lost: OnLost, _now_ms: int = 0) -> None:
+    lost.set()
     if on_lost is not None:
         threading.Thread(target=on_lost, name="raftzmq-lost", daemon=True).start()

@@ -184,6 +184,8 @@ class LeaseKeeper:
         self._schedule()
 
     def _keep(self, lease: HeldLease, now_ms: int) -> None:
+        if lease.users:
+            lease.used_ms = now_ms
         lease.keeping = Call(
             coordination.lease_keep(lease.id),
             now_ms,
@@ -235,7 +237,8 @@ class LeaseKeeper:
 
     def _done(self, lease: HeldLease) -> None:
         lease.done = True
-        self._finish(lease)
+        if not lease.shared:
+            self._finish(lease)
 
     def _schedule(self) -> None:
         self.due_ms = min(

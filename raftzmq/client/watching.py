@@ -125,6 +125,8 @@ class Watches:
             self._fail(stream, Unavailable(f"{why}: it watches no longer"))
         self._streams.clear()
         self._by_id.clear()
+        self._frames.clear()
+        self.due_ms = NEVER_MS
 
     # -- what happens -------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from itertools import chain
 from json import JSONEncoder
-from typing import Any
+from typing import Any, NamedTuple
 
 from raftzmq.errors import DataError, UnknownEntry
 from raftzmq.machine.bonds import Bond
@@ -33,7 +33,16 @@ from raftzmq.machine.values import from_wire, to_wire
 FORMAT = 2
 
 _SessionCopy = tuple[int, int, int, dict[int, Result]]
-_Records = list[list[Any]]
+
+
+class _QueueCopy(NamedTuple):
+    """A queue as it was. Of its places nothing changes but whether they hold."""
+
+    kind: str
+    name: str
+    permits: int
+    holders: list[Place]
+    waiters: list[Place]
 
 
 def records(state: State) -> Iterator[list[Any]]:
@@ -44,11 +53,18 @@ def records(state: State) -> Iterator[list[Any]]:
         for number, session in sorted(table.items())
     ]
     header = ["machine", FORMAT, state.applied_index, state.time_ms, state.revision]
+    leases = [(lease.number, lease.ttl_ms, lease.end_ms) for lease in state.leases.table.values()]
+    queues = [
+        _QueueCopy(kind, name, queue.capacity, [*queue.holders.values()], [*queue.waiters.values()])
+        for kind in KINDS
+        for name, queue in state.queues.tables[kind].items()
+    ]
     keys = state.keys
     return chain(
         [header],
         _session_records(sessions),
-        _coordination_records(state),
+        _lease_records(leases),
+        _queue_records(queues),
         _key_records(keys.ordered(), keys.items.copy(), keys.bonds.of_key.copy()),
     )
 
@@ -60,24 +76,20 @@ def _session_records(sessions: list[_SessionCopy]) -> Iterator[list[Any]]:
             yield ["result", number, serial, *results[serial]]
 
 
-def _coordination_records(state: State) -> _Records:
-    """The leases and queues: few enough to be written down at once."""
-    found: _Records = [
-        ["lease", lease.number, lease.ttl_ms, lease.end_ms]
-        for _, lease in sorted(state.leases.table.items())
-    ]
-    for kind in KINDS:
-        for name, queue in sorted(state.queues.tables[kind].items()):
-            found.append(["queue", kind, name, queue.capacity])
-            places = {**queue.holders, **queue.waiters}
-            found += [_place_record(place) for _, place in sorted(places.items())]
-    return found
+def _lease_records(leases: list[tuple[int, int, int]]) -> Iterator[list[Any]]:
+    for number, ttl_ms, end_ms in leases:
+        yield ["lease", number, ttl_ms, end_ms]
 
 
-def _place_record(place: Place) -> list[Any]:
-    queue = place.queue
-    lease, permits, value = place.lease.number, place.permits, place.value
-    return ["place", queue.kind, queue.name, place.token, lease, permits, value, place.held]
+def _queue_records(queues: list[_QueueCopy]) -> Iterator[list[Any]]:
+    queues.sort(key=lambda copy: (KINDS.index(copy.kind), copy.name))
+    for kind, name, permits, holders, waiters in queues:
+        yield ["queue", kind, name, permits]
+        # Of one queue those that hold came before those that wait: these are in order of tokens.
+        for places, held in ((holders, True), (waiters, False)):
+            for place in places:
+                lease = place.lease.number
+                yield ["place", kind, name, place.token, lease, place.permits, place.value, held]
 
 
 def _key_records(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
 
 from raftzmq import AsyncClient, Client
+from raftzmq.client.aio_watch import Watch
 from raftzmq.client.calls import Call
+from raftzmq.client.claims import Claim, Leased
 from raftzmq.client.links import Links, turn
 from raftzmq.client.session import ClientSession
 from tests.client.fake_cluster import FakeCluster
@@ -20,24 +24,65 @@ Connect = Callable[[Sequence[str]], Any]
 T = TypeVar("T")
 
 
-class AsyncInThread:
-    """An AsyncClient whose methods block: its event loop runs in a thread of its own. A test
+class InThread:
+    """Something of the asyncio client whose methods block: its event loop runs in a thread. A test
     written for the blocking client so runs with either."""
 
-    def __init__(self, endpoints: Sequence[str]) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._client = AsyncClient(endpoints)
+    def __init__(self, loop: asyncio.AbstractEventLoop, inner: Any) -> None:
+        self._loop = loop
+        self._inner = inner
+
+    def _call(self, method: Any, *args: Any, **options: Any) -> Any:
+        """Call it in the loop, and wait for what is to be awaited; cancel it if interrupted."""
+
+        async def call() -> Any:
+            result = method(*map(_bare, args), **{k: _bare(v) for k, v in options.items()})
+            return await result if inspect.isawaitable(result) else result
+
+        future = asyncio.run_coroutine_threadsafe(call(), self._loop)
+        try:
+            result = future.result(300)
+        except BaseException:
+            future.cancel()
+            raise
+        if result is self._inner:
+            return self
+        wrapped = isinstance(result, Claim | Leased | Watch) or hasattr(result, "__anext__")
+        return InThread(self._loop, result) if wrapped else result
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
+        value = getattr(self._inner, name)
+        return partial(self._call, value) if callable(value) else value
 
-        def call(*args: Any, **options: Any) -> Any:
-            done = asyncio.run_coroutine_threadsafe(method(*args, **options), self._loop)
-            return done.result(300)
+    def __enter__(self) -> Any:
+        return self._call(self._inner.__aenter__)
 
-        return call
+    def __exit__(self, *error: Any) -> Any:
+        return self._call(self._inner.__aexit__, *error)
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self._call(self._inner.__anext__)
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+
+def _bare(argument: Any) -> Any:
+    if isinstance(argument, list):
+        return [_bare(part) for part in argument]
+    return argument._inner if isinstance(argument, InThread) else argument
+
+
+class AsyncInThread(InThread):
+    """An AsyncClient so."""
+
+    def __init__(self, endpoints: Sequence[str]) -> None:
+        super().__init__(asyncio.new_event_loop(), AsyncClient(endpoints))
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
 
     def end(self) -> None:
         self.close()

@@ -88,6 +88,8 @@ class FakeCluster:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.machine = Machine()
         self.index = 0
+        self.time_ms = 0
+        self._held: list[tuple[FakeNode, bytes, Any]] = []  # reads whose answers are kept back
         self.executed: list[Any] = []
         self._commands: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
         self._bell = self._context.socket(zmq.PAIR)
@@ -135,6 +137,17 @@ class FakeCluster:
 
     def revive(self, node: FakeNode) -> None:
         self._do(lambda: self._listen(node))
+
+    def pass_time(self, ms: int) -> None:
+        """Let replicated time pass, and end what ends by then."""
+
+        def expire() -> None:
+            self.time_ms += ms
+            self.index += 1
+            self.machine.apply(self.index, self.time_ms, (0, 0, [0, "expire"]))
+            self._answer_held()
+
+        self._do(expire)
 
     def forget_sessions(self) -> None:
         """As if they had all expired; the keys are forgotten too."""
@@ -241,7 +254,7 @@ class FakeCluster:
         if isinstance(action, Refuse):
             replies = [self._error(node, _ids(request), action.code, action.address)]
         else:
-            replies = self._replies(node, request)
+            replies = self._replies(node, client, request)
         if isinstance(action, OutcomeUnknown):
             replies = [self._error(node, _ids(request), "outcome_unknown", None)]
         if action == LOSE_ANSWER:
@@ -253,10 +266,11 @@ class FakeCluster:
             out = b'{"v":1,"type":"resul' if action == GARBAGE else encode_reply(reply)
             for _ in range(2 if action == ANSWER_TWICE else 1):
                 node.socket.send_multipart([client, out])
+        self._answer_held()
 
-    def _replies(self, node: FakeNode, request: Request) -> list[Reply]:
+    def _replies(self, node: FakeNode, client: bytes, request: Request) -> list[Reply]:
         if isinstance(request, OperationsRequest):
-            return self._operations(node, request)
+            return self._operations(node, client, request)
         if isinstance(request, StatusRequest):
             role = "leader" if node is self.leader else "follower"
             return [StatusReply(request.id, {"node": node.name, "role": role, "term": 1})]
@@ -264,7 +278,7 @@ class FakeCluster:
             return [self._error(node, [request.id], "not_leader", None)]
         return [Done(request.id, f"{node.name} did {type(request).__name__}")]
 
-    def _operations(self, node: FakeNode, request: OperationsRequest) -> list[Reply]:
+    def _operations(self, node: FakeNode, client: bytes, request: OperationsRequest) -> list[Reply]:
         if node is not self.leader and not request.stale:
             return [self._error(node, _ids(request), "not_leader", None)]
         results: list[Any] = []
@@ -273,16 +287,33 @@ class FakeCluster:
                 validate_write(op)
                 self.index += 1
                 body = (request.session, request.ack, op)
-                result = self.machine.apply(self.index, 0, body)
+                result = self.machine.apply(self.index, self.time_ms, body)
                 if result[1] == self.index:
                     self.executed.append(op)
             else:
                 assert op[1] in READS
                 validate_read(op)
                 result = self.machine.read(op)
+                if op[1] in {"await", "observe"} and result[2] is False:
+                    self._held.append((node, client, op))
+                    continue
             results.append((op[0], *result))
+        return [self._results(node, results)] if results else []
+
+    def _results(self, node: FakeNode, results: list[Any]) -> Results:
         leader = self.leader.name if self.leader else None
-        return [Results(node.name, 1, leader, results, CLUSTER)]
+        return Results(node.name, 1, leader, results, CLUSTER)
+
+    def _answer_held(self) -> None:
+        """Answer the reads that wait for what has happened now."""
+        held, self._held = self._held, []
+        for node, client, op in held:
+            result = self.machine.decide(op)
+            if result is None:
+                self._held.append((node, client, op))
+            elif node.socket is not None:
+                reply = self._results(node, [(op[0], *result)])
+                node.socket.send_multipart([client, encode_reply(reply)])
 
     def _error(self, node: FakeNode, ids: list[int], code: str, address: str | None) -> ErrorReply:
         leader = self.leader

@@ -39,6 +39,7 @@ from raftzmq.transport.peer_wire import (
     encode_message,
     encode_welcome,
 )
+from raftzmq.transport.watch_wire import Events, Watching, WatchLost, WatchRequest
 from tests.fuzz.corpus import PEER, REPLY, REQUEST
 from tests.fuzz.mangler import Mangler, Parts
 
@@ -129,6 +130,12 @@ def check_request(request: object) -> None:
             hold(to is None or _is_name(to), "to is no name")
         case MemberRequest(_, action, name):
             hold(action in {"add", "promote", "remove"} and _is_name(name), "action or name")
+        case WatchRequest(_, key, prefix, start, previous, cluster):
+            hold(type(key) is str and len(key.encode()) <= limits.KEY_BYTES, "a key")
+            hold(key != "" or prefix, "an empty key")
+            hold(type(prefix) is type(previous) is bool, "prefix or prev")
+            hold(start is None or (_is_count(start) and start > 0), "from")
+            hold(_CLUSTER.fullmatch(cluster) is not None, "cluster")
 
 
 def check_reply(reply: object) -> None:
@@ -147,6 +154,32 @@ def check_reply(reply: object) -> None:
                 _check_address(reply.address)
         case StatusReply():
             hold(type(reply.status) is dict, "status")
+        case Watching():
+            hold(_is_count(reply.after) and _is_name(reply.node), "after or node")
+            hold(_CLUSTER.fullmatch(reply.cluster) is not None, "cluster")
+        case WatchLost():
+            hold(type(reply.code) is str and type(reply.message) is str, "code or message")
+            hold(_is_count(reply.start), "from")
+        case Events():
+            _check_events(reply)
+
+
+def _check_events(reply: Events) -> None:
+    hold(
+        _is_count(reply.after) and _is_count(reply.through) and _is_count(reply.skip), "a position"
+    )
+    hold(reply.after <= reply.through, "it goes back")
+    assert isinstance(reply.events, list)
+    last, beyond = reply.after + 1, set()
+    for revision, key, value, previous in reply.events:
+        hold(_is_count(revision) and last <= revision, "a revision out of order")
+        last = revision
+        if revision > reply.through:
+            beyond.add(revision)
+        hold(type(key) is str, "a key")
+        for one in (value, previous):
+            hold(one is None or type(one) in (str, dict), "a value")
+    hold(len(beyond) <= 1, "more than one revision that is not whole")
 
 
 def _check_shape(message: object) -> None:

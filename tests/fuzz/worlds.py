@@ -200,15 +200,27 @@ def model_of(node: Node) -> Model:
                 model.sessions[number] = {"ack": ack, "used_ms": used_ms, "results": {}}
             case ["result", number, serial, code, index, body]:
                 model.sessions[number]["results"][serial] = (code, index, body)
+            case ["lease", number, ttl_ms, end_ms]:
+                model.leases[number] = (ttl_ms, end_ms)
+            case ["bond", key, lease, end_ms]:
+                model.bonds[key] = (lease, end_ms)
+            case ["queue", kind, name, permits]:
+                model.queues[kind, name] = permits
+            case ["place", kind, name, token, *place]:
+                model.places[token] = [(kind, name), *place]
+    model.places = dict(sorted(model.places.items()))
     model.time_ms = node.machine.time_ms
     model.index = node.machine.revision
     return model
 
 
 def agree(node: Node, model: Model) -> None:
-    """Fail unless the node's keys and sessions are the model's."""
+    """Fail unless the node's state is the model's."""
     other = model_of(node)
     hold(other.keys == model.keys, "the keys differ from the model's")
+    for table in ("leases", "bonds", "queues", "places"):
+        same = getattr(other, table) == getattr(model, table)
+        hold(same, f"the {table} differ from the model's")
     hold(other.sessions.keys() == model.sessions.keys(), "the sessions differ from the model's")
     for number, session in model.sessions.items():
         hold(other.sessions[number]["ack"] == session["ack"], "an ack differs from the model's")

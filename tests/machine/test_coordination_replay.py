@@ -1,11 +1,8 @@
-"""Long runs of random commands about leases and queues: the machine agrees with the plain model,
-with a machine that was restored on the way, and with itself in another process."""
+"""Long runs of random commands about leases and queues: the machine agrees with the plain model and
+with a machine that was restored on the way."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -175,7 +172,7 @@ def found(machine: Machine, read: list[Any], index: int) -> Any:
     return body if code == "ok" else None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_the_machine_agrees_with_the_model_and_with_its_own_snapshots(seed: int) -> None:
     random = Random(seed)
@@ -280,29 +277,3 @@ def test_applying_a_run_of_entries_is_applying_each_of_them() -> None:
     expected = [[one_by_one.apply(*entry)] for entry in log]
     assert at_once.apply_all(entries[:150]) + at_once.apply_all(entries[150:]) == expected
     assert at_once.state_hash() == one_by_one.state_hash()
-
-
-REPLAY = """
-from tests.machine.test_coordination_replay import history
-from raftzmq.machine import Machine
-machine = Machine()
-machine.observe_changes(True)
-results = [machine.apply(*entry) for entry in history(11, 600)]
-print(machine.state_hash(), results, machine.take_changes())
-"""
-
-
-def test_every_process_gets_the_same_results_changes_and_hash() -> None:
-    def replay(seed: str) -> str:
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": seed,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        }
-        return subprocess.run(
-            [sys.executable, "-c", REPLAY], env=environment, text=True, stdout=-1, check=True
-        ).stdout
-
-    first = replay("0")
-    assert len(first) > 1000
-    assert replay("4242") == first

@@ -414,13 +414,3 @@ def test_a_description_says_how_many_there_are_and_lists_as_many_as_fit(
     body = db.describe("semaphore")
     assert (body["held"], body["waiting"]) == (4, 3)
     assert (len(body["holders"]), len(body["waiters"])) == (2, 2)
-
-
-def test_the_line_of_very_many_is_served_without_searching(db: Queues) -> None:
-    """Were the first in line searched for, this would take minutes."""
-    count = 30_000
-    tokens = [db.join("lock", db.anna) for _ in range(count)]
-    for token in tokens:
-        assert db.machine._state.queues.places[token].held
-        db.release("lock", token)
-    assert db.machine.place_count == 0

@@ -167,15 +167,17 @@ def test_applying_a_run_of_entries_is_applying_each_of_them() -> None:
 
 
 REPLAY = """
-from tests.machine.test_replay import history
+from tests.machine import test_coordination_replay, test_replay
 from raftzmq.machine import Machine
-machine = Machine()
-results = [machine.apply(*entry) for entry in history(11, 600)]
-print(machine.state_hash(), results)
+for module in (test_replay, test_coordination_replay):
+    machine = Machine()
+    machine.observe_changes(True)
+    results = [machine.apply(*entry) for entry in module.history(11, 600)]
+    print(machine.state_hash(), results, machine.take_changes())
 """
 
 
-def test_every_process_gets_the_same_results_and_the_same_hash() -> None:
+def test_every_process_gets_the_same_results_changes_and_hash() -> None:
     def replay(seed: str) -> str:
         environment = {
             **os.environ,

@@ -117,6 +117,9 @@ def test_however_commands_share_entries_their_effect_is_the_same(seed: int) -> N
             op = [serial, "delete", key] if other else [serial, "put", key, str(serial)]
             commands.append([session, ack, op])
     alone, together = Machine(), Machine()
+    observed = random.random() < 0.7
+    for machine in (alone, together):
+        machine.observe_changes(observed)
     expected = [alone.apply(n, 1000, command) for n, command in enumerate(commands, 1)]
     results = []
     start, index = 0, 1
@@ -130,6 +133,7 @@ def test_however_commands_share_entries_their_effect_is_the_same(seed: int) -> N
         results += found
         start, index = end, index + 1
     assert results == expected
+    assert together.take_changes() == alone.take_changes()
     assert list(together.snapshot())[1:] == list(alone.snapshot())[1:]
 
 
