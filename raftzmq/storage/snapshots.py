@@ -28,7 +28,7 @@ INCOMING = "incoming-"
 _NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
 _BLOCK_BYTES = 1024 * 1024
 _TRAILER_BYTES = 64  # ample: its count has at most 16 digits
-_SYNC_BYTES = 4 * 1024 * 1024
+_SYNC_BYTES = 1024 * 1024
 
 
 def snapshot_path(directory: Path, index: int, term: int) -> Path:
@@ -185,7 +185,10 @@ def read_records(files: Files, path: Path) -> Iterator[list[Any]]:
         except CorruptLine as error:
             raise CorruptFile(path, number, offset, error.problem) from None
         if number > 2 and held is not None:
-            yield held
+            if held and type(held[0]) is list:
+                yield from held
+            else:
+                yield held
         held = value
 
 

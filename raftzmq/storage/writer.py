@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zlib import crc32
 
 from raftzmq.core.ready import SnapshotMeta
@@ -18,6 +18,10 @@ from raftzmq.storage.snapshots import (
     encode_trailer,
     snapshot_path,
 )
+
+LINE_RECORDS: Final = 128
+LINE_BYTES: Final = 64 * 1024
+"""A line ends with the record that reaches one of these; bytes as counted before encoding."""
 
 
 class SnapshotWriter:
@@ -75,16 +79,23 @@ class SnapshotWriter:
         """Write records until there are max_bytes of them; return whether none are left."""
         lines: list[bytes] = []
         size = 0
-        more = False
-        for record in self._records:
-            lines.append(encode_line(record))
+        while size < max_bytes and (records := self._next_records()):
+            lines.append(encode_line(records))
             size += len(lines[-1])
-            if size >= max_bytes:
-                more = True
-                break
         self._count += len(lines)
         self._write(b"".join(lines))
-        return not more
+        return size < max_bytes
+
+    def _next_records(self) -> list[list[Any]]:
+        """The records of the next line: to encode and to check one by one takes twice as long."""
+        records: list[list[Any]] = []
+        size = 0
+        for record in self._records:
+            records.append(record)
+            size += sum([len(part) for part in record if type(part) is str])
+            if len(records) == LINE_RECORDS or size >= LINE_BYTES:
+                break
+        return records
 
     def _write(self, data: bytes) -> None:
         self._crc = crc32(data, self._crc)

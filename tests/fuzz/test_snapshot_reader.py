@@ -10,7 +10,7 @@ import pytest
 from raftzmq.core.messages import AppendAccepted, Message, SnapshotChunk, SnapshotReply
 from raftzmq.errors import CorruptFile
 from raftzmq.node import Node
-from raftzmq.storage import MemoryFiles
+from raftzmq.storage import MemoryFiles, writer
 from raftzmq.storage.snapshots import read_records, snapshot_path, verify_snapshot
 from raftzmq.transport.client_wire import Reply
 from raftzmq.transport.peer_wire import Envelope, Hello, Welcome, decode_peer, encode_message
@@ -27,7 +27,9 @@ CHUNK = 200
 
 @pytest.fixture(scope="module")
 def world() -> Recorded:
-    return lived()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "LINE_RECORDS", 1)
+        return lived()
 
 
 @pytest.fixture(scope="module")

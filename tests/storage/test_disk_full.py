@@ -15,6 +15,7 @@ import pytest
 from raftzmq.core.ready import HardState
 from raftzmq.errors import CorruptFile, DataError, DiskFull
 from raftzmq.storage import MemoryFiles, MemoryStorage
+from raftzmq.storage import writer as writer_module
 
 from .helpers import (
     LOG,
@@ -206,7 +207,10 @@ def test_a_failing_disk_is_not_called_full_and_is_never_tried_again(operation: s
     assert restored.entries == entries(1, 2)
 
 
-def test_a_snapshot_without_space_is_abandoned_and_not_tried_again_at_once() -> None:
+def test_a_snapshot_without_space_is_abandoned_and_not_tried_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(writer_module, "LINE_RECORDS", 1)
     storage = fresh(20)
     assert storage.should_snapshot(20)
     storage.files.capacity = 0

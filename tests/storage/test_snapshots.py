@@ -16,6 +16,8 @@ from raftzmq.core.ready import HardState
 from raftzmq.errors import CorruptFile, DataError
 from raftzmq.lines import decode_line, encode_line
 from raftzmq.storage import MemoryStorage, StorageConfig
+from raftzmq.storage import writer as writer_module
+from raftzmq.storage.writer import LINE_BYTES
 
 from .helpers import (
     LOG,
@@ -71,6 +73,12 @@ def test_a_snapshot_of_an_empty_state_machine() -> None:
     assert list(storage.snapshot_records()) == []
 
 
+@pytest.fixture
+def short_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "LINE_RECORDS", 2)
+
+
+@pytest.mark.usefixtures("short_lines")
 def test_the_file_is_lines_that_a_person_can_read() -> None:
     storage = fresh(6)
     write_snapshot(storage, meta(4), count=3)
@@ -79,10 +87,34 @@ def test_the_file_is_lines_that_a_person_can_read() -> None:
     values = [decode_line(line) for line in head]
     assert values[0]["index"] == 4
     assert values[0]["format"] == 1
-    assert values[1:] == records(3)
-    assert decode_line(trailer) == ["end", 3, f"{crc32(b''.join(head)):08x}"]
+    assert values[1:] == [records(3)[:2], records(3)[2:]]
+    assert decode_line(trailer) == ["end", 2, f"{crc32(b''.join(head)):08x}"]
 
 
+def test_a_line_with_one_record_is_read_as_well() -> None:
+    """So they were written before lines held several."""
+    storage = fresh(6)
+    write_snapshot(storage, meta(4), count=3)
+    path = SNAPSHOTS / "4-1.jsonl"
+    lines = [storage.files.read(path).split(b"\n")[0] + b"\n", *map(encode_line, records(3))]
+    data = b"".join(lines)
+    file = storage.files.create(path)
+    file.write(data + encode_line(["end", 3, f"{crc32(data):08x}"]))
+    file.sync()
+    assert list(storage.snapshot_records()) == records(3)
+
+
+def test_a_line_ends_where_it_is_long_enough() -> None:
+    storage = fresh(6)
+    long = [["key", "k", "x" * LINE_BYTES, 1]] * 3
+    writer = storage.begin_snapshot(meta(4), iter(long))
+    while not writer.step(1):
+        pass
+    data = storage.files.read(SNAPSHOTS / "4-1.jsonl")
+    assert [decode_line(line) for line in data.splitlines()[1:-1]] == [[record] for record in long]
+
+
+@pytest.mark.usefixtures("short_lines")
 def test_a_step_writes_about_as_much_as_it_may_and_takes_no_more_records_than_that() -> None:
     taken = 0
 
@@ -94,9 +126,9 @@ def test_a_step_writes_about_as_much_as_it_may_and_takes_no_more_records_than_th
 
     storage = fresh(6)
     writer = storage.begin_snapshot(meta(4), counted())
-    line = len(encode_line(records(1)[0]))
+    line = len(encode_line(records(2)))
     assert not writer.step(3 * line)
-    assert taken == 3
+    assert taken == 6
     while not writer.step(3 * line):
         pass
     assert taken == 100
@@ -421,7 +453,7 @@ def test_a_big_snapshot_is_synced_on_the_way() -> None:
     while not writer.step(1):
         pass
     syncs = [n for n, (operation, _) in enumerate(operations.seen) if operation == "sync"]
-    assert len(syncs) == 3
+    assert len(syncs) == 5  # one for each megabyte or more, and one at the end
     storage, _ = crashed(storage)
     assert len(list(storage.snapshot_records())) == 4
 
