@@ -6,15 +6,24 @@ from typing import Annotated
 
 import typer
 
-from raftzmq_cli import members, nodes
+from raftzmq_cli import coordination, members, nodes
 from raftzmq_cli.invocation import Invocation, command, examples_text
 from raftzmq_cli.settings import GroupEndpoints, GroupOutput, GroupTimeout
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key.")]
+Fence = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fence",
+        allow_from_autoenv=False,
+        metavar="NAME:TOKEN",
+        help="Only while this token holds a lock, semaphore or election of that name; else exit 4.",
+    ),
+]
 
 app = typer.Typer(
     name="client",
-    help="Talk to a cluster: keys and values, its state, its members.",
+    help="Talk to a cluster: keys and values, locks and watches, its state, its members.",
     epilog=examples_text(
         """
         raftzmq client put greeting hello
@@ -105,6 +114,8 @@ def get(
     date | raftzmq client put now -
     raftzmq client put balance -- -5
     raftzmq client put lock mine --if-absent
+    raftzmq client put seen/worker-3 now --ttl 30
+    raftzmq client put state ready --fence "$RAFTZMQ_LOCK_NAME:$RAFTZMQ_LOCK_TOKEN"
     """,
 )
 def put(
@@ -129,11 +140,30 @@ def put(
     literal: Annotated[
         bool, typer.Option("--literal", help="Take VALUE as it is, even - or @FILE.")
     ] = False,
+    ttl: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Delete the key then, unless it is written again."),
+    ] = None,
+    lease: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="LEASE", help="Delete the key when this lease ends."),
+    ] = None,
+    fence: Fence = None,
 ) -> None:
     """Write a value. What is not UTF-8 text is stored as bytes."""
     from raftzmq_cli import data
 
-    data.put(run, key, value, if_revision=if_revision, if_absent=if_absent, literal=literal)
+    data.put(
+        run,
+        key,
+        value,
+        if_revision=if_revision,
+        if_absent=if_absent,
+        literal=literal,
+        ttl_s=ttl,
+        lease=lease,
+        fence=fence,
+    )
 
 
 @command(
@@ -150,11 +180,12 @@ def delete(
     prefix: Annotated[
         bool, typer.Option("--prefix", help="All keys that start with KEY, which may be empty.")
     ] = False,
+    fence: Fence = None,
 ) -> None:
     """Delete a key, or all keys with a prefix. A missing key is no error."""
     from raftzmq_cli import data
 
-    data.delete(run, key, prefix)
+    data.delete(run, key, prefix, fence)
 
 
 @command(
@@ -205,6 +236,7 @@ def txn(
             help="The same, if a compare does not hold. Repeatable.",
         ),
     ] = None,
+    fence: Fence = None,
 ) -> int:
     """Compare, then do one of two lists of operations, all in one step.
 
@@ -212,7 +244,7 @@ def txn(
     """
     from raftzmq_cli import txn as transactions
 
-    return transactions.txn(run, file, compares or [], then or [], otherwise or [])
+    return transactions.txn(run, file, compares or [], then or [], otherwise or [], fence)
 
 
 @command(app, "check", "raftzmq client check\nraftzmq client check -w json")
@@ -294,5 +326,6 @@ def shell(run: Invocation) -> int:
     return run_shell(run)
 
 
+coordination.register(app)
 nodes.register(app)
 app.add_typer(members.app, name="member")

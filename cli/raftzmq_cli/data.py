@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,18 +64,27 @@ def put(
     if_revision: int | None,
     if_absent: bool,
     literal: bool,
+    ttl_s: float | None,
+    lease: int | None,
+    fence: Sequence[str] | None,
 ) -> None:
     if if_absent and if_revision is not None:
         raise InvalidRequest("--if-revision and --if-absent exclude each other")
+    if (if_absent or if_revision is not None) and (ttl_s is not None or lease is not None):
+        raise InvalidRequest("--if-revision and --if-absent take no --ttl or --lease")
     if word == "-" and run.in_shell and not literal:
         raise InvalidRequest("standard input is this session; use @FILE, or --literal for a dash")
     key = text(key, "key")
     value = literal_value(word) if literal else read_value(word)
     expected = 0 if if_absent else if_revision
+    guards = fences(fence)
     if expected is None:
-        show_written(run, run.client.put(key, value, timeout=run.timeout_s))
+        written = run.client.put(
+            key, value, ttl=ttl_s, lease=lease, fence=guards, timeout=run.timeout_s
+        )
+        show_written(run, written)
         return
-    result = run.client.cas(key, value, expected, timeout=run.timeout_s)
+    result = run.client.cas(key, value, expected, fence=guards, timeout=run.timeout_s)
     if result.succeeded:
         show_written(run, result)
         return
@@ -86,10 +95,10 @@ def put(
     raise AnswerIsNo(f"{key!r} {found}, not {wanted}: nothing was written")
 
 
-def delete(run: Invocation, key: str, prefix: bool) -> None:
+def delete(run: Invocation, key: str, prefix: bool, fence: Sequence[str] | None) -> None:
     key = text(key, "key")
     delete_one_or_many = run.client.delete_prefix if prefix else run.client.delete
-    result = delete_one_or_many(key, timeout=run.timeout_s)
+    result = delete_one_or_many(key, fence=fences(fence), timeout=run.timeout_s)
     document = {
         "deleted": result.count,
         "index": result.index,
@@ -140,6 +149,17 @@ def prefix_end(prefix: str) -> str:
             return prefix[:-1] + chr(code)
         prefix = prefix[:-1]
     return ""
+
+
+def fences(words: Sequence[str] | None) -> list[tuple[str, int]] | None:
+    """What `--fence NAME:TOKEN` stands for; None if it was not given. Raises InvalidRequest."""
+    pairs = []
+    for word in words or ():
+        name, _, token = word.rpartition(":")
+        if not (name and token.isascii() and token.isdigit()):
+            raise InvalidRequest(f"--fence must be NAME:TOKEN, such as nightly:12, not {word!r}")
+        pairs.append((text(name, "name"), int(token)))
+    return pairs or None
 
 
 def text(word: str, what: str) -> str:

@@ -51,6 +51,10 @@ class Invocation:
         return self.settings.timeout_s()
 
     @property
+    def is_json(self) -> bool:
+        return self.settings.output is Output.JSON
+
+    @property
     def is_simple(self) -> bool:
         return self.settings.output is Output.SIMPLE
 
@@ -68,11 +72,12 @@ class Invocation:
 
 
 def command(
-    app: typer.Typer, name: str, examples: str = "", **extra: Any
+    app: typer.Typer, name: str, examples: str = "", *, prefix: str | None = None, **extra: Any
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Declare a command: a function of an Invocation and its own options; it returns an exit code.
 
     The shared options are added to its own, so that they are taken after the command as well.
+    Its own are variables too, RAFTZMQ_<prefix>_<OPTION>; the prefix is its name if none is given.
     """
 
     def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
@@ -90,7 +95,7 @@ def command(
         run.__name__ = function.__name__
         run.__doc__ = function.__doc__
         _set_signature(run, function)
-        context = {"auto_envvar_prefix": f"RAFTZMQ_{name.upper()}"}
+        context = {"auto_envvar_prefix": f"RAFTZMQ_{prefix or name.upper()}"}
         app.command(name, epilog=examples_text(examples), context_settings=context, **extra)(run)
         return function
 

@@ -3,8 +3,10 @@
 0    done
 1    the answer is no: unhealthy, a comparison failed, a key is missing with --fail-missing
 2    wrong usage
-3    no leader, or no answer in time; also when the outcome is unknown, which is said
-4    refused by the cluster
+3    no leader, or no answer in time; a lock that was not to be had in time; also when the outcome
+     is unknown, which is said
+4    refused by the cluster; also when a lock was lost
+126  COMMAND of `lock`, `elect`, `sem run` or `watch` cannot be run; 127: is not there
 130  interrupted
 141  whoever read the output is gone
 """
@@ -38,6 +40,10 @@ BROKEN_PIPE: Final = 141
 
 class AnswerIsNo(Exception):
     """The question was answered, with no; the text says what the answer was."""
+
+
+class NotInTime(Unavailable):
+    """Others held it for as long as one was ready to wait; the text says what."""
 
 
 class NothingThere(Unavailable):

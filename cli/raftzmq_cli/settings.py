@@ -98,6 +98,14 @@ class Settings:
             )
         return self.given_timeout_s
 
+    def waiting_s(self) -> float | None:
+        """Seconds to wait for what others hold; 0: it must be free; None: as long as it takes."""
+        return self.given_timeout_s
+
+    def answer_s(self) -> float:
+        """As `timeout_s`, where a timeout of 0 is one of `waiting_s` and not of an answer."""
+        return self.timeout_s() if self.given_timeout_s else TIMEOUT_S
+
     @property
     def output(self) -> Output:
         return self.given_output or Output.SIMPLE

@@ -27,7 +27,7 @@ from raftzmq import (
 )
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli import outcomes
-from raftzmq_cli.data import item_document
+from raftzmq_cli.data import fences, item_document
 from raftzmq_cli.invocation import Invocation
 
 Operation = Put | Delete | DeletePrefix | Get | GetRange | GetPrefix
@@ -51,12 +51,13 @@ def txn(
     compares: Sequence[str],
     then: Sequence[str],
     otherwise: Sequence[str],
+    fence: Sequence[str] | None,
 ) -> int:
     given = bool(compares or then or otherwise)
     if (not file) is not given:
         raise InvalidRequest("give a transaction as a FILE (-: standard input) or by options")
     transaction = from_json(_read(file)) if file else from_words(compares, then, otherwise)
-    result = run.client.txn(*transaction, timeout=run.timeout_s)
+    result = run.client.txn(*transaction, fence=fences(fence), timeout=run.timeout_s)
     branch = transaction[1] if result.succeeded else transaction[2]
     show_result(run, result, branch)
     return outcomes.DONE if result.succeeded else outcomes.NO

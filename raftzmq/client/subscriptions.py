@@ -8,6 +8,7 @@ from typing import Any
 from raftzmq import limits
 from raftzmq.client.calls import Call
 from raftzmq.client.results import Event
+from raftzmq.client.tasks import copy_of
 from raftzmq.client.work import check_bound, check_key
 from raftzmq.errors import InvalidRequest, RaftzmqError, WatchLost
 from raftzmq.transport.watch_wire import WatchRequest
@@ -129,10 +130,3 @@ class Stream:
         key, prefix, previous = self.subject
         start = None if self.position is None else self.position + 1
         return WatchRequest(ident, key, prefix, start, previous, self.cluster if start else "")
-
-
-def copy_of(error: RaftzmqError) -> RaftzmqError:
-    """The same error, to be raised once: its traceback grows with each time."""
-    if isinstance(error, WatchLost):
-        return WatchLost(str(error), error.reason, error.start)
-    return type(error)(str(error))

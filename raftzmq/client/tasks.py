@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raftzmq.errors import RaftzmqError
+from raftzmq.errors import RaftzmqError, WatchLost
 
 
 class Task:
@@ -21,5 +21,12 @@ class Task:
     def result(self) -> Any:
         """Return the task itself, or raise its error."""
         if self.error is not None:
-            raise self.error
+            raise copy_of(self.error)
         return self
+
+
+def copy_of(error: RaftzmqError) -> RaftzmqError:
+    """The same error, to be raised by one of several: each that raises one changes it."""
+    if isinstance(error, WatchLost):
+        return WatchLost(str(error), error.reason, error.start)
+    return type(error)(str(error))

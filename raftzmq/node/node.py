@@ -342,6 +342,7 @@ class Node:
         if last.index != self.machine.applied_index:
             self.machine.advance(last.index, last.time_ms)
         self.raft.applied(last.index)
+        self.watches.collect()
 
     # -- snapshots ----------------------------------------------------------------------------
 

@@ -150,15 +150,17 @@ class Watches:
 
     # -- the turn -----------------------------------------------------------------------------
 
-    def turn(self, now_ms: int, out: Outbox) -> None:
-        """Take in what was applied, and tell whoever is to be told now."""
-        self._now_ms = now_ms
-        machine, history = self._node.machine, self.history
+    def collect(self) -> None:
+        """Take in what was applied. Call it often: the state machine notes it without bound."""
+        machine = self._node.machine
         changes = machine.take_changes()
-        if changes or machine.revision != history.through:
-            history.add(changes, machine.revision)
-        if self._confirmed:
+        self.history.add(changes, machine.revision)
+        if self._confirmed and changes:
             self._begun += self._groups.sort(changes)
+
+    def turn(self, now_ms: int, out: Outbox) -> None:
+        """Tell whoever is to be told now, once all is collected."""
+        self._now_ms = now_ms
         self._answer(out)
         if self._confirmed:
             self._tell_begun(out)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from raftzmq import AsyncClient, Client, Compare, Get, Put, Refused
+from raftzmq import AsyncClient, Client, Compare, Fenced, Get, Put, Refused
 from tests.client.conftest import AsyncInThread
 from tests.system.processes import STEADY, Cluster, wait_for
 
@@ -109,6 +109,52 @@ def test_a_paused_leader_is_left_for_its_successor(db: Any, nodes: Cluster) -> N
     finally:
         leader.resume()
     nodes.wait_until_ready()
+
+
+def test_what_a_dead_client_held_passes_to_who_waits_with_a_higher_token(
+    db: Any, nodes: Cluster
+) -> None:
+    dead = db.acquire("lock", "dead", db.lease_grant(0.5))  # which nobody keeps alive
+    with db.lock("dead", timeout=60) as lock:
+        assert lock.token > dead
+        with pytest.raises(Fenced):
+            db.put("k", "late", fence=("dead", dead))
+        db.put("k", "mine", fence=lock)
+
+
+def test_locks_pass_on_and_a_watch_misses_nothing_while_a_leader_is_killed(
+    nodes: Cluster,
+) -> None:
+    tokens: list[int] = []
+    written: list[int] = []
+    inside: list[int] = []
+
+    def work(worker: int) -> None:
+        for turn in range(30):
+            with client.lock("busy") as lock:
+                inside.append(worker)
+                assert inside == [worker], "one at a time"
+                tokens.append(lock.token)
+                put = client.put(f"seen/{worker}", str(turn), fence=lock)
+                written.append(put.revision)
+                inside.clear()
+
+    watcher = AsyncInThread(nodes.endpoints)
+    with Client(nodes.endpoints) as client, watcher.watch(prefix="seen/") as watch:
+        with ThreadPoolExecutor(6) as pool:
+            workers = [pool.submit(work, worker) for worker in range(6)]
+            leader = nodes.leader()
+            leader.kill()
+            for done in workers:
+                done.result()
+        assert [watch.next(timeout=60).revision for _ in written] == written
+        with client.watch(prefix="seen/", start=written[100], previous=True) as again:
+            seen = [again.next(timeout=60) for _ in written[100:]]
+        assert [event.revision for event in seen if event is not None] == written[100:]
+    watcher.end()
+    leader.start()
+    nodes.wait_until_ready()
+    assert (len(tokens), tokens) == (180, sorted(set(tokens)))
 
 
 def test_the_status_of_every_node_is_there(db: Any) -> None:

@@ -78,6 +78,7 @@ class Hub:
 
     def turn(self, ms: int = 1) -> None:
         self.now_ms += ms
+        self.watches.collect()
         self.watches.turn(self.now_ms, self)
 
     def run(self, ms: int) -> None:
