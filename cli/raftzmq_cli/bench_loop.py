@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from raftzmq.client.work import Operation
 
 FILL_OUTSTANDING: Final = 256
-PORTION: Final = int(__import__("os").environ.get("PORTION","64"))
+PORTION: Final = int(__import__("os").environ.get("PORTION", "64"))
 """Most operations that are prepared before they leave."""
 
 _PAUSE_AFTER_ERROR_S: Final = 0.01

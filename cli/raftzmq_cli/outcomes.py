@@ -136,4 +136,6 @@ def _usage_line(error: Any) -> str:
         return f"{cure} (see '{command} --help')"
     if name in ("put", "get", "delete") and type(error).__name__ == "NoSuchOption":
         message += "; write -- before a key or value that starts with a dash"
+    if name in ("lock", "elect", "watch", "run") and type(error).__name__ == "NoSuchOption":
+        message += "; write -- before COMMAND"
     return f"{message} (see '{command} --help')"

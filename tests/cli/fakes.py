@@ -22,7 +22,7 @@ class FakeClient:
         self.answers: dict[str, NodeStatus] = {}
         self.others: dict[str, NodeStatus] = {}
 
-    def put(self, key: str, value: str | bytes, *, timeout: float) -> Written:
+    def put(self, key: str, value: str | bytes, *, timeout: float, **_: Any) -> Written:
         self.index += 1
         self.items[key] = Item(key, value, self.index)
         return Written(self.index, 1, "raft-0", self.index)
@@ -30,7 +30,9 @@ class FakeClient:
     def get(self, key: str, *, stale: bool = False, timeout: float) -> Item | None:
         return self.items.get(key)
 
-    def cas(self, key: str, value: str | bytes, revision: int, *, timeout: float) -> CasResult:
+    def cas(
+        self, key: str, value: str | bytes, revision: int, *, timeout: float, **_: Any
+    ) -> CasResult:
         held = self.items.get(key)
         if (held.revision if held else 0) != revision:
             self.index += 1
@@ -39,7 +41,7 @@ class FakeClient:
         written = self.put(key, value, timeout=timeout)
         return CasResult(True, written.revision, self.items[key], written.index, 1, "raft-0")
 
-    def delete_prefix(self, prefix: str, *, timeout: float) -> Deleted:
+    def delete_prefix(self, prefix: str, *, timeout: float, **_: Any) -> Deleted:
         keys = [key for key in self.items if key.startswith(prefix)]
         for key in keys:
             del self.items[key]

@@ -38,6 +38,35 @@ Capture = pytest.CaptureFixture[str]
         ("client txn /no/such/file", "/no/such/file"),
         ("client txn --then nonsense", "put, delete"),
         ("client txn --if nonsense", "KEY value|revision"),
+        ("client put key value --fence lock", "NAME:TOKEN"),
+        ("client delete key --fence lock:x", "NAME:TOKEN"),
+        ("client delete key --fence :3", "NAME:TOKEN"),
+        ("client put key value --if-absent --ttl 5", "--ttl"),
+        ("client put key value --ttl 5 --lease 3", "give one of them"),
+        ("client put key value --ttl 0.1", "0.5"),
+        ("client lock", "NAME"),
+        ("client lock name", "after --"),
+        ("client lock name --ttl 0.1 -- true", "0.5"),
+        ("client lock name --timeout -1 -- true", "-1"),
+        ("client lock name --grace -1 -- true", "--grace"),
+        ("client lock name ls -l", "before COMMAND"),
+        ("client lock name --describe -- true", "no COMMAND"),
+        ("client elect name --limit 3 -- true", "--observe"),
+        ("client elect name --observe --describe", "exclude"),
+        ("client sem run name -n 0 -- true", "0"),
+        ("client sem run name --permits 0 -- true", "0"),
+        ("client sem run name -n 2 --permits 3 -- true", "3"),
+        ("client sem wait name", "--lease"),
+        ("client sem wait name --ttl 5 --plain", "--plain"),
+        ("client sem signal name", "--token"),
+        ("client sem signal name --token 3 --plain", "--plain"),
+        ("client sem signal name --token 3 --permits 2", "--plain"),
+        ("client sem signal name --token x", "whole number"),
+        ("client sem resize name 0", "0"),
+        ("client lease grant --ttl 1e9", "86400"),
+        ("client lease keep x", "whole number"),
+        ("client queues --kind door", "lock, semaphore"),
+        ("client watch key --from 0", "0"),
         ("client bench --op fly", "put, get, stale"),
         ("client bench --outstanding 0", "0"),
         ("client bench --outstanding 2 --connections 3", "3 connections"),
@@ -73,7 +102,9 @@ def test_wrong_usage_exits_with_2_and_one_line(
     assert words in captured.err
 
 
-@pytest.mark.parametrize("arguments", ["", "client", "local", "client member"])
+@pytest.mark.parametrize(
+    "arguments", ["", "client", "local", "client member", "client sem", "client lease"]
+)
 def test_a_bare_group_shows_its_help_and_exits_with_2(arguments: str, capfd: Capture) -> None:
     assert run(arguments.split()) == 2
     assert "Usage: raftzmq" in capfd.readouterr().err
@@ -105,7 +136,7 @@ def test_every_client_command_takes_the_shared_options(command: str, capfd: Capt
     run([*command.split(), "--help"])
     out = capfd.readouterr().out
     for option in ("--endpoints", "--timeout", "-w, --output"):
-        assert option in out or command == "client member"
+        assert option in out or command in ("client member", "client sem", "client lease")
 
 
 def test_the_version_is_printed(capfd: Capture) -> None:
