@@ -12,7 +12,8 @@ class StorageConfig:
     A segment that has reached `segment_bytes` or `segment_entries` is followed by a new one.
     A snapshot is due when the log after the last one has reached `snapshot_bytes` or
     `snapshot_entries`, and is at least as big as that snapshot, so that snapshots never cost
-    more than the log itself. Compaction leaves at least `keep_entries` entries, for followers
+    more than the log itself. Compaction leaves at least `keep_entries` entries, of up to a megabyte,
+    for followers
     that lag a little.
     """
 
@@ -20,4 +21,4 @@ class StorageConfig:
     segment_entries: int = 50_000
     snapshot_bytes: int = 64 * 1024 * 1024
     snapshot_entries: int = 100_000
-    keep_entries: int = 5_000
+    keep_entries: int = 128
