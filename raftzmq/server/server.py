@@ -221,7 +221,7 @@ class Server:
     def _turn(self, by_ms: int | None = None) -> None:
         """Wait until there is something to do, but not beyond `by_ms`, and do it."""
         node = self.node
-        chore_ms = max(self._next_chores_ms, min(self._guard.next_ms, self._vitals.next_ms))
+        chore_ms = max(self._next_chores_ms, min(self._guard.due_ms, self._vitals.due_ms))
         due_ms = min(node.next_deadline_ms, chore_ms)
         if by_ms is not None:
             due_ms = min(due_ms, by_ms)

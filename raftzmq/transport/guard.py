@@ -53,6 +53,9 @@ that the node's own can always be opened."""
 LOOK_MS: Final = 100
 """Time between two looks at the connections, while they are few and nothing is the matter."""
 
+LOOK_SLACK_MS: Final = 60
+"""So much later will do: an idle node looks when a heartbeat wakes it, and need not wake for this."""
+
 CLOSE_LOOK_MS: Final = 20
 """The same, while some connection has sent more than DRIFT_BYTES of a message."""
 
@@ -246,6 +249,7 @@ class Guard:
 
     def __init__(self, ports: Sequence[Traffic]) -> None:
         self.next_ms = 0  # when to look again
+        self.due_ms = 0  # the same, if nothing else is to be done before
         self._ports = {traffic.port: traffic for traffic in ports}
 
     def look(self, now_ms: int) -> list[str]:
@@ -271,6 +275,7 @@ class Guard:
         )
         wait_ms = CLOSE_LOOK_MS if suspect else LOOK_MS
         self.next_ms = now_ms + max(wait_ms, len(descriptors) // DESCRIPTORS_PER_MS)
+        self.due_ms = self.next_ms + (0 if suspect else LOOK_SLACK_MS)
         return reasons
 
 
