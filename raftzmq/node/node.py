@@ -127,6 +127,13 @@ class Node:
         return "learner" if self.raft.is_learner else self.raft.role.value
 
     @property
+    def peers(self) -> set[str]:
+        """The names of the nodes that it wants answers from: the other members, or the initial
+        ones while it knows no members."""
+        members = {m.id.name for m in self.raft.membership}
+        return (members or set(self.initial)) - {self.name}
+
+    @property
     def membership_settled(self) -> bool:
         """Whether this node leads and may propose the next change of membership."""
         raft = self.raft

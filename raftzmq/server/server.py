@@ -365,6 +365,7 @@ class Server:
     def _look_up_silent_peers(self) -> None:
         """Have looked up the names of the peers that do not answer."""
         self._names.check()
+        self._silent &= self.node.peers  # one that was removed is missed by nobody
         self._names.silent = {
             name: address
             for name in self._silent

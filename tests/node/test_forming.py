@@ -250,3 +250,11 @@ def test_a_crash_between_the_two_steps_of_forming_is_made_good(
     world.kill("raft-0")
     world.start("raft-0")
     world.formed()
+
+
+def test_a_node_wants_answers_of_the_members_and_before_there_are_any_of_the_initial_ones() -> None:
+    world = World(3)
+    assert world.nodes["raft-0"].peers == {"raft-1", "raft-2"}
+    leader = world.formed()
+    leader.initial["raft-9"] = "raft-9:6000"
+    assert leader.peers == {"raft-0", "raft-1", "raft-2"} - {leader.name}

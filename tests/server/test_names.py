@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from raftzmq.server.names import Names
+from raftzmq.server.server import Server
 from tests.system.processes import wait_for
 
 KNOWN = {"raft-1.raft-service"}
@@ -58,3 +61,10 @@ def test_a_thread_that_died_is_noticed() -> None:
     wait_for("its end", lambda: not names._thread.is_alive())
     with pytest.raises(RuntimeError, match="names of peers"):
         names.check()
+
+
+def test_the_name_of_a_peer_that_was_removed_is_looked_up_no_longer(names: Names) -> None:
+    node = SimpleNamespace(peers={"raft-1"}, address_of="{}.raft-service:6000".format)
+    server = SimpleNamespace(node=node, _names=names, _silent={"raft-1", "raft-2"})
+    Server._look_up_silent_peers(cast(Server, server))
+    assert dict(names.silent) == {"raft-1": "raft-1.raft-service:6000"}
