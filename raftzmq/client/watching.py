@@ -202,7 +202,10 @@ class Watches:
             return
         above = sum(1 for one in raw if one[0] > reply.through)
         through = reply.through
-        stream.partial = above + (reply.skip if through == reply.after else 0)
+        if through == reply.after:  # told once more of what it has, it has it all the same
+            stream.partial = max(stream.partial, reply.skip + above)
+        else:
+            stream.partial = above
         if events:
             news = self._news
             for one in list(stream.members):
@@ -328,10 +331,13 @@ class Watches:
 
 
 def _suits(stream: Stream, start: int | None) -> bool:
-    """Whether a subscription from `start` on can be a member of the stream."""
+    """Whether a subscription from `start` on can be a member of the stream: not in the middle of
+    a revision, and not with one that may yet lose what the subscription has no need of."""
+    if stream.partial:
+        return False
     if start is None:
         return stream.is_live
-    return stream.position is not None and stream.position < start
+    return stream.position is not None and stream.position == start - 1
 
 
 def _event(revision: int, key: str, value: Any, previous: Any) -> Event:

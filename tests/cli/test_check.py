@@ -17,7 +17,7 @@ Capture = pytest.CaptureFixture[str]
 class Forgetful(FakeClient):
     """Acknowledges an overwrite without doing it."""
 
-    def put(self, key: str, value: str | bytes, *, timeout: float) -> Written:
+    def put(self, key: str, value: str | bytes, *, timeout: float, **_: Any) -> Written:
         if key in self.items:
             return Written(self.index, 1, "raft-0", self.items[key].revision)
         return super().put(key, value, timeout=timeout)

@@ -31,13 +31,14 @@ from raftzmq.transport.client_wire import (
     decode_request,
     encode_reply,
 )
+from raftzmq.transport.watch_wire import UnwatchRequest, WatchRequest
+from tests.client.fake_watches import CLUSTER, FakeWatches
 
 PORTS = (32_000, 32_767)
 """Below those that the kernel gives to connections: a dead node's port stays free."""
 
 PATIENCE_S = 120.0
 
-CLUSTER = "6f1c0a5b9d3e7f21"
 SERVE = "serve"
 IGNORE = "ignore"
 """As if the message had been lost."""
@@ -66,7 +67,7 @@ class OutcomeUnknown:
 Action = str | Refuse | OutcomeUnknown
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeNode:
     name: str
     port: int
@@ -89,6 +90,7 @@ class FakeCluster:
         self.machine = Machine()
         self.index = 0
         self.time_ms = 0
+        self.watches = FakeWatches(self.machine)
         self._held: list[tuple[FakeNode, bytes, Any]] = []  # reads whose answers are kept back
         self.executed: list[Any] = []
         self._commands: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
@@ -154,6 +156,7 @@ class FakeCluster:
 
         def forget() -> None:
             self.machine = Machine()
+            self.watches = FakeWatches(self.machine)
             self.machine.advance(self.index, 0)
 
         self._do(forget)
@@ -222,6 +225,7 @@ class FakeCluster:
         if node.socket is not None:
             node.socket.close(0)
             node.socket = None
+            self.watches.ended(node)
 
     def _main(self) -> None:
         while True:
@@ -271,6 +275,8 @@ class FakeCluster:
     def _replies(self, node: FakeNode, client: bytes, request: Request) -> list[Reply]:
         if isinstance(request, OperationsRequest):
             return self._operations(node, client, request)
+        if isinstance(request, WatchRequest | UnwatchRequest):
+            return [*self.watches.asked(node, client, request)]
         if isinstance(request, StatusRequest):
             role = "leader" if node is self.leader else "follower"
             return [StatusReply(request.id, {"node": node.name, "role": role, "term": 1})]
@@ -305,7 +311,10 @@ class FakeCluster:
         return Results(node.name, 1, leader, results, CLUSTER)
 
     def _answer_held(self) -> None:
-        """Answer the reads that wait for what has happened now."""
+        """Answer the reads that wait for what has happened now, and tell watchers."""
+        for node, client, events in self.watches.owed():
+            if node.socket is not None:
+                node.socket.send_multipart([client, encode_reply(events)])
         held, self._held = self._held, []
         for node, client, op in held:
             result = self.machine.decide(op)

@@ -69,6 +69,15 @@ def test_others_do_not_wait_for_awaits_and_these_travel_by_themselves(c: Coordin
     assert put.done
 
 
+def test_an_await_goes_where_the_leader_is_known_to_be(c: Coordinating) -> None:
+    lease = c.granted()
+    place = c.place(lease)
+    c.refuse(c.one(), "not_leader", B)
+    c.ok(c.one(), [77, False])
+    sent = c.one()
+    assert (sent.endpoint, sent.names, place.done) == (B, ["await"], False)
+
+
 def test_an_await_is_asked_again_elsewhere_when_its_node_is_silent(c: Coordinating) -> None:
     place, sent = in_line(c)
     again = c.kept_for(4000)

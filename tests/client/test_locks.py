@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -368,3 +370,17 @@ def test_one_object_is_one_claimant(db: Any) -> None:
 def test_what_is_wrong_is_said_when_the_lock_is_made(db: Any, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         db.lock(**{"name": "l", **options})
+
+
+def test_a_client_that_nobody_holds_goes_with_what_it_held(cluster: FakeCluster) -> None:
+    db = Client(cluster.endpoints)
+    lock = db.lock("l", on_lost=lambda: None).acquire()
+    lease = db.lease(ttl=60, on_lost=lambda: None)
+    gone = weakref.ref(db)
+    del db, lock, lease
+    gc.collect()
+    until(lambda: gone() is None)
+    kept = len(cluster.operations("lease_keep"))
+    cluster.pass_time(60_000)
+    with Client(cluster.endpoints) as other, other.lock("l"):
+        assert len(cluster.operations("lease_keep")) == kept

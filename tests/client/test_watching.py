@@ -66,21 +66,23 @@ def test_equal_watches_of_a_client_are_one_on_the_wire_and_share_each_event(
 ) -> None:
     one, node, request = watched(c)
     others = [c.subscribe() for _ in range(1000)]
-    later = c.subscribe(start=13)
+    later = c.subscribe(start=11)
     assert not any(isinstance(sent.request, WatchRequest) for sent in c.turn())
     assert all(other.opened for other in [*others, later])
     c.events(node, request, 10, 14, 11, 12, 13, 14)
     batch = one.take()
     assert all(other.take() is batch for other in others)
-    assert values(later) == ["13.0", "14.0"]
+    assert values(later) == ["11.0", "12.0", "13.0", "14.0"]
 
 
-def test_one_that_begins_in_the_past_does_not_share_with_what_is_beyond_that(
-    c: Coordinating,
-) -> None:
-    watched(c)
-    c.subscribe(start=5)
-    assert c.asked()[1].start == 5
+def test_one_that_begins_elsewhere_does_not_share(c: Coordinating) -> None:
+    _, node, request = watched(c)
+    for start in (5, 15):
+        c.subscribe(start=start)
+        assert c.asked()[1].start == start
+    c.events(node, request, 10, 10, 11, 11)
+    c.subscribe()
+    assert c.asked()[1].start is None, "the others have a part of the next revision already"
 
 
 def test_the_last_to_leave_ends_the_watch_at_the_node(c: Coordinating) -> None:
@@ -147,6 +149,14 @@ def test_a_revision_in_pieces_is_put_together_and_goes_on_after_a_loss(c: Coordi
     c.events(again.endpoint, again.request, 10, 11, *[11] * 7)
     c.events(again.endpoint, again.request, 11, 12, 12)
     assert values(one) == ["11.5", "11.6", "12.0"]
+
+
+def test_a_piece_that_is_told_once_more_counts_once(c: Coordinating) -> None:
+    one, node, request = watched(c)
+    c.events(node, request, 10, 10, 11, 11, 11)
+    c.events(node, request, 10, 10, 11, skip=0)
+    c.events(node, request, 10, 11, 11, 11, skip=2)
+    assert values(one) == [f"11.{n}" for n in range(4)]
 
 
 def test_a_piece_that_was_lost_is_noticed(c: Coordinating) -> None:
