@@ -2,7 +2,8 @@
 
 `index` is the revision of the command that wrote, or up to which a read saw all that was written:
 the number of the command, and the index of its log entry where entries hold one command each. A
-retried write reports that of its first and only execution. `term` and `leader` are those of the node that answered.
+retried write reports that of its first and only execution. `term` and `leader` are those of the
+node that answered.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ LOOK_MS: Final = 100
 """Time between two looks at the connections, while they are few and nothing is the matter."""
 
 LOOK_SLACK_MS: Final = 60
-"""So much later will do: an idle node looks when a heartbeat wakes it, and need not wake for this."""
+"""So much later will do: an idle node looks when a heartbeat wakes it anyway."""
 
 CLOSE_LOOK_MS: Final = 20
 """The same, while some connection has sent more than DRIFT_BYTES of a message."""
