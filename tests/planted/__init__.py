@@ -1,6 +1,7 @@
-"""Twenty bugs, each planted as it happens in real life, and each of which must be caught.
+"""The twenty bugs of the usual lists and six of coordination, each planted as it happens in real
+life, and each of which must be caught.
 
-`defect.py` says what a planted bug is. consensus.py and service.py have those that the simulator
-catches, processes.py those that show only on real processes. `python -m tests.planted` prints how
-long each one took.
+`defect.py` says what a planted bug is. consensus.py, service.py and coordination.py have those that
+the simulator catches, processes.py those that show only on real processes. `python -m
+tests.planted` prints how long each one took.
 """

@@ -8,7 +8,7 @@ import sys
 from statistics import mean
 from typing import Any, Final
 
-from tests.planted import consensus, processes, service
+from tests.planted import consensus, coordination, processes, service
 from tests.planted.defect import START, Caught, Defect, catch
 from tests.planted.processes import ProcessDefect
 
@@ -27,6 +27,7 @@ def main() -> int:
     planted: list[Defect | ProcessDefect] = [
         *consensus.DEFECTS,
         *service.DEFECTS,
+        *coordination.DEFECTS,
         *processes.DEFECTS,
     ]
     rows = []

@@ -119,8 +119,7 @@ def leave_sessions_out_of_snapshots(patch: pytest.MonkeyPatch) -> None:
 
 
 def revive_ended_sessions(patch: pytest.MonkeyPatch) -> None:
-    """A command makes its session anew if there is none. (The list's form, a lock granted on a
-    lease that has ended, is to be planted when there are leases and locks.)"""
+    """A command makes its session anew if there is none."""
     execute = machine._execute
 
     def revived(state: State, number: int, ack: int, op: Any) -> Result:
@@ -214,7 +213,7 @@ DEFECTS: Final = (
         14,
         "sessions are missing from the snapshot",
         leave_sessions_out_of_snapshots,
-        told=r"got \(.*'session_expired'",
+        told="got .*'session_expired'",
         seeds=30,
         half="b",
     ),
@@ -224,6 +223,7 @@ DEFECTS: Final = (
         revive_ended_sessions,
         told=r"should have given \('session_expired'|for serial \d+, and now",
         seeds=30,
+        half="a",
     ),
     Defect(
         16,

@@ -10,12 +10,15 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.planted import consensus, processes, service
+from tests.planted import consensus, coordination, processes, service
 from tests.planted.defect import Defect, catch
 from tests.planted.processes import ProcessDefect
 from tests.sim.world import World
 
-DEFECTS = sorted((*consensus.DEFECTS, *service.DEFECTS), key=lambda d: (d.number, d.half))
+DEFECTS = sorted(
+    (*consensus.DEFECTS, *service.DEFECTS, *coordination.DEFECTS),
+    key=lambda d: (d.number, d.half),
+)
 PLANTED: list[Defect | ProcessDefect] = [*DEFECTS, *processes.DEFECTS]
 
 
@@ -30,8 +33,12 @@ def test_is_caught(defect: Defect, record_property: Callable[[str, object], None
     record_property("told", caught.problem.splitlines()[0])
 
 
-def test_all_twenty_are_planted() -> None:
-    assert {defect.number for defect in PLANTED} == set(range(1, 21))
+def test_a_lock_without_fences_does_not_keep_a_register_right() -> None:
+    catch(coordination.CONTROL)  # and with fences it is right: tests/sim/test_seeds.py
+
+
+def test_all_are_planted() -> None:
+    assert {defect.number for defect in PLANTED} == set(range(1, 27))
     names = [(defect.number, defect.half) for defect in PLANTED]
     assert len(set(names)) == len(names)
 

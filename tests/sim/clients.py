@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,11 +11,12 @@ import orjson
 from raftzmq import limits
 from raftzmq.client import operations
 from raftzmq.client.calls import Call
+from raftzmq.client.outcomes import REFUSALS
 from raftzmq.client.session import ClientSession
 from raftzmq.client.transactions import Compare, Delete, DeletePrefix, Get, GetPrefix, GetRange, Put
 from raftzmq.client.work import Answer, Operation, Work, decode_value, encode_value
 from raftzmq.errors import OutcomeUnknown, RaftzmqError
-from tests.sim.history import FAILED, NEVER, ODD, OK, UNKNOWN, Op
+from tests.sim.history import FAILED, NEVER, ODD, OK, REFUSED, UNKNOWN, Op
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -87,7 +88,7 @@ class SimClient:
         self.random = Random(f"{world.seed} {name}")
         endpoints = [p.client_address for p in world.processes.values()]
         self.random.shuffle(endpoints)
-        self.session = ClientSession(endpoints, Random(self.random.getrandbits(64)))
+        self.session = self._session(endpoints, Random(self.random.getrandbits(64)))
         self._ops: dict[Call, Op | Callable[[Call], None]] = {}
         self._values = 0
         self._due_ms: int | None = None
@@ -95,8 +96,17 @@ class SimClient:
         self.dead = False
         self.operator = idle
         if not idle:
-            for _ in range(world.options.outstanding):
+            for _ in range(self._calls_at_once()):
                 self._later()
+
+    def _session(self, endpoints: list[str], random: Random) -> ClientSession:
+        return ClientSession(endpoints, random)
+
+    def _calls_at_once(self) -> int:
+        return self.world.options.outstanding
+
+    def _weights(self) -> Mapping[str, float]:
+        return READS if self.reader else WEIGHTS
 
     @property
     def waiting(self) -> int:
@@ -121,7 +131,7 @@ class SimClient:
         if asleep_ms > 0:
             self.world.at(asleep_ms, self._next)
         else:
-            weights = READS if self.reader else WEIGHTS
+            weights = self._weights()
             kind = self.random.choices(list(weights), list(weights.values()))[0]
             op, work = self._draw(kind)
             timeouts = READER_TIMEOUTS_S if self.reader else TIMEOUTS_S
@@ -246,14 +256,17 @@ class SimClient:
     def write(self, key: str, timeout: float, done: Callable[[Op], None]) -> None:
         """Write a new value, and say how it ended."""
         value = self._value()
-        op = self._op("put", key, wire(value))
+        self.perform(self._op("put", key, wire(value)), operations.put(key, value), timeout, done)
+
+    def perform(self, op: Op, work: Work, timeout: float, done: Callable[[Op], None]) -> None:
+        """Have an operation done, and say how it ended."""
 
         def finished(call: Call) -> None:
             self._finished(call, op)
             done(op)
 
         self.world.history.ops.append(op)
-        self.ask(operations.put(key, value), timeout, finished)
+        self.ask(work, timeout, finished)
 
     def die(self) -> None:
         """The process ends; nobody will learn what becomes of its calls."""
@@ -275,10 +288,12 @@ class SimClient:
             call.result()  # it must have the form that it should have
             self._remember(op)
         else:
-            unknown = isinstance(call.error, OutcomeUnknown)
-            op.outcome = UNKNOWN if unknown else FAILED
-            op.error = f"{type(call.error).__name__}"
             assert isinstance(call.error, RaftzmqError)
+            op.error = type(call.error).__name__
+            if call.error.code in REFUSALS:
+                op.outcome, op.code = REFUSED, call.error.code
+            else:
+                op.outcome = UNKNOWN if isinstance(call.error, OutcomeUnknown) else FAILED
         world.counts[f"op {op.outcome}"] += 1
 
     def _remember(self, op: Op) -> None:

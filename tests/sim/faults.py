@@ -18,6 +18,7 @@ from raftzmq.core.quorum import majority
 from raftzmq.core.role import Role
 from tests.sim.ambushes import Ambushes
 from tests.sim.clients import SimClient
+from tests.sim.coordinators import Coordinator
 from tests.sim.process import SimProcess, WatchedNode
 
 if TYPE_CHECKING:
@@ -494,5 +495,8 @@ class Faults:
         client = self._random.choice(busy)
         world.story.tell(client.name, "dies")
         client.die()
-        world.add_client(reader=client.reader)
+        if isinstance(client, Coordinator):
+            world.add_coordinator()
+        else:
+            world.add_client(reader=client.reader)
         return True

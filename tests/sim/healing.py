@@ -9,6 +9,7 @@ from raftzmq.core.membership import Membership
 from raftzmq.core.quorum import majority
 from raftzmq.core.role import Role
 from raftzmq.naming import parse_pod_name
+from tests.sim.coordinators import Coordinator
 from tests.sim.history import OK, Op
 from tests.sim.process import SimProcess, WatchedNode
 from tests.sim.story import Violation
@@ -48,6 +49,7 @@ def heal(world: World, within_ms: int) -> None:
     start_ms = world.now_ms
     deadline_ms = start_ms + within_ms
     _write(world, chosen, deadline_ms)
+    _end_coordination(world, chosen, deadline_ms)
     if not world.run_until(deadline_ms, lambda: _converged(world)):
         raise Violation(f"no agreement within {within_ms} ms of calm:\n{_state(world)}")
     everybody = chosen == set(world.processes)
@@ -55,6 +57,7 @@ def heal(world: World, within_ms: int) -> None:
         wanted = world.scale.replicas
         raise Violation(f"not {wanted} voters within {within_ms} ms of calm:\n{_state(world)}")
     world.counts["ms to converge"] += world.now_ms - start_ms
+    _watched(world, chosen, world.now_ms + within_ms)
     for process in _members(world):
         assert process.node is not None
         world.rules.compare_state(process.name, process.node.machine)
@@ -95,18 +98,23 @@ def _suffices(nodes: set[NodeId], memberships: list[Membership]) -> bool:
     return all(len(m.voters & nodes) >= majority(len(m.voters)) for m in memberships)
 
 
-def _write(world: World, chosen: set[str], deadline_ms: int) -> None:
-    """Every client that knows a member that lives gets a write done; and a new one does."""
+def _connected(world: World, chosen: set[str]) -> list[SimClient]:
+    """The clients that know a member that lives."""
     leader = _leader(world)
     assert leader is not None
     members = {member.id.name for member in leader.raft.membership} & chosen
-    fresh = world.add_client(idle=True)
-    clients: list[SimClient] = [fresh]
+    found = []
     for client in world.clients.values():
         known = client.session.endpoints.configured
         alive = any(world.by_client_address[e].name in members for e in known)
-        if not (client.dead or client.operator or client is fresh) and alive:
-            clients.append(client)
+        if alive and not (client.dead or client.operator):
+            found.append(client)
+    return found
+
+
+def _write(world: World, chosen: set[str], deadline_ms: int) -> None:
+    """Every client that knows a member that lives gets a write done; and a new one does."""
+    clients = [*_connected(world, chosen), world.add_client(idle=True)]
     waiting = {client.name for client in clients}
 
     def begin(client: SimClient) -> None:
@@ -130,6 +138,40 @@ def _write(world: World, chosen: set[str], deadline_ms: int) -> None:
             f"calm, and yet no write of {', '.join(sorted(waiting)) or 'nobody'} was done, and "
             f"{sum(client.waiting for client in pending)} calls wait:\n{_state(world)}"
         )
+
+
+def _end_coordination(world: World, chosen: set[str], deadline_ms: int) -> None:
+    """All claims are given up, the leases of those who cannot say so end: nothing is left."""
+    if world.ledger is None:
+        return
+    for client in world.coordinators():
+        client.finish()
+
+    def empty() -> bool:
+        leader = _leader(world)
+        machine = leader.machine if leader is not None else None
+        return machine is not None and not (machine.lease_count or machine.place_count)
+
+    world.run_until(deadline_ms, empty)
+    leader = _leader(world)
+    if leader is None:
+        raise Violation(f"calm, and nobody leads:\n{_state(world)}")
+    world.ledger.check_empty(leader.machine)
+
+
+def _watched(world: World, chosen: set[str], deadline_ms: int) -> None:
+    """Every watcher that knows a member that lives gets all there is."""
+    clients = [one for one in _connected(world, chosen) if isinstance(one, Coordinator)]
+    leader = _leader(world)
+    assert leader is not None
+    revision = leader.machine.revision
+
+    def told() -> bool:
+        return all(client.caught_up(revision) for client in clients)
+
+    if not world.run_until(deadline_ms, told):
+        lagging = "; ".join(c.lagging() for c in clients if not c.caught_up(revision))
+        raise Violation(f"calm, and not all was told up to {revision}: {lagging}\n{_state(world)}")
 
 
 def _scaled(world: World) -> bool:

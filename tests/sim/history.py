@@ -7,7 +7,12 @@ from typing import Any
 
 from raftzmq.client.packing import READ_IDS
 
-OK, FAILED, UNKNOWN = "ok", "failed", "unknown"
+OK, REFUSED, FAILED, UNKNOWN = "ok", "refused", "failed", "unknown"
+"""How an operation ended; refused: it was executed, and its result says no. See Op.code."""
+
+READS = frozenset(
+    {"get", "prefix", "range", "lease", "leases", "describe", "queues", "await", "observe"}
+)
 
 ODD = "odd"
 """The name of an operation that is ill-formed: `arguments` are all that was sent."""
@@ -36,10 +41,12 @@ class Op:
     session: int = 0
     serial: int = 0
     error: str = ""
+    code: str = ""
+    """Of a refusal, as on the wire."""
 
     @property
     def is_write(self) -> bool:
-        return self.name not in ("get", "prefix", "range")
+        return self.name not in READS
 
     def __str__(self) -> str:
         stale = "stale " if self.stale else ""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from raftzmq import limits
+from raftzmq.client.outcomes import DONE, REFUSALS
 from raftzmq.client.packing import READ_IDS
 from raftzmq.core.entry import COMMAND, COMMANDS, CONFIG, Entry
 from raftzmq.core.identity import NodeId
@@ -25,6 +26,7 @@ from raftzmq.storage import Restored
 from raftzmq.transport.client_wire import Reply, Results
 from tests.machine.entries import commands_of
 from tests.sim.disks import Durable
+from tests.sim.ledger import Ledger
 from tests.sim.process import SimProcess
 from tests.sim.story import Violation
 
@@ -48,8 +50,9 @@ class _Mark:
 class Rules:
     """Everything that was seen, and the rules that it is held to. Raises Violation."""
 
-    def __init__(self, processes: dict[str, SimProcess]) -> None:
+    def __init__(self, processes: dict[str, SimProcess], ledger: Ledger | None) -> None:
         self._processes = processes
+        self._ledger = ledger
         self._leaders: dict[int, NodeId] = {}
         self._votes: dict[tuple[NodeId, int], NodeId] = {}
         self._promised: dict[NodeId, HardState] = {}
@@ -228,7 +231,7 @@ class Rules:
         assert process.node is not None
         self._committing(process)
         for number, code, revision, body in reply.results:
-            if code not in ("ok", "compare_failed"):
+            if code not in DONE and code not in REFUSALS:
                 continue
             self.checks += 1
             # That of the entry which reached it.
@@ -258,6 +261,7 @@ class Rules:
             raise Violation(
                 f"{process.name} applied entry {entries[-1].index} before it is durable"
             )
+        before = len(self.entries)
         outcomes = iter(results)
         for entry in entries:
             place = entry.index - 1
@@ -270,18 +274,22 @@ class Rules:
                 raise Violation(
                     f"{process.name} applied {entry}, where {self.entries[place]} was applied"
                 )
-            if entry.kind in (COMMAND, COMMANDS):
-                result = next(outcomes)
-                if self.results.setdefault(entry.index, result) != result:
-                    raise Violation(
-                        f"{process.name} got {result} from entry {entry.index}, others got "
-                        f"{self.results[entry.index]}"
-                    )
+            commands = entry.kind in (COMMAND, COMMANDS)
+            result = next(outcomes) if commands else []
+            if self._ledger is not None and place >= before:
+                self._ledger.follow(entry, result)
+            if commands and self.results.setdefault(entry.index, result) != result:
+                raise Violation(
+                    f"{process.name} got {result} from entry {entry.index}, others got "
+                    f"{self.results[entry.index]}"
+                )
         if node.machine.applied_index != entries[-1].index:
             raise Violation(
                 f"{process.name}'s machine stands at {node.machine.applied_index} after entry "
                 f"{entries[-1].index}"
             )
+        if self._ledger is not None and self._ledger.index == entries[-1].index > before:
+            self._ledger.look(process, node.machine)
         if entries[-1].index % 16 == 0:
             self.compare_state(process.name, node.machine)
 

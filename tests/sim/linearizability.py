@@ -16,10 +16,11 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple
 
+from raftzmq.client.outcomes import DONE, REFUSALS
 from raftzmq.core.entry import Entry
 from tests.machine.entries import commands_of, follow
 from tests.machine.model import Model
-from tests.sim.history import FAILED, NEVER, ODD, OK, UNKNOWN, History, Op, is_serial
+from tests.sim.history import FAILED, NEVER, ODD, OK, REFUSED, UNKNOWN, History, Op, is_serial
 from tests.sim.story import Violation
 
 BUDGET: Final = 300_000
@@ -86,10 +87,11 @@ def check_keys(history: History, budget: int = BUDGET) -> int:
     """Check every key of a history; return how many steps were checked. Raises Violation."""
     by_key: defaultdict[str, list[Step]] = defaultdict(list)
     for op in history.ops:
-        if op.outcome == FAILED or op.stale:
+        if op.outcome in (FAILED, REFUSED) or op.stale:
             continue
         for key, step in _steps(op, history.keys):
-            by_key[key].append(step)
+            if key in history.keys:  # others end by themselves, which only the log tells
+                by_key[key].append(step)
     for key, steps in sorted(by_key.items()):
         check_key(key, steps, budget)
     return sum(map(len, by_key.values()))
@@ -345,16 +347,13 @@ def check_log(history: History, entries: Sequence[Entry], results: dict[int, Any
             reads[op.index].append(op)
     compared = _check_reads(model, reads.pop(0, []))
     for entry in entries:
+        model.time_ms = max(model.time_ms, entry.time_ms)
         commands, expected = commands_of(entry), follow(model, entry)
         given = results[entry.index] if commands else []
         for command, result, found in zip(commands, expected, given, strict=True):
-            if found[: len(result)] != result:
-                raise Violation(
-                    f"entry {entry.index} gave {found}; by its place in the log it should have "
-                    f"given {result}: {command}"
-                )
+            check_result(entry, command, result, found)
             session, _, op = command
-            if result[0] in ("ok", "compare_failed") and is_serial(op[0]):
+            if (result[0] in DONE or result[0] in REFUSALS) and is_serial(op[0]):
                 executed.setdefault((session, op[0]), result)
             compared += 1
         compared += _check_reads(model, reads.pop(model.index, []))
@@ -363,14 +362,38 @@ def check_log(history: History, entries: Sequence[Entry], results: dict[int, Any
     return compared + _check_writes(history, executed) + _check_moments(history)
 
 
+def check_result(entry: Entry, command: Any, result: Any, found: Any) -> None:
+    """What a command of an entry gave is what the model gives."""
+    if found[: len(result)] != result:
+        raise Violation(
+            f"entry {entry.index} gave {found}; by its place in the log it should have "
+            f"given {result}: {command}"
+        )
+
+
 def _check_reads(model: Model, ops: Iterable[Op]) -> int:
     count = 0
     for op in ops:
         found = model.read(op.name, *op.arguments)
-        if found != op.body:
+        if found != op.body and not _fits(op.name, found, op.body):
             raise Violation(f"the state at {op.index} holds {found}: {op}")
         count += 1
     return count
+
+
+def _fits(name: str, found: Any, told: Any) -> bool:
+    """Whether it is the same, but for time, which goes on also between two revisions."""
+    if name == "lease" and found and told:
+        return _is_same_lease(found, told)
+    if name != "leases" or found[1] != told[1] or len(found[0]) != len(told[0]):
+        return False
+    return all(map(_is_same_lease, found[0], told[0]))
+
+
+def _is_same_lease(found: list[Any], told: list[Any]) -> bool:
+    (*head, left_ms, keys, places), (*told_head, told_ms, told_keys, told_places) = found, told
+    same = (head, keys, places) == (told_head, told_keys, told_places)
+    return same and 0 <= told_ms <= left_ms
 
 
 def _check_writes(history: History, executed: dict[tuple[int, int], tuple[Any, ...]]) -> int:
@@ -383,8 +406,11 @@ def _check_writes(history: History, executed: dict[tuple[int, int], tuple[Any, .
         if op.name == ODD and op.outcome == OK:
             raise Violation(f"is ill-formed, and was accepted: {op}")
         found = executed.get((op.session, op.serial))
-        if op.outcome == FAILED:
-            if found is not None:
+        if op.outcome == REFUSED:
+            if found is None or found[0] != op.code:
+                raise Violation(f"the log gives {found}: {op}")
+        elif op.outcome == FAILED:
+            if found is not None and found[0] in DONE:
                 raise Violation(f"was called failed, and was done, {found}: {op}")
         elif found is None or found != (
             "ok" if op.compared else "compare_failed",

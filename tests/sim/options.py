@@ -78,11 +78,22 @@ class Options:
     faults_from_ms: int
     last_ambush: bool
     faults: dict[str, float] = field(default_factory=dict)
+    coordinators: int = 0
+    """Of clients that use leases, locks, semaphores, elections and watches."""
+    claims: int = 0
+    """How many claims of each to locks and the like are under way at a time."""
+    lease_ttls_ms: tuple[int, ...] = (1000,)
+    watch_events: int = 100_000
+    watch_bytes: int = 256 * 1024
+    """How much of the past a node remembers, and how much goes into a message of events."""
+    places: int = 100_000
+    expire_at_once: int = 4096
+    parked: int = 20_000
 
     def __str__(self) -> str:
         parts = [
             f"{self.size} nodes",
-            f"{self.clients} clients and {self.readers} readers",
+            f"{self.clients} clients, {self.readers} readers and {self.coordinators} coordinators",
             f"election timeout {self.raft.election_timeout_ms} ms",
             f"delay {self.delay_ms[0]} to {self.delay_ms[1]} ms",
             f"loss {self.loss:g}",
@@ -99,6 +110,7 @@ def draw(random: Random, seconds: float) -> Options:
     pick = random.choice
     # A world of few kinds of faults has each of them often, and finds what many kinds cover up.
     share = pick([0.1, 0.25, 0.6])
+    coordinators = pick([0, 0, 0, 2, 3])
     election_ms = pick([150, 300, 300, 600, 1000])
     snapshot_entries = pick([8, 8, 20, 50, 200, 100_000])
     keep = pick([0, 0, 1, 5, 50])
@@ -134,7 +146,7 @@ def draw(random: Random, seconds: float) -> Options:
         duplication=pick([0, 0, 0.01, 0.1]),
         drift=pick([0, 0.0002, 0.02, 0.1]),
         disk_ms=pick([(0, 0), (0, 2), (1, 10), (0, 40)]),
-        clients=random.randint(2, 6),
+        clients=max(1, random.randint(2, 6) - coordinators),
         readers=pick([0, 1, 2]),
         outstanding=random.randint(1, 3),
         think_ms=pick([80, 150, 300]),
@@ -143,4 +155,12 @@ def draw(random: Random, seconds: float) -> Options:
         faults_from_ms=pick([0, 0, 3000, 3000]),
         last_ambush=pick([False, True]),
         faults={name: weight for name, weight in FAULTS.items() if random.random() < share},
+        coordinators=coordinators,
+        claims=pick([1, 2]),
+        lease_ttls_ms=pick([(500,), (1000,), (1500, 4000), (500, 3000)]),
+        watch_events=pick([5, 40, 100_000]),
+        watch_bytes=pick([1, 300, 256 * 1024]),
+        places=pick([6, 100_000, 100_000]),
+        expire_at_once=pick([1, 2, 4096]),
+        parked=pick([2, 20_000, 20_000]),
     )

@@ -38,6 +38,7 @@ from raftzmq.transport.peer_wire import (
     encode_message,
     encode_welcome,
 )
+from raftzmq.transport.watch_wire import Events
 from tests.sim.disks import DATA, Durable, PowerCut, SimFiles
 
 if TYPE_CHECKING:
@@ -464,6 +465,8 @@ class SimProcess:
         world = self.world
         name = client.decode()
         world.rules.answering(self, name, reply)
+        if isinstance(reply, Events) and world.is_deaf(name):
+            return False
         frames = encode_results(reply) if isinstance(reply, Results) else [encode_reply(reply)]
         boot = self.boot
 

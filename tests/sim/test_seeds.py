@@ -31,6 +31,10 @@ def test_much_happened_in_these_worlds(summary: Summary) -> None:
     assert counts["entries"] > 50 * COUNT
     assert counts["snapshot received"] > 0
     assert counts["op unknown"] > 0, "no client was ever left without an answer"
+    assert counts["claims held"] > COUNT
+    assert counts["claims lost"] > 0
+    assert counts["events watched"] > 10 * COUNT
+    assert counts["watches compacted"] > 0
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=str)

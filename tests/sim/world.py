@@ -19,10 +19,12 @@ from raftzmq.core.entry import COMMAND, COMMANDS
 from raftzmq.machine import Machine
 from tests.sim import options as opts
 from tests.sim.clients import SimClient
+from tests.sim.coordinators import Coordinator
 from tests.sim.faults import Faults
 from tests.sim.healing import heal
 from tests.sim.history import History, key_names
 from tests.sim.invariants import Rules
+from tests.sim.ledger import Ledger
 from tests.sim.linearizability import check_keys, check_log
 from tests.sim.network import Network
 from tests.sim.options import Options
@@ -75,7 +77,9 @@ class World:
         self.by_address: dict[str, SimProcess] = {}
         self.by_client_address: dict[str, SimProcess] = {}
         self.clients: dict[str, SimClient] = {}
-        self.rules = Rules(self.processes)
+        self.ledger = Ledger(self) if self.options.coordinators else None
+        """What coordinates, where somebody does."""
+        self.rules = Rules(self.processes, self.ledger)
         self.faults = Faults(self, Random(self.random.getrandbits(64)))
         self.scale = Scale(self, Random(self.random.getrandbits(64)))
 
@@ -93,6 +97,21 @@ class World:
         name = f"{kind}-{next(self._names[idle])}"
         client = self.clients[name] = SimClient(self, name, idle=idle, reader=reader)
         return client
+
+    def add_coordinator(self) -> Coordinator:
+        name = f"coordinator-{next(self._names[False])}"
+        client = self.clients[name] = Coordinator(self, name)
+        return client
+
+    def coordinators(self) -> list[Coordinator]:
+        """Those that live."""
+        clients = self.clients.values()
+        return [one for one in clients if isinstance(one, Coordinator) and not one.dead]
+
+    def is_deaf(self, client: str) -> bool:
+        """Whether so much waits unread for a client that it gets no further events."""
+        found = self.clients.get(client)
+        return isinstance(found, Coordinator) and found.deaf
 
     def moment(self) -> int:
         """A number that says what came before what, finer than milliseconds."""
@@ -159,6 +178,11 @@ class World:
             "VALUE_BYTES": 100,
             "TRANSACTION_BYTES": 800,
             "PROPOSALS_IN_FLIGHT": self.options.proposals,
+            "WATCH_HISTORY_EVENTS": self.options.watch_events,
+            "WATCH_MESSAGE_BYTES": self.options.watch_bytes,
+            "PLACES": self.options.places,
+            "EXPIRE_AT_ONCE": self.options.expire_at_once,
+            "PARKED_READS": self.options.parked,
         }
         before = {name: getattr(limits, name) for name in drawn}
         try:
@@ -177,6 +201,8 @@ class World:
             self.add_client()
         for _ in range(self.options.readers):
             self.add_client(reader=True)
+        for _ in range(self.options.coordinators):
+            self.add_coordinator()
         self.faults.begin()
         end_ms = int(self.seconds * 1000)
         self.run_until(max(end_ms // 2, end_ms - 12 * self.options.raft.election_timeout_ms))
