@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from random import Random
 
-from raftzmq.client import operations
 from raftzmq.client.acquiring import Acquisition, Acquisitions
-from raftzmq.client.calls import WATCHES, Batch, Call
+from raftzmq.client.calls import WATCHES, Batch
 from raftzmq.client.leasing import NEVER_MS, HeldLease, LeaseKeeper
 from raftzmq.client.routes import Lane
 from raftzmq.client.session import LINK_CHECK_MS, ClientSession
@@ -63,24 +62,18 @@ class CoordinatingSession(ClientSession):
         return bool(self._done or self.watches.has_news)
 
     def subscribe(self, subscription: Subscription, now_ms: int) -> None:
+        """Begin to watch; `take_news` gives the subscription back whenever something happens."""
         self._now_ms = now_ms
         self.watches.subscribe(subscription, now_ms)
 
     def unsubscribe(self, subscription: Subscription, now_ms: int) -> None:
+        """Watch no longer."""
         self._now_ms = now_ms
         self.watches.unsubscribe(subscription, now_ms)
 
     def take_news(self) -> list[Subscription]:
         """The watches to which something happened since the last time."""
         return self.watches.take_news()
-
-    def farewell(self, now_ms: int, timeout_s: float) -> Call:
-        """Give up all leases, and with them all places; return the call that, once done, says
-        that the cluster knows."""
-        self.leases.drop_all("the client was closed", now_ms)
-        call = Call(operations.close_session(), now_ms, timeout_s)
-        self.submit(call, now_ms)
-        return call
 
     def close(self, why: str) -> None:
         """Fail every call and every task."""
