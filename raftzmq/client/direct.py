@@ -43,6 +43,7 @@ class DirectClient:
     def send(self) -> None:
         """Send what was handed in, so that nodes work on it while more is."""
         send(self._session, self._links, now_ms())
+
     def begin(self, task: Task) -> None:
         """Hand in a lease that is to be granted (HeldLease), or a place to be acquired
         (Acquisition): once it is, or is not, `take_tasks` gives it back."""
