@@ -20,6 +20,11 @@ they do not have in common:
 * raftzmq's is made by `raftzmq client bench`: one process, one connection, operations that wait
   sent together. Every generator shares the two or more cores with the nodes; the table says how
   much processor time it took.
+* Locks and watches: coordinating.py and etcd/coordination.go say what is counted. raftzmq's load is
+  made by its clients as they are: claimants share a lease and a connection, and the watchers of one
+  connection share a watch on the wire and the decoded events; etcd's claimants have a session each,
+  for it knows them by that, and it sends each watcher its own. Both have eight connections for
+  watchers.
 * After a kill, etcd waits a second before it elects, by default; raftzmq less.
 """
 

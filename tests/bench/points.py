@@ -6,22 +6,35 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-OPS = ("put", "get", "stale", "mixed")
+COUNTS = {"lock": (1, 64, 256), "onelock": (100,), "watch": (1, 100, 1000)}
+"""How many claimants or watchers there are, unless something else is asked for."""
+
+OPS = ("put", "get", "stale", "mixed", *COUNTS)
 KEYS = 10_000
 SMALL_BYTES = 100
 
 Field = Literal["ops_per_s", "p50_ms", "p99_ms"]
 
 
+TITLES = {
+    "lock": "lock and unlock, {} claimants",
+    "onelock": "one lock changes hands, {} claimants",
+    "watch": "events of a prefix, {} watchers",
+}
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Point:
-    """One load: so many operations in flight, with values of so many bytes."""
+    """One load: so many operations in flight, with values of so many bytes. For what coordinates,
+    so many claimants or watchers (coordinating.py says what is counted)."""
 
     op: str
     outstanding: int
     value_bytes: int
 
     def __str__(self) -> str:
+        if self.op in TITLES:
+            return TITLES[self.op].format(self.outstanding)
         size = f"{self.value_bytes} B"
         if self.value_bytes >= 1024 and self.value_bytes % 1024 == 0:
             size = f"{self.value_bytes // 1024} KiB"
@@ -68,6 +81,12 @@ WANTED = (
     Wanted(Point("stale", 256, 100), "ops_per_s", at_least=2),
     Wanted(Point("put", 64, 4096), "ops_per_s", at_least=2),
     Wanted(Point("put", 64, 65_536), "ops_per_s", at_least=1.5),
+    *(Wanted(Point("lock", count, 100), "ops_per_s", at_least=4) for count in COUNTS["lock"]),
+    Wanted(Point("onelock", 100, 100), "ops_per_s", at_least=4),
+    Wanted(Point("onelock", 100, 100), "p50_ms", at_most=0.25),
+    Wanted(Point("watch", 1, 100), "ops_per_s", at_least=4),
+    Wanted(Point("watch", 100, 100), "ops_per_s", at_least=2),
+    Wanted(Point("watch", 1000, 100), "ops_per_s", at_least=2),
 )
 
 PAUSE_MEDIAN_S = 0.5
@@ -78,8 +97,13 @@ HANDOVER_WORST_S = 0.1
 def chosen(
     ops: list[str] | None, outstanding: list[int] | None, sizes: list[int] | None
 ) -> list[Point]:
-    """Every combination of what is given; with nothing given, the points that WANTED names."""
+    """Every combination of what is given; with nothing given, the points that WANTED names. What
+    coordinates has values of one size, and numbers of its own unless some are given."""
     if ops is None and outstanding is None and sizes is None:
         return list(dict.fromkeys(wanted.point for wanted in WANTED))
-    chosen_ops, counts = ops or ["put"], outstanding or [256]
-    return [Point(*p) for p in product(chosen_ops, counts, sizes or [SMALL_BYTES])]
+    found: list[Point] = []
+    for op in ops or ["put"]:
+        own = COUNTS.get(op)
+        counts = outstanding or own or [256]
+        found += [Point(op, *p) for p in product(counts, (not own and sizes) or [SMALL_BYTES])]
+    return found

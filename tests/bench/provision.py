@@ -66,9 +66,10 @@ def _venv(directory: Path, requirement: str) -> Path:
 
 
 def _load_generator(cache: Path) -> Path:
-    source = HERE / "etcd" / "main.go"
-    # By its content, so that a changed one is built again.
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    sources = sorted((HERE / "etcd").glob("*.go"))
+    # By their content, so that a changed one is built again.
+    content = b"".join(source.read_bytes() for source in sources)
+    digest = hashlib.sha256(content).hexdigest()[:12]
     program = cache / f"etcd-load-{digest}"
     if program.exists():
         return program
@@ -81,7 +82,7 @@ def _load_generator(cache: Path) -> Path:
         "GOPATH": f"{cache / 'go'}:{GO_SOURCES}",
         "GOCACHE": str(cache / "go-cache"),
     }
-    _run(["go", "build", "-o", str(program), str(source)], environment)
+    _run(["go", "build", "-o", str(program), *map(str, sources)], environment)
     return program
 
 

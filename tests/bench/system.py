@@ -19,7 +19,7 @@ from typing import Any
 import raftzmq
 from tests.bench import provision
 from tests.bench.cpu import cpu_s
-from tests.bench.points import Point
+from tests.bench.points import COUNTS, OPS, Point
 from tests.bench.results import Measurement, parse_line
 from tests.sim.story import ROOT
 from tests.system.ports import STEP, free_ports
@@ -35,7 +35,7 @@ class System(ABC):
     stops all of its processes."""
 
     name: str
-    ops: Sequence[str] = ("put", "get", "stale", "mixed")
+    ops: Sequence[str] = OPS
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -127,9 +127,15 @@ class Raftzmq(System):
         return [node.pid for node in self.cluster.nodes]
 
     def load(self, point: Point, seconds: float) -> tuple[str, float]:
+        endpoints = ",".join(self.cluster.endpoints)
+        if point.op in COUNTS:
+            command = [sys.executable, "-m", "tests.bench.coordinating", "--endpoints", endpoints]
+            command += ["--op", point.op, "--outstanding", str(point.outstanding)]
+            command += ["--size", str(point.value_bytes), "--seconds", str(seconds)]
+            return run_load(command, seconds)
         command = [
             *(sys.executable, "-m", "raftzmq_cli", "client"),
-            *("--endpoints", ",".join(self.cluster.endpoints), "bench", "-w", "json"),
+            *("--endpoints", endpoints, "bench", "-w", "json"),
             *("--op", point.op, "--outstanding", str(point.outstanding)),
             *("--size", str(point.value_bytes), "--keys", str(point.keys)),
             *("--seconds", str(seconds)),

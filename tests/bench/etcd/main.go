@@ -43,7 +43,7 @@ type tally struct {
 func main() {
 	log.SetFlags(0)
 	endpoints := flag.String("endpoints", "127.0.0.1:2379", "HOST:PORT, separated by commas")
-	op := flag.String("op", "put", "put, get (linearizable), stale (serializable), mixed, or pause")
+	op := flag.String("op", "put", "put, get (linearizable), stale (serializable), mixed, lock, onelock, watch, or pause")
 	outstanding := flag.Int("outstanding", 64, "operations in flight")
 	connections := flag.Int("connections", 8, "connections, at most as many as operations")
 	seconds := flag.Float64("seconds", 5, "length of the loop")
@@ -74,6 +74,16 @@ func main() {
 		pause(clients[0], put, names, length)
 		return
 	}
+	switch *op {
+	case "lock", "onelock":
+		all, elapsed := locks(clients, *outstanding, *op == "onelock", length)
+		report(*op, *outstanding, *size, all, len(all.latencies), elapsed)
+		return
+	case "watch":
+		delivered, all, elapsed := watch(clients, *outstanding, *size, length)
+		report(*op, *outstanding, *size, all, int(delivered), elapsed)
+		return
+	}
 	operations := map[string][]operation{"put": {put}, "get": {get}, "stale": {stale}, "mixed": {put, get}}
 	turns, known := operations[*op]
 	if !known {
@@ -91,7 +101,7 @@ func main() {
 		cancel()
 	}
 	all, elapsed := loop(clients, turns, names, *outstanding, length)
-	report(*op, *outstanding, *size, all, elapsed)
+	report(*op, *outstanding, *size, all, len(all.latencies), elapsed)
 }
 
 func min(a, b int) int {
@@ -200,7 +210,7 @@ func pause(client *clientv3.Client, put operation, names []string, length time.D
 	encoder.Encode(map[string]interface{}{"longest_s": longest.Seconds(), "done": done, "errors": errors})
 }
 
-func report(op string, outstanding, size int, all tally, elapsed time.Duration) {
+func report(op string, outstanding, size int, all tally, count int, elapsed time.Duration) {
 	sort.Slice(all.latencies, func(i, j int) bool { return all.latencies[i] < all.latencies[j] })
 	// The latency that this share did not exceed, by the nearest rank; null if there is none.
 	percentile := func(share float64) interface{} {
@@ -215,7 +225,7 @@ func report(op string, outstanding, size int, all tally, elapsed time.Duration) 
 	}
 	json.NewEncoder(os.Stdout).Encode(map[string]interface{}{
 		"op": op, "outstanding": outstanding, "value_bytes": size,
-		"ops_per_s": math.Round(10*float64(len(all.latencies))/elapsed.Seconds()) / 10,
+		"ops_per_s": math.Round(10*float64(count)/elapsed.Seconds()) / 10,
 		"p50_ms":    percentile(.5), "p99_ms": percentile(.99),
 		"p999_ms": percentile(.999), "max_ms": percentile(1), "errors": all.errors,
 	})
