@@ -6,6 +6,7 @@ terminal, the terminal, as a shell gives it to the job in the foreground.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -44,6 +45,18 @@ _PASSED_ON: Final = (
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _POLL_S: Final = 0.02
 
+# Reads a line when all is well, and the end of the pipe when this program is no more.
+_GUARD: Final = """
+read -r line && exit
+kill -s TERM -- "-$1" && kill -s CONT -- "-$1"
+left=$2
+while [ "$left" -gt 0 ] && kill -s 0 -- "-$1"; do
+    sleep 1
+    left=$((left - 1))
+done
+kill -s KILL -- "-$1"
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -65,8 +78,9 @@ def run_command(
 ) -> Ended:
     """Run COMMAND to its end, with more `variables` in its environment.
 
-    When LOST comes as news, it gets SIGTERM, and after `grace_s` SIGKILL. What cannot be started
-    is said on stderr, and is 127 or 126. Only for the main thread, which gets the signals.
+    When LOST comes as news, or this program is killed, it gets SIGTERM, and after `grace_s`
+    SIGKILL. What cannot be started is said on stderr, and is 127 or 126. Only for the main thread,
+    which gets the signals.
     """
     with _reported(news):
         terminal = _terminal() if stdin is None else None
@@ -80,7 +94,8 @@ def run_command(
         job = _Job(process, news, grace_s, terminal)
         try:
             job.to_foreground()
-            return job.follow()
+            with _guarded(process.pid, grace_s):
+                return job.follow()
         except BaseException:
             job.send(signal.SIGKILL)
             process.wait()
@@ -175,7 +190,9 @@ class _Job:
         elif number not in (signal.SIGTTIN, signal.SIGTTOU):
             return
         self.to_foreground()
-        if self.news.empty():  # else, lost: it is not to run on before it is told to end
+        while not self.news.empty():  # first of all whether the lock was lost meanwhile
+            self._heed(self.news.get())
+        if not self.lost:
             self.send(signal.SIGCONT)
 
     def _end_the_rest(self) -> None:
@@ -187,6 +204,23 @@ class _Job:
                 return
             time.sleep(_POLL_S)
         self.send(signal.SIGKILL)
+
+
+@contextmanager
+def _guarded(group: int, grace_s: float) -> Iterator[None]:
+    """Should this program be killed meanwhile, a process of its own ends the group: what is held
+    is kept alive by nobody then."""
+    guard = subprocess.Popen(
+        ["sh", "-c", _GUARD, "guard", str(group), str(math.ceil(grace_s))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # what ends this program, or its terminal, does not end the guard
+    )
+    try:
+        yield
+    finally:
+        guard.communicate(b"\n")
 
 
 @contextmanager
