@@ -124,7 +124,8 @@ class Stream:
         self.endpoint: str | None = None
         self.heard_ms = 0
         self.confirmed_ms = 0
-        self.lacking: dict[str, WatchLost] = {}  # who no longer remembers what it needs
+        self.lacking: dict[str, WatchLost | None] = {}
+        """Who no longer remembers what it needs, and (None) who did not answer."""
 
     def request(self, ident: int) -> WatchRequest:
         key, prefix, previous = self.subject

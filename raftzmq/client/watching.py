@@ -158,8 +158,10 @@ class Watches:
             if stream.endpoint is None:
                 continue
             if now_ms - stream.heard_ms >= SILENCE_MS:
-                self._desk.leave_endpoint(stream.endpoint, "no word of a watch", now_ms)
+                silent = stream.endpoint
+                self._desk.leave_endpoint(silent, "no word of a watch", now_ms)
                 self._again(stream, now_ms)
+                self._of_no_use(stream, silent, now_ms)
             elif now_ms - stream.confirmed_ms >= CONFIRM_MS:
                 stream.confirmed_ms = now_ms
                 self._frames.append((stream.endpoint, stream.request(stream.id)))
@@ -237,6 +239,7 @@ class Watches:
         if reply.code in ELSEWHERE:
             self._desk.watch_later(endpoint, now_ms)
             self._ask(stream, now_ms)
+            self._of_no_use(stream, endpoint, now_ms)
             return
         if reply.code == InvalidRequest.code:
             self._fail(stream, InvalidRequest(reply.message))
@@ -254,7 +257,26 @@ class Watches:
         if self._desk.watch_elsewhere(stream.lacking, now_ms):
             self._ask(stream, now_ms)
         else:
-            self._fail(stream, min(stream.lacking.values(), key=lambda error: error.start))
+            self._give_up(stream)
+
+    def _of_no_use(self, stream: Stream, endpoint: str, now_ms: int) -> None:
+        """An endpoint said nothing, or not what was asked: it may be of a node that has left the
+        cluster. All others are asked before it is asked again, and not even then if one of those
+        lacks what is needed."""
+        stream.lacking[endpoint] = None
+        if self._desk.watch_elsewhere(stream.lacking, now_ms):
+            return
+        if not any(stream.lacking.values()):
+            stream.lacking.clear()
+            return
+        if stream.call is not None:
+            self._desk.cancel(stream.call, now_ms)
+        self._give_up(stream)
+
+    def _give_up(self, stream: Stream) -> None:
+        """Nobody that can be asked remembers what is needed."""
+        errors = [error for error in stream.lacking.values() if error is not None]
+        self._fail(stream, min(errors, key=lambda error: error.start))
 
     # -- asking -------------------------------------------------------------------------------
 

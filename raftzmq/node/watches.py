@@ -109,8 +109,8 @@ class Watches:
     def _refusal(self, client: bytes, request: WatchRequest) -> tuple[str, str] | None:
         """The code and the reason why a watch cannot be, if it cannot."""
         node, start = self._node, request.start
-        if not node.cluster:
-            return "forming", f"{node.name} belongs to no cluster yet: ask another node"
+        if not (node.cluster and node.is_member):
+            return "forming", f"{node.name} is no member of a cluster: ask another node"
         if node.stopping or self._closed:
             return "stopping", f"{node.name} is stopping: ask another node"
         if (
