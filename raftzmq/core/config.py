@@ -13,6 +13,9 @@ class Config:
     T of the leader's last word is ignored; a leader that has not heard from a majority for 2T, the
     longest that a follower waits, steps down.
 
+    `commit_notice_ms` after an entry is committed, followers are told so by a heartbeat, unless an
+    append has told them.
+
     `max_append_bytes` and `max_append_entries` bound one AppendEntries (one entry is sent however
     long it is), `max_inflight` the unacknowledged ones of a follower.
 
@@ -25,6 +28,7 @@ class Config:
 
     election_timeout_ms: int = 300
     heartbeat_ms: int = 60
+    commit_notice_ms: int = 5
     max_append_bytes: int = 1024 * 1024
     max_append_entries: int = 2048
     max_inflight: int = 64

@@ -104,6 +104,9 @@ class Raft:
     """LEADER: when its term began, by its own clock and in replicated time."""
 
     heartbeat_deadline_ms: int
+    notice_deadline_ms: int | None
+    """LEADER: when followers are told that the commit index has moved, if no append does."""
+
     must_replicate: bool
     """LEADER: some follower may be due an append or a snapshot chunk."""
 
@@ -150,6 +153,7 @@ class Raft:
         self.progress = {}
         self.term_start_index = self.leader_since_ms = self.clock_base_ms = 0
         self.heartbeat_deadline_ms = now_ms
+        self.notice_deadline_ms = None
         self.must_replicate = False
         self.handover = None
         self.reads = Reads()
@@ -223,9 +227,10 @@ class Raft:
         """When tick() is needed next, if nothing arrives before."""
         if self.role is not Role.LEADER:
             return self.election_deadline_ms
-        if self.handover is None:
-            return self.heartbeat_deadline_ms
-        return min(self.heartbeat_deadline_ms, self.handover.deadline_ms)
+        due_ms = self.heartbeat_deadline_ms
+        if self.notice_deadline_ms is not None:
+            due_ms = min(due_ms, self.notice_deadline_ms)
+        return due_ms if self.handover is None else min(due_ms, self.handover.deadline_ms)
 
     def snapshot_meta_at(self, index: int) -> SnapshotMeta:
         """What a snapshot of the state applied up to `index` stands for.
@@ -414,6 +419,7 @@ class Raft:
             self.progress = {}
             self.handover = None
             self.must_replicate = False
+            self.notice_deadline_ms = None
             self.leader_heard_ms = None
             election.restart_timer(self)
         self.role = Role.FOLLOWER

@@ -1,8 +1,8 @@
 """Log replication and commitment (thesis 3.5, 3.6), heartbeats, check-quorum (thesis 6.2).
 
-Followers learn that the commit index has moved from the next append or heartbeat, not from a
-message of its own: under load an append leaves every turn, and at rest the state machines of the
-followers trail by at most a heartbeat, which nobody who asks the leader can notice.
+Followers learn that the commit index has moved from the next append: under load one leaves every
+turn. If none does for a few milliseconds, a heartbeat tells them, for whoever reads from a follower
+or watches there.
 """
 
 from __future__ import annotations
@@ -49,11 +49,13 @@ def tick(raft: Raft) -> None:
     transfer.tick(raft)
     if raft.now_ms >= raft.heartbeat_deadline_ms:
         raft.heartbeat_deadline_ms = raft.now_ms + raft.config.heartbeat_ms
-        for node, progress in raft.progress.items():
-            _send_heartbeat(raft, node, progress)
+        _send_heartbeats(raft)
+        for progress in raft.progress.values():
             if progress.heartbeat_sent():
                 raft.must_replicate = True
         transfer.remind(raft)
+    elif raft.notice_deadline_ms is not None and raft.now_ms >= raft.notice_deadline_ms:
+        _send_heartbeats(raft)
 
 
 def send(raft: Raft) -> None:
@@ -67,6 +69,12 @@ def send(raft: Raft) -> None:
         for voter in sorted(raft.memberships.voters - served - {raft.id}):
             _send_heartbeat(raft, voter, raft.progress[voter])
         _confirm_reads(raft)
+
+
+def _send_heartbeats(raft: Raft) -> None:
+    raft.notice_deadline_ms = None
+    for node, progress in raft.progress.items():
+        _send_heartbeat(raft, node, progress)
 
 
 def _send_heartbeat(raft: Raft, node: NodeId, progress: Progress) -> None:
@@ -113,6 +121,8 @@ def _send_appends(raft: Raft) -> frozenset[NodeId]:
             served.add(node)
         if progress.state is ProgressState.SNAPSHOT:
             snapshots.send_chunk(raft, node, progress)
+    if len(served) == len(raft.progress):
+        raft.notice_deadline_ms = None  # they have the commit index with it
     return frozenset(served)
 
 
@@ -124,6 +134,8 @@ def advance_commit(raft: Raft) -> None:
     index = _majority_of(raft, raft.stable_index, _match_index_of)
     if index > raft.commit_index and raft.log.term_at(index) == raft.term:
         raft.commit_index = index
+        if raft.notice_deadline_ms is None:
+            raft.notice_deadline_ms = raft.now_ms + raft.config.commit_notice_ms
         changes.after_commit(raft)
 
 

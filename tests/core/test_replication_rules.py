@@ -218,3 +218,30 @@ class TestCommitting:
         raft.step(HeartbeatReply(B, A, raft.term, 0))
         raft.tick(raft.now_ms + 60)
         assert [m.to for m in said(raft) if isinstance(m, AppendEntries)] == [B]
+
+
+class TestTellingOfCommits:
+    def test_followers_are_told_soon_that_an_entry_is_committed(self) -> None:
+        raft = settled_leader()
+        committed_ms = raft.now_ms
+        due_ms = committed_ms + raft.config.commit_notice_ms
+        assert raft.next_deadline_ms == due_ms < raft.heartbeat_deadline_ms
+        raft.tick(due_ms - 1)
+        assert said(raft) == []
+        raft.tick(due_ms)
+        term, index = raft.term, raft.commit_index
+        assert said(raft) == [Heartbeat(A, B, term, index, 0), Heartbeat(A, C, term, 0, 0)]
+        assert raft.next_deadline_ms == raft.heartbeat_deadline_ms
+
+    def test_an_append_that_all_get_tells_them_as_well(self) -> None:
+        raft = settled_leader()
+        raft.step(AppendAccepted(C, A, raft.term, raft.log.last_index, 0))
+        raft.propose(["x"])
+        assert len(said(raft)) == 2
+        assert raft.next_deadline_ms == raft.heartbeat_deadline_ms
+
+    def test_who_leads_no_more_tells_nobody(self) -> None:
+        raft = settled_leader()
+        told(raft, Heartbeat(B, A, raft.term + 1, 0, 0))
+        raft.tick(raft.now_ms + raft.config.commit_notice_ms)
+        assert said(raft) == []
