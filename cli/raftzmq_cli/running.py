@@ -48,14 +48,13 @@ _POLL_S: Final = 0.02
 # Reads a line when all is well, and the end of the pipe when this program is no more.
 _GUARD: Final = """
 read -r line && exit
-kill -s TERM -- "-$1" && kill -s CONT -- "-$1"
-left=$2
-while [ "$left" -gt 0 ] && kill -s 0 -- "-$1"; do
-    sleep 1
-    left=$((left - 1))
-done
-kill -s KILL -- "-$1"
+kill -s TERM 0
+kill -s CONT 0
+sleep "$1"
+kill -s KILL 0
 """
+# What may come to COMMAND's group, of which the guard is one, without ending or stopping it.
+_NOT_FOR_THE_GUARD: Final = {*_PASSED_ON, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +82,18 @@ def run_command(
     which gets the signals.
     """
     with _reported(news):
-        terminal = _terminal() if stdin is None else None
-        try:
-            process = subprocess.Popen(
-                list(words), env={**os.environ, **variables}, stdin=stdin, process_group=0
-            )
-        except OSError as error:
-            outcomes.say(f"raftzmq: {words[0]} cannot be run: {error.strerror or error}")
-            return Ended(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN)
-        job = _Job(process, news, grace_s, terminal)
-        try:
-            job.to_foreground()
-            with _guarded(process.pid, grace_s):
-                return job.follow()
-        except BaseException:
-            job.send(signal.SIGKILL)
-            process.wait()
-            raise
-        finally:
-            job.take_terminal()
+        with _guarded(grace_s) as group:
+            terminal = _terminal() if stdin is None else None
+            try:
+                process = subprocess.Popen(
+                    list(words), env={**os.environ, **variables}, stdin=stdin, process_group=group
+                )
+            except OSError as error:
+                outcomes.say(f"raftzmq: {words[0]} cannot be run: {error.strerror or error}")
+                return Ended(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN)
+            job = _Job(process, group, news, grace_s, terminal)
+            job.follow()
+        return job.ended()
 
 
 @contextmanager
@@ -121,6 +113,7 @@ class _Job:
     """COMMAND as it runs."""
 
     process: subprocess.Popen[bytes]
+    group: int
     news: News
     grace_s: float
     terminal: int | None
@@ -128,14 +121,25 @@ class _Job:
     ending: int | None = None
     kill_s: float | None = field(default=None)  # when to kill it, by the monotonic clock
 
-    def follow(self) -> Ended:
+    def follow(self) -> None:
         """Do what the news ask for until it has ended."""
-        while self._runs():
-            try:
-                self._heed(self.news.get(timeout=self._left_s()))
-            except Empty:
-                self.kill_s = None
-                self.send(signal.SIGKILL)
+        try:
+            self.to_foreground()
+            while self._runs():
+                try:
+                    self._heed(self.news.get(timeout=self._left_s()))
+                except Empty:
+                    self.kill_s = None
+                    self.send(signal.SIGKILL)
+        except BaseException:
+            self.send(signal.SIGKILL)
+            self.process.wait()
+            raise
+        finally:
+            self.take_terminal()
+
+    def ended(self) -> Ended:
+        """How it has ended. What it has started itself has ended too, if the lock was lost."""
         if self.lost:
             self._end_the_rest()
         code = self.process.returncode
@@ -143,15 +147,15 @@ class _Job:
 
     def send(self, number: int) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
+            os.killpg(self.group, number)
 
     def to_foreground(self) -> None:
         """Give it the terminal, if that is this program's to give."""
         if self.terminal is not None and os.tcgetpgrp(self.terminal) == os.getpgrp():
-            _set_foreground(self.terminal, self.process.pid)
+            _set_foreground(self.terminal, self.group)
 
     def take_terminal(self) -> None:
-        if self.terminal is not None and os.tcgetpgrp(self.terminal) == self.process.pid:
+        if self.terminal is not None and os.tcgetpgrp(self.terminal) == self.group:
             _set_foreground(self.terminal, os.getpgrp())
 
     def _heed(self, number: int) -> None:
@@ -199,7 +203,7 @@ class _Job:
         """What it has started itself may tidy up as long as the grace lasts, and no longer."""
         while self.kill_s is not None and time.monotonic() < self.kill_s:
             try:
-                os.killpg(self.process.pid, 0)
+                os.killpg(self.group, 0)
             except (ProcessLookupError, PermissionError):
                 return
             time.sleep(_POLL_S)
@@ -207,18 +211,22 @@ class _Job:
 
 
 @contextmanager
-def _guarded(group: int, grace_s: float) -> Iterator[None]:
-    """Should this program be killed meanwhile, a process of its own ends the group: what is held
-    is kept alive by nobody then."""
-    guard = subprocess.Popen(
-        ["sh", "-c", _GUARD, "guard", str(group), str(math.ceil(grace_s))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # what ends this program, or its terminal, does not end the guard
-    )
+def _guarded(grace_s: float) -> Iterator[int]:
+    """A process group for COMMAND, which ends should this program be killed meanwhile: what is held
+    is kept alive by nobody then. The guard is in the group, so there is none without it."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_THE_GUARD)
     try:
-        yield
+        guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, "guard", str(math.ceil(grace_s))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    try:
+        yield guard.pid
     finally:
         guard.communicate(b"\n")
 
