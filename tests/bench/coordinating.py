@@ -161,7 +161,7 @@ def main() -> None:
     if given.op == "watch":
         tally = run_watch(given.endpoints, count, given.size, given.seconds)
     else:
-        names = [f"lock-{k if given.op == 'lock' else 0}" for k in range(count)]
+        names = [f"lock-{k}" if given.op == "lock" else "one-lock" for k in range(count)]
         tally = run_claims(given.endpoints, names, given.seconds)
     ordered = sorted(tally.times_ns)
     figures = {

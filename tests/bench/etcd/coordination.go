@@ -31,7 +31,8 @@ func locks(clients []*clientv3.Client, claimants int, one bool, length time.Dura
 		if err != nil {
 			log.Fatal(err)
 		}
-		name := "lock-0"
+		defer session.Close() // what it holds would hinder whoever comes next
+		name := "one-lock"
 		if !one {
 			name = fmt.Sprintf("lock-%d", i)
 		}
