@@ -11,6 +11,7 @@ from raftzmq.core.role import Role
 from raftzmq.naming import parse_pod_name
 from tests.sim.coordinators import Coordinator
 from tests.sim.history import OK, Op
+from tests.sim.ledger import is_empty
 from tests.sim.process import SimProcess, WatchedNode
 from tests.sim.story import Violation
 
@@ -149,8 +150,7 @@ def _end_coordination(world: World, chosen: set[str], deadline_ms: int) -> None:
 
     def empty() -> bool:
         leader = _leader(world)
-        machine = leader.machine if leader is not None else None
-        return machine is not None and not (machine.lease_count or machine.place_count)
+        return leader is not None and is_empty(leader.machine)
 
     world.run_until(deadline_ms, empty)
     leader = _leader(world)

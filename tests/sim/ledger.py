@@ -210,7 +210,7 @@ class Ledger:
     def check_empty(self, machine: Machine) -> None:
         """Everybody has gone, and all leases have ended: everything is free again."""
         state = machine._state
-        if state.queues.places or state.leases.table or state.keys.bonds.of_key:
+        if not is_empty(machine):
             raise Violation(
                 f"nobody is left, and there are still the places {list(state.queues.places)}, the "
                 f"leases {list(state.leases.table)} and the keys {list(state.keys.bonds.of_key)}"
@@ -218,6 +218,12 @@ class Ledger:
         for queue in state.queues.tables[SEMAPHORE].values():
             if queue.free != queue.capacity:
                 raise Violation(f"nobody holds {_named(queue)}, and {queue.free} are free")
+
+
+def is_empty(machine: Machine) -> bool:
+    """Whether there is nothing that ends: no places, no leases, no keys that are bound."""
+    bonds = machine._state.keys.bonds.of_key
+    return not (machine.place_count or machine.lease_count or bonds)
 
 
 def _named(queue: Queue) -> str:
