@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import IO, Any, Final
@@ -119,7 +119,7 @@ class _Job:
     terminal: int | None
     lost: bool = False
     ending: int | None = None
-    kill_s: float | None = field(default=None)  # when to kill it, by the monotonic clock
+    kill_s: float | None = None  # when to kill it, by the monotonic clock
 
     def follow(self) -> None:
         """Do what the news ask for until it has ended."""
