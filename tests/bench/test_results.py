@@ -128,5 +128,12 @@ def test_with_any_option_the_loads_are_all_combinations() -> None:
     assert chosen(None, None, [4096]) == [Point("put", 256, 4096)]
 
 
+def test_locks_and_watches_have_numbers_of_their_own() -> None:
+    points = chosen(["put", "watch"], None, [4096])
+    assert points == [Point("put", 256, 4096), *(Point("watch", n, 100) for n in (1, 100, 1000))]
+    assert chosen(["lock"], [7], None) == [Point("lock", 7, 100)]
+    assert str(Point("onelock", 100, 100)) == "one lock changes hands, 100 claimants"
+
+
 def test_large_values_have_fewer_keys() -> None:
     assert [Point("put", 1, size).keys for size in (100, 4096, 65_536)] == [10_000, 3906, 244]

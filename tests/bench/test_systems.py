@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.failover import raftzmq_pauses_s
-from tests.bench.points import Point
+from tests.bench.points import COUNTS, Point
 from tests.bench.system import Raftzmq
 from tests.system.processes import TIMEOUT_S
 
@@ -24,6 +24,16 @@ def test_a_load_is_measured_with_processor_times(tmp_path: Path, op: str) -> Non
     assert one.load_cpu_s
     assert one.load_cpu_s > 0
     assert not any(node.is_running for node in system.cluster.nodes)
+
+
+def test_locks_and_watches_are_measured(tmp_path: Path) -> None:
+    with Raftzmq(tmp_path) as system:
+        for op in COUNTS:
+            one = system.measure(Point(op, 3, 100), 0.3, 1)
+            assert (one.op, one.outstanding, one.errors) == (op, 3, 0)
+            assert one.ops_per_s > 0
+            assert one.p50_ms
+            assert 0 < one.p50_ms < TIMEOUT_S * 1000
 
 
 @pytest.mark.parametrize("planned", [True, False])
