@@ -67,7 +67,8 @@ def maker(given: argparse.Namespace) -> Callable[[Callable[[str], None]], Platfo
         from tests.acceptance.docker import Docker
 
         return lambda say: Docker(say, image, given.second_image)
-    from tests.acceptance.k8s import Kubernetes, Target
+    from tests.acceptance.k8s import Kubernetes
+    from tests.acceptance.with_kubectl import Target
 
     target = Target(
         context=given.context or current_context(),

@@ -30,6 +30,14 @@ class Place(ABC):
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
 
+    @abstractmethod
+    def client(self, *arguments: str) -> Done:
+        """Run the design's client where it reaches the service, and wait for its end."""
+
+    @abstractmethod
+    def check(self) -> str:
+        """Run the client check; return its last line."""
+
     # -- the writer -----------------------------------------------------------------------------
 
     @abstractmethod
@@ -121,14 +129,6 @@ class Platform(Place):
     @abstractmethod
     def unready(self, node: str) -> str | None:
         """Why the probes do not call this replica ready, or None."""
-
-    @abstractmethod
-    def client(self, *arguments: str) -> Done:
-        """Run `raftzmq client` where it reaches the cluster, and wait for its end."""
-
-    @abstractmethod
-    def check(self) -> str:
-        """Run the client check; return its last line."""
 
     def statuses(self) -> list[Status]:
         """What all nodes say of themselves."""

@@ -22,11 +22,12 @@ import pytest
 from raftzmq import __version__
 from tests.acceptance.__main__ import play
 from tests.acceptance.docker import Docker
-from tests.acceptance.k8s import Kubernetes, Target
+from tests.acceptance.k8s import Kubernetes
 from tests.acceptance.local import Local
 from tests.acceptance.platforms import Platform
 from tests.acceptance.report import Narrator
 from tests.acceptance.scenario import STEPS
+from tests.acceptance.with_kubectl import Target
 from tests.containers import engine
 
 pytestmark = pytest.mark.system
