@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from raftzmq_cli import outcomes, printers, rollout, tools
 from raftzmq_cli.kubectl import CONTAINER, Kubectl, Object
 from raftzmq_cli.pods import Pod
 from raftzmq_cli.settings import Output
+from raftzmq_cli.views_roles import Roles
 
 STORAGE: Final = "storage"
 SERVER: Final = "view-server"
@@ -31,39 +31,6 @@ HEADINGS: Final = {
 }
 _QUESTION: Final = ("raftzmq", "views", "client", "status", "-w", "json")
 _EXEC_S: Final = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """What the view server says: the number of the view, and who is what in it."""
-
-    view: int
-    primary: str | None
-    backup: str | None
-    idle: tuple[str, ...]
-
-    @classmethod
-    def of(cls, document: dict[str, Any]) -> Self:
-        """Read the answer of `views client status -w json`."""
-        return cls(
-            document["view"], document["primary"], document["backup"], tuple(document["idle"])
-        )
-
-    def role(self, name: str) -> str | None:
-        """primary, backup or idle; None for one that the view server does not know."""
-        if name in self.idle:
-            return "idle"
-        return {self.primary: "primary", self.backup: "backup"}.get(name)
-
-    def lacking(self, servers: int) -> str | None:
-        """What speaks against a primary, its backup and all others idle; None: nothing."""
-        if self.primary is None:
-            return "no primary yet"
-        if servers > 1 and self.backup is None:
-            return f"{self.primary} is primary, and has no backup yet"
-        if len(self.idle) < servers - 2:
-            return f"{len(self.idle)} of {servers - 2} spares have asked the view server"
-        return None
 
 
 def ask(kubectl: Kubectl) -> Roles | None:
@@ -98,9 +65,7 @@ def wait_roles(kubectl: Kubectl, servers: int, patience: rollout.Patience) -> st
         return roles.lacking(servers)
 
     patience.wait("a primary and its backup", missing)
-    roles = seen[-1]
-    others = f"backup {roles.backup}, " if roles.backup else ""
-    return f"view {roles.view}, primary {roles.primary}, {others}{len(roles.idle)} idle"
+    return str(seen[-1])
 
 
 def status(kubectl: Kubectl, output: Output) -> int:
