@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import typer
 
+from raftzmq.views import storage_server, view_server
 from raftzmq_cli.main import build
 from tests.kube.manifests import (
     VIEWS,
@@ -78,18 +78,15 @@ def options_of(*path: str) -> Any:
     return command
 
 
-def default_port(command: Any) -> int:
-    (listen,) = [option for option in command.params if option.name == "listen"]
-    return int(str(listen.default).rpartition(":")[2])
-
-
-@pytest.mark.parametrize(("name", "command"), [("view-server", "server"), ("storage", "store")])
-def test_ports_are_those_that_the_programs_listen_on(name: str, command: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "listened_on"), [("view-server", view_server.PORT), ("storage", storage_server.PORT)]
+)
+def test_ports_are_those_that_the_programs_listen_on(name: str, listened_on: int) -> None:
     kind = "Pod" if name == "view-server" else "Deployment"
     spec = named(kind, name)["spec"]
     container = the_container(spec if kind == "Pod" else spec["template"]["spec"])
     (port,) = container["ports"]
-    assert port["containerPort"] == default_port(options_of("views", command))
+    assert port["containerPort"] == listened_on
     assert container["command"][-1] == f"tcp://*:{port['containerPort']}"
     for probe in ("readinessProbe", "livenessProbe"):
         assert container[probe]["tcpSocket"]["port"] == port["name"]
@@ -104,7 +101,8 @@ def test_ports_are_those_that_the_programs_listen_on(name: str, command: str) ->
 @pytest.mark.parametrize("directory", VIEWS)
 def test_all_but_the_view_server_find_it_by_its_service(directory: str) -> None:
     service = named("Service", "view-server")
-    assert FOUND_AT == f"{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
+    port = service["spec"]["ports"][0]["port"]
+    assert f"{service['metadata']['name']}:{port}" == FOUND_AT
     for metadata, spec in pods(directory):
         env = environment(the_container(spec))
         if metadata.get("name") == "view-server":
@@ -126,13 +124,12 @@ def test_a_storage_server_is_told_its_name_and_the_address_that_others_reach() -
 
 
 def test_every_variable_is_an_option_of_its_command() -> None:
-    store, client = options_of("views", "store"), options_of("views", "client")
-    for command in (store, client):
-        (option,) = [option for option in command.params if option.name == "view_server"]
-        variables = [option.envvar] if isinstance(option.envvar, str) else option.envvar
-        context = typer.Context(command, auto_envvar_prefix="RAFTZMQ")
-        assert "RAFTZMQ_VIEW_SERVER" in (variables or [f"{context.auto_envvar_prefix}_VIEW_SERVER"])
-    assert any(option.name == "address" for option in store.params)
+    spec = named("Deployment", "storage")["spec"]["template"]["spec"]
+    options = {f"RAFTZMQ_{option.name.upper()}" for option in options_of("views", "store").params}
+    assert set(environment(the_container(spec))) - {"POD_NAME", "POD_IP"} <= options
+    client = {option.envvar for option in options_of("views", "client").params}
+    for pod in (named("Pod", "views-client"), only("views/check", "Pod")):
+        assert set(environment(the_container(pod["spec"]))) <= client
 
 
 def test_an_update_never_takes_the_last_copy_along() -> None:
