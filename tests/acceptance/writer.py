@@ -50,6 +50,13 @@ class Database(Protocol):
     def range(self, start: str, end: str, limit: int, *, timeout: float) -> Any: ...
 
 
+class PlainDatabase(Protocol):
+    """What it needs of a client that has no ranges."""
+
+    def put(self, key: str, value: str, *, timeout: float) -> object: ...
+    def get(self, key: str, *, timeout: float) -> Item | None: ...
+
+
 @dataclass(slots=True)
 class Tally:
     """What happened in one step."""
@@ -155,7 +162,7 @@ class Everything:
 class KeyByKey:
     """A client of the older design, which has no ranges: what was put is read one by one."""
 
-    def __init__(self, client: ViewsClient) -> None:
+    def __init__(self, client: PlainDatabase) -> None:
         self._client = client
         self._keys: list[str] = []
 
