@@ -16,12 +16,14 @@ from raftzmq.views.view import Server, View
 @dataclass(frozen=True, slots=True)
 class Ping:
     """A storage server lives. `serial` grows with each of its pings. `reign` is the run of the view
-    server that it has joined, "" before the first. `view` is the newest view it has seen: a primary
-    acknowledges it so. `synced`: the sender is its primary, and its backup has the whole state."""
+    server that it has joined, "" before the first, and `before` the one it had joined before that.
+    `view` is the newest view it has seen: a primary acknowledges it so. `synced`: the sender is its
+    primary, and its backup has the whole state."""
 
     serial: int
     server: Server
     reign: str
+    before: str
     view: View | None
     synced: bool
     keys: int

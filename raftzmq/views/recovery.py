@@ -1,33 +1,41 @@
 """How a view server that has just started finds the view that is in force. Pure.
 
 It keeps nothing on disk: it asks the servers, whose pings carry the newest view that each has seen.
-That is safe for three reasons. A server that has answered to this run of the view server obeys no
-earlier one any more, so what it reports cannot be overtaken by a late word of another. Only the
-primary of a view acts in it, and not before it has seen it. And the primary of the view after V is
-the primary or the backup of V. So let V be the highest view that its own primary reports. If all
-members of V report, and none of them is primary of a higher view (V is the highest), then nobody
-acts, or ever will act, in a later view than V. The earlier run may have made one, V + 1, that its
-primary has not seen; that number is not used again. If some server has seen it, that server refuses
-what is of V: so the members of V get a view with a number above it.
+What makes that safe: a server that has answered to this run of the view server (which has joined
+this reign) obeys no earlier one any more, so that no late word of another can overtake its report.
+Only the primary of a view acts in it, once it has seen it; call such a view acted. Every view is
+made from an acted one, and its primary is the primary or the backup of that one.
 
-If a member of V does not report, this view server waits: it cannot know that the other one has
-not been made primary of a view that it has not heard of.
+Let V be the newest view that anybody reports.
+
+* If its primary reports it, V is acted. Its successor, if there is an acted one, has a member of V
+  for its primary, which would report it. So if both members of V report, V is in force. There may
+  be a view V + 1 that its primary has not seen; that number is not used again by this reign, and
+  the next one may use it, for nobody has acted in that view.
+* If its primary reports an older view, V is not acted. It was made from a view U of which V's
+  primary is a member, and is in force unless a later reign has gone on from U by another way, as
+  the first case allows. Then V's primary would have joined that reign. So if the last reign that it
+  had joined before this one is the one that made V, V is in force.
+
+In all other cases this view server waits, for somebody whom it does not hear may act in a view of
+which it has not heard.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from raftzmq.views.view import Server, View
 
 
 class Report(NamedTuple):
-    """A server that has joined this run of the view server, and the newest view it has seen."""
+    """A server that has joined this reign, the newest view it has seen, and the reign that it had
+    joined before."""
 
     server: Server
     view: View | None
+    before: str
 
 
 class Found(NamedTuple):
@@ -51,21 +59,19 @@ def recover(reports: Sequence[Report]) -> Found:
             f"the storage servers are of {len(services)} different services: "
             "stop those that are not wanted"
         )
-    acting = [r.view for r in reports if r.view and r.server.is_same(r.view.primary)]
-    if not acting:
-        newest = max(seen, key=lambda view: view.number)
-        return _wait(f"has restarted, and waits for {newest.primary.name}, a primary")
-    view = max(acting, key=lambda acting_view: acting_view.number)
+    view = max(seen, key=lambda one: one.number)
+    primary = next((r for r in reports if r.server.is_same(view.primary)), None)
+    if primary is None:
+        return _wait(f"has restarted, and waits for the primary of {view}")
+    if primary.view != view:
+        if primary.before == view.reign:
+            return Found(view, view.number, False, "")
+        return _wait(f"has restarted more than once, and cannot know what follows on {view}")
     if view.backup is not None and not any(r.server.is_same(view.backup) for r in reports):
         return _wait(
-            f"has restarted, and waits for {view.backup.name}, the backup of view {view.number}, "
-            "which may be primary of a later one"
+            f"has restarted, and waits for the backup of {view}, which may act in a later one"
         )
-    highest = max(view.number + 1, *(other.number for other in seen))
-    if any(other.number > view.number for other in seen):
-        highest += 1
-        view = replace(view, number=highest)
-    return Found(view, highest, False, "")
+    return Found(view, view.number + 1, False, "")
 
 
 def _wait(reason: str) -> Found:

@@ -142,7 +142,15 @@ class Replica:
         self._ping_at_ms = self._now_ms + self._timing.ping_ms
         self._serial += 1
         self._out.pings.append(
-            Ping(self._serial, self.me, self._reign, self.view, self.is_synced, self.keys)
+            Ping(
+                self._serial,
+                self.me,
+                self._reign,
+                self._reigns_past[-1] if self._reigns_past else "",
+                self.view,
+                self.is_synced,
+                self.keys,
+            )
         )
 
     def pong(self, pong: Pong, now_ms: int) -> None:
@@ -172,8 +180,8 @@ class Replica:
                 "the view server has begun a new service, of which this server's keys are no part"
             )
             return
-        if seen is not None and view.number <= seen.number:
-            return
+        if seen is not None and (view.number < seen.number or view == seen):
+            return  # of two with one number, nobody has acted in the first one: see recovery.py
         self.view, self._later_view = view, 0
         role = view.role_of(self.me)
         if role == PRIMARY:

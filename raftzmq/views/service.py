@@ -39,6 +39,7 @@ class Known:
     heard_ms: int
     serial: int = -1
     joined: bool = False
+    before: str = ""
     view: View | None = None
     synced: bool = False
     keys: int = 0
@@ -57,6 +58,8 @@ class ViewService:
         self._service = service
         self._known: dict[str, Known] = {}
         self._began_ms = self._ticked_ms = self._now_ms = now_ms
+        self._acknowledged = False  # the view, by its primary, which may have died since
+        self._synced = False  # its backup has the whole state, as the primary said
         self._highest = 0  # the number of every view that can exist is this or less
 
     # -- inputs -----------------------------------------------------------------------------------
@@ -76,8 +79,9 @@ class ViewService:
         known.heard_ms = now_ms
         known.keys = ping.keys
         # What it says counts only once it obeys nobody else: see recovery.py.
-        known.joined = ping.reign == self.reign
+        known.joined, known.before = ping.reign == self.reign, ping.before
         known.view, known.synced = ping.view, ping.synced
+        self._hear_primary()
         self._advance()
         return Pong(ping.serial, self.reign, self.view, "" if self.view else self.reason, False)
 
@@ -106,17 +110,16 @@ class ViewService:
     @property
     def is_acknowledged(self) -> bool:
         """Whether the primary has acknowledged the view."""
-        return self._acknowledgement() is not None
+        return self._acknowledged
 
     @property
     def is_healthy(self) -> bool:
         """Whether the primary lives and acts, and has a backup with the whole state."""
-        view, said = self.view, self._acknowledgement()
+        view = self.view
         return (
             view is not None
-            and said is not None
+            and self._synced
             and self._lives(view.primary)
-            and said.synced
             and self._lives(view.backup)
         )
 
@@ -140,12 +143,7 @@ class ViewService:
     def _status_of(self, known: Known) -> dict[str, Any]:
         role = self._role(known)
         lives = self._lives(known.server)
-        said = self._acknowledgement()
-        right = {
-            PRIMARY: said is not None,
-            BACKUP: said is not None and said.synced,
-            IDLE: True,
-        }[role]
+        right = {PRIMARY: self._acknowledged, BACKUP: self._synced, IDLE: True}[role]
         return {
             "name": known.server.name,
             "address": known.server.address,
@@ -183,22 +181,23 @@ class ViewService:
         if self._now_ms < self._began_ms + self.timing.forming_ms:
             return
         reports = [
-            Report(known.server, known.view)
+            Report(known.server, known.view, known.before)
             for _, known in sorted(self._known.items())
             if known.joined and self._lives(known.server)
         ]
         found = recover(reports)
         self.reason = found.reason
         if found.view is not None:
-            self.view, self._highest = found.view, found.highest
+            self._take(found.view)
+            self._highest = found.highest
+            self._hear_primary()
             self._change(found.view)
         elif found.is_new and reports and not any(k.view for k in self._known.values()):
-            self._take(View(self._service, 1, reports[0].server, None))
+            self._take(View(self._service, self.reign, 1, reports[0].server, None))
 
     def _change(self, view: View) -> None:
         """Make the next view, if the rules allow one and there is a reason."""
-        said = self._acknowledgement()
-        if said is None:
+        if not self._acknowledged:
             self.reason = (
                 f"the view's primary, {view.primary.name}, has not acknowledged it: "
                 "until it has, nothing can change"
@@ -206,7 +205,7 @@ class ViewService:
             return
         self.reason = ""
         if not self._lives(view.primary):
-            if view.backup is None or not said.synced or not self._lives(view.backup):
+            if view.backup is None or not self._synced or not self._lives(view.backup):
                 self.reason = _stuck(view)
                 return
             self._take(self._next(view, view.backup))
@@ -214,7 +213,7 @@ class ViewService:
             following = self._next(view, view.primary)
             if view.backup is not None or following.backup is not None:
                 self._take(following)
-        if self.view is view and not said.synced and view.backup is not None:
+        if self.view is view and not self._synced and view.backup is not None:
             self.reason = f"the backup, {view.backup.name}, does not have the whole state yet"
 
     def _next(self, view: View, primary: Server) -> View:
@@ -224,21 +223,28 @@ class ViewService:
             if self._lives(known.server) and view.role_of(known.server) == IDLE
         ]
         chosen = min(idle, key=lambda known: (known.since_ms, known.server.name), default=None)
-        return View(view.service, self._highest + 1, primary, chosen.server if chosen else None)
+        backup = chosen.server if chosen else None
+        return View(view.service, self.reign, self._highest + 1, primary, backup)
 
     def _take(self, view: View) -> None:
         self.view = view
         self._highest = view.number
+        self._acknowledged = self._synced = False
         self.reason = "the new view is not acknowledged yet"
 
-    def _acknowledgement(self) -> Known | None:
-        """What the primary says, if it has seen the view."""
+    def _hear_primary(self) -> None:
+        """Take note of what the primary says of the view, once it has seen it."""
         if self.view is None:
-            return None
+            return
         known = self._known.get(self.view.primary.name)
-        if known is None or not (known.joined and known.server.is_same(self.view.primary)):
-            return None
-        return known if known.view == self.view else None
+        if (
+            known is not None
+            and known.joined
+            and known.server.is_same(self.view.primary)
+            and known.view == self.view
+        ):
+            self._acknowledged = True
+            self._synced |= known.synced
 
     def _lives(self, server: Server | None) -> bool:
         if server is None:

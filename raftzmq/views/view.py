@@ -34,9 +34,11 @@ class Server(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class View:
     """One decision of the view server. `number` grows; `service` is the random id of the service
-    that begins with view 1, so that views of another one are told apart."""
+    that begins with view 1, so that views of another one are told apart; `reign` that of the run of
+    the view server that made it."""
 
     service: str
+    reign: str
     number: int
     primary: Server
     backup: Server | None

@@ -137,6 +137,7 @@ def _view(value: object, name: str) -> View | None:
         raise _wrong("number", "above 0")
     return View(
         _random_id(value.get("service"), "service", may_lack=False),
+        _random_id(value.get("reign"), "reign", may_lack=False),
         number,
         _server(value.get("primary"), "primary"),
         None if backup is None else _server(backup, "backup"),
@@ -185,6 +186,7 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "server": _server,
     "sender": _server,
     "reign": partial(_random_id, may_lack=True),
+    "before": partial(_random_id, may_lack=True),
     "service": partial(_random_id, may_lack=True),
     "synced": _flag,
     "superseded": _flag,
