@@ -45,6 +45,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "raftzmq.machine",
         "raftzmq.transport",
         "raftzmq.server.names",
+        "raftzmq.server.process",
         "raftzmq.server.text_log",
         "raftzmq.client.links",
         "raftzmq.client.results",

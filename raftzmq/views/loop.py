@@ -17,6 +17,7 @@ from typing import Final
 import zmq
 
 from raftzmq.errors import WireError
+from raftzmq.server.process import calm_garbage_collector, raise_open_files
 from raftzmq.server.text_log import TextLog
 from raftzmq.transport.guard import Guard
 from raftzmq.transport.options import node_context
@@ -48,6 +49,7 @@ class Loop(ABC):
 
     def __init__(self, endpoint: str, log: TextLog, stack: ExitStack) -> None:
         """Listen on a ZeroMQ endpoint. Raises PortTaken, ListenError."""
+        raise_open_files()
         self.log = log
         self.dropped: Counter[str] = Counter()
         self.now_ms = now_ms()
@@ -86,6 +88,7 @@ class Loop(ABC):
         signal.set_wakeup_fd(self._signalled.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
+        calm_garbage_collector()
         while not self._stopping:
             self.turn()
         self.log("stopping")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from raftzmq.errors import DataError, InvalidRequest, WireError
+from raftzmq.machine.values import body_size
 from raftzmq.views.messages import (
     Ack,
     Chunk,
@@ -78,6 +79,7 @@ class Replica:
         self._ping_at_ms = now_ms
         self._to_backup: ToBackup | None = None
         self._as_backup: AsBackup | None = None
+        self._former: Server | None = None  # the primary of the view before
         self._later_view = 0  # a later view exists, as the backup says
         self._clock_ms = 0  # added to now_ms, it goes on where the last primary's time ended
         self._pending: deque[_Pending] = deque()
@@ -182,6 +184,7 @@ class Replica:
             return
         if seen is not None and (view.number < seen.number or view == seen):
             return  # of two with one number, nobody has acted in the first one: see recovery.py
+        self._former = seen.primary if seen is not None else None
         self.view, self._later_view = view, 0
         role = view.role_of(self.me)
         if role == PRIMARY:
@@ -224,7 +227,8 @@ class Replica:
         if view is None or message.service != view.service:
             return
         if message.view < view.number:
-            if isinstance(message, (Forward, Chunk)):
+            # To nobody but the primary that was: whoever else says so is a stranger.
+            if isinstance(message, (Forward, Chunk)) and message.sender.is_same(self._former):
                 self._out.messages.append((message.sender, old_view(view, self.me)))
             return
         if isinstance(message, OldView):
@@ -290,7 +294,7 @@ class Replica:
             body = store.read(arguments[0])
             reply = Reply(request.id, "ok", store.index, body, self.view_number)
             wait_for = self._to_backup.ask() if self._to_backup else 0
-            size += 2 * len(str(body)) if body else 0
+            size += body_size(body)
             self._owe(_Pending(store.index, wait_for, client, reply, size))
             return
         entry = Entry(now_ms + self._clock_ms, request.session, request.op)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any, Final
 
 from raftzmq.machine.values import body_size
 from raftzmq.views.messages import Ack, Chunk, ChunkAck, Entry, Forward, OldView, PeerMessage
-from raftzmq.views.store import Store
+from raftzmq.views.store import Loading, Store
 from raftzmq.views.view import Server, View
 
 CHUNK_BYTES: Final = 512 * 1024
@@ -153,16 +152,15 @@ class AsBackup:
         self._view = view
         self._me = me
         self._next_chunk = 0
-        self._records: list[Any] = []
+        self._loading = Loading()
 
     def chunk(self, chunk: Chunk) -> PeerMessage:
         """Take a chunk; return the answer. Raises DataError for records that are none."""
         if self.store is None and chunk.number == self._next_chunk:
+            for record in chunk.records:
+                self._loading.take(record)
             if chunk.last:
-                self.store = Store.restore(chain(self._records, chunk.records))
-                self._records = []
-            else:
-                self._records += chunk.records
+                self.store, self._loading = self._loading.finish(), Loading()
             self._next_chunk += 1
         return ChunkAck(self._view.service, self._view.number, self._me, self._next_chunk)
 

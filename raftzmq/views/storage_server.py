@@ -87,6 +87,7 @@ class _StorageServer(Loop):
         self._view_asked_ms: int | None = None  # the same of the view server
         self._view_link = Links(self._opened, self._closing)
         stack.callback(self._view_link.close_all)
+        self._linked: set[str] = set()  # to whom there is a link
         self._links = PeerLinks(self.context)
         stack.callback(self._links.close)
         self._names = Names()
@@ -153,9 +154,14 @@ class _StorageServer(Loop):
         """Connect to the others of the view before there is a word for them: a message needs a
         connection that stands."""
         view, me = self._replica.view, self._replica.me
-        for other in (view.primary, view.backup) if view else ():
-            if other is not None and not other.is_same(me):
-                self._links.set_address(other.name, other.address)
+        members = [view.primary, view.backup] if view else []
+        others = {s.name: s.address for s in members if s is not None and not s.is_same(me)}
+        for name, address in others.items():
+            self._links.set_address(name, address)
+        for name in self._linked - others.keys():
+            self._links.drop(name)
+            self._asked_ms.pop(name, None)
+        self._linked = set(others)
 
     def _send(self) -> None:
         out = self._replica.take()
@@ -165,6 +171,7 @@ class _StorageServer(Loop):
                 self._view_asked_ms = self.now_ms
         for to, message in out.messages:
             self._links.set_address(to.name, to.address)
+            self._linked.add(to.name)
             if isinstance(message, (Forward, Chunk)):
                 self._asked_ms.setdefault(to.name, self.now_ms)
             self._links.send(to.name, [encode(message)])

@@ -6,17 +6,17 @@ and snapshots. The operations are fewer, and `append` is one that Raft's machine
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from raftzmq import limits
-from raftzmq.errors import InvalidRequest
+from raftzmq.errors import DataError, InvalidRequest, UnknownEntry
 from raftzmq.machine import validate_read, validate_write
 from raftzmq.machine.keys import KeyTable
 from raftzmq.machine.operations import DONE, Command, Outcome, delete, put
 from raftzmq.machine.reads import get
-from raftzmq.machine.sessions import Result, Sessions, refusal
-from raftzmq.machine.snapshots import records, restore
+from raftzmq.machine.sessions import Result, Session, Sessions, refusal
+from raftzmq.machine.snapshots import records
 from raftzmq.machine.state import State
 from raftzmq.machine.values import from_wire
 from raftzmq.views.messages import Entry
@@ -130,10 +130,40 @@ class Store:
         """The state as it is now, as records; later changes do not show in them."""
         return records(self._state)
 
-    @classmethod
-    def restore(cls, source: Iterable[list[Any]]) -> Store:
-        """Return the store that the records describe. Raises DataError."""
-        return cls(restore(source))
+
+class Loading:
+    """A store that is made from the records of another one, a piece at a time: all at once would
+    take seconds for a million keys, and who does not ping for a second is dead."""
+
+    def __init__(self) -> None:
+        self._header: tuple[int, int] | None = None
+        self._sessions: dict[int, Session] = {}
+        self._keys = KeyTable()
+
+    def take(self, record: Any) -> None:
+        """Take the next record. Raises DataError for one that is none, or has no place here."""
+        match record:
+            case ["machine", 1, int(index), int(time_ms)] if self._header is None:
+                self._header = index, time_ms
+            case ["session", int(number), int(ack), int(used_ms)]:
+                self._sessions[number] = Session(number, used_ms, ack)
+            case ["result", int(number), int(serial), str(code), int(at), body] if (
+                number in self._sessions
+            ):
+                self._sessions[number].results[serial] = (code, at, body)
+            case ["key", str(key), value, int(revision)]:
+                try:
+                    self._keys.put(key, from_wire(value), revision)
+                except (UnknownEntry, ValueError) as error:
+                    raise DataError(f"a value of the primary's state: {error}") from None
+            case _:
+                raise DataError("a record of the primary's state is none that is known here")
+
+    def finish(self) -> Store:
+        """Return the store; nothing more can be taken. Raises DataError if the beginning lacks."""
+        if self._header is None:
+            raise DataError("the primary's state does not begin with its index")
+        return Store(State(*self._header, self._keys, Sessions(self._sessions)))
 
 
 def _as_bytes(value: str | bytes) -> bytes:
