@@ -104,6 +104,10 @@ class System(ABC):
     def lacks(self) -> str | None:
         """What it lacks of being whole; None: nothing."""
 
+    def waits(self) -> str | None:
+        """What it says itself that it waits for before it serves; None: it says no such thing."""
+        return None
+
     @property
     @abstractmethod
     def decider(self) -> str:
@@ -195,6 +199,10 @@ class ViewsSystem(System):
     def lacks(self) -> str | None:
         roles = self._roles()
         return "the view server does not answer" if roles is None else roles.lacking(REPLICAS)
+
+    def waits(self) -> str | None:
+        roles = self._roles()
+        return roles.reason if roles is not None and roles.reason else None
 
     @property
     def decider(self) -> str:

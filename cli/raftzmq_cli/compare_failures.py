@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 START_S: Final = 60.0
 """Until a cluster that was just started must serve."""
 
-RESUME_S: Final = 8.0
+RESUME_S: Final = 60.0
 """So long after the last thing that was done writes may be resumed, and a cluster be whole."""
+
+STUCK_S: Final = 8.0
+"""What a cluster has said for so long that it waits for, it will wait for without end."""
 
 CALM_S: Final = 0.5
 """How long the load is watched when nothing happens."""
@@ -43,6 +46,8 @@ class Stage:
     say: Callable[[str], None]
     failed_s: float | None = None
     """When the first thing was done to it."""
+    has_resumed: bool = False
+    """Whether writes were acknowledged in the end."""
 
     def servers(self) -> tuple[str, str]:
         """The leader and a follower, or the primary and its backup. Raises Unavailable."""
@@ -67,16 +72,28 @@ class Stage:
         for name in names:
             self.system.processes[name].start()
 
-    def resumed(self) -> bool:
+    def resume(self) -> bool:
         """Wait until writes are acknowledged again; whether that came about."""
         # One may have been acknowledged before the failure, and be counted only now.
         wanted = self.load.written + 2
-        return _waited(lambda: self.load.written >= wanted, RESUME_S)
+        said: str | None = None
+        since_s = time.monotonic()
+
+        def has_come_or_never_will() -> bool:
+            nonlocal said, since_s
+            says = self.system.waits()
+            if says is None or says != said:
+                said, since_s = says, time.monotonic()
+            return self.load.written >= wanted or time.monotonic() - since_s > STUCK_S
+
+        _waited(has_come_or_never_will, RESUME_S)
+        return self.load.written >= wanted
 
     def end(self) -> None:
         """Wait until writes are acknowledged and all servers are back in their places, or too long;
         then a little more."""
-        if self.resumed():
+        self.has_resumed = self.resume()
+        if self.has_resumed:
             _waited(lambda: self.system.lacks() is None, RESUME_S)
             time.sleep(CALM_S)
 
@@ -93,7 +110,7 @@ class Failure:
 def leader(stage: Stage) -> None:
     first, _ = stage.servers()
     stage.kill(first)
-    stage.resumed()
+    stage.resume()
     stage.start(first)
     stage.end()
 
@@ -101,7 +118,7 @@ def leader(stage: Stage) -> None:
 def follower(stage: Stage) -> None:
     _, second = stage.servers()
     stage.kill(second)
-    stage.resumed()
+    stage.resume()
     stage.start(second)
     stage.end()
 
@@ -112,7 +129,7 @@ def in_turn(stage: Stage) -> None:
     # Not before the next one has a copy: another third one, where there is one.
     _waited(lambda: (stage.system.servers() or (first,))[0] != first, RESUME_S)
     next_first = (stage.system.servers() or (second,))[0]
-    stage.resumed()
+    stage.resume()
     stage.kill(next_first)
     time.sleep(AWAY_S)
     stage.start(first, next_first)
@@ -210,7 +227,7 @@ class Theatre:
             stage = Stage(system, load, say)
             failure.play(stage)
             assert stage.failed_s is not None
-            outcome = load.end(stage.failed_s)
+            outcome = load.end(stage.failed_s, stage.has_resumed)
         finally:
             load.close()
         return Played(failure, system.design, outcome, system.lacks())

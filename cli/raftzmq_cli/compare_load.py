@@ -20,7 +20,7 @@ WRITES_PER_S: Final = 100
 OPERATION_S: Final = 1.0
 """How long one operation of the load is tried."""
 
-READ_BACK_S: Final = 3.0
+READ_BACK_S: Final = 5.0
 """How long each key is asked for in the end; one that does not come counts as out of reach."""
 
 SHORT_PAUSE_MS: Final = 100.0
@@ -101,9 +101,9 @@ class Load:
         with self._lock:
             return len(self.accounts.acknowledged)
 
-    def end(self, failed_s: float) -> Outcome:
+    def end(self, failed_s: float, resumed: bool = True) -> Outcome:
         """Stop, read everything back, and tell what has become of it. The failure was at
-        `failed_s`."""
+        `failed_s`, and whoever has watched says whether it was `resumed`."""
         ended_s = time.monotonic()
         self._stop.set()
         for thread in self._threads:
@@ -118,7 +118,7 @@ class Load:
             wrong=wrong,
             longest_pause_ms=round(max(pauses_ms)),
             standstill_ms=round(sum(pause for pause in pauses_ms if pause > SHORT_PAUSE_MS)),
-            resumed=pauses_ms[-1] <= OPERATION_S * 1000,
+            resumed=resumed,
         )
 
     def close(self) -> None:

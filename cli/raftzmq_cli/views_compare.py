@@ -15,7 +15,7 @@ import typer
 
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli import outcomes, printers
-from raftzmq_cli.compare_failures import FAILURES, RESUME_S, Failure, Played, Theatre
+from raftzmq_cli.compare_failures import FAILURES, Failure, Played, Theatre
 from raftzmq_cli.compare_load import Outcome
 from raftzmq_cli.designs import Design
 from raftzmq_cli.invocation import examples_text
@@ -100,7 +100,7 @@ def show(output: Output, chosen: Sequence[Failure], played: Sequence[Played]) ->
     lines: list[str | bytes] = [*printers.aligned(rows, headings)]
     lines += ["", *(f"{failure.name}: {failure.text}" for failure in chosen)]
     lines += [
-        f"{one.failure.name}, {one.design}: not whole again within {RESUME_S:g} s: {one.lacks}"
+        f"{one.failure.name}, {one.design}: not whole again: {one.lacks}"
         for one in played
         if one.lacks
     ]
