@@ -18,6 +18,7 @@ WEIGHTS: Final = {
     "pause the primary": 2,
     "pause the view server": 1,
     "restart the view server": 2,
+    "restart the view server beside an old primary": 2,
     "cut two": 4,
     "cut one way": 3,
     "isolate": 3,
@@ -70,6 +71,8 @@ class Faults:
                 return self._pause(world.view_server)
             case "restart the view server":
                 return self._restart_view_server()
+            case "restart the view server beside an old primary":
+                return primary is not None and self._mislead(primary)
             case "heal":
                 world.network.heal()
                 world.story.tell("network", "is whole")
@@ -131,6 +134,30 @@ class Faults:
         view_server.crash()
         away_ms = self._random.choice([50, 1000, 4000])
         world.at(away_ms, view_server.start_if_down)
+        return True
+
+    def _mislead(self, primary: SimStore) -> bool:
+        """An ambush: a primary is replaced behind its back, and then the view server restarts, and
+        hears nobody but that one."""
+        world, network = self._world, self._world.network
+        view_server = world.view_server
+        if world.options.careful or not self.is_covered():
+            return False
+        network.heal()
+        network.cut_between([primary.name], [view_server.name])
+        world.story.tell("network", f"an ambush: cuts {primary.name} from the view server")
+
+        def restart() -> None:
+            if self._over or not view_server.up:
+                return
+            others = [store.name for store in world.stores if store is not primary]
+            network.heal()
+            network.cut_between([view_server.name], others)
+            world.story.tell("views", f"crashes, and will hear nobody but {primary.name}")
+            view_server.crash()
+            world.at(50, view_server.start_if_down)
+
+        world.at(world.options.timing.dead_ms + self._random.choice([50, 300, 800]), restart)
         return True
 
     # -- what is so -------------------------------------------------------------------------------

@@ -166,6 +166,7 @@ class SimStore(Party):
         world = self.world
         me = Server(self.name, world.random_id(), f"{self.name}:7001")
         self.replica = Replica(me, world.options.timing, world.now_ms)
+        self._looked = 0
 
     def take(self, sender: str, message: Message, size: int) -> None:
         world, replica = self.world, self.replica
@@ -177,18 +178,26 @@ class SimStore(Party):
                 replica.request(sender.encode(), message, size, world.now_ms)
             case Forward() | Ack() | Chunk() | ChunkAck() | OldView():
                 replica.receive(message, world.now_ms)
+        self._look()
+
+    def _look(self) -> None:
+        """Let the rules see what has been decided: it leaves later, when much may have changed."""
+        world, answers = self.world, self.replica._out.answers
+        for client, reply in answers[self._looked :]:
+            world.rules.answers(self, client.decode(), reply)
+        self._looked = len(answers)
         world.rules.store(self)
 
     def work(self) -> None:
         world, replica = self.world, self.replica
         replica.tick(world.now_ms)
-        out = replica.take()
+        self._look()
+        out, self._looked = replica.take(), 0
         for ping in out.pings:
             self.send(VIEWS, ping)
         for to, message in out.messages:
             self.send(to.name, message)
         for client, reply in out.answers:
-            world.rules.answers(self, client.decode(), reply)
             self.send(client.decode(), reply)
         world.rules.store(self)
         if replica.ended is not None:

@@ -10,7 +10,9 @@ from typing import Any, Final
 import pytest
 
 from raftzmq.machine.sessions import Result
+from raftzmq.views import service as service_module
 from raftzmq.views.messages import Entry, Forward
+from raftzmq.views.recovery import Found, Report
 from raftzmq.views.replica import Replica
 from raftzmq.views.replication import AsBackup, ToBackup
 from raftzmq.views.service import ViewService
@@ -167,16 +169,26 @@ def begin_anew(patch: Patch) -> None:
     patch.setattr(ViewService, "_begin", hasty)
 
 
+def believe_a_primary_alone(patch: Patch) -> None:
+    def hasty(reports: list[Report]) -> Found:
+        views = [report.view for report in reports if report.view is not None]
+        newest = max(views, key=lambda view: view.number, default=None)
+        return Found(newest, newest.number + 1 if newest else 0, newest is None, "")
+
+    patch.setattr(service_module, "recover", hasty)
+
+
 DEFECTS: Final = (
     Defect("answers before the backup has it", answer_before_the_backup, LOST, 0),
     Defect("promotes an idle server", promote_an_idle_server, "was not the backup", 0),
     Defect("changes an unacknowledged view", change_without_acknowledgement, "acknowledged", 0),
-    Defect("promotes without the state", promote_before_the_transfer, "not have the state", 5),
-    Defect("reads without the backup's consent", read_without_consent, LOST, 10),
-    Defect("forgets results in the transfer", forget_results_in_the_transfer, TWICE, 9),
+    Defect("promotes without the state", promote_before_the_transfer, "not have the state", 25),
+    Defect("reads without the backup's consent", read_without_consent, LOST, 15),
+    Defect("forgets results in the transfer", forget_results_in_the_transfer, TWICE, 2),
     Defect("executes a retry again", execute_retries, TWICE, 0),
-    Defect("takes a restarted server for the old one", ignore_incarnations, LOST, 4),
-    Defect("a backup skips what it has not got", follow_with_gaps, LOST, 2),
-    Defect("a restarted view server begins anew", begin_anew, "begun a new service", 14),
+    Defect("takes a restarted server for the old one", ignore_incarnations, LOST + "|ackn", 13),
+    Defect("a backup skips what it has not got", follow_with_gaps, LOST, 1),
+    Defect("a restarted view server begins anew", begin_anew, "begun a new service", 2),
+    Defect("it asks no backup", believe_a_primary_alone, LOST + "|was not the backup", 28),
 )
 """`first` is where one was found when this was written."""
