@@ -8,6 +8,7 @@ from pathlib import Path
 
 from raftzmq_cli import tools
 from raftzmq_cli.deployment import Deployment
+from raftzmq_cli.designs import Design
 from raftzmq_cli.images import Image
 from raftzmq_cli.settings import Output
 
@@ -33,7 +34,7 @@ def play(
         *(sys.executable, "-m", "tests.acceptance", "k8s"),
         *("--context", deployment.kubectl.context),
         *("--namespace", deployment.kubectl.namespace),
-        *("--overlay", deployment.overlay),
+        *design_and_overlay(deployment),
         *("--registry", image.registry),
         *("--tag", image.tag),
         *("--worker-stop", workers.stop),
@@ -44,3 +45,10 @@ def play(
     if output is Output.JSON:
         words += ["-w", output]
     return tools.hand_over(words, checkout)
+
+
+def design_and_overlay(deployment: Deployment) -> list[str]:
+    """Raft has overlays; the older design has none."""
+    if deployment.design is Design.RAFT:
+        return ["--overlay", deployment.overlay]
+    return ["--design", deployment.design]

@@ -81,9 +81,10 @@ def down(
 
 
 def _has_local(directory: Path) -> bool:
-    from raftzmq_cli import processes
+    from raftzmq_cli import processes, views_local
 
-    return processes.load(directory) is not None
+    views = views_local.find(directory, None, local.DIRECTORY)
+    return views is not None or processes.load(directory) is not None
 
 
 def _what_kind_lacks() -> str | None:

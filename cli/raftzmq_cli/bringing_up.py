@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raftzmq_cli import brought_up, checkout, images, rollout, scaling, tools
+from raftzmq_cli import brought_up, checkout, images, rollout, tools
 from raftzmq_cli.brought_up import BroughtUp, Where
 from raftzmq_cli.deployment import Deployment
+from raftzmq_cli.designs import Design
 from raftzmq_cli.images import Image
 from raftzmq_cli.kind import Kind
 from raftzmq_cli.kubectl import Kubectl
 from raftzmq_cli.local import line, program
 from raftzmq_cli.registry import Registry
+from raftzmq_cli.views_deployment import ViewsDeployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Plan:
     build_network: str | None
     replicas: int | None
     timeout_s: float
+    design: Design
 
 
 def bring_up(plan: Plan, kind: Kind | None, choose: Callable[[], Deployment]) -> None:
@@ -38,7 +41,7 @@ def bring_up(plan: Plan, kind: Kind | None, choose: Callable[[], Deployment]) ->
         tools.require_docker()
         tools.require_kind()
         begun = Kubectl(kind.context, "default")
-        brought_up.add(_entry(plan, kind, Deployment(root, begun, Where.KIND)))
+        brought_up.add(_entry(plan, kind, deployment_for(plan.design, begun, Where.KIND)))
         kind.create(line)
     deployment = choose()
     kubectl = deployment.kubectl
@@ -61,29 +64,27 @@ def apply_and_wait(
     """Apply, and wait until all pods are ready and are members. Raises NotInTime."""
     kubectl = deployment.kubectl
     count = deployment.apply(image, replicas, line)
-    warning = scaling.warning(count)
+    warning = deployment.warning(count)
     if warning is not None:
         line(warning)
     if count == 0:
         line("the StatefulSet has 0 replicas: 'raftzmq cluster scale 3' starts them")
         return
-    patience = rollout.Patience(timeout_s, line)
-    rollout.wait_ready(kubectl, count, patience)
-    rollout.wait_members(kubectl, count, patience)
+    is_up = deployment.wait(count, rollout.Patience(timeout_s, line))
     where = f"--context {kubectl.context} --namespace {kubectl.namespace}"
-    line(f"the cluster is up: {count} nodes, all of them ready and voters; try next:")
-    line(f"  kubectl {where} exec -ti client -- raftzmq client shell")
-    line(f"  {program()} cluster status {where}")
+    line(f"the cluster is up: {is_up}; try next:")
+    line(f"  kubectl {where} exec {deployment.try_next}")
+    line(f"  {program()} cluster status {where}{design_option(deployment.design)}")
 
 
 def remove_and_wait(deployment: Deployment, purge: bool, timeout_s: float) -> None:
     """Delete what `apply` made, and wait until its pods have ended. Raises NotInTime."""
     kubectl = deployment.kubectl
     deployment.remove(purge, line)
-    rollout.wait_gone(kubectl, rollout.Patience(timeout_s, line))
+    deployment.wait_gone(rollout.Patience(timeout_s, line))
+    removed = (kubectl.context, kubectl.namespace, deployment.design)
     for entry in brought_up.load():
-        same = (entry.context, entry.namespace) == (kubectl.context, kubectl.namespace)
-        if entry.where is Where.K8S and same:
+        if entry.where is Where.K8S and entry.place == removed:
             brought_up.forget(entry)
     line(f"removed from context {kubectl.context}, namespace {kubectl.namespace}")
 
@@ -96,7 +97,18 @@ def take_down(entry: BroughtUp, purge: bool, timeout_s: float) -> None:
         brought_up.forget(entry)
         return
     kubectl = Kubectl(entry.context, entry.namespace)
-    remove_and_wait(Deployment(checkout.root(), kubectl, entry.overlay), purge, timeout_s)
+    remove_and_wait(deployment_for(entry.design, kubectl, entry.overlay), purge, timeout_s)
+
+
+def deployment_for(design: Design, kubectl: Kubectl, overlay: str) -> Deployment:
+    """The deployment of a design; `overlay` is of Raft's only. Raises InvalidRequest."""
+    kinds = {Design.RAFT: Deployment, Design.VIEWS: ViewsDeployment}
+    return kinds[design](checkout.root(), kubectl, overlay)
+
+
+def design_option(design: Design) -> str:
+    """What a command needs besides, to be about this design."""
+    return "" if design is Design.RAFT else f" --design {design}"
 
 
 def _entry(plan: Plan, kind: Kind | None, deployment: Deployment) -> BroughtUp:
@@ -109,4 +121,5 @@ def _entry(plan: Plan, kind: Kind | None, deployment: Deployment) -> BroughtUp:
         tag=plan.image.tag,
         cluster_name="" if kind is None else kind.name,
         registry_name="" if kind is None else kind.registry.container,
+        design=plan.design,
     )

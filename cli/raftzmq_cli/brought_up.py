@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from raftzmq.errors import InvalidRequest
+from raftzmq_cli.designs import Design
 
 FILE: Final = Path(".raftzmq/cluster.json")
 
@@ -33,21 +34,25 @@ class BroughtUp:
     tag: str
     cluster_name: str
     registry_name: str
+    design: Design = Design.RAFT
 
-    def is_same_place(self, other: BroughtUp) -> bool:
-        return (self.context, self.namespace) == (other.context, other.namespace)
+    @property
+    def place(self) -> tuple[str, str, Design]:
+        """Where there can be only one: context, namespace and design."""
+        return (self.context, self.namespace, self.design)
 
     def __str__(self) -> str:
         if self.where is Where.KIND:
             return f"kind cluster {self.cluster_name}"
-        return f"context {self.context}, namespace {self.namespace}"
+        text = f"context {self.context}, namespace {self.namespace}"
+        return text if self.design is Design.RAFT else f"{text}, design {self.design}"
 
 
 def load() -> list[BroughtUp]:
     """All that is up, the newest last. Raises InvalidRequest if the file is damaged."""
     try:
         document = json.loads(FILE.read_text())
-        return [BroughtUp(**{**entry, "where": Where(entry["where"])}) for entry in document["up"]]
+        return [_read(entry) for entry in document["up"]]
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError):
@@ -67,8 +72,13 @@ def forget(gone: BroughtUp) -> None:
     _write(_without(gone))
 
 
+def _read(entry: dict[str, str]) -> BroughtUp:
+    where, design = Where(entry["where"]), Design(entry.get("design", Design.RAFT))
+    return BroughtUp(**{**entry, "where": where, "design": design})  # type: ignore[arg-type]
+
+
 def _without(one: BroughtUp) -> list[BroughtUp]:
-    return [entry for entry in load() if not entry.is_same_place(one)]
+    return [entry for entry in load() if entry.place != one.place]
 
 
 def _write(entries: Sequence[BroughtUp]) -> None:

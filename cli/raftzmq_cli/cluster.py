@@ -19,6 +19,7 @@ from raftzmq_cli.cluster_options import (
     WAIT_S,
     BaseImage,
     BuildNetwork,
+    ChosenDesign,
     ClusterName,
     Context,
     Namespace,
@@ -31,6 +32,7 @@ from raftzmq_cli.cluster_options import (
     Tag,
     Timeout,
 )
+from raftzmq_cli.designs import Design
 from raftzmq_cli.invocation import examples_text
 from raftzmq_cli.local import line
 from raftzmq_cli.settings import GroupOutput, Output
@@ -125,10 +127,15 @@ def push(registry: RegistryAddress = REGISTRY, tag: Tag = None) -> None:
 @app.command(
     "apply",
     epilog=examples_text(
-        "raftzmq cluster apply\nraftzmq cluster apply --overlay no-volumes --namespace try"
+        """
+        raftzmq cluster apply
+        raftzmq cluster apply --overlay no-volumes --namespace try
+        raftzmq cluster apply --design views
+        """
     ),
 )
 def apply(
+    design: ChosenDesign = Design.RAFT,
     context: Context = None,
     namespace: Namespace = None,
     overlay: Overlay = None,
@@ -143,7 +150,7 @@ def apply(
     """
     from raftzmq_cli.bringing_up import apply_and_wait
 
-    deployment = deployment_of(context, namespace, overlay)
+    deployment = deployment_of(design, context, namespace, overlay)
     apply_and_wait(deployment, image_of(registry, tag), replicas, timeout)
 
 
@@ -159,6 +166,7 @@ def apply(
 )
 def up(
     place: Place = None,
+    design: ChosenDesign = Design.RAFT,
     context: Context = None,
     namespace: Namespace = None,
     overlay: Overlay = None,
@@ -180,12 +188,12 @@ def up(
 
     where = place or (Where.KIND if context is None else Where.K8S)
     made = kind_of(cluster_name, registry, registry_name, registry_image)
-    plan = Plan(image_of(registry, tag), base_image, network, replicas, timeout)
+    plan = Plan(image_of(registry, tag), base_image, network, replicas, timeout, design)
     if where is Where.KIND:
         refuse_other_context(context, made)
-        bring_up(plan, made, lambda: deployment_of(made.context, namespace, overlay))
+        bring_up(plan, made, lambda: deployment_of(design, made.context, namespace, overlay))
     else:
-        bring_up(plan, None, lambda: deployment_of(context, namespace, overlay))
+        bring_up(plan, None, lambda: deployment_of(design, context, namespace, overlay))
 
 
 @app.command(
@@ -199,6 +207,7 @@ def up(
 )
 def acceptance_run(
     place: Place = None,
+    design: ChosenDesign = Design.RAFT,
     context: Context = None,
     namespace: Namespace = None,
     overlay: Overlay = None,
@@ -231,7 +240,7 @@ def acceptance_run(
     root = checkout.root()
     if place is Where.KIND and context is None:
         context = kind_context(cluster_name)
-    deployment = deployment_of(context, namespace, overlay)
+    deployment = deployment_of(design, context, namespace, overlay)
     deployment.kubectl.server_version()
     workers = acceptance.Workers(worker_stop, worker_start)
     return acceptance.play(root, deployment, image_of(registry, tag), workers, deploy, output)
@@ -256,12 +265,19 @@ def scale(
 
 
 @app.command("status", epilog=examples_text("raftzmq cluster status -w json"))
-def status(context: Context = None, namespace: Namespace = None, output: GroupOutput = None) -> int:
+def status(
+    design: ChosenDesign = Design.RAFT,
+    context: Context = None,
+    namespace: Namespace = None,
+    output: GroupOutput = None,
+) -> int:
     """Show every pod, its worker, and what the node in it says. Exit codes as `client status`."""
-    from raftzmq_cli import membership, pods, statuses
+    from raftzmq_cli import membership, pods, statuses, views_pods
     from raftzmq_cli.kubectl import STATEFULSET
 
     kubectl = connect(context, namespace)
+    if design is Design.VIEWS:
+        return views_pods.status(kubectl, output or Output.SIMPLE)
     live = kubectl.get("statefulset", STATEFULSET)
     if live is None:
         raise outcomes.NothingThere(
@@ -279,6 +295,7 @@ def status(context: Context = None, namespace: Namespace = None, output: GroupOu
 
 @app.command("remove")
 def remove(
+    design: ChosenDesign = Design.RAFT,
     context: Context = None,
     namespace: Namespace = None,
     overlay: Overlay = None,
@@ -291,7 +308,7 @@ def remove(
     """
     from raftzmq_cli.bringing_up import remove_and_wait
 
-    remove_and_wait(deployment_of(context, namespace, overlay), purge, timeout)
+    remove_and_wait(deployment_of(design, context, namespace, overlay), purge, timeout)
 
 
 @app.command("delete")
@@ -313,14 +330,16 @@ def connect(context: str | None, namespace: str | None) -> Kubectl:
     return connected
 
 
-def deployment_of(context: str | None, namespace: str | None, overlay: str | None) -> Deployment:
-    """The overlay for a context. Raises ToolUnavailable, InvalidRequest."""
-    from raftzmq_cli import checkout, deployment, kubectl
+def deployment_of(
+    design: Design, context: str | None, namespace: str | None, overlay: str | None
+) -> Deployment:
+    """The deployment for a context. Raises ToolUnavailable, InvalidRequest."""
+    from raftzmq_cli import bringing_up, deployment, kubectl
 
-    root = checkout.root()
     connected = kubectl.connect(context, namespace)
-    usual = _KIND_OVERLAY if connected.is_kind else deployment.BASE
-    chosen = deployment.Deployment(root, connected, overlay or usual)
+    on_kind = connected.is_kind and design is Design.RAFT
+    usual = _KIND_OVERLAY if on_kind else deployment.BASE
+    chosen = bringing_up.deployment_for(design, connected, overlay or usual)
     chosen.require()
     return chosen
 

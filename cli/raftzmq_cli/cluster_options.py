@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 import typer
 
+from raftzmq_cli.designs import Design
+
 WAIT_S: Final = 300.0
 REGISTRY: Final = "localhost:5001"
 REGISTRY_NAME: Final = "kind-registry"
@@ -13,6 +15,15 @@ REGISTRY_IMAGE: Final = "registry:2"
 CLUSTER_NAME: Final = "raftzmq"
 BASE_IMAGE: Final = "python:3.11-slim"
 
+ChosenDesign = Annotated[
+    Design,
+    typer.Option(
+        "--design",
+        envvar="RAFTZMQ_DESIGN",
+        help="raft: a StatefulSet whose nodes agree; views: the older design, a view server "
+        "with a Deployment of storage servers.",
+    ),
+]
 Context = Annotated[
     str | None,
     typer.Option(
@@ -96,7 +107,8 @@ Replicas = Annotated[
         envvar="RAFTZMQ_REPLICAS",
         min=1,
         max=99,
-        help="How many nodes; by default as many as there are, or 3 of a new cluster.",
+        help="How many nodes, or storage servers; by default as many as there are, or 3 of a "
+        "new cluster.",
     ),
 ]
 Timeout = Annotated[

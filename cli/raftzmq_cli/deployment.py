@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli import tools
+from raftzmq_cli import rollout, scaling, tools
+from raftzmq_cli.designs import Design
 from raftzmq_cli.images import Image
 from raftzmq_cli.kubectl import CHECK, CLIENT, CONTAINER, NODES, STATEFULSET, Kubectl, Object
 
@@ -39,6 +40,10 @@ class Deployment:
     checkout: Path
     kubectl: Kubectl
     overlay: str
+
+    @property
+    def design(self) -> Design:
+        return Design.RAFT
 
     @property
     def directory(self) -> Path:
@@ -75,26 +80,20 @@ class Deployment:
         """
         env = _env(initial)
         settings: dict[str, Any] = {
-            "apiVersion": "kustomize.config.k8s.io/v1beta1",
-            "kind": "Kustomization",
             "namespace": self.kubectl.namespace,
-            "images": [] if image is None else [_image(image, digest)],
+            "images": [] if image is None else [image_setting(image, digest)],
             "replicas": [{"name": STATEFULSET, "count": replicas}],
             "patches": [
                 _patch("apps/v1", "StatefulSet", STATEFULSET, {"template": {"spec": env}}),
                 _patch("v1", "Pod", CLIENT, env),
             ],
         }
-        with _directory(self.checkout) as directory:
-            settings["resources"] = [os.path.relpath(self.directory, directory)]
-            if not self._has_budget():
-                newer = server >= _BUDGET_V1
-                budget = "disruption-budget" if newer else "disruption-budget-v1beta1"
-                component = self.checkout / "kube" / "components" / budget
-                settings["components"] = [os.path.relpath(component, directory)]
-            file = directory / "kustomization.yaml"  # JSON is YAML
-            file.write_text(json.dumps(settings, indent=2) + "\n")
-            return tools.answer(["kubectl", "kustomize", str(directory)])
+        components = []
+        if not self._has_budget():
+            newer = server >= _BUDGET_V1
+            budget = "disruption-budget" if newer else "disruption-budget-v1beta1"
+            components.append(self.checkout / "kube" / "components" / budget)
+        return kustomized(self.checkout, settings, self.directory, components)
 
     def apply(self, image: Image, replicas: int | None, say: Callable[[str], None]) -> int:
         """Apply, and return how many replicas that means.
@@ -110,10 +109,33 @@ class Deployment:
             say(f"the StatefulSet is there with {count} replicas: that number stays")
         digest = image_digest(image, say)
         text = self.render(server, image, digest, count, initial_members(live, count))
+        self.put(text)
+        return count
+
+    def put(self, text: str) -> None:
+        """Apply objects, in a namespace that is made if there is none."""
         if not self.kubectl.has_namespace():
             self.kubectl.act("create", "namespace", self.kubectl.namespace)
         self.kubectl.act("apply", "-f", "-", stdin=text)
-        return count
+
+    def warning(self, count: int) -> str | None:
+        """What is not so good about this number of replicas."""
+        return scaling.warning(count)
+
+    def wait(self, count: int, patience: rollout.Patience) -> str:
+        """Wait until all pods are ready and are members; say what is up. Raises NotInTime."""
+        rollout.wait_ready(self.kubectl, count, patience)
+        rollout.wait_members(self.kubectl, count, patience)
+        return f"{count} nodes, all of them ready and voters"
+
+    def wait_gone(self, patience: rollout.Patience) -> None:
+        """Wait until no pod is left. Raises NotInTime."""
+        rollout.wait_gone(self.kubectl, patience)
+
+    @property
+    def try_next(self) -> str:
+        """A command to run in a pod of it."""
+        return f"-ti {CLIENT} -- raftzmq client shell"
 
     def remove(self, purge: bool, say: Callable[[str], None]) -> None:
         """Delete what `apply` made, and with `purge` the volumes; never the namespace."""
@@ -173,7 +195,8 @@ def image_digest(image: Image, say: Callable[[str], None]) -> str | None:
     return digest
 
 
-def _image(image: Image, digest: str | None) -> dict[str, str]:
+def image_setting(image: Image, digest: str | None) -> dict[str, str]:
+    """What kustomize puts in place of the manifests' image."""
     renamed = {"name": _IMAGE, "newName": image.repository, "newTag": image.tag}
     return renamed if digest is None else {**renamed, "digest": digest}
 
@@ -186,6 +209,23 @@ def _env(initial: int) -> dict[str, Any]:
 def _patch(version: str, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     change = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}
     return {"target": {"kind": kind, "name": name}, "patch": json.dumps(change)}
+
+
+def kustomized(
+    checkout: Path, settings: dict[str, Any], overlay: Path, components: Sequence[Path] = ()
+) -> str:
+    """The objects of an overlay with these settings and components. Raises ToolFailed."""
+    with _directory(checkout) as directory:
+        document = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            **settings,
+            "resources": [os.path.relpath(overlay, directory)],
+            "components": [os.path.relpath(component, directory) for component in components],
+        }
+        file = directory / "kustomization.yaml"  # JSON is YAML
+        file.write_text(json.dumps(document, indent=2) + "\n")
+        return tools.answer(["kubectl", "kustomize", str(directory)])
 
 
 @contextmanager

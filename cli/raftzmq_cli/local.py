@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from raftzmq_cli import outcomes
+from raftzmq_cli.designs import Design
 from raftzmq_cli.invocation import Invocation, examples_text
 from raftzmq_cli.settings import (
     LOCAL_BASE_PORT,
@@ -34,6 +35,15 @@ Directory = Annotated[
     typer.Option("--dir", envvar="RAFTZMQ_LOCAL_DIR", help="Where data, logs and process ids lie."),
 ]
 
+WhichDesign = Annotated[
+    Design | None,
+    typer.Option(
+        "--design",
+        show_default=False,
+        help="raft, or views for the older design; by what is there.",
+    ),
+]
+
 app = typer.Typer(
     name="local",
     help="A cluster of plain processes on this machine.",
@@ -50,6 +60,7 @@ _CONTEXT: Final = {"auto_envvar_prefix": "RAFTZMQ_LOCAL"}
         """
         raftzmq local up
         raftzmq local up --nodes 5 --dir /tmp/five --base-port 7000
+        raftzmq local up --design views
         """
     ),
 )
@@ -65,10 +76,19 @@ def up(
     wait: Annotated[
         float, typer.Option(min=0.1, help="Seconds to wait for a leader and all members.")
     ] = 30.0,
+    design: Annotated[
+        Design,
+        typer.Option(
+            help="raft, or views: a view server (port 7000) and storage servers, in .raftzmq/views."
+        ),
+    ] = Design.RAFT,
 ) -> int:
     """Start what is not running, and wait until the cluster is formed and has a leader."""
-    from raftzmq_cli import processes
+    from raftzmq_cli import processes, views_local
 
+    if design is Design.VIEWS:
+        where = views_local.DIRECTORY if directory == DIRECTORY else directory
+        return views_local.up(where, nodes, base_port, wait)
     directory = directory.resolve()
     with processes.locked(directory):
         cluster = _cluster_for(directory, nodes, base_port)
@@ -84,10 +104,15 @@ def up(
 
 
 @app.command("status", context_settings=_CONTEXT)
-def status(directory: Directory = DIRECTORY, output: GroupOutput = None) -> int:
+def status(
+    directory: Directory = DIRECTORY, output: GroupOutput = None, design: WhichDesign = None
+) -> int:
     """Show every node and its process id. Exit codes as of `raftzmq client status`."""
-    from raftzmq_cli import statuses
+    from raftzmq_cli import statuses, views_local
 
+    views = views_local.find(directory, design, DIRECTORY)
+    if views is not None:
+        return views_local.status(views, Invocation(Settings(given_output=output)))
     cluster = _existing(directory)
     with closing_invocation(Settings(given_output=output), cluster) as run:
         documents = statuses.collect(run, _STATUS_TIMEOUT_S)
@@ -104,10 +129,18 @@ def down(
     purge: Annotated[
         bool, typer.Option("--purge", help="Remove the data and the logs as well.")
     ] = False,
+    design: WhichDesign = None,
 ) -> int:
     """Stop the nodes. Their data stays, unless --purge."""
-    from raftzmq_cli import processes
+    from raftzmq_cli import processes, views_local
 
+    try:
+        views = views_local.find(directory, design, DIRECTORY)
+    except outcomes.NothingThere as nothing:
+        line(f"{nothing}: nothing to stop")
+        return outcomes.DONE
+    if views is not None:
+        return views_local.down(views, purge)
     shown = short(directory)
     if processes.load(directory) is None:
         line(f"no local cluster in {shown}: nothing to stop")
@@ -185,7 +218,7 @@ def _wait(
         while True:
             dead = [node for node in started if node.exit_code() is not None]
             if dead:
-                return _say_who_died(dead)
+                return say_who_died(dead)
             for node in members:
                 if node not in started and node.pid() is None:
                     line(f"  {node.name} was just stopping: starting it again")
@@ -210,7 +243,8 @@ def _wait(
     return code
 
 
-def _say_who_died(dead: list[LocalNode]) -> int:
+def say_who_died(dead: list[LocalNode]) -> int:
+    """Say why processes ended that were to go on; return the exit code."""
     for node in dead:
         outcomes.say(
             f"raftzmq: {node.name} ended at once with exit code {node.exit_code()}; "

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raftzmq_cli import anywhere, client, cluster, local, outcomes
+from raftzmq_cli import anywhere, client, cluster, local, outcomes, views
 from raftzmq_cli.coercion import use_plain_coercion
 from raftzmq_cli.invocation import examples_text
 from raftzmq_cli.node import EXAMPLES, node
@@ -37,6 +37,7 @@ app.command("node", epilog=EXAMPLES, context_settings={"auto_envvar_prefix": "RA
 app.add_typer(client.app, name="client")
 app.add_typer(local.app, name="local")
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(views.app, name="views")
 app.command(
     "up",
     epilog=anywhere.UP_EXAMPLES,

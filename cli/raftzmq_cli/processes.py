@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from raftzmq.errors import InvalidRequest, Refused
 from raftzmq_cli.settings import NAME, local_endpoints
@@ -31,7 +31,13 @@ NODES_MAX: Final = 99
 STOP_GRACE_S: Final = 10.0
 _POLL_S: Final = 0.05
 # Settings that a local node takes from the environment; the rest is the cluster's own affair.
-_PASSED_ON: Final = ("RAFTZMQ_LOG_LEVEL", "RAFTZMQ_ELECTION_TIMEOUT_MS", "RAFTZMQ_HEARTBEAT_MS")
+_PASSED_ON: Final = (
+    "RAFTZMQ_LOG_LEVEL",
+    "RAFTZMQ_ELECTION_TIMEOUT_MS",
+    "RAFTZMQ_HEARTBEAT_MS",
+    "RAFTZMQ_PING_MS",
+    "RAFTZMQ_DEAD_MS",
+)
 
 
 @dataclass(slots=True)
@@ -57,6 +63,11 @@ class LocalNode:
         return self.directory / "data"
 
     @property
+    def mark(self) -> str:
+        """A word of its command line that no other process has, but for its name."""
+        return str(self.data)
+
+    @property
     def command(self) -> list[str]:
         return [
             *(sys.executable, "-m", "raftzmq_cli", "node", self.name),
@@ -74,7 +85,7 @@ class LocalNode:
         except (OSError, ValueError):
             return None
         words = command_line(pid)
-        return pid if self.name in words and str(self.data) in words else None
+        return pid if self.name in words and self.mark in words else None
 
     def start(self) -> None:
         """Start the process, apart from this terminal, with its output appended to the log."""
@@ -140,10 +151,13 @@ class LocalCluster:
     def _file(self) -> Path:
         return self.directory / "cluster.json"
 
+    def document(self) -> dict[str, Any]:
+        """What cluster.json says."""
+        return {"format": 1, "nodes": self.size, "base_port": self.base_port}
+
     def write(self) -> None:
-        document = {"format": 1, "nodes": self.size, "base_port": self.base_port}
         temporary = self._file.with_suffix(".new")
-        temporary.write_text(json.dumps(document) + "\n")
+        temporary.write_text(json.dumps(self.document()) + "\n")
         temporary.replace(self._file)
 
     def purge(self) -> None:
@@ -161,6 +175,10 @@ def load(directory: Path) -> LocalCluster | None:
     directory = directory.resolve()
     try:
         document = json.loads((directory / "cluster.json").read_text())
+        if "design" in document:
+            raise InvalidRequest(
+                f"what lives in {directory} is of another design: say --design {document['design']}"
+            )
         return LocalCluster(directory, int(document["nodes"]), int(document["base_port"]))
     except FileNotFoundError:
         return None

@@ -53,7 +53,7 @@ def wait_members(kubectl: Kubectl, replicas: int, patience: Patience) -> None:
         text = membership.difference(membership.ask(kubectl, replicas, found), replicas)
         if text is None:
             return None
-        return "; ".join([text, *_troubles(kubectl, [pod for pod in found if not pod.is_ready])])
+        return "; ".join([text, *troubles(kubectl, [pod for pod in found if not pod.is_ready])])
 
     patience.wait(f"the membership: {', '.join(pods.names_of(replicas))}", missing)
 
@@ -86,7 +86,7 @@ def _not_ready(kubectl: Kubectl, replicas: int) -> str | None:
     others = [Pod(client)] if client is not None else []
     waiting = [pod for pod in [*found, *others] if not pod.is_ready]
     surplus = [pod.name for pod in found if pod.name not in pods.names_of(replicas)]
-    parts = _troubles(kubectl, waiting)
+    parts = troubles(kubectl, waiting)
     absent = pods.missing(kubectl, replicas, found)
     if absent is not None:
         parts.append(absent)
@@ -98,7 +98,7 @@ def _not_ready(kubectl: Kubectl, replicas: int) -> str | None:
     return f"{ready} of {replicas} ready; " + "; ".join(parts)
 
 
-def _troubles(kubectl: Kubectl, waiting: Sequence[Pod]) -> list[str]:
+def troubles(kubectl: Kubectl, waiting: Sequence[Pod]) -> list[str]:
     """Why pods are not ready, those with the same reason together."""
     reasons: dict[str, list[str]] = {}
     for pod in waiting:

@@ -8,8 +8,6 @@ instead of holding it.
 
 from __future__ import annotations
 
-import gc
-import resource
 import signal
 import socket
 import time
@@ -37,6 +35,7 @@ from raftzmq.server.config import NOWHERE, ServerConfig
 from raftzmq.server.names import Names
 from raftzmq.server.news import News
 from raftzmq.server.probes import Probes
+from raftzmq.server.process import calm_garbage_collector, raise_open_files
 from raftzmq.server.scale import ScaleFeed
 from raftzmq.server.stopping import Stopping
 from raftzmq.server.text_log import TextLog
@@ -89,8 +88,6 @@ one that has to wait for its processor shall have read the answer."""
 CHORES_MS: Final = 10
 """Time between two looks at what is not about messages: connections, links, threads, figures."""
 
-OPEN_FILES: Final = 65_536
-
 WAKE: Final = b"\0"
 """Wakes the loop and is no signal's number."""
 
@@ -121,7 +118,7 @@ class Server:
 
     def __init__(self, config: ServerConfig, log: TextLog, stack: ExitStack) -> None:
         self._log = log
-        _raise_open_files()
+        raise_open_files()
         if config.rejoin:
             log.warn(set_aside_once(config.data_dir))
         files = OsFiles()
@@ -206,7 +203,7 @@ class Server:
     def run(self) -> None:
         """Loop until stopped."""
         self._catch_signals()
-        _calm_garbage_collector()
+        calm_garbage_collector()
         while not self._stopping.may_end(self._now_ms, self, by_signal=self._stopped_by_signal):
             self._turn()
         self._vitals.publish(self._now_ms)
@@ -407,20 +404,3 @@ def set_aside_once(data_dir: Path) -> str:
         )
     aside = Storage.set_aside(data_dir)
     return f"--rejoin: set what was there aside in {aside}" if aside else "--rejoin: nothing there"
-
-
-def _calm_garbage_collector() -> None:
-    """Everything that a node makes is freed by its reference count; the collector only looks for
-    cycles, and would look through every key and entry to find none. It may look rarely: between
-    two snapshots there are 100,000 entries, of three containers each, and what they add is freed
-    before it is looked for. Half a million take some 20 ms to look through."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(500_000, 50, 100)
-
-
-def _raise_open_files() -> None:
-    """Every connection takes a descriptor; the usual limit of 1,024 is soon reached."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,8 +1,8 @@
-"""python -m tests.acceptance local|docker|k8s [options] [-w json]
+"""python -m tests.acceptance local|docker|k8s [--design views] [options] [-w json]
 
-Plays the eight steps on a real cluster, and says of each what is done and what came of it. Exit
-code 0 if all is as it has to be, 1 if not, 2 for wrong usage. With `-w json` the report is one JSON
-document on stdout, and the story goes to stderr.
+Plays the steps of a design's scenario on a real cluster, and says of each what is done and what
+came of it. Exit code 0 if all is as it has to be, 1 if not, 2 for wrong usage. With `-w json` the
+report is one JSON document on stdout, and the story goes to stderr.
 """
 
 from __future__ import annotations
@@ -15,21 +15,30 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from raftzmq import __version__
+from tests.acceptance.docker import Docker
 from tests.acceptance.expectation import Unmet, run
+from tests.acceptance.k8s import Kubernetes
+from tests.acceptance.local import Local
 from tests.acceptance.platforms import Platform
 from tests.acceptance.report import Narrator, Report
 from tests.acceptance.scenario import Scenario
+from tests.acceptance.views_k8s import ViewsKubernetes
+from tests.acceptance.views_platforms import ViewsDocker, ViewsLocal, ViewsPlatform
+from tests.acceptance.views_scenario import ViewsScenario
+from tests.acceptance.with_kubectl import Target
 
 
 def play(
-    make: Callable[[Callable[[str], None]], Platform],
+    make: Callable[[Callable[[str], None]], Platform | ViewsPlatform],
     narrator: Narrator,
     evidence: Path,
     keep: bool = False,
 ) -> Report:
-    """Run the scenario on a platform, and leave nothing behind unless `keep`."""
+    """Run the platform's scenario on it, and leave nothing behind unless `keep`."""
     platform = make(narrator.say)
     try:
+        if isinstance(platform, ViewsPlatform):
+            return ViewsScenario(platform, narrator, evidence).run()
         return Scenario(platform, narrator, evidence).run()
     finally:
         if keep:
@@ -56,19 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if report.passed else 1
 
 
-def maker(given: argparse.Namespace) -> Callable[[Callable[[str], None]], Platform]:
+def maker(
+    given: argparse.Namespace,
+) -> Callable[[Callable[[str], None]], Platform | ViewsPlatform]:
     """What makes the platform that was asked for."""
     image = given.image or f"{given.registry}/raftzmq:{given.tag or __version__}"
+    views = given.design == "views"
     if given.platform == "local":
-        from tests.acceptance.local import Local
-
-        return Local
+        return ViewsLocal if views else Local
     if given.platform == "docker":
-        from tests.acceptance.docker import Docker
-
+        if views:
+            return lambda say: ViewsDocker(say, image)
         return lambda say: Docker(say, image, given.second_image)
-    from tests.acceptance.k8s import Kubernetes, Target
-
     target = Target(
         context=given.context or current_context(),
         namespace=given.namespace,
@@ -79,7 +87,7 @@ def maker(given: argparse.Namespace) -> Callable[[Callable[[str], None]], Platfo
         overlay=given.overlay,
         image=image,
     )
-    return lambda say: Kubernetes(say, target)
+    return lambda say: ViewsKubernetes(say, target) if views else Kubernetes(say, target)
 
 
 def current_context() -> str:
@@ -90,9 +98,10 @@ def current_context() -> str:
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.acceptance",
-        description="Play the eight steps of the acceptance run on a real cluster.",
+        description="Play the steps of the acceptance run on a real cluster.",
     )
     parser.add_argument("platform", choices=["local", "docker", "k8s"])
+    parser.add_argument("--design", choices=["raft", "views"], default="raft")
     parser.add_argument("-w", "--output", choices=["simple", "json"], default="simple")
     parser.add_argument("--keep", action="store_true", help="leave the cluster as it is in the end")
     parser.add_argument("--evidence", help="where to put logs and more if the run does not pass")

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Final
 
 from tests.acceptance.byhand import ByHand
-from tests.acceptance.expectation import Done, Unmet, run
-from tests.acceptance.platforms import SCRIPT, last_line, replace_text, replica_names
-from tests.sim.story import ROOT
+from tests.acceptance.expectation import Done, Unmet
+from tests.acceptance.platforms import last_line, replica_names
+from tests.acceptance.with_processes import WithProcesses
 from tests.system.processes import Cluster
 
 PROBE_S: Final = 5.0
 
 
-class Local(ByHand):
+class Local(WithProcesses, ByHand):
     """Real `raftzmq node` processes on loopback, their data in a directory of their own."""
 
     name = "local"
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(say)
-        self._directory = Path(mkdtemp(prefix="raftzmq-acceptance-local-"))
-        self._cluster = Cluster(self._directory)
-        self._orders = self._directory / "orders.json"
-        self._report = self._directory / "report.json"
-        self._writer: subprocess.Popen[bytes] | None = None
-        self._environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("RAFTZMQ_")
-        } | {"RAFTZMQ_ENDPOINTS": ",".join(self._cluster.endpoints)}
+        self._cluster = Cluster(self.directory)
+        self.environment["RAFTZMQ_ENDPOINTS"] = ",".join(self._cluster.endpoints)
 
     # -- the cluster ----------------------------------------------------------------------------
 
@@ -101,35 +90,10 @@ class Local(ByHand):
         return probe(f"http://127.0.0.1:{port}/readyz")
 
     def client(self, *arguments: str) -> Done:
-        command = (sys.executable, "-m", "raftzmq_cli", "client", *arguments)
-        return run(*command, environment=self._environment)
+        return self.program("client", *arguments)
 
     def check(self) -> str:
         return last_line(self.client("--timeout", "30", "check").expect().out)
-
-    # -- the writer -----------------------------------------------------------------------------
-
-    def start_writer(self, prefix: str) -> None:
-        command = [sys.executable, str(SCRIPT), "--prefix", prefix]
-        command += ["--orders", str(self._orders), "--report", str(self._report)]
-        with (self._directory / "writer.output").open("ab") as output:
-            self._writer = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-
-    def order_writer(self, orders: str) -> None:
-        replace_text(self._orders, orders)
-
-    def writer_report(self) -> str | None:
-        if self._writer is None or self._writer.poll() is not None:
-            said = (self._directory / "writer.output").read_text()
-            raise Unmet("a writer that works", f"it has ended: {last_line(said)}")
-        return self._report.read_text() if self._report.exists() else None
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -137,21 +101,16 @@ class Local(ByHand):
         for node in self._cluster.nodes:
             (directory / f"{node.name}.log").write_text(node.output())
         (directory / "status.txt").write_text(self.client("status").said)
-        for path in self._directory.glob("*.*"):
-            shutil.copy(path, directory)
+        super().gather(directory)
 
     def whereabouts(self) -> str:
         pids = [str(node.pid) for node in self._cluster.running]
-        writer = [str(self._writer.pid)] if self._writer else []
-        return f"{self._directory}; to end it: kill -9 {' '.join([*writer, *pids])}"
+        return self.ended_by(pids)
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.kill()
-            self._writer.wait()
         for node in self._cluster.nodes:
             node.kill()
-        shutil.rmtree(self._directory)
+        super().close()
 
 
 def probe(url: str) -> str | None:

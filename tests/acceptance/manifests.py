@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from tests.acceptance.expectation import run
-from tests.acceptance.platforms import PYTHON, SCRIPT, client_endpoints, replica_names
+from tests.acceptance.platforms import PYTHON, SCRIPT
 
 CHECK: Final = "client-check"
 WRITER: Final = "acceptance-writer"
@@ -20,23 +21,27 @@ CHECK_DIRECTORY: Final = Path(__file__).parents[2] / "kube" / "check"
 Manifest = dict[str, Any]
 
 
-def check_manifest(image: str, worker: str) -> Manifest:
-    """The Pod of kube/check with this image, on this worker. Raises Unmet."""
-    text = run("kubectl", "kustomize", str(CHECK_DIRECTORY)).expect().out
+def check_manifest(directory: Path, image: str, worker: str | None) -> Manifest:
+    """The Pod of a directory of kube/ with this image, on this worker if one is given. Raises
+    Unmet."""
+    text = run("kubectl", "kustomize", str(directory)).expect().out
     pod: Manifest = yaml.safe_load(text)
-    pod["spec"]["nodeName"] = worker  # past the scheduler: cordoned or not, and on no other
+    if worker is not None:
+        pod["spec"]["nodeName"] = worker  # past the scheduler: cordoned or not, and on no other
     pod["spec"]["containers"][0]["image"] = image
     return pod
 
 
-def writer_manifests(image: str, worker: str, prefix: str) -> Manifest:
-    """writer.py in a ConfigMap, and the Pod that runs it on this worker."""
+def writer_manifests(
+    image: str, worker: str | None, prefix: str, environment: Mapping[str, str]
+) -> Manifest:
+    """writer.py in a ConfigMap, and the Pod that runs it, on this worker if one is given."""
     command = [PYTHON, "/acceptance/writer.py", "--prefix", prefix]
     container = {
         "name": CONTAINER,
         "image": image,
         "command": [*command, "--orders", ORDERS, "--report", REPORT],
-        "env": [{"name": "RAFTZMQ_ENDPOINTS", "value": client_endpoints(replica_names(3))}],
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -58,7 +63,7 @@ def writer_manifests(image: str, worker: str, prefix: str) -> Manifest:
         "kind": "Pod",
         "metadata": {"name": WRITER, "labels": labels},
         "spec": {
-            "nodeName": worker,
+            **({"nodeName": worker} if worker is not None else {}),
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,

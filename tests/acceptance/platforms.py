@@ -1,4 +1,4 @@
-"""What the scenario asks of a platform: processes, containers, or Kubernetes."""
+"""What the scenarios ask of a platform: processes, containers, or Kubernetes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,55 @@ def replica_names(count: int) -> list[str]:
     return [f"raft-{ordinal}" for ordinal in range(count)]
 
 
-class Platform(ABC):
-    """Where a cluster runs, and what can be done to it there. What a method is asked to do and
-    cannot raises Unmet. `say` tells a person what goes on."""
+class Place(ABC):
+    """Where something runs, whichever the design, with the writer beside it. What a method is asked
+    to do and cannot raises Unmet. `say` tells a person what goes on."""
 
     name: str
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
+
+    @abstractmethod
+    def client(self, *arguments: str) -> Done:
+        """Run the design's client where it reaches the service, and wait for its end."""
+
+    @abstractmethod
+    def check(self) -> str:
+        """Run the client check; return its last line."""
+
+    # -- the writer -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def start_writer(self, prefix: str) -> None:
+        """Start writer.py where it reaches the cluster and nothing that is stopped takes it along;
+        it has no orders yet."""
+
+    @abstractmethod
+    def order_writer(self, orders: str) -> None:
+        """Give the writer new orders."""
+
+    @abstractmethod
+    def writer_report(self) -> str | None:
+        """What the writer has reported; None: nothing yet. Raises Unmet if it has ended."""
+
+    # -- the end --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def gather(self, directory: Path) -> None:
+        """Put into the directory whatever helps to understand what went wrong."""
+
+    @abstractmethod
+    def whereabouts(self) -> str:
+        """Where the cluster is to be found, and how it is taken down by hand."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave nothing behind that the run has made. May be called after any failure."""
+
+
+class Platform(Place):
+    """Where a cluster of Raft runs, and what can be done to it there."""
 
     # -- the cluster ----------------------------------------------------------------------------
 
@@ -89,60 +130,24 @@ class Platform(ABC):
     def unready(self, node: str) -> str | None:
         """Why the probes do not call this replica ready, or None."""
 
-    @abstractmethod
-    def client(self, *arguments: str) -> Done:
-        """Run `raftzmq client` where it reaches the cluster, and wait for its end."""
-
-    @abstractmethod
-    def check(self) -> str:
-        """Run the client check; return its last line."""
-
     def statuses(self) -> list[Status]:
         """What all nodes say of themselves."""
-        statuses = self._answer(self.client("status", "-w", "json").expect(0, 1, 3))
+        statuses = answer_of(self.client("status", "-w", "json").expect(0, 1, 3))
         if not isinstance(statuses, list):
             raise Unmet("a list with the status of every node", f"{statuses!r:.200}")
         return statuses
 
     def contents(self, node: str) -> Any:
         """All that this node has applied, asked of it alone."""
-        return self._answer(self.client("dump", node, "-w", "json").expect())
+        return answer_of(self.client("dump", node, "-w", "json").expect())
 
-    @staticmethod
-    def _answer(done: Done) -> Any:
-        try:
-            return json.loads(done.out)
-        except ValueError:
-            raise Unmet(f"JSON from: {' '.join(done.command)}", done.said) from None
 
-    # -- the writer -----------------------------------------------------------------------------
-
-    @abstractmethod
-    def start_writer(self, prefix: str) -> None:
-        """Start writer.py where it reaches the cluster and nothing that is stopped takes it along;
-        it has no orders yet."""
-
-    @abstractmethod
-    def order_writer(self, orders: str) -> None:
-        """Give the writer new orders."""
-
-    @abstractmethod
-    def writer_report(self) -> str | None:
-        """What the writer has reported; None: nothing yet. Raises Unmet if it has ended."""
-
-    # -- the end --------------------------------------------------------------------------------
-
-    @abstractmethod
-    def gather(self, directory: Path) -> None:
-        """Put into the directory whatever helps to understand what went wrong."""
-
-    @abstractmethod
-    def whereabouts(self) -> str:
-        """Where the cluster is to be found, and how it is taken down by hand."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Leave nothing behind that the run has made. May be called after any failure."""
+def answer_of(done: Done) -> Any:
+    """What a command with `-w json` answered. Raises Unmet."""
+    try:
+        return json.loads(done.out)
+    except ValueError:
+        raise Unmet(f"JSON from: {' '.join(done.command)}", done.said) from None
 
 
 def last_line(text: str) -> str:

@@ -6,54 +6,40 @@ it saw in a few words. What is not as it has to be raises Unmet, and ends the ru
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from tests.acceptance.expectation import PATIENCE_S, Unmet, until
 from tests.acceptance.platforms import Platform, replica_names
-from tests.acceptance.report import Failure, Narrator, Report, StepReport
+from tests.acceptance.playing import Playing, Step
+from tests.acceptance.report import Narrator
 from tests.acceptance.view import Leader, leader_among, summary, unsettled
-from tests.acceptance.writing import Writing
 
 THREE: Final = replica_names(3)
 FIVE: Final = replica_names(5)
 
 
-class Scenario:
+class Scenario(Playing):
     """One run on one platform."""
 
     def __init__(self, platform: Platform, narrator: Narrator, evidence: Path) -> None:
-        self.report = Report(platform.name)
+        super().__init__(platform, narrator, evidence)
         self._platform = platform
-        self._narrator = narrator
-        self._evidence = evidence
-        self._writing: Writing | None = None
-        self._at = ""  # the step
         self._stopped = ""  # the replica whose worker was stopped
 
-    def run(self) -> Report:
-        """Play the eight steps; the first that does not pass is the last."""
-        try:
-            for number, (name, sentence, play) in enumerate(STEPS, 1):
-                self._perform(StepReport(number, name), sentence, play)
-            self._read_back()
-        except Unmet as unmet:
-            self._fail(unmet.expected, unmet.seen)
-        except Exception as error:
-            self._fail("a run without errors of its own", f"{type(error).__name__}: {error}")
-            raise
-        return self.report
+    @property
+    def steps(self) -> Sequence[Step]:
+        return [(name, sentence, partial(play, self)) for name, sentence, play in STEPS]
 
     # -- the eight steps ------------------------------------------------------------------------
 
     def deploy(self) -> str:
         self._platform.deploy()
-        self._writing = Writing(self._platform, f"acceptance/{secrets.token_hex(4)}/")
+        self._begin_writing()
         leader = self._settle(THREE)
-        self._writing.begin("deploy")
+        self._write_in("deploy")
         return f"three voters, leader {leader.name}, term {leader.term}"
 
     def check(self) -> str:
@@ -219,60 +205,6 @@ class Scenario:
                 raise Unmet(f"{name} and {first[0]} with the same contents", difference)
         self._writing.resume()
         return len(first[1]), indices[0]
-
-    # -- around the steps -----------------------------------------------------------------------
-
-    def _perform(self, step: StepReport, sentence: str, play: Callable[[Scenario], str]) -> None:
-        self.report.steps.append(step)
-        self._at = step.name
-        self._narrator.begins(step, len(STEPS), sentence)
-        began_s = time.monotonic()
-        try:
-            if self._writing:
-                self._writing.begin(step.name)
-            step.seen = play(self)
-            assert self._writing
-            self._writing.progress()
-            step.passed = True
-        finally:
-            step.seconds = time.monotonic() - began_s
-            self._take_tally(step)
-        self._narrator.passed(step)
-
-    def _take_tally(self, step: StepReport) -> None:
-        if self._writing:
-            try:
-                step.writer = self._writing.tally(step.name)
-            except Unmet:
-                if step.passed:
-                    raise
-
-    def _read_back(self) -> None:
-        """The end of the accounts: every key that was acknowledged must be there."""
-        assert self._writing
-        self._at = "read back"
-        self._say("the writer reads back all that it wrote")
-        findings = self._writing.findings()
-        self.report.lost, self.report.wrong = findings["lost"], findings["wrong"]
-        self.report.examples = findings["examples"]
-        totals = self.report.totals
-        if findings["lost"] or findings["wrong"]:
-            raise Unmet(
-                f"all {totals.acknowledged:,} acknowledged writes, and nothing else",
-                f"{findings['lost']:,} lost, {findings['wrong']:,} wrong",
-            )
-
-    def _fail(self, expected: str, seen: str) -> None:
-        self.report.failure = Failure(self._at, expected, seen, str(self._evidence))
-        self._evidence.mkdir(parents=True, exist_ok=True)
-        try:
-            self._platform.gather(self._evidence)
-        except Unmet as unmet:
-            self._say(f"not all evidence could be kept: {unmet}")
-        self._narrator.failed(self.report.failure)
-
-    def _say(self, text: str) -> None:
-        self._narrator.say(text)
 
 
 STEPS: Final[Sequence[tuple[str, str, Callable[[Scenario], str]]]] = (

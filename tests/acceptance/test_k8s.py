@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.k8s import command_for, ready, takes_pods
-from tests.acceptance.manifests import check_manifest, writer_manifests
+from tests.acceptance.k8s import command_for, takes_pods
+from tests.acceptance.manifests import CHECK_DIRECTORY, check_manifest, writer_manifests
+from tests.acceptance.with_kubectl import ready
 
 
 def test_the_name_of_the_worker_goes_where_the_option_says() -> None:
@@ -39,18 +40,19 @@ def test_the_writer_goes_to_no_worker_that_is_down_or_kept_free() -> None:
 
 
 def test_the_writer_is_one_script_in_a_hardened_pod() -> None:
-    script, writer = writer_manifests("an/image:1", "kube-worker4", "x/")["items"]
+    script, writer = writer_manifests("an/image:1", "kube-worker4", "x/", {"A": "b"})["items"]
     compile(script["data"]["writer.py"], "writer.py", "exec")
     assert writer["spec"]["nodeName"] == "kube-worker4"
     container = writer["spec"]["containers"][0]
     assert container["image"] == "an/image:1"
+    assert container["env"] == [{"name": "A", "value": "b"}]
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert writer["spec"]["securityContext"]["runAsNonRoot"]
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_the_check_is_the_one_of_the_project_on_the_workers_that_is_told() -> None:
-    made = check_manifest("an/image:1", "kube-worker4")
+    made = check_manifest(CHECK_DIRECTORY, "an/image:1", "kube-worker4")
     assert made["metadata"]["name"] == "client-check"
     assert made["spec"]["restartPolicy"] == "Never"
     assert made["spec"]["nodeName"] == "kube-worker4"

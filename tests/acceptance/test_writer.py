@@ -20,6 +20,7 @@ from tests.acceptance.writer import (
     UNKNOWN,
     WRITES_PER_S,
     Accounts,
+    KeyByKey,
     Tally,
     Writer,
     compare,
@@ -281,3 +282,30 @@ def test_nothing_of_others_is_read() -> None:
     clock = Clock()
     others = {"acceptance/w/1": "a", "acceptance/x": "b", "acceptance/x0": "c", "acceptance/y/": ""}
     assert list(pages(Database(clock, held=others), PREFIX, clock, clock.sleep)) == []
+
+
+class Plain:
+    """A client without ranges."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, str] = {}
+        self.reads: list[str] = []
+
+    def put(self, key: str, value: str, *, timeout: float) -> None:
+        self.held[key] = value
+
+    def get(self, key: str, *, timeout: float) -> Item | None:
+        self.reads.append(key)
+        return Item(key, self.held[key], 1) if key in self.held else None
+
+
+def test_where_there_are_no_ranges_every_key_that_was_put_is_read_by_itself() -> None:
+    client = Plain()
+    database = KeyByKey(client)
+    keys = [key_of(PREFIX, number) for number in range(3)]
+    for key in keys:
+        database.put(key, "value", timeout=1.0)
+    del client.held[keys[1]]
+    held = list(pages(database, PREFIX))
+    assert held == [(keys[0], "value"), (keys[2], "value")]
+    assert client.reads == keys

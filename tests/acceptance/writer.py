@@ -1,6 +1,7 @@
 """The writer that works while everything happens to the cluster, and keeps the accounts.
 
-    python writer.py --orders FILE --report FILE --prefix PREFIX [--endpoints HOST:PORT,...]
+    python writer.py --orders FILE --report FILE --prefix PREFIX
+                     [--endpoints HOST:PORT,... | --view-server HOST:PORT]
 
 A program of its own: it uses the public client and nothing else of this repository, so that it can
 be put into any container that has raftzmq. It puts keys that nobody else writes, one after another.
@@ -23,7 +24,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from raftzmq import Client
+from raftzmq.client.results import Item
 from raftzmq.errors import InvalidRequest, OutcomeUnknown, RaftzmqError
+from raftzmq.views.client import ViewsClient
 
 WRITES_PER_S: Final = 100
 WRITE_TIMEOUT_S: Final = 2.0
@@ -45,6 +48,13 @@ class Database(Protocol):
 
     def put(self, key: str, value: str, *, timeout: float) -> object: ...
     def range(self, start: str, end: str, limit: int, *, timeout: float) -> Any: ...
+
+
+class PlainDatabase(Protocol):
+    """What it needs of a client that has no ranges."""
+
+    def put(self, key: str, value: str, *, timeout: float) -> object: ...
+    def get(self, key: str, *, timeout: float) -> Item | None: ...
 
 
 @dataclass(slots=True)
@@ -139,6 +149,31 @@ def compare(prefix: str, outcomes: bytearray, held: Iterator[tuple[str, Any]]) -
     for number in sorted(missing):
         findings.tell(f"{key_of(prefix, number)} was acknowledged and is not there")
     return findings
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """What a range of the older design's client is: all keys at once."""
+
+    items: list[Item]
+    more: bool = False
+
+
+class KeyByKey:
+    """A client of the older design, which has no ranges: what was put is read one by one."""
+
+    def __init__(self, client: PlainDatabase) -> None:
+        self._client = client
+        self._keys: list[str] = []
+
+    def put(self, key: str, value: str, *, timeout: float) -> object:
+        self._keys.append(key)
+        return self._client.put(key, value, timeout=timeout)
+
+    def range(self, start: str, end: str, limit: int, *, timeout: float) -> Everything:
+        wanted = [key for key in self._keys if start <= key < end]
+        found = (self._client.get(key, timeout=timeout) for key in wanted)
+        return Everything([item for item in found if item is not None])
 
 
 class Writer:
@@ -272,11 +307,14 @@ def main() -> None:
     parser.add_argument("--report", type=Path, required=True)
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--endpoints", default=os.environ.get("RAFTZMQ_ENDPOINTS"))
+    parser.add_argument("--view-server", default=os.environ.get("RAFTZMQ_VIEW_SERVER"))
     given = parser.parse_args()
     # The first process of a container gets no signal that it has no handler for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with Client(given.endpoints) as client:
-        writer = Writer(client, given.prefix, given.orders, given.report)
+    views = given.view_server is not None
+    with ViewsClient(given.view_server) if views else Client(given.endpoints) as client:
+        database = KeyByKey(client) if isinstance(client, ViewsClient) else client
+        writer = Writer(database, given.prefix, given.orders, given.report)
         try:
             while True:
                 writer.turn()

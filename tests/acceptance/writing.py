@@ -7,7 +7,7 @@ import time
 from typing import Any, Final
 
 from tests.acceptance.expectation import PATIENCE_S, Unmet, until
-from tests.acceptance.platforms import Platform
+from tests.acceptance.platforms import Place
 from tests.acceptance.writer import Tally
 
 STANDSTILL_S: Final = 30.0
@@ -17,7 +17,7 @@ STANDSTILL_S: Final = 30.0
 class Writing:
     """A writer at work."""
 
-    def __init__(self, platform: Platform, prefix: str) -> None:
+    def __init__(self, platform: Place, prefix: str) -> None:
         self._platform = platform
         self._step = ""
         self._turn = 0

@@ -22,6 +22,11 @@ WHOLE: Final = ("base", "overlays/kind", "overlays/no-volumes", "overlays/hostpa
 ALL: Final = (*WHOLE, "check")
 """What is applied on its own."""
 
+VIEWS: Final = ("views", "views/check")
+"""The same of the older design, which tests/kube/test_views.py is about."""
+
+EVERY: Final = (*ALL, *VIEWS)
+
 BUDGETS: Final = ("components/disruption-budget", "components/disruption-budget-v1beta1")
 
 
@@ -55,11 +60,11 @@ def only(directory: str | Path, kind: str) -> Object:
 
 
 def pods(directory: str | Path) -> Iterator[tuple[Object, Object]]:
-    """Metadata and spec of every Pod, and of the pods that a StatefulSet makes."""
+    """Metadata and spec of every Pod, and of the pods that a StatefulSet or Deployment makes."""
     for item in objects(directory):
         if item["kind"] == "Pod":
             yield item["metadata"], item["spec"]
-        elif item["kind"] == "StatefulSet":
+        elif item["kind"] in ("StatefulSet", "Deployment"):
             template = item["spec"]["template"]
             yield template["metadata"], template["spec"]
 

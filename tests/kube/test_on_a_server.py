@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from tests.kube.manifests import ALL, BUDGETS, KUBE, objects, rendered
+from tests.kube.manifests import BUDGETS, EVERY, KUBE, objects, rendered
 
 VARIABLE = "RAFTZMQ_TEST_CONTEXT"
 CONTEXT = os.environ.get(VARIABLE, "")
@@ -46,7 +46,7 @@ def server() -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("how", ["client", "server"])
-@pytest.mark.parametrize("directory", ALL)
+@pytest.mark.parametrize("directory", EVERY)
 def test_the_server_would_take_every_object(
     directory: str, how: str, server: tuple[int, int]
 ) -> None:

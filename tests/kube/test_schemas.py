@@ -13,7 +13,7 @@ import yaml
 from kubernetes_validate.utils import all_versions  # type: ignore[import-untyped]
 
 from tests.amounts import amount
-from tests.kube.manifests import ALL, BUDGETS, KUBE, objects, rendered
+from tests.kube.manifests import BUDGETS, EVERY, KUBE, objects, rendered
 
 VERSIONS = list(dict.fromkeys(version.removesuffix(".0") for version in all_versions()))
 
@@ -29,7 +29,7 @@ def test_the_schemas_are_those_of_many_versions() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_is_valid(version: str) -> None:
-    different = {repr(item): item for directory in ALL for item in objects(directory)}
+    different = {repr(item): item for directory in EVERY for item in objects(directory)}
     assert len(different) > len(objects("base"))
     for item in different.values():
         assert kubernetes_validate.validate(item, version, strict=True) == version
@@ -75,7 +75,7 @@ def test_every_object_is_valid_from_1_20_on(
     version: str, old_validator: dict[str, str], tmp_path: Path
 ) -> None:
     budget = BUDGETS[0] if version != "1.20" else BUDGETS[1]
-    texts = [rendered(directory) for directory in ALL if "kind" not in directory]
+    texts = [rendered(directory) for directory in EVERY if "kind" not in directory]
     texts += [(KUBE / budget / "disruption-budget.yaml").read_text()]
     file = tmp_path / "all.yaml"
     file.write_text("---\n".join(texts))
