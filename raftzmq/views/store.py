@@ -13,7 +13,8 @@ from raftzmq import limits
 from raftzmq.errors import DataError, InvalidRequest, UnknownEntry
 from raftzmq.machine import validate_read, validate_write
 from raftzmq.machine.keys import KeyTable
-from raftzmq.machine.operations import DONE, Command, Outcome, delete, put
+from raftzmq.machine.operations import Command, delete, put
+from raftzmq.machine.outcomes import DONE, Outcome
 from raftzmq.machine.reads import get
 from raftzmq.machine.sessions import Result, Session, Sessions, refusal
 from raftzmq.machine.snapshots import records
@@ -41,7 +42,7 @@ def append(state: State, key: str, value: Any) -> Outcome:
     size = len(_as_bytes(added))
     if size > limits.VALUE_BYTES:
         return "too_long", size
-    state.keys.put(key, added, state.applied_index)
+    state.keys.put(key, added, state.revision)
     return DONE
 
 
@@ -77,7 +78,7 @@ class Store:
     operations has the same state."""
 
     def __init__(self, state: State | None = None) -> None:
-        self._state = State(0, 0, KeyTable(), Sessions()) if state is None else state
+        self._state = State() if state is None else state
 
     @property
     def index(self) -> int:
@@ -94,13 +95,13 @@ class Store:
 
     def read(self, key: str) -> Any:
         """`[value, revision]` of a key, or None."""
-        return get(self._state.keys, key)
+        return get(self._state, key)
 
     def apply(self, entry: Entry) -> Result:
         """Execute the next operation, a write that `validate` has passed: once for its session and
         serial. Returns (code, index it was executed at, body)."""
         state = self._state
-        state.applied_index += 1
+        state.applied_index = state.revision = state.applied_index + 1
         state.time_ms = max(state.time_ms, entry.time_ms)
         index, number = state.applied_index, entry.session
         serial, name, *arguments = entry.op
@@ -136,15 +137,15 @@ class Loading:
     take seconds for a million keys, and who does not ping for a second is dead."""
 
     def __init__(self) -> None:
-        self._header: tuple[int, int] | None = None
+        self._header: tuple[int, int, int] | None = None
         self._sessions: dict[int, Session] = {}
         self._keys = KeyTable()
 
     def take(self, record: Any) -> None:
         """Take the next record. Raises DataError for one that is none, or has no place here."""
         match record:
-            case ["machine", 1, int(index), int(time_ms)] if self._header is None:
-                self._header = index, time_ms
+            case ["machine", 2, int(index), int(time_ms), int(revision)] if self._header is None:
+                self._header = index, time_ms, revision
             case ["session", int(number), int(ack), int(used_ms)]:
                 self._sessions[number] = Session(number, used_ms, ack)
             case ["result", int(number), int(serial), str(code), int(at), body] if (
