@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from raftzmq.client.work import Operation
 
 FILL_OUTSTANDING: Final = 256
-PORTION: Final = int(__import__("os").environ.get("PORTION", "64"))
-"""Most operations that are prepared before they leave."""
-
 _PAUSE_AFTER_ERROR_S: Final = 0.01
 _PROGRESS_NS: Final = 200_000_000
 _START_S: Final = 60.0
@@ -233,14 +230,10 @@ class _Loop:
         return measured
 
     def _start(self, count: int, now_ns: int) -> None:
-        """Submit operations. They leave in portions, as those of independent clients would: all at
-        once, they would also be answered at once, and nodes and client wait for each other."""
-        for number in range(1, count + 1):
+        """Submit operations. They leave together."""
+        for _ in range(count):
             work = next(self._works)(next(self._names))
             next(self._next_client).submit(work, self._timeout_s).waiter = now_ns
-            if number % PORTION == 0:
-                for client in self._clients.members:
-                    client.send()
 
 
 class _Progress:

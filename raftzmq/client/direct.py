@@ -13,7 +13,7 @@ from typing import Any, Final
 from raftzmq.client import operations
 from raftzmq.client.calls import Call
 from raftzmq.client.coordinating import CoordinatingSession
-from raftzmq.client.links import Links, Sleeper, now_ms, send, turn
+from raftzmq.client.links import Links, Sleeper, now_ms, turn
 from raftzmq.client.subscriptions import Subscription
 from raftzmq.client.tasks import Task
 from raftzmq.client.work import Operation
@@ -24,7 +24,7 @@ CLOSE_S: Final = 0.2
 
 class DirectClient:
     """Operations (`operations.put(key, value)` and the like) in, finished calls out. For one
-    thread. Nothing is received but in `wait`, and nothing sent but there and in `send`."""
+    thread. Nothing is sent or received but in `wait`."""
 
     def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
         random = Random(SystemRandom().getrandbits(64))
@@ -39,10 +39,6 @@ class DirectClient:
         call = Call(work, now, timeout)
         self._session.submit(call, now)
         return call
-
-    def send(self) -> None:
-        """Send what was handed in, so that nodes work on it while more is."""
-        send(self._session, self._links, now_ms())
 
     def begin(self, task: Task) -> None:
         """Hand in a lease that is to be granted (HeldLease), or a place to be acquired

@@ -150,14 +150,9 @@ def turn(session: ClientSession, links: Links) -> list[Call]:
     session.tick(now)
     for endpoint in session.interests():
         session.link_state(endpoint, links.is_up(endpoint), now)
-    send(session, links, now)
-    for endpoint in session.resets():
-        links.close(endpoint)
-    return session.take_finished()
-
-
-def send(session: ClientSession, links: Links, now: int) -> None:
-    """Send what can be sent on the links that are up."""
     for batch in session.outgoing(now):
         if not links.send(batch.endpoint, batch.frame):
             session.unsent(batch, now)
+    for endpoint in session.resets():
+        links.close(endpoint)
+    return session.take_finished()
