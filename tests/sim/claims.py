@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GUARD: Final = "guard"
 """The lock of those who write the register."""
 
-KINDS: Final = {LOCK: 6, SEMAPHORE: 4, ELECTION: 1, COUNTER: 1}
+KINDS: Final = {LOCK: 6, SEMAPHORE: 6, ELECTION: 1, COUNTER: 1}
 CAPACITY: Final = 3
 TIMEOUTS_MS: Final = (0, 400, 2000, None, None)
 WORK_S: Final = 3.0
@@ -76,7 +76,7 @@ class Claim:
         kind = random.choices(list(KINDS), list(KINDS.values()))[0]
         permits, capacity = 1, 0
         if kind in (SEMAPHORE, COUNTER):
-            permits, capacity = random.choice([1, 1, 2]), random.choice([0, CAPACITY])
+            permits, capacity = random.randint(1, CAPACITY), random.choice([0, CAPACITY, CAPACITY])
         self.place = place = Acquisition(
             kind,
             GUARD if kind == LOCK and random.random() < 0.7 else f"{kind}-0",
