@@ -56,7 +56,7 @@ crashes cycles="50" *options: _venv
 fuzz inputs="100000" *options: _venv
     @shift $(( $# > 0 )); exec .venv/bin/python -m tests.fuzz {{ inputs }} "$@"
 
-# Plant the twenty usual bugs, one after another, and show how each is caught
+# Plant the usual bugs, one after another, and show how each is caught
 [no-exit-message]
 planted *options: _venv
     @exec .venv/bin/python -m tests.planted "$@"
