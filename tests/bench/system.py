@@ -143,6 +143,19 @@ class Raftzmq(System):
         return run_load(command, seconds)
 
 
+def agreed_leader(statuses: Sequence[dict[str, Any]], endpoints: Sequence[str]) -> int | None:
+    """Which of etcd's endpoints leads, as all of them say; None while they do not. One that knows
+    no leader leaves it out."""
+    found = {one["Endpoint"]: one["Status"] for one in statuses}
+    leaders = {status.get("leader") for status in found.values()}
+    if len(found) < len(endpoints) or len(leaders) != 1 or None in leaders:
+        return None
+    for number, endpoint in enumerate(endpoints):
+        if found[endpoint]["header"]["member_id"] in leaders:
+            return number
+    return None
+
+
 class Etcd(System):
     name = "etcd"
 
@@ -225,14 +238,7 @@ class Etcd(System):
         )
         if done.returncode:
             return None
-        found = {one["Endpoint"]: one["Status"] for one in json.loads(done.stdout)}
-        leaders = {status["leader"] for status in found.values()}
-        if len(found) < 3 or len(leaders) != 1:
-            return None
-        for number, endpoint in enumerate(self.endpoints):
-            if found[endpoint]["header"]["member_id"] in leaders:
-                return number
-        return None
+        return agreed_leader(json.loads(done.stdout), self.endpoints)
 
     def load(self, point: Point, seconds: float) -> tuple[str, float]:
         # What etcd is fastest with: a follower would pass on to the leader what only the leader can

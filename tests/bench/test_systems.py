@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.bench.failover import raftzmq_pauses_s
 from tests.bench.points import COUNTS, Point
-from tests.bench.system import Raftzmq
+from tests.bench.system import Raftzmq, agreed_leader
 from tests.system.processes import TIMEOUT_S
 
 pytestmark = pytest.mark.system
@@ -46,3 +47,20 @@ def test_the_pause_around_the_end_of_a_leader_is_measured(tmp_path: Path, planne
         assert before.pid != pid
     assert 0 < pause_s < TIMEOUT_S
     assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("leaders", "expected"),
+    [((7, 7, 7), 1), ((7, 7, None), None), ((None, None, None), None), ((7, 6, 7), None)],
+)
+def test_etcd_has_a_leader_once_all_its_nodes_name_the_same(
+    leaders: tuple[int | None, ...], expected: int | None
+) -> None:
+    endpoints = ["a", "b", "c"]
+    statuses = []
+    for number, (endpoint, leader) in enumerate(zip(endpoints, leaders, strict=True)):
+        status: dict[str, Any] = {"header": {"member_id": 6 + number}}
+        if leader is not None:
+            status["leader"] = leader
+        statuses.append({"Endpoint": endpoint, "Status": status})
+    assert agreed_leader(statuses, endpoints) == expected
