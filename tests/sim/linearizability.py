@@ -84,13 +84,15 @@ def _take(step: Step, state: Value) -> tuple[bool, Value]:
 
 
 def check_keys(history: History, budget: int = BUDGET) -> int:
-    """Check every key of a history; return how many steps were checked. Raises Violation."""
+    """Check the keys that a history names, all if it names none; return how many steps were
+    checked. Raises Violation."""
     by_key: defaultdict[str, list[Step]] = defaultdict(list)
     for op in history.ops:
         if op.outcome in (FAILED, REFUSED) or op.stale:
             continue
         for key, step in _steps(op, history.keys):
-            if key in history.keys:  # others end by themselves, which only the log tells
+            # Those that it does not name may end by themselves, which only the log tells.
+            if not history.keys or key in history.keys:
                 by_key[key].append(step)
     for key, steps in sorted(by_key.items()):
         check_key(key, steps, budget)
