@@ -12,7 +12,8 @@ pytestmark = [
     pytest.mark.parametrize("cluster", [STEADY], indirect=True, ids=["steady"]),
 ]
 
-BATCH = 4000
+BATCH = 900
+VALUE_BYTES = 1000
 KEYS = 1000
 
 
@@ -37,7 +38,8 @@ def write_until_compacted(leader: NodeProcess) -> None:
     with Raw(leader.endpoint) as raw:
         session = raw.open_session()
         for first in range(1, 400_000, BATCH):
-            ops = [(s, "put", f"key/{s % KEYS:04}", str(s)) for s in range(first, first + BATCH)]
+            serials = range(first, first + BATCH)
+            ops = [(s, "put", f"key/{s % KEYS:04}", f"{s:0{VALUE_BYTES}}") for s in serials]
             results: list[list[object]] = []
             answer = raw.operations(*ops, session=session, ack=first)
             while True:
@@ -47,6 +49,6 @@ def write_until_compacted(leader: NodeProcess) -> None:
                     break
                 answer = raw.receive()
             assert {result[1] for result in results} == {"ok"}
-            if raw.status()["first_index"] > BATCH:
+            if raw.status()["first_index"] > 1:
                 return
-    raise AssertionError("400,000 entries and no compaction")
+    raise AssertionError("400,000 puts and no compaction")
