@@ -1,4 +1,4 @@
-"""Whole worlds: a modest number of them, or 500 with --proof."""
+"""Whole worlds: a modest number of them, or 200 with --proof."""
 
 from __future__ import annotations
 
