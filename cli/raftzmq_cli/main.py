@@ -4,46 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
 
-from raftzmq_cli import anywhere, client, cluster, local, outcomes, views
+from raftzmq_cli import outcomes
 from raftzmq_cli.coercion import use_plain_coercion
 from raftzmq_cli.invocation import examples_text
-from raftzmq_cli.node import EXAMPLES, node
 
 PROGRAM = "raftzmq"
 _COMPLETION = "_RAFTZMQ_COMPLETE"
-
-app = typer.Typer(
-    name=PROGRAM,
-    help="A Raft-replicated key/value and coordination service.",
-    epilog=examples_text(
-        """
-        raftzmq local up                     three nodes on this machine
-        raftzmq client put greeting hello
-        raftzmq client get greeting
-        raftzmq client status
-        raftzmq local down
-        """
-    ),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command("node", epilog=EXAMPLES, context_settings={"auto_envvar_prefix": "RAFTZMQ"})(node)
-app.add_typer(client.app, name="client")
-app.add_typer(local.app, name="local")
-app.add_typer(cluster.app, name="cluster")
-app.add_typer(views.app, name="views")
-app.command(
-    "up",
-    epilog=anywhere.UP_EXAMPLES,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)(anywhere.up)
-app.command("down")(anywhere.down)
 
 
 def print_version(wanted: bool) -> None:
@@ -54,7 +26,6 @@ def print_version(wanted: bool) -> None:
         raise typer.Exit(0)
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool,
@@ -66,8 +37,65 @@ def root(
     pass
 
 
-def build() -> Any:
-    """Return the click command of the whole program."""
+def _node(app: typer.Typer) -> None:
+    from raftzmq_cli.node import EXAMPLES, node
+
+    app.command("node", epilog=EXAMPLES, context_settings={"auto_envvar_prefix": "RAFTZMQ"})(node)
+
+
+def _group(name: str) -> Callable[[typer.Typer], None]:
+    def add(app: typer.Typer) -> None:
+        app.add_typer(import_module(f"raftzmq_cli.{name}").app, name=name)
+
+    return add
+
+
+def _up(app: typer.Typer) -> None:
+    from raftzmq_cli.anywhere import UP_EXAMPLES, up
+
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command("up", epilog=UP_EXAMPLES, context_settings=passed_on)(up)
+
+
+def _down(app: typer.Typer) -> None:
+    from raftzmq_cli.anywhere import down
+
+    app.command("down")(down)
+
+
+_COMMANDS: Final[dict[str, Callable[[typer.Typer], None]]] = {
+    "node": _node,
+    **{name: _group(name) for name in ("client", "local", "cluster", "views")},
+    "up": _up,
+    "down": _down,
+}
+"""What adds each command or group to the program, in the order in which --help shows them."""
+
+
+def build(words: Sequence[str] = ()) -> Any:
+    """Return the click command of the whole program; or, if the first of `words` names one of its
+    commands, with that alone: to import and to make all the others takes longer than a put."""
+    app = typer.Typer(
+        name=PROGRAM,
+        help="A Raft-replicated key/value and coordination service.",
+        epilog=examples_text(
+            """
+            raftzmq local up                     three nodes on this machine
+            raftzmq client put greeting hello
+            raftzmq client get greeting
+            raftzmq client status
+            raftzmq local down
+            """
+        ),
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(root)
+    named = words[0] if words else ""
+    for name, add in _COMMANDS.items():
+        if named == name or named not in _COMMANDS:
+            add(app)
     command = typer.main.get_command(app)
     use_plain_coercion(command)
     return command
@@ -76,7 +104,7 @@ def build() -> Any:
 def run(words: Sequence[str]) -> int:
     """Run the program with these arguments; return its exit code, having said what went wrong."""
     try:
-        with build().make_context(PROGRAM, list(words)) as context:
+        with build(words).make_context(PROGRAM, list(words)) as context:
             code = context.command.invoke(context)
         sys.stdout.flush()
     except Exception as error:
