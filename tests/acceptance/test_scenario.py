@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance import expectation, scenario, writing
+from tests.acceptance import scenario
 from tests.acceptance.__main__ import play
 from tests.acceptance.expectation import Done, Unmet
 from tests.acceptance.platforms import Platform, replica_names
+from tests.acceptance.pretended import PretendedWriter, be_impatient
 from tests.acceptance.report import Narrator, Report
 from tests.acceptance.scenario import STEPS
 from tests.acceptance.view import Status
 
 
-class Pretended(Platform):
+class Pretended(PretendedWriter, Platform):
     """A cluster in which everything goes well at once. Tests derive what does not."""
 
     name = "pretended"
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(say)
-        self.done: list[str] = []
+        Platform.__init__(self, say)
+        PretendedWriter.__init__(self)
         self.term = 1
         self.replicas = 3
         self.away: set[str] = set()
         self.instances: dict[str, int] = {}
-        self.orders = {"step": "", "do": "start"}
-        self.turn = 0
-        self.acknowledged = 0
 
     @property
     def leader(self) -> str:
@@ -125,40 +122,10 @@ class Pretended(Platform):
     def contents(self, node: str) -> Any:
         return [{"key": "a", "value": "1", "revision": 1}]
 
-    def start_writer(self, prefix: str) -> None:
-        self.done.append("writer")
-
-    def order_writer(self, orders: str) -> None:
-        self.orders = json.loads(orders)
-
-    def writer_report(self) -> str | None:
-        self.turn += 1
-        self.acknowledged += self.orders["do"] == "write"
-        steps = {self.orders["step"]: {"acknowledged": self.acknowledged}}
-        report = {"turn": self.turn, "steps": steps, "error": None, "findings": self.findings()}
-        return json.dumps(report | {"step": self.orders["step"], "doing": self.orders["do"]})
-
-    def findings(self) -> dict[str, Any] | None:
-        found = {"found": self.acknowledged, "lost": 0, "wrong": 0, "examples": []}
-        return found if self.orders["do"] == "verify" else None
-
-    def gather(self, directory: Path) -> None:
-        (directory / "evidence.txt").write_text("what was seen")
-
-    def whereabouts(self) -> str:
-        return "nowhere"
-
-    def close(self) -> None:
-        self.done.append("close")
-
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is pretended comes at once or never."""
-    for module in (expectation, scenario, writing):
-        monkeypatch.setattr(module, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(expectation, "POLL_S", 0.0)
-    monkeypatch.setattr(expectation.until, "__defaults__", (0.0,))
+    be_impatient(monkeypatch, scenario)
 
 
 def played(kind: type[Pretended], evidence: Path) -> tuple[Report, Pretended]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,27 +10,26 @@ from typing import Any
 import pytest
 
 from raftzmq_cli.views_roles import Roles
-from tests.acceptance import expectation, views_scenario, writing
+from tests.acceptance import views_scenario
 from tests.acceptance.__main__ import play
 from tests.acceptance.expectation import Done
+from tests.acceptance.pretended import PretendedWriter, be_impatient
 from tests.acceptance.report import Narrator, Report
 from tests.acceptance.views_platforms import ViewsPlatform
 from tests.acceptance.views_scenario import STEPS
 
 
-class Pretended(ViewsPlatform):
+class Pretended(PretendedWriter, ViewsPlatform):
     """Servers whose view changes as it has to, and at once. Tests derive what does not."""
 
     name = "pretended"
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(say)
-        self.done: list[str] = []
+        ViewsPlatform.__init__(self, say)
+        PretendedWriter.__init__(self)
         self.servers: list[str] = []  # primary, backup, spare
         self.runs: dict[str, int] = {}
         self.view = 1
-        self.orders = {"step": "", "do": "start"}
-        self.turn = self.acknowledged = 0
 
     def deploy(self) -> None:
         for name in ("a", "b", "c"):
@@ -69,40 +67,10 @@ class Pretended(ViewsPlatform):
     def check(self) -> str:
         return "all 13 steps passed"
 
-    def start_writer(self, prefix: str) -> None:
-        self.done.append("writer")
-
-    def order_writer(self, orders: str) -> None:
-        self.orders = json.loads(orders)
-
-    def writer_report(self) -> str | None:
-        self.turn += 1
-        self.acknowledged += self.orders["do"] == "write"
-        steps = {self.orders["step"]: {"acknowledged": self.acknowledged}}
-        report = {"turn": self.turn, "steps": steps, "error": None, "findings": self.findings()}
-        return json.dumps(report | {"step": self.orders["step"], "doing": self.orders["do"]})
-
-    def findings(self) -> dict[str, Any] | None:
-        found = {"found": self.acknowledged, "lost": 0, "wrong": 0, "examples": []}
-        return found if self.orders["do"] == "verify" else None
-
-    def gather(self, directory: Path) -> None:
-        (directory / "evidence.txt").write_text("what was seen")
-
-    def whereabouts(self) -> str:
-        return "nowhere"
-
-    def close(self) -> None:
-        self.done.append("close")
-
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is pretended comes at once or never."""
-    for module in (expectation, views_scenario, writing):
-        monkeypatch.setattr(module, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(expectation, "POLL_S", 0.0)
-    monkeypatch.setattr(expectation.until, "__defaults__", (0.0,))
+    be_impatient(monkeypatch, views_scenario)
 
 
 def played(kind: type[Pretended], evidence: Path) -> tuple[Report, Pretended]:
