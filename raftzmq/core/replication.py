@@ -1,8 +1,8 @@
 """Log replication and commitment (thesis 3.5, 3.6), heartbeats, check-quorum (thesis 6.2).
 
 Followers learn that the commit index has moved from the next append: under load one leaves every
-turn. If none does for a few milliseconds, a heartbeat tells them, for whoever reads from a follower
-or watches there.
+turn. If none does for Config.commit_notice_ms, a heartbeat tells them, for whoever reads from a
+follower or watches there.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from raftzmq.machine.bonds import Bonds
 from raftzmq.machine.values import Value
 
 Item = tuple[Value, int]
-"""A key's value and its revision: the index of the entry that wrote it."""
+"""A key's value and its revision: the number of the command that wrote it."""
 
 Change = tuple[str, Value | None, int, Value | None]
 """A key, its value (None: it was deleted), the revision that did it, and the value before."""

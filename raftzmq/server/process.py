@@ -11,9 +11,8 @@ OPEN_FILES: Final = 65_536
 
 def calm_garbage_collector() -> None:
     """Everything that a node makes is freed by its reference count; the collector only looks for
-    cycles, and would look through every key and entry to find none. It may look rarely: between
-    two snapshots there are 100,000 entries, of three containers each, and what they add is freed
-    before it is looked for. Half a million take some 20 ms to look through."""
+    cycles, and would look through every key and change to find none. It may look rarely:
+    half a million containers that were made and not freed take some 20 ms to look through."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(500_000, 50, 100)
