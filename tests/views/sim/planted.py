@@ -24,19 +24,18 @@ from tests.views.sim.world import run
 Patch = pytest.MonkeyPatch
 LOST: Final = "is lost|not linearizable|go together|has less|answers as primary"
 TWICE: Final = "executed twice|not linearizable|go together"
-SEEDS: Final = 12
-"""So many worlds may be tried before a bug counts as not caught."""
+SEEDS: Final = 2000
+"""So many worlds may be tried before a bug counts as not caught: ten times what the hardest takes on
+average, so that the worlds may change without a test that fails by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """A bug: what is wrong, how to plant it, what the problem must match when a world shows it, and
-    the first seed to try."""
+    """A bug: what is wrong, how to plant it, and what the problem must match when a world shows it."""
 
     title: str
     plant: Callable[[Patch], None]
     told: str
-    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +47,16 @@ class Caught:
 
 
 def catch(defect: Defect) -> Caught:
-    """Plant the bug and play worlds until one shows it. Raises AssertionError if none does, or if
-    one fails for another reason."""
+    """Plant the bug and play worlds until one shows it, for the reason that is told. Raises
+    AssertionError if none does."""
     with pytest.MonkeyPatch.context() as patch:
         defect.plant(patch)
         for tried in range(SEEDS):
             try:
-                run(defect.first + tried)
+                run(tried)
             except SimFailure as failure:
-                problem = failure.problem
-                assert re.search(defect.told, problem), f"{defect.title}: {problem}"
-                return Caught(tried + 1, problem)
+                if re.search(defect.told, failure.problem):
+                    return Caught(tried + 1, failure.problem)
     raise AssertionError(f"not caught in {SEEDS} worlds: {defect.title}")
 
 
@@ -179,16 +177,15 @@ def believe_a_primary_alone(patch: Patch) -> None:
 
 
 DEFECTS: Final = (
-    Defect("answers before the backup has it", answer_before_the_backup, LOST, 0),
-    Defect("promotes an idle server", promote_an_idle_server, "was not the backup", 0),
-    Defect("changes an unacknowledged view", change_without_acknowledgement, "acknowledged", 0),
-    Defect("promotes without the state", promote_before_the_transfer, "not have the state", 25),
-    Defect("reads without the backup's consent", read_without_consent, LOST, 15),
-    Defect("forgets results in the transfer", forget_results_in_the_transfer, TWICE, 2),
-    Defect("executes a retry again", execute_retries, TWICE, 0),
-    Defect("takes a restarted server for the old one", ignore_incarnations, LOST + "|ackn", 13),
-    Defect("a backup skips what it has not got", follow_with_gaps, LOST, 1),
-    Defect("a restarted view server begins anew", begin_anew, "begun a new service", 2),
-    Defect("it asks no backup", believe_a_primary_alone, LOST + "|was not the backup", 28),
+    Defect("answers before the backup has it", answer_before_the_backup, LOST),
+    Defect("promotes an idle server", promote_an_idle_server, "was not the backup"),
+    Defect("changes an unacknowledged view", change_without_acknowledgement, "acknowledged"),
+    Defect("promotes without the state", promote_before_the_transfer, "not have the state"),
+    Defect("reads without the backup's consent", read_without_consent, LOST),
+    Defect("forgets results in the transfer", forget_results_in_the_transfer, TWICE),
+    Defect("executes a retry again", execute_retries, TWICE),
+    Defect("takes a restarted server for the old one", ignore_incarnations, LOST + "|ackn"),
+    Defect("a backup skips what it has not got", follow_with_gaps, LOST),
+    Defect("a restarted view server begins anew", begin_anew, "begun a new service"),
+    Defect("it asks no backup", believe_a_primary_alone, LOST + "|was not the backup"),
 )
-"""`first` is where one was found when this was written."""
