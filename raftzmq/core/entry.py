@@ -25,7 +25,8 @@ class Entry(NamedTuple):
     `time_ms` is the leader's stamp, the only clock that the state machine knows; along the log it
     never decreases. `body` is None, a command or several, or a membership. `line` is the encoded
     entry, byte for byte what lies in every node's log file and travels between nodes; the core
-    only needs its length.
+    only needs its length. The body of commands takes several times the memory of their line: when
+    nobody needs it for now it is None too, and can be read from the line again.
     """
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody misses

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from operator import attrgetter
 
 from raftzmq.core.entry import Entry
@@ -106,13 +107,14 @@ class RaftLog:
         assert start >= 0, "compacted entries were asked for"
         return self.entries[start : high - self.base_index]
 
-    def slice(self, low: int, max_entries: int, max_bytes: int) -> tuple[Entry, ...]:
+    def slice(self, low: int, max_entries: int, max_bytes: int) -> list[Entry]:
         """The entries from `low`, as many as the bounds allow but at least one if there is one."""
         entries = self.between(low, low + max_entries - 1)
-        size = sum([len(entry.line) for entry in entries])
-        while size > max_bytes and len(entries) > 1:
-            size -= len(entries.pop().line)
-        return tuple(entries)
+        sizes = [len(entry.line) for entry in entries]
+        if sum(sizes) > max_bytes:
+            fitting = bisect_right(list(accumulate(sizes)), max_bytes)
+            del entries[max(fitting, 1) :]
+        return entries
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Append entries that follow the last one directly."""
@@ -121,8 +123,8 @@ class RaftLog:
             self.entries.extend(entries)
 
     def forget_bodies(self, entries: Sequence[Entry]) -> None:
-        """Keep of these entries, which are applied and in the log, only what followers are sent:
-        the line. A body takes several times as much memory."""
+        """Keep of these entries of commands, which are applied and in the log, only the lines,
+        which followers are sent."""
         base = self.base_index + 1
         for entry in entries:
             self.entries[entry.index - base] = entry._replace(body=None)

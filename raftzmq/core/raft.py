@@ -351,9 +351,11 @@ class Raft:
             self.handed_index = last
         limit = min(self.commit_index, self.stable_index)
         if self.delivered_index < limit:
-            high = min(limit, self.delivered_index + self.config.max_committed_entries)
-            result.committed = self.log.between(self.delivered_index + 1, high)
-            self.delivered_index = high
+            config, first = self.config, self.delivered_index + 1
+            most = min(limit + 1 - first, config.max_committed_entries)
+            result.committed = self.log.slice(first, most, config.max_committed_bytes)
+            self.delivered_index += len(result.committed)
+            result.more_committed = self.delivered_index < limit
         result.reads = self.reads.release(self.delivered_index)
         self._awaits_save = result.must_save
         return result

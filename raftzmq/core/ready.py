@@ -10,6 +10,9 @@ The driver (raftzmq/node.py names the one place) executes a Ready from top to bo
  6. after a snapshot's last chunk `snapshot_received()`;
  7. read `snapshot_sends` from the snapshot file and send them.
 
+If there is `more_committed`, the bounds have held it back: the driver looks at its sockets before
+it asks for the next Ready.
+
 All of step 5 is durable here already, before this Ready: without a `hard_state` it may as well be
 done between steps 1 and 2.
 
@@ -72,6 +75,7 @@ class Ready:
     chunks: list[SnapshotChunk] = field(default_factory=list)
     messages_after_save: list[Message] = field(default_factory=list)
     committed: list[Entry] = field(default_factory=list)
+    more_committed: bool = False
     reads: list[ReadReleased] = field(default_factory=list)
     failed_reads: list[object] = field(default_factory=list)
     snapshot_sends: list[SnapshotSend] = field(default_factory=list)

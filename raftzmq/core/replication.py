@@ -103,8 +103,8 @@ def _send_appends(raft: Raft) -> frozenset[NodeId]:
                 break
             entries = slices.get(first)
             if entries is None:
-                entries = raft.log.slice(first, config.max_append_entries, config.max_append_bytes)
-                slices[first] = entries
+                most, most_bytes = config.max_append_entries, config.max_append_bytes
+                entries = slices[first] = tuple(raft.log.slice(first, most, most_bytes))
             raft.send(
                 AppendEntries(
                     raft.id,

@@ -7,14 +7,13 @@ ends the key's bond. Whoever wants to know of the changes sets `changes` to a li
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from weakref import ref
 
 from raftzmq.machine.bonds import Bonds
-from raftzmq.machine.values import Value
-
-Item = tuple[Value, int]
-"""A key's value and its revision: the number of the command that wrote it."""
+from raftzmq.machine.frozen import FrozenKeys
+from raftzmq.machine.values import Item, Value
 
 Change = tuple[str, Value | None, int, Value | None]
 """A key, its value (None: it was deleted), the revision that did it, and the value before."""
@@ -41,7 +40,7 @@ class KeyTable:
     or holds more than 2 * BUCKET_KEYS; `_lasts[i]` is the last key of `_buckets[i]`.
     """
 
-    __slots__ = ("_bound", "_buckets", "_lasts", "bonds", "changes", "items")
+    __slots__ = ("_bound", "_buckets", "_frozen", "_lasts", "_own", "bonds", "changes", "items")
 
     def __init__(self, items: dict[str, Item] | None = None) -> None:
         self.items: dict[str, Item] = {} if items is None else items
@@ -54,6 +53,11 @@ class KeyTable:
             ordered[start : start + BUCKET_KEYS] for start in range(0, len(ordered), BUCKET_KEYS)
         ]
         self._lasts = [bucket[-1] for bucket in self._buckets]
+        self._frozen: list[ref[FrozenKeys]] = []
+        """Those that somebody still reads."""
+        self._own: set[int] = set()
+        """Which buckets have been copied since the last of them was made. An id is of use here as
+        long as the frozen keys live, and all buckets that they share with this."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -65,6 +69,8 @@ class KeyTable:
             self.bonds.unbind(key)
         if self.changes is not None:
             self.changes.append((key, value, revision, self.value(key)))
+        if self._frozen:
+            self._keep([key], [items.get(key)])
         count = len(items)
         items[key] = (value, revision)
         if len(items) != count:  # it is new; to ask before would be a second look-up
@@ -82,6 +88,8 @@ class KeyTable:
                     old.append(newest[key])
                     newest[key] = value
             self.changes += zip(keys, values, revisions, old, strict=True)
+        if self._frozen:
+            self._keep(keys, before)
         self.items.update(zip(keys, zip(values, revisions, strict=True), strict=True))
         if None in before:
             new = [key for key, item in zip(keys, before, strict=True) if item is None]
@@ -104,7 +112,7 @@ class KeyTable:
             return False
         self._removed(key, item, revision)
         at = bisect_left(self._lasts, key)
-        bucket = self._buckets[at]
+        bucket = self._bucket(at)
         del bucket[bisect_left(bucket, key)]
         if not bucket:
             del self._buckets[at], self._lasts[at]
@@ -119,6 +127,8 @@ class KeyTable:
             self.bonds.unbind(key)
         if self.changes is not None:
             self.changes.append((key, None, revision, item[0]))
+        if self._frozen:
+            self._keep([key], [item])
 
     def remove_span(self, start: str, end: str, revision: int) -> list[tuple[str, Item]]:
         """Remove all keys from `start` up to before `end` ("": no end); return what was there."""
@@ -127,7 +137,7 @@ class KeyTable:
         if (first, skip) >= (last, keep):
             return []
         removed = [(key, self.items.pop(key)) for key in list(self.span(start, end))]
-        if self._bound or self.changes is not None:
+        if self._bound or self._frozen or self.changes is not None:
             for key, item in removed:
                 self._removed(key, item, revision)
         before = self._buckets[first][:skip]
@@ -154,9 +164,29 @@ class KeyTable:
         middle = (self._buckets[at] for at in range(first + 1, last))
         return chain(self._buckets[first][skip:], chain.from_iterable(middle), tail)
 
-    def ordered(self) -> list[str]:
-        """Return all keys in order, as a new list."""
-        return list(chain.from_iterable(self._buckets))
+    def freeze(self) -> FrozenKeys:
+        """Return the keys and their items as they are now; later changes do not show in it."""
+        frozen = FrozenKeys(self._buckets.copy(), self.items)
+        self._frozen.append(ref(frozen, self._frozen.remove))
+        self._own.clear()
+        return frozen
+
+    def _keep(self, keys: Iterable[str], items: Iterable[Item | None]) -> None:
+        """Save what is about to be replaced or removed for those who read the keys of before."""
+        old = [(key, item) for key, item in zip(keys, items, strict=True) if item is not None]
+        for one in self._frozen:
+            if (frozen := one()) is not None:
+                for key, item in old:
+                    frozen.keep(key, item)
+
+    def _bucket(self, at: int) -> list[str]:
+        """Return a bucket to be changed, which is nobody else's: it is copied once for those who
+        read the keys of before."""
+        bucket = self._buckets[at]
+        if self._frozen and id(bucket) not in self._own:
+            bucket = self._buckets[at] = bucket.copy()
+            self._own.add(id(bucket))
+        return bucket
 
     def _position(self, key: str) -> tuple[int, int]:
         """Return the bucket, and the place in it, of the first key that is not below `key`."""
@@ -167,11 +197,11 @@ class KeyTable:
         lasts = self._lasts
         at = bisect_left(lasts, key)
         if at < len(lasts):
-            bucket = self._buckets[at]
+            bucket = self._bucket(at)
             insort(bucket, key)
         elif lasts:
             at -= 1
-            bucket = self._buckets[at]
+            bucket = self._bucket(at)
             bucket.append(key)
             lasts[at] = key
         else:
@@ -188,5 +218,5 @@ class KeyTable:
         left = at if at + 1 < len(self._buckets) else at - 1
         if left < 0 or len(self._buckets[left]) + len(self._buckets[left + 1]) > BUCKET_KEYS:
             return
-        self._buckets[left] += self._buckets.pop(left + 1)
+        self._bucket(left).extend(self._buckets.pop(left + 1))
         del self._lasts[left]

@@ -11,6 +11,7 @@ from typing import Any
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND, Entry
 from raftzmq.errors import InvalidRequest, UnknownEntry
+from raftzmq.lines import decode_entry
 from raftzmq.machine import snapshots
 from raftzmq.machine.keys import Change
 from raftzmq.machine.leasing import expire, expiry_due, next_expiry_ms
@@ -78,13 +79,14 @@ class Machine:
         results: list[list[Result]] = []
         before = state.applied_index
         try:
-            for index, _, time_ms, kind, body, _ in entries:
+            for index, _, time_ms, kind, known, line in entries:
                 before = state.applied_index
                 if index <= before:
                     raise _applied_already(index, before)
                 state.applied_index = index
                 state.time_ms = max(state.time_ms, time_ms)
                 state.revision = max(state.revision, index - 1)
+                body = decode_entry(line).body if known is None else known
                 if kind == COMMAND:
                     results.append([_execute(state, *_command_of(body))])
                 else:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from raftzmq import limits
 from raftzmq.errors import UnknownEntry
 from raftzmq.machine import coordination_reads as coordination
-from raftzmq.machine.keys import Item, prefix_end
+from raftzmq.machine.keys import prefix_end
 from raftzmq.machine.state import State
-from raftzmq.machine.values import binary_size, expect_text, text_size, to_wire
+from raftzmq.machine.values import Item, binary_size, expect_text, text_size, to_wire
 
 
 class Read(NamedTuple):

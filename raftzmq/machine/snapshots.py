@@ -23,12 +23,13 @@ from typing import Any, NamedTuple
 
 from raftzmq.errors import DataError, UnknownEntry
 from raftzmq.machine.bonds import Bond
-from raftzmq.machine.keys import Item, KeyTable
+from raftzmq.machine.frozen import FrozenKeys
+from raftzmq.machine.keys import KeyTable
 from raftzmq.machine.leases import Lease, Leases
 from raftzmq.machine.queues import KINDS, Place, Queues
 from raftzmq.machine.sessions import Result, Session, Sessions
 from raftzmq.machine.state import State
-from raftzmq.machine.values import from_wire, to_wire
+from raftzmq.machine.values import Item, from_wire, to_wire
 
 FORMAT = 2
 
@@ -65,7 +66,7 @@ def records(state: State) -> Iterator[list[Any]]:
         _session_records(sessions),
         _lease_records(leases),
         _queue_records(queues),
-        _key_records(keys.ordered(), keys.items.copy(), keys.bonds.of_key.copy()),
+        _key_records(keys.freeze(), keys.bonds.of_key.copy()),
     )
 
 
@@ -92,11 +93,8 @@ def _queue_records(queues: list[_QueueCopy]) -> Iterator[list[Any]]:
                 yield ["place", kind, name, place.token, lease, place.permits, place.value, held]
 
 
-def _key_records(
-    names: list[str], items: dict[str, Item], bonds: dict[str, Bond]
-) -> Iterator[list[Any]]:
-    for name in names:
-        value, revision = items[name]
+def _key_records(keys: FrozenKeys, bonds: dict[str, Bond]) -> Iterator[list[Any]]:
+    for name, (value, revision) in keys:
         yield ["key", name, to_wire(value), revision]
         if name in bonds:
             yield ["bond", name, *bonds[name]]

@@ -8,10 +8,10 @@ from typing import Any
 from raftzmq import limits
 from raftzmq.errors import UnknownEntry
 from raftzmq.machine.bonds import Bond
-from raftzmq.machine.keys import Item, KeyTable, prefix_end
+from raftzmq.machine.keys import KeyTable, prefix_end
 from raftzmq.machine.reads import KEY_READS
 from raftzmq.machine.state import State
-from raftzmq.machine.values import body_size, expect_text, from_wire
+from raftzmq.machine.values import Item, body_size, expect_text, from_wire
 
 
 def txn(state: State, compares: Any, then: Any, otherwise: Any) -> tuple[str, Any]:

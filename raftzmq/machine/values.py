@@ -1,7 +1,7 @@
 """Values and other arguments: their form on the wire, their form in memory, and their size.
 
 On the wire and in the log a value is a string, or `{"b64": "…"}` for bytes. In memory it is `str`
-or `bytes`: both immutable, so that a shallow copy of the table is a snapshot, and bytes are not
+or `bytes`: both immutable, so that a snapshot needs references and no copies, and bytes are not
 stored a third larger than they are.
 """
 
@@ -13,6 +13,9 @@ from typing import Any
 from raftzmq.errors import UnknownEntry
 
 Value = str | bytes
+
+Item = tuple[Value, int]
+"""A key's value and its revision: the number of the command that wrote it."""
 
 LIST_BYTES = 64
 """What a list adds to a body's size: more than its brackets, commas and one 16-digit revision

@@ -17,11 +17,11 @@ from typing import Final
 from raftzmq.core.config import Config
 from raftzmq.core.entry import COMMAND, COMMANDS, Entry
 from raftzmq.core.identity import NodeId
-from raftzmq.core.messages import Message, SnapshotChunk
+from raftzmq.core.messages import Message
 from raftzmq.core.raft import Raft
 from raftzmq.core.ready import HardState, Ready, SnapshotMeta
 from raftzmq.core.role import Role
-from raftzmq.errors import CorruptFile, DataError, DiskFull, OutcomeUnknown, Refused
+from raftzmq.errors import DataError, DiskFull, OutcomeUnknown, Refused
 from raftzmq.lines import encode_entries
 from raftzmq.machine import Machine
 from raftzmq.naming import client_address
@@ -33,8 +33,9 @@ from raftzmq.node.joining import Admission, Joining, answer_hello
 from raftzmq.node.outside import Outbox, StoreLike
 from raftzmq.node.parked import Parked
 from raftzmq.node.scaling import Scaling
+from raftzmq.node.snapshotting import Snapshotting
 from raftzmq.node.watches import Watches
-from raftzmq.storage import Restored, SnapshotWriter
+from raftzmq.storage import Restored
 from raftzmq.transport.client_wire import (
     MemberRequest,
     OperationsRequest,
@@ -63,7 +64,7 @@ class NodeSettings:
     raft: Config = field(default_factory=Config)
     may_form: bool = True
     chunk_bytes: int = 256 * 1024
-    snapshot_slice_bytes: int = 256 * 1024
+    snapshot_slice_bytes: int = 32 * 1024
 
 
 class Node:
@@ -95,13 +96,14 @@ class Node:
         self._now_ms = now_ms
         self._id = NodeId(settings.name, restored.incarnation)
         self._greetings: list[tuple[str, str, Hello | Welcome]] = []
-        self._writer: tuple[SnapshotWriter, SnapshotMeta] | None = None
+        self._more_committed = False
         self._next_chores_ms = now_ms
         self._chores_seen: tuple[object, ...] = ()
         self.machine = observed(Machine())
         if restored.snapshot is not None:
             self._restore_machine(restored.snapshot)
         self.raft = self._new_raft(restored.hard_state, restored.snapshot, restored.entries)
+        self.snapshots = Snapshotting(self)
         self.clients = Clients(self)
         self.parked = Parked(self)
         self.watches = Watches(self, now_ms)
@@ -143,7 +145,7 @@ class Node:
     @property
     def next_deadline_ms(self) -> int:
         """When `tick` is needed at the latest, if nothing arrives before."""
-        if self._writer is not None:
+        if self.snapshots.is_busy or self._more_committed:
             return self._now_ms
         parts = (self.joining, self.expiry, self.parked, self.watches)
         due = [ms for part in parts if (ms := part.next_deadline_ms) is not None]
@@ -259,11 +261,14 @@ class Node:
         raises, except DiskFull: then the node goes on, refuses writes, and tries again."""
         self.clients.check_leadership()
         self.clients.propose()
-        saved = True
-        while saved and self.raft.has_ready:
-            saved = self._execute(self.raft.ready(), out)
+        go_on = True
+        self._more_committed = False
+        while go_on and self.raft.has_ready:
+            ready = self.raft.ready()
+            go_on = self._execute(ready, out) and not ready.more_committed
+            self._more_committed = ready.more_committed
             self.clients.check_leadership()
-        self._work_on_snapshot()
+        self.snapshots.turn()
         self.admin.check(self._now_ms)
         for name, address, greeting in self._greetings:
             out.greet(name, address, greeting)
@@ -296,11 +301,13 @@ class Node:
                 newest = meta
         # Several may have arrived during a pause; on disk the last has replaced the others.
         if newest is not None:
-            self._abort_snapshot()
+            self.snapshots.abort()
             self._restore_machine(newest)
             self.watches.restart()
         for want in ready.snapshot_sends:
-            self._send_chunk(want.to, want.snapshot_index, want.snapshot_term, want.offset, out)
+            at = want.snapshot_index, want.snapshot_term, want.offset
+            if (chunk := self.snapshots.chunk(want.to, *at)) is not None:
+                self._send([chunk], out)
         return saved
 
     def _serve(self, ready: Ready) -> None:
@@ -317,8 +324,7 @@ class Node:
             if ready.hard_state or ready.entries:
                 self.storage.save(ready.hard_state, ready.entries)
             for chunk in ready.chunks:
-                meta = self._receive_chunk(chunk)
-                self.counts.chunk_received(chunk, installed=chunk.done and meta is not None)
+                meta = self.snapshots.received(chunk)
                 if chunk.done:
                     received.append(meta)
         except DiskFull:
@@ -351,16 +357,6 @@ class Node:
         self.raft.applied(last.index)
         self.watches.collect()
 
-    # -- snapshots ----------------------------------------------------------------------------
-
-    def _receive_chunk(self, chunk: SnapshotChunk) -> SnapshotMeta | None:
-        """Write a chunk of a snapshot; after the last, return what it is, None if damaged."""
-        try:
-            return self.storage.receive(chunk)
-        except CorruptFile:
-            self.dropped["damaged_snapshot"] += 1
-            return None
-
     def _restore_machine(self, meta: SnapshotMeta) -> None:
         self.machine = observed(Machine.restore(self.storage.snapshot_records()))
         if self.machine.applied_index != meta.index:
@@ -368,43 +364,6 @@ class Node:
                 f"the snapshot at {meta.index} holds the state at {self.machine.applied_index}: "
                 "start this node with --rejoin to catch up from its peers"
             )
-
-    def _work_on_snapshot(self) -> None:
-        """Begin a snapshot when the log has grown enough; write the next slice of one."""
-        raft = self.raft
-        try:
-            if self._writer is None:
-                settled = raft.membership_index <= raft.applied_index
-                if settled and self.storage.should_snapshot(raft.applied_index):
-                    meta = raft.snapshot_meta_at(raft.applied_index)
-                    records = self.machine.snapshot()
-                    self._writer = self.storage.begin_snapshot(meta, records), meta
-                return
-            writer, meta = self._writer
-            if writer.step(self.settings.snapshot_slice_bytes):
-                self._writer = None
-                self.counts.snapshot_taken(writer.size)
-                self.storage.compact(meta.index)
-                raft.compact(meta)
-        except DiskFull:
-            self._abort_snapshot()  # tried again when the log has grown; writes may still fit
-
-    def _abort_snapshot(self) -> None:
-        if self._writer is not None:
-            self._writer[0].abort()
-            self._writer = None
-
-    def _send_chunk(self, to: NodeId, index: int, term: int, offset: int, out: Outbox) -> None:
-        try:
-            data, done = self.storage.read_chunk(index, term, offset, self.settings.chunk_bytes)
-        except FileNotFoundError:
-            # A newer snapshot has replaced it: the transfer begins again, with that one.
-            self.raft.unreachable(to)
-            return
-        raft = self.raft
-        chunk = SnapshotChunk(raft.id, to, raft.term, index, term, offset, data, done)
-        self._send([chunk], out)
-        self.counts.chunk_sent(chunk)
 
     # -- for joining and admin ------------------------------------------------------------------
 

@@ -204,17 +204,23 @@ class Log:
         self._files.sync_dir(self._directory)
         self._settled = True
 
-    def compact(self, index: int) -> None:
-        """Delete the segments that hold nothing after `index` (the last one always stays).
+    def compact(self, index: int) -> bool:
+        """Delete the oldest segment if it holds nothing after `index` (the last one always stays).
+        Return whether the next is to go too.
 
-        The caller has a durable snapshot of everything up to `index`. Oldest first, each removal
-        durable before the next, so that there is never a gap.
+        The caller has a durable snapshot of everything up to `index`. One at a time, because to
+        free the space of many stalls the loop; oldest first, each removal durable before the next,
+        so that there is never a gap.
         """
         with self._changing():
-            while len(self._segments) > 1 and self._segments[0].last <= index:
+            if self._is_superfluous(index):
                 self._files.unlink(self._segments[0].path)
                 self._files.sync_dir(self._directory)
                 del self._segments[0]
+        return self._is_superfluous(index)
+
+    def _is_superfluous(self, index: int) -> bool:
+        return len(self._segments) > 1 and self._segments[0].last <= index
 
     def reset(self, first: int) -> None:
         """Forget every entry; the next one will have index `first`, beyond what the log held

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from raftzmq.core.entry import KINDS, Entry
+from raftzmq.core.entry import COMMANDS, KINDS, Entry
 from raftzmq.errors import CorruptFile, CorruptLine, UnknownEntry
 from raftzmq.lines import decode_entry, decode_line, split_lines
 from raftzmq.storage.files import Files
@@ -44,7 +44,8 @@ class Torn:
 
 @dataclass(frozen=True, slots=True)
 class LoadedLog:
-    """Everything in a log directory. Segments follow one another without gaps."""
+    """Everything in a log directory. Segments follow one another without gaps. Of entries that
+    hold many commands the bodies were checked and forgotten."""
 
     segments: list[Segment]
     entries: list[Entry]
@@ -102,7 +103,8 @@ def _load_lines(segment: Segment, data: bytes, entries: list[Entry]) -> None:
                 raise CorruptLine(offset, f"term {entry.term} after term {term}")
             term = entry.term
             index += 1
-            append(entry)
+            # A log of a hundred megabytes would take half a gigabyte, all at once.
+            append(entry._replace(body=None) if entry.kind == COMMANDS else entry)
     except CorruptLine as error:
         number = index - segment.first + 1
         line = data[offset : data.index(b"\n", offset) + 1]

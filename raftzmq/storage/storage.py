@@ -281,14 +281,15 @@ class Storage:
         for index, term in list_snapshots(self._files, self._layout.snapshots)[:-_SNAPSHOTS_KEPT]:
             self._files.unlink(snapshot_path(self._layout.snapshots, index, term))
 
-    def compact(self, index: int) -> None:
-        """Delete the log segments that a durable snapshot up to `index` makes superfluous.
+    def compact(self, index: int) -> bool:
+        """Delete the oldest of the log segments that a durable snapshot up to `index` makes
+        superfluous; return whether there is another.
 
         Raises ValueError if there is no such snapshot; OSError.
         """
         if self.snapshot is None or index > self.snapshot.index:
             raise ValueError(f"no durable snapshot covers the log up to index {index}")
-        self.log.compact(min(index, self.log.last_index - self.config.keep_entries))
+        return self.log.compact(min(index, self.log.last_index - self.config.keep_entries))
 
     def receive(self, chunk: SnapshotChunk) -> SnapshotMeta | None:
         """Take a chunk of a snapshot; after the last, install it and return what it stands for.

@@ -105,5 +105,6 @@ class SnapshotWriter:
         """Give up: remove the unfinished file. Nothing happens after the last step."""
         if self._open:
             self._open = False
+            self._records = iter(())
             self._file.discard()
             self._finished(None)

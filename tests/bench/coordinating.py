@@ -27,6 +27,7 @@ from raftzmq.client.direct import DirectClient, DirectClients
 from raftzmq.client.leasing import HeldLease
 from raftzmq.client.subscriptions import Subscription
 from raftzmq_cli.bench import percentile_ms
+from raftzmq_cli.bench_loop import calm_collector
 
 TTL_MS = 30_000
 TIMEOUT_S = 10.0
@@ -158,11 +159,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6)
     given = parser.parse_args()
     count = given.outstanding
-    if given.op == "watch":
-        tally = run_watch(given.endpoints, count, given.size, given.seconds)
-    else:
-        names = [f"lock-{k}" if given.op == "lock" else "one-lock" for k in range(count)]
-        tally = run_claims(given.endpoints, names, given.seconds)
+    with calm_collector():
+        if given.op == "watch":
+            tally = run_watch(given.endpoints, count, given.size, given.seconds)
+        else:
+            names = [f"lock-{k}" if given.op == "lock" else "one-lock" for k in range(count)]
+            tally = run_claims(given.endpoints, names, given.seconds)
     ordered = sorted(tally.times_ns)
     figures = {
         "op": given.op,

@@ -33,6 +33,7 @@ from urllib.request import urlopen
 from raftzmq import Client
 from raftzmq.client import operations
 from raftzmq.client.direct import DirectClients
+from raftzmq_cli.bench_loop import calm_collector
 from tests.bench.cpu import cpu_s
 from tests.bench.machine import describe
 from tests.system.processes import Cluster, NodeProcess, wait_for
@@ -67,6 +68,12 @@ class Writer:
     ) -> tuple[float, list[float]]:
         """Write `count` keys, or until a function of the seconds that have passed says so. Returns
         the rate per second and the latencies in milliseconds."""
+        with calm_collector():
+            return self._write(count, until)
+
+    def _write(
+        self, count: int | None, until: Callable[[float], bool] | None
+    ) -> tuple[float, list[float]]:
         client = self._clients.members[0]
         latencies_ms: list[float] = []
         began = now = time.perf_counter()

@@ -205,6 +205,20 @@ class TestDriver:
         raft.step(AppendEntries(B, A, 1, 10, 1, 10, 0, ()))
         assert [len(ready.committed) for ready in drain(raft)] == [4, 4, 2]
 
+    def test_a_ready_hands_out_a_bounded_number_of_committed_bytes(self) -> None:
+        sizes = [len(entry.line) for entry in node([1] * 9).log.entries]
+        raft = node([1] * 9, config=Config(max_committed_bytes=sum(sizes[:4])))
+        raft.step(AppendEntries(B, A, 1, 10, 1, 10, 0, ()))
+        handed = drain(raft)
+        assert [entry.index for ready in handed for entry in ready.committed] == [*range(1, 11)]
+        assert len(handed[0].committed) == 4
+        for ready in handed:
+            assert sum(len(entry.line) for entry in ready.committed) <= sum(sizes[:4])
+            assert ready.more_committed == (ready is not handed[-1])
+        one = node([1] * 3, config=Config(max_committed_bytes=1))
+        one.step(AppendEntries(B, A, 1, 4, 1, 4, 0, ()))
+        assert [len(ready.committed) for ready in drain(one)] == [1] * 4
+
     def test_a_log_that_does_not_fit_is_refused(self) -> None:
         with pytest.raises(ValueError, match="later term"):
             node([5], term=2)

@@ -86,8 +86,9 @@ class TestLog:
         assert len(log.slice(2, 100, 10_000)) == 3
         assert len(log.slice(2, 2, 10_000)) == 2
         assert len(log.slice(1, 100, size * 3)) == 3
+        assert len(log.slice(1, 100, size * 3 - 1)) == 2
         assert len(log.slice(1, 100, 1)) == 1
-        assert log.slice(5, 100, 1) == ()
+        assert log.slice(5, 100, 1) == []
 
     @pytest.mark.parametrize(
         ("index", "term", "found"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -151,8 +152,43 @@ def test_the_table_of_keys_is_a_sorted_dictionary(seed: int, bucket: int) -> Non
                 assert table.remove_span(name, end, revision) == [
                     (key, plain_table.pop(key)) for key in gone
                 ]
-            assert table.ordered() == sorted(plain_table)
+            assert [key for key, _ in table.freeze()] == sorted(plain_table)
             assert table.items == plain_table
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), bucket=st.integers(1, 20))
+def test_frozen_keys_are_those_of_their_moment_however_late_they_are_read(
+    seed: int, bucket: int
+) -> None:
+    random = Random(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "BUCKET_KEYS", bucket)
+        names = [f"{number:03}" for number in range(120)]
+        table = keys.KeyTable(dict.fromkeys(random.sample(names, 60), ("v", 0)))
+        readers: list[tuple[Iterator[Any], list[Any], list[Any]]] = []
+        for revision in range(1, 300):
+            some = random.choices(names, k=random.randint(1, 6))
+            change = random.random()
+            if change < 0.4:
+                revisions = range(revision, revision + len(some))
+                table.put_all(some, ["w"] * len(some), revisions)
+            elif change < 0.6:
+                table.put(some[0], "x", revision)
+            elif change < 0.95:
+                table.remove(some[0], revision)
+            else:
+                table.remove_span(some[0], random.choice([some[-1], ""]), revision)
+            if random.random() < 0.05:
+                expected = sorted(table.items.items())
+                readers.append((iter(table.freeze()), expected, []))
+            for reader, _, read in readers:
+                read.extend(islice(reader, random.randint(0, 3)))
+        for reader, expected, read in readers:
+            assert [*read, *reader] == expected
+        readers.clear()
+        del reader, read, expected
+        assert table._frozen == [], "nobody reads any more, and it still costs"
 
 
 def test_applying_a_run_of_entries_is_applying_each_of_them() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from raftzmq import limits
+from raftzmq.core.entry import COMMANDS
 from raftzmq.core.messages import AppendEntries, SnapshotChunk
 from raftzmq.storage import StorageConfig
 from raftzmq.transport.client_wire import Done, ErrorReply, OperationsRequest, TransferRequest
@@ -174,6 +177,33 @@ def test_a_far_behind_node_gets_a_snapshot_and_ends_with_the_same_state() -> Non
     world.kill(other)  # and it is all there after a restart
     node = world.start(other)
     world.until(lambda: node.raft.applied_index == leader.raft.applied_index)
+    assert node.machine.state_hash() == leader.machine.state_hash()
+
+
+def test_a_node_that_starts_with_a_long_log_hears_its_peers_while_it_applies_it() -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    for k in range(100):
+        assert world.operate(leader.name, "put", f"k{k}", "v" * 100, session=session)[1] == "ok"
+    other = next(name for name in world.nodes if name != leader.name)
+    world.run(1)
+    world.kill(other)
+    node = world.start(other)
+    assert any(e.kind == COMMANDS for e in node.raft.log.entries)
+    assert all(e.body is None for e in node.raft.log.entries if e.kind == COMMANDS)
+    node.raft.config = replace(node.raft.config, max_committed_bytes=2000)
+    applied = [0]
+    while applied[-1] < leader.raft.applied_index:
+        world.step()
+        if node.raft.applied_index > applied[-1]:
+            applied.append(node.raft.applied_index)
+            behind = node.raft.applied_index < node.raft.commit_index
+            assert (node.next_deadline_ms <= world.now_ms) == behind, "it goes on without a pause"
+    assert len(applied) > 8
+    for before, after in pairwise(applied):
+        lines = [len(e.line) for e in node.raft.log.between(before + 1, after)]
+        assert len(lines) == 1 or sum(lines) <= 2000
     assert node.machine.state_hash() == leader.machine.state_hash()
 
 

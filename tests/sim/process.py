@@ -87,9 +87,9 @@ class WatchedStorage(MemoryStorage):
         self.process.world.rules.snapshot_begun(self.process, meta)
         return super().begin_snapshot(meta, records)
 
-    def compact(self, index: int) -> None:
+    def compact(self, index: int) -> bool:
         self.process.world.rules.compacting(self.process, index)
-        super().compact(index)
+        return super().compact(index)
 
     def receive(self, chunk: SnapshotChunk) -> SnapshotMeta | None:
         meta = super().receive(chunk)

@@ -40,7 +40,8 @@ def test_durable_sees_term_vote_log_and_snapshot() -> None:
     storage.save(None, entries(5, 6, 3))
     assert (durable.refresh().last_index, durable.term_at(6), durable.term_at(4)) == (6, 3, 2)
     write_snapshot(storage, meta(6, 3))
-    storage.compact(6)
+    while storage.compact(6):
+        pass
     assert durable.refresh().snapshot == (6, 3)
     assert durable.first_index > 1
     assert durable.holds(2, 2), "the snapshot holds it"

@@ -95,7 +95,8 @@ class Compact:
     index: int
 
     def do(self, storage: Storage) -> None:
-        storage.compact(self.index)
+        while storage.compact(self.index):
+            pass
 
     def outcomes(self, before: Seen) -> list[Seen]:
         return [before]

@@ -25,13 +25,13 @@ Patch = pytest.MonkeyPatch
 LOST: Final = "is lost|not linearizable|go together|has less|answers as primary"
 TWICE: Final = "executed twice|not linearizable|go together"
 SEEDS: Final = 2000
-"""So many worlds may be tried before a bug counts as not caught: ten times what the hardest takes on
-average, so that the worlds may change without a test that fails by chance."""
+"""So many worlds may be tried before a bug counts as not caught: ten times what the hardest takes
+on average, so that the worlds may change without a test that fails by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """A bug: what is wrong, how to plant it, and what the problem must match when a world shows it."""
+    """A bug: what is wrong, how to plant it, and what the problem must match that shows it."""
 
     title: str
     plant: Callable[[Patch], None]

@@ -1,0 +1,87 @@
+"""A node's snapshots on their way: its own while it is written, others' in chunks.
+
+What a snapshot means for the log is core/snapshots.py's, and the files are storage's; here is when
+one is begun, and that writing it never keeps a turn long.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raftzmq.core.identity import NodeId
+from raftzmq.core.messages import SnapshotChunk
+from raftzmq.core.ready import SnapshotMeta
+from raftzmq.errors import CorruptFile, DiskFull
+from raftzmq.storage import SnapshotWriter
+
+if TYPE_CHECKING:
+    from raftzmq.node.node import Node
+
+
+class Snapshotting:
+    """The part of a node that writes, receives and reads snapshots, a slice or chunk at a time."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._writer: tuple[SnapshotWriter, SnapshotMeta] | None = None
+        self._covered: int | None = None  # what files of the log may still be deleted up to
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the next turn has a slice to write, or a file to delete."""
+        return self._writer is not None or self._covered is not None
+
+    def turn(self) -> None:
+        """Begin a snapshot when the log has grown enough; write the next slice of one; when it is
+        in place, delete what it makes superfluous, a file a turn."""
+        node, raft = self._node, self._node.raft
+        if self._covered is not None and not node.storage.compact(self._covered):
+            self._covered = None
+        try:
+            if self._writer is None:
+                settled = raft.membership_index <= raft.applied_index
+                if settled and node.storage.should_snapshot(raft.applied_index):
+                    meta = raft.snapshot_meta_at(raft.applied_index)
+                    records = node.machine.snapshot()
+                    self._writer = node.storage.begin_snapshot(meta, records), meta
+                return
+            writer, meta = self._writer
+            if writer.step(node.settings.snapshot_slice_bytes):
+                self._writer = None
+                node.counts.snapshot_taken(writer.size)
+                self._covered = meta.index
+                raft.compact(meta)
+        except DiskFull:
+            self.abort()  # tried again when the log has grown; writes may still fit
+
+    def abort(self) -> None:
+        """Give up the snapshot that is being written, if there is one."""
+        if self._writer is not None:
+            self._writer[0].abort()
+            self._writer = None
+
+    def received(self, chunk: SnapshotChunk) -> SnapshotMeta | None:
+        """Write a chunk of another's; after the last, return what it is, None if damaged. Raises
+        DiskFull."""
+        node = self._node
+        try:
+            meta = node.storage.receive(chunk)
+        except CorruptFile:
+            node.dropped["damaged_snapshot"] += 1
+            meta = None
+        node.counts.chunk_received(chunk, installed=chunk.done and meta is not None)
+        return meta
+
+    def chunk(self, to: NodeId, index: int, term: int, offset: int) -> SnapshotChunk | None:
+        """The chunk at `offset` of a snapshot of ours; None if a newer one has replaced its file:
+        the transfer then begins again, with that one."""
+        node = self._node
+        try:
+            size = node.settings.chunk_bytes
+            data, done = node.storage.read_chunk(index, term, offset, size)
+        except FileNotFoundError:
+            node.raft.unreachable(to)
+            return None
+        chunk = SnapshotChunk(node.raft.id, to, node.raft.term, index, term, offset, data, done)
+        node.counts.chunk_sent(chunk)
+        return chunk
