@@ -79,18 +79,18 @@ class Machine:
         results: list[list[Result]] = []
         before = state.applied_index
         try:
-            for index, _, time_ms, kind, known, line in entries:
+            for index, _, time_ms, kind, body, line in entries:
                 before = state.applied_index
                 if index <= before:
                     raise _applied_already(index, before)
                 state.applied_index = index
                 state.time_ms = max(state.time_ms, time_ms)
                 state.revision = max(state.revision, index - 1)
-                body = decode_entry(line).body if known is None else known
                 if kind == COMMAND:
                     results.append([_execute(state, *_command_of(body))])
-                else:
-                    results.append(_execute_groups(state, body))
+                else:  # the body of many may have been forgotten, to save memory
+                    groups = decode_entry(line).body if body is None else body
+                    results.append(_execute_groups(state, groups))
         except UnknownEntry as error:
             index, state.applied_index = state.applied_index, before
             raise UnknownEntry(

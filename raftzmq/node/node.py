@@ -103,7 +103,7 @@ class Node:
         if restored.snapshot is not None:
             self._restore_machine(restored.snapshot)
         self.raft = self._new_raft(restored.hard_state, restored.snapshot, restored.entries)
-        self.snapshots = Snapshotting(self)
+        self.snapshots = Snapshotting(self, random)
         self.clients = Clients(self)
         self.parked = Parked(self)
         self.watches = Watches(self, now_ms)

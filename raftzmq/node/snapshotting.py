@@ -6,7 +6,8 @@ one is begun, and that writing it never keeps a turn long.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, Final
 
 from raftzmq.core.identity import NodeId
 from raftzmq.core.messages import SnapshotChunk
@@ -17,12 +18,18 @@ from raftzmq.storage import SnapshotWriter
 if TYPE_CHECKING:
     from raftzmq.node.node import Node
 
+PATIENCE_MOST: Final = 1.25
+"""How much further than needed, at most, the log may grow before a snapshot is begun. Each node
+draws anew each time: else all would write theirs at the same moment, and no majority be quick."""
+
 
 class Snapshotting:
     """The part of a node that writes, receives and reads snapshots, a slice or chunk at a time."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, random: Random) -> None:
         self._node = node
+        self._random = random
+        self._patience = self._draw()
         self._writer: tuple[SnapshotWriter, SnapshotMeta] | None = None
         self._covered: int | None = None  # what files of the log may still be deleted up to
 
@@ -30,6 +37,9 @@ class Snapshotting:
     def is_busy(self) -> bool:
         """Whether the next turn has a slice to write, or a file to delete."""
         return self._writer is not None or self._covered is not None
+
+    def _draw(self) -> float:
+        return self._random.uniform(1, PATIENCE_MOST)
 
     def turn(self) -> None:
         """Begin a snapshot when the log has grown enough; write the next slice of one; when it is
@@ -40,7 +50,8 @@ class Snapshotting:
         try:
             if self._writer is None:
                 settled = raft.membership_index <= raft.applied_index
-                if settled and node.storage.should_snapshot(raft.applied_index):
+                if settled and node.storage.should_snapshot(raft.applied_index, self._patience):
+                    self._patience = self._draw()
                     meta = raft.snapshot_meta_at(raft.applied_index)
                     records = node.machine.snapshot()
                     self._writer = node.storage.begin_snapshot(meta, records), meta

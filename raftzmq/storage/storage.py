@@ -233,16 +233,18 @@ class Storage:
         data = self._files.read(path, offset, size)
         return data, offset + len(data) >= self._files.size(path)
 
-    def should_snapshot(self, applied_index: int) -> bool:
-        """Whether a snapshot of the state at `applied_index` is worth its cost now."""
+    def should_snapshot(self, applied_index: int, patience: float = 1.0) -> bool:
+        """Whether a snapshot of the state at `applied_index` is worth its cost now: the log has
+        grown to `patience` times what is configured."""
         taken = self.snapshot.index if self.snapshot else 0
         if self._writer or applied_index <= taken:
             return False
-        if self._log_bytes < max(self._snapshot_size, self._retry_bytes):
+        grown = self._log_bytes / patience
+        if grown < max(self._snapshot_size, self._retry_bytes):
             return False
         return (
-            self._log_bytes >= self.config.snapshot_bytes
-            or applied_index - taken >= self.config.snapshot_entries
+            grown >= self.config.snapshot_bytes
+            or (applied_index - taken) / patience >= self.config.snapshot_entries
         )
 
     def begin_snapshot(self, meta: SnapshotMeta, records: Iterator[list[Any]]) -> SnapshotWriter:

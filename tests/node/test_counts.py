@@ -83,6 +83,20 @@ def test_writes_whose_outcome_was_not_seen_are_counted_as_failed() -> None:
     assert leader.clients.pending == 0
 
 
+def test_nodes_do_not_all_write_their_snapshots_at_the_same_moment() -> None:
+    world = World(5, storage=StorageConfig(snapshot_bytes=1 << 30, snapshot_entries=100))
+    leader = world.formed()
+    session = world.session(leader.name)
+    begun: dict[str, int] = {}
+    for k in range(150):
+        assert world.operate(leader.name, "put", "k", f"{k}", session=session)[1] == "ok"
+        for name, node in world.nodes.items():
+            if node.counts.snapshots_taken:
+                begun.setdefault(name, k)
+    assert len(begun) == 5
+    assert len(set(begun.values())) > 2
+
+
 def test_snapshots_are_counted_where_they_are_taken_sent_and_received() -> None:
     small = StorageConfig(
         segment_bytes=2048, segment_entries=8, snapshot_bytes=2048, snapshot_entries=20,
@@ -93,6 +107,7 @@ def test_snapshots_are_counted_where_they_are_taken_sent_and_received() -> None:
     session = world.session(leader.name)
     absent = next(name for name in world.nodes if name != leader.name)
     world.kill(absent)
+    world.run(1)  # the leader has noticed, and sends it no snapshot
     for k in range(100):
         world.operate(leader.name, "put", f"key-{k}", "v" * 100, session=session)
     assert leader.counts.snapshots_taken > 0

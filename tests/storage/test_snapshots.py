@@ -238,6 +238,15 @@ def test_none_is_due_while_one_is_being_written() -> None:
     writer.abort()
 
 
+def test_a_node_may_wait_until_the_log_is_larger() -> None:
+    storage = fresh()
+    for index in range(1, 14):
+        assert storage.should_snapshot(index - 1, 1.25) == (index - 1 >= 13)
+        storage.save(None, [entry(index)])
+    assert storage.should_snapshot(13, 1.25)
+    assert storage.should_snapshot(10)
+
+
 # Compaction
 
 
