@@ -120,6 +120,8 @@ def show(run: Invocation, documents: Sequence[Document], with_pid: bool = False)
             if document.get(field):
                 who = document["node"] or document["endpoint"]
                 lines.append(f"{who}: {outcomes.one_line(str(document[field]))}")
+        if document.get("stopping"):
+            lines.append(f"{document['node']}: was told to stop")
         for peer, host in (document.get("unresolved") or {}).items():
             lines.append(f"{document['node']}: the name of {peer}, {host}, does not resolve now")
     columns = [*headings, "error"] if any("error" in d for d in documents) else [*headings]

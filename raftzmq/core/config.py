@@ -28,7 +28,7 @@ class Config:
     """
 
     election_timeout_ms: int = 300
-    heartbeat_ms: int = 60
+    heartbeat_ms: int = 75
     commit_notice_ms: int = 20
     max_append_bytes: int = 1024 * 1024
     max_append_entries: int = 2048

@@ -179,6 +179,8 @@ class Admin:
 def status(node: Node) -> dict[str, Any]:
     """What a node says of itself; the fields are in PROTOCOL.md."""
     raft = node.raft
+    stopping = node.stopping or node.stop_requested
+    well = node.is_member and raft.leader is not None and not node.disk_full
     return {
         "node": node.name,
         "incarnation": raft.id.incarnation,
@@ -196,6 +198,7 @@ def status(node: Node) -> dict[str, Any]:
         "unresolved": dict(node.unresolved),
         "replicas": node.scaling.replicas,
         "disk_full": node.disk_full,
+        "stopping": stopping,
         "version": __version__,
-        "healthy": node.is_member and raft.leader is not None and not node.disk_full,
+        "healthy": well and not stopping,
     }

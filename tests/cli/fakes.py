@@ -91,6 +91,7 @@ def status(name: str, port: int, role: str = "follower", **changes: Any) -> Node
         ],
         "forming": [],
         "waiting": None,
+        "stopping": False,
         "version": "0",
         "healthy": True,
     }

@@ -72,9 +72,11 @@ def test_a_node_that_is_still_stopping_is_started_again_too(
 
 def test_a_stop_is_always_answered(cluster: LocalCluster, raftzmq: Program) -> None:
     for _ in range(3):
+        pid = cluster.pids()["raft-0"]
         stopped = raftzmq("client", "stop", "raft-0")
         assert (stopped.code, stopped.err) == (0, "")
         assert cluster.up().code == 0
+        assert cluster.pids()["raft-0"] != pid, "it answered for a last moment, and counted as up"
 
 
 def test_a_stopped_node_is_missed_and_started_again(

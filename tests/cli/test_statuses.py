@@ -52,6 +52,17 @@ def test_a_node_that_does_not_answer_is_named_by_the_others() -> None:
     assert statuses.verdict(documents) == 1
 
 
+def test_a_node_that_was_told_to_stop_is_no_more_counted_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    leaving = status("raft-1", 6011, healthy=False, stopping=True)
+    run = cluster(status("raft-0", 6001, "leader"), leaving, status("raft-2", 6021))
+    documents = statuses.collect(run)
+    assert statuses.verdict(documents) == 1
+    statuses.show(run, documents)
+    assert "raft-1: was told to stop" in capsys.readouterr().out
+
+
 def test_an_unhealthy_node_is_a_no() -> None:
     run = cluster(status("raft-0", 6001, "leader"), status("raft-1", 6011, healthy=False))
     assert statuses.verdict(statuses.collect(run)) == 1

@@ -217,7 +217,7 @@ class TestTransfer:
         raft = settled_leader()
         raft.transfer("b")
         drain(raft)
-        raft.tick(raft.now_ms + 60)
+        raft.tick(raft.now_ms + raft.config.heartbeat_ms)
         assert TimeoutNow(A, B, raft.term) in said(raft)
 
     def test_the_target_stands_at_once_without_pre_vote(self) -> None:

@@ -168,7 +168,7 @@ class TestCommitting:
         resent = []
         for _ in range(3):
             raft.step(HeartbeatReply(B, A, raft.term, 0))
-            raft.tick(raft.now_ms + 60)
+            raft.tick(raft.now_ms + raft.config.heartbeat_ms)
             resent += [m for m in said(raft) if isinstance(m, AppendEntries) and m.to == B]
         assert [m.entries[0].index for m in resent] == [3]
 
@@ -178,7 +178,7 @@ class TestCommitting:
         raft = settled_leader()
         for _ in range(10):
             raft.step(HeartbeatReply(B, A, raft.term, 0))
-            raft.tick(raft.now_ms + 60)
+            raft.tick(raft.now_ms + raft.config.heartbeat_ms)
             drain(raft)
         raft.propose(["x"])
         assert {m.to for m in said(raft) if isinstance(m, AppendEntries)} == {B}
@@ -187,7 +187,7 @@ class TestCommitting:
 
     def test_a_heartbeat_never_claims_more_than_the_receiver_has(self) -> None:
         raft = settled_leader()
-        raft.tick(raft.now_ms + 60)
+        raft.tick(raft.now_ms + raft.config.heartbeat_ms)
         beats = {m.to: m.commit_index for m in said(raft) if isinstance(m, Heartbeat)}
         assert beats == {B: 2, C: 0}
 
@@ -204,7 +204,7 @@ class TestCommitting:
     def test_a_probe_that_could_not_be_sent_begins_no_lower_the_next_time(self) -> None:
         raft = leader([1, 1, 1])
         raft.unreachable(B)
-        raft.tick(raft.now_ms + 60)
+        raft.tick(raft.now_ms + raft.config.heartbeat_ms)
         again = [m for m in said(raft) if isinstance(m, AppendEntries)]
         assert [(m.to, m.prev_index) for m in again] == [(B, 4)]
 
@@ -216,7 +216,7 @@ class TestCommitting:
         raft.unreachable(X)
         assert [m for m in said(raft) if isinstance(m, AppendEntries)] == []
         raft.step(HeartbeatReply(B, A, raft.term, 0))
-        raft.tick(raft.now_ms + 60)
+        raft.tick(raft.now_ms + raft.config.heartbeat_ms)
         assert [m.to for m in said(raft) if isinstance(m, AppendEntries)] == [B]
 
 

@@ -14,7 +14,15 @@ from raftzmq import limits
 from raftzmq.core.entry import COMMANDS
 from raftzmq.core.messages import AppendEntries, SnapshotChunk
 from raftzmq.storage import StorageConfig
-from raftzmq.transport.client_wire import Done, ErrorReply, OperationsRequest, TransferRequest
+from raftzmq.transport.client_wire import (
+    Done,
+    ErrorReply,
+    OperationsRequest,
+    StatusReply,
+    StatusRequest,
+    StopRequest,
+    TransferRequest,
+)
 from raftzmq.transport.peer_wire import Envelope
 from tests.node.world import World
 
@@ -284,3 +292,15 @@ def test_an_idle_session_expires_by_replicated_time(monkeypatch: pytest.MonkeyPa
     world.run(8)
     assert world.operate(leader.name, "put", "k", "2", session=session)[1] == "session_expired"
     assert world.operate(leader.name, "get", "k")[3][0] == "1"
+
+
+def test_a_node_that_was_told_to_stop_says_so_and_counts_as_unwell() -> None:
+    world = World(3)
+    leader = world.formed()
+    before = world.answer(leader.name, StatusRequest(1))
+    assert isinstance(before, StatusReply)
+    assert (before.status["stopping"], before.status["healthy"]) == (False, True)
+    assert world.answer(leader.name, StopRequest(2)) == Done(2, f"{leader.name} is stopping")
+    after = world.answer(leader.name, StatusRequest(3))
+    assert isinstance(after, StatusReply)
+    assert (after.status["stopping"], after.status["healthy"]) == (True, False)
