@@ -29,16 +29,16 @@ STDERR: Final = 2
 class _DroppingQueueHandler(logging.handlers.QueueHandler):
     def __init__(self, lines: queue.Queue[Any]) -> None:
         super().__init__(lines)
-        self._dropped = 0
+        self.dropped = 0
 
     def enqueue(self, record: logging.LogRecord) -> None:
         try:
-            if self._dropped:
-                record.msg += f" lines_dropped={self._dropped}"
+            if self.dropped:
+                record.msg += f" lines_dropped={self.dropped}"
             self.queue.put_nowait(record)
-            self._dropped = 0
+            self.dropped = 0
         except queue.Full:
-            self._dropped += 1
+            self.dropped += 1
 
 
 class TextLog:
@@ -64,9 +64,10 @@ class TextLog:
 
     def __exit__(self, *_: object) -> None:
         self._logger.removeHandler(self._handler)
+        deadline_s = time.monotonic() + LAST_LINES_S
         with suppress(queue.Full):
-            self._lines.put_nowait(None)
-            self._thread.join(LAST_LINES_S)
+            self._lines.put(None, timeout=LAST_LINES_S)
+            self._thread.join(max(0.0, deadline_s - time.monotonic()))
 
     @property
     def is_alive(self) -> bool:
@@ -80,10 +81,16 @@ class TextLog:
 
     def _write_lines(self) -> None:
         for record in iter(self._lines.get, None):
-            line = f"{self._formatter.format(record)}\n".encode(errors="backslashreplace")
-            with suppress(OSError):  # nobody there to read it
-                while line:
-                    line = line[os.write(STDERR, line) :]
+            self._write(record)
+        if self._handler.dropped:  # no line came through after them
+            last = f"{self._node} says no more lines_dropped={self._handler.dropped}"
+            self._write(logging.makeLogRecord({"msg": last, "levelname": "WARNING"}))
+
+    def _write(self, record: logging.LogRecord) -> None:
+        line = f"{self._formatter.format(record)}\n".encode(errors="backslashreplace")
+        with suppress(OSError):  # nobody there to read it
+            while line:
+                line = line[os.write(STDERR, line) :]
 
     def __call__(self, event: str, level: int = logging.INFO, **details: object) -> None:
         if self._logger.isEnabledFor(level):
