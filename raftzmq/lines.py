@@ -78,6 +78,11 @@ def decode_entry(line: bytes, offset: int = 0) -> Entry:
     return Entry(index, term, time_ms, kind, body, line)
 
 
+def with_body(entry: Entry) -> Entry:
+    """Return an entry of commands with its body, read from its line if it was forgotten."""
+    return entry if entry.body is not None else decode_entry(entry.line)
+
+
 def split_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (offset, line) for each line, newline included; the last may lack its newline."""
     offset = 0

@@ -79,7 +79,8 @@ SHELLS = (
 PURE_STDLIB = set(
     """
     __future__ abc base64 binascii bisect collections collections.abc contextlib copy dataclasses
-    enum functools hashlib heapq itertools json math operator re string struct types typing zlib
+    enum functools hashlib heapq itertools json math operator re string struct types typing
+    weakref zlib
     """.split()  # noqa: SIM905 -- a list of twenty quoted words is harder to read
 )
 

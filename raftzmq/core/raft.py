@@ -141,9 +141,7 @@ class Raft:
         machine is taken to be at the snapshot. Raises ValueError when the parts do not fit.
         """
         self.id = id
-        self.config = config
-        self.random = random
-        self.encode = encode
+        self.config, self.random, self.encode = config, random, encode
         self.now_ms = now_ms
         self.term, self.vote = hard_state.term, hard_state.vote
         self.role, self.leader, self.votes = Role.FOLLOWER, None, {}

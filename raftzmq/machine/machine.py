@@ -11,7 +11,6 @@ from typing import Any
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND, Entry
 from raftzmq.errors import InvalidRequest, UnknownEntry
-from raftzmq.lines import decode_entry
 from raftzmq.machine import snapshots
 from raftzmq.machine.keys import Change
 from raftzmq.machine.leasing import expire, expiry_due, next_expiry_ms
@@ -79,7 +78,7 @@ class Machine:
         results: list[list[Result]] = []
         before = state.applied_index
         try:
-            for index, _, time_ms, kind, body, line in entries:
+            for index, _, time_ms, kind, body, _ in entries:
                 before = state.applied_index
                 if index <= before:
                     raise _applied_already(index, before)
@@ -88,9 +87,8 @@ class Machine:
                 state.revision = max(state.revision, index - 1)
                 if kind == COMMAND:
                     results.append([_execute(state, *_command_of(body))])
-                else:  # the body of many may have been forgotten, to save memory
-                    groups = decode_entry(line).body if body is None else body
-                    results.append(_execute_groups(state, groups))
+                else:
+                    results.append(_execute_groups(state, body))
         except UnknownEntry as error:
             index, state.applied_index = state.applied_index, before
             raise UnknownEntry(

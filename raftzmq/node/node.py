@@ -22,7 +22,7 @@ from raftzmq.core.raft import Raft
 from raftzmq.core.ready import HardState, Ready, SnapshotMeta
 from raftzmq.core.role import Role
 from raftzmq.errors import DataError, DiskFull, OutcomeUnknown, Refused
-from raftzmq.lines import encode_entries
+from raftzmq.lines import encode_entries, with_body
 from raftzmq.machine import Machine
 from raftzmq.naming import client_address
 from raftzmq.node.admin import Admin
@@ -347,7 +347,7 @@ class Node:
     def _apply(self, committed: Sequence[Entry]) -> None:
         if not committed:
             return
-        commands = [entry for entry in committed if entry.kind in (COMMAND, COMMANDS)]
+        commands = [with_body(entry) for entry in committed if entry.kind in (COMMAND, COMMANDS)]
         if commands:
             self.clients.applied(commands, self.machine.apply_all(commands))
             self.raft.log.forget_bodies(commands)

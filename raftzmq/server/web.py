@@ -39,6 +39,10 @@ REST_BYTES: Final = 64 * 1024
 
 END_S: Final = 1.0
 
+ACCEPTING_TURNS: Final = 8
+"""More turns of the loop than a connection takes from being accepted to being among those that the
+end closes."""
+
 _REQUEST = re.compile(rb"([A-Z]{1,16}) (/[^\s?#]*)\S* HTTP/1\.[01]\r\n")
 
 
@@ -97,8 +101,12 @@ class Web:
             self._converse, sock=self._socket, limit=HEAD_BYTES, backlog=BACKLOG
         )
         await self._stop.wait()
+        # asyncio loses what it has accepted and not yet begun to serve when the server is closed.
+        self._loop.remove_reader(self._socket)
+        for _ in range(ACCEPTING_TURNS):
+            await asyncio.sleep(0)
         server.close()
-        for writer in self._open:
+        for writer in list(self._open):
             writer.transport.abort()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

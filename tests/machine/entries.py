@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from raftzmq.core.entry import COMMAND, COMMANDS, Entry
-from raftzmq.lines import decode_entry
+from raftzmq.lines import with_body
 from tests.machine.model import Model
 
 
 def commands_of(entry: Entry) -> list[list[Any]]:
     """The commands of an entry, each as `[session, ack, operation]`; none in other entries."""
-    body = entry.body if entry.body is not None else decode_entry(entry.line).body
     if entry.kind == COMMAND:
-        return [body]
+        return [entry.body]
     if entry.kind == COMMANDS:
-        return [[session, ack, op] for session, ack, ops in body for op in ops]
+        return [[session, ack, op] for session, ack, ops in with_body(entry).body for op in ops]
     return []
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http import HTTPStatus
@@ -264,6 +266,21 @@ def test_closing_ends_it_and_all_connections_and_frees_the_port() -> None:
         assert _ended(connection)
     with closing(Web(f"tcp://127.0.0.1:{port}", PAGES)):
         pass
+
+
+def test_closing_ends_the_connections_too_that_were_just_accepted() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ResourceWarning)
+        for number in range(30):
+            served = Web("tcp://127.0.0.1:0", PAGES)
+            with ExitStack() as stack:
+                for _ in range(number):
+                    stack.enter_context(connect(served))
+                served.start()
+                served.close()
+        del served
+        gc.collect()
+    assert [str(one.message) for one in told] == []
 
 
 def test_one_that_was_never_started_can_be_closed() -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND, COMMANDS
+from raftzmq.lines import with_body
 from raftzmq.machine import Machine
 from tests.sim import options as opts
 from tests.sim.clients import SimClient
@@ -218,7 +219,7 @@ class World:
         machine = Machine()
         for entry in rules.entries:
             if entry.kind in (COMMAND, COMMANDS):
-                machine.apply_all([entry])
+                machine.apply_all([with_body(entry)])
             else:
                 machine.advance(entry.index, entry.time_ms)
             if entry.index in rules.hashes:
