@@ -19,10 +19,6 @@ from raftzmq.transport import options
 FRAMES_PER_TURN: Final = 64
 """Most frames read from one link in a turn, so that none keeps the others waiting."""
 
-_READABLE: Final = int(zmq.POLLIN)
-_WRITABLE: Final = int(zmq.POLLOUT)
-"""As plain numbers: to compare with a flag of an enum takes a microsecond."""
-
 Socket = zmq.Socket[bytes]
 
 
@@ -75,7 +71,7 @@ class Links:
 
     def is_up(self, endpoint: str) -> bool:
         """Whether a message can be sent there now: with IMMEDIATE, whether it is connected."""
-        return bool(_events(self._socket(endpoint)) & _WRITABLE)
+        return bool(_events(self._socket(endpoint)) & options.WRITABLE)
 
     def send(self, endpoint: str, frame: bytes) -> bool:
         """Send without waiting; False: not sent."""
@@ -89,7 +85,7 @@ class Links:
         """Frames that have arrived. A message of several is none of the protocol's: skipped."""
         for endpoint, socket in self.items():
             for _ in range(FRAMES_PER_TURN):
-                if not _events(socket) & _READABLE:
+                if not _events(socket) & options.READABLE:
                     break
                 try:
                     frames = socket.recv_multipart(zmq.NOBLOCK)
@@ -101,7 +97,7 @@ class Links:
     def readable(self) -> bool:
         """Whether more has arrived. Needed after anything was sent: sending takes note of what
         arrived, and the file descriptor does not tell of it again."""
-        return any(_events(socket) & _READABLE for socket in self._sockets.values())
+        return any(_events(socket) & options.READABLE for socket in self._sockets.values())
 
     def close(self, endpoint: str) -> None:
         socket = self._sockets.pop(endpoint, None)

@@ -1,6 +1,6 @@
 """What the core wants done, in the order in which it must be done.
 
-The driver (raftzmq/node.py names the one place) executes a Ready from top to bottom:
+The driver (raftzmq/node/node.py is the one place) executes a Ready from top to bottom:
 
  1. send `messages`;
  2. make `hard_state` and `entries` durable, write `chunks`; one fsync for all of it;

@@ -48,8 +48,8 @@ _SNAPSHOTS_KEPT = 2  # the newest, and the one before it, which may still be on 
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What a directory holds. `cluster` is "" until the node belongs to one; `entries` are all
-    that the log has, which may begin below the snapshot; `repairs` are sentences for people
-    about torn writes that were removed."""
+    that the log has, those of many commands without their bodies, and may begin below the
+    snapshot; `repairs` are sentences for people about torn writes that were removed."""
 
     incarnation: str
     cluster: str

@@ -18,6 +18,10 @@ from raftzmq import limits
 Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
 
+READABLE: Final = int(zmq.POLLIN)
+WRITABLE: Final = int(zmq.POLLOUT)
+"""What a socket's EVENTS are compared with; with the enum's own flags that takes a microsecond."""
+
 LINK_THREADS: Final = 8
 """I/O threads for links: a cluster of nine has a thread for each. An idle one costs a little
 memory."""

@@ -31,8 +31,6 @@ each takes a microsecond."""
 IDENTITY_BYTES: Final = 255
 """Longest identity that ZeroMQ allows a connection to choose; libzmq does not check."""
 
-_READABLE: Final = int(zmq.POLLIN)  # to compare with a flag of an enum takes a microsecond
-
 NOBODY: Final = -1
 """In place of the descriptor of a connection that speaks a protocol older than 3."""
 
@@ -63,7 +61,7 @@ class _Router:
             return self._skip(*self._tail)
         socket = self.socket
         # To ask first is cheaper than the exception for a message that is not there.
-        if not int(socket.get(zmq.EVENTS)) & _READABLE:
+        if not int(socket.get(zmq.EVENTS)) & options.READABLE:
             self.traffic.drained()
             return None
         identity = socket.recv(zmq.NOBLOCK)

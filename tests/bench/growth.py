@@ -63,17 +63,12 @@ class Writer:
     def close(self) -> None:
         self._clients.close()
 
+    @calm_collector()
     def write(
         self, *, count: int | None = None, until: Callable[[float], bool] | None = None
     ) -> tuple[float, list[float]]:
         """Write `count` keys, or until a function of the seconds that have passed says so. Returns
         the rate per second and the latencies in milliseconds."""
-        with calm_collector():
-            return self._write(count, until)
-
-    def _write(
-        self, count: int | None, until: Callable[[float], bool] | None
-    ) -> tuple[float, list[float]]:
         client = self._clients.members[0]
         latencies_ms: list[float] = []
         began = now = time.perf_counter()

@@ -31,7 +31,8 @@ on average, so that the worlds may change without a test that fails by chance.""
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """A bug: what is wrong, how to plant it, and what the problem must match that shows it."""
+    """A bug: what is wrong, how to plant it, and what the problem must match when a world shows
+    it."""
 
     title: str
     plant: Callable[[Patch], None]
@@ -47,16 +48,17 @@ class Caught:
 
 
 def catch(defect: Defect) -> Caught:
-    """Plant the bug and play worlds until one shows it, for the reason that is told. Raises
-    AssertionError if none does."""
+    """Plant the bug and play worlds until one shows it. Raises AssertionError if none does, or if
+    one fails for another reason."""
     with pytest.MonkeyPatch.context() as patch:
         defect.plant(patch)
         for tried in range(SEEDS):
             try:
                 run(tried)
             except SimFailure as failure:
-                if re.search(defect.told, failure.problem):
-                    return Caught(tried + 1, failure.problem)
+                problem = failure.problem
+                assert re.search(defect.told, problem), f"{defect.title}: {problem}"
+                return Caught(tried + 1, problem)
     raise AssertionError(f"not caught in {SEEDS} worlds: {defect.title}")
 
 
