@@ -49,7 +49,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         *FOUNDATION,
         "raftzmq.machine",
         "raftzmq.transport",
-        "raftzmq.server.names",
+        "raftzmq.server.name_lookup",
         "raftzmq.server.process",
         "raftzmq.server.text_log",
         "raftzmq.client.links",

@@ -31,13 +31,13 @@ from raftzmq.core.messages import (
 from raftzmq.core.terms import REPLIES
 from raftzmq.errors import DataError, WireError
 from raftzmq.node import Node, NodeSettings
+from raftzmq.server.announcements import Announcements
 from raftzmq.server.config import NOWHERE, ServerConfig
-from raftzmq.server.names import Names
-from raftzmq.server.news import News
+from raftzmq.server.name_lookup import NameLookup
 from raftzmq.server.probes import Probes
 from raftzmq.server.process import calm_garbage_collector, raise_open_files
-from raftzmq.server.scale import ScaleFeed
-from raftzmq.server.stopping import Stopping
+from raftzmq.server.replica_feed import ReplicaFeed
+from raftzmq.server.shutdown import Shutdown
 from raftzmq.server.text_log import TextLog
 from raftzmq.server.vitals import Recorder
 from raftzmq.storage import OsFiles, Storage
@@ -85,7 +85,7 @@ STOP_ANSWER_S: Final = 1.0
 """The same after a stop that a client asked for. Nobody else can tell it that it was heard, so even
 one that has to wait for its processor shall have read the answer."""
 
-CHORES_MS: Final = 10
+MAINTENANCE_MS: Final = 10
 """Time between two looks at what is not about messages: connections, links, threads, figures."""
 
 WAKE: Final = b"\0"
@@ -158,13 +158,13 @@ class Server:
             ),
         )
         random = Random(SystemRandom().getrandbits(128))
-        self._now_ms = self._next_chores_ms = now_ms()
+        self._now_ms = self._next_maintenance_ms = now_ms()
         self.node = Node(settings, storage, restored, random, self._now_ms, time.perf_counter)
-        self._news = News(self.node, log)
-        self._scale = self._watch_scale(config, stack)
-        self._stopping = Stopping(self.node, log, self._scale, round(config.grace_s * 1000))
-        self._names = Names()
-        stack.callback(self._names.close)
+        self._announcements = Announcements(self.node, log)
+        self._replica_feed = self._watch_replicas(config, stack)
+        self._shutdown = Shutdown(self.node, log, self._replica_feed, round(config.grace_s * 1000))
+        self._name_lookup = NameLookup()
+        stack.callback(self._name_lookup.close)
         counters = {
             "nodes": self._peers.counters,
             "clients": self._clients.counters,
@@ -185,7 +185,7 @@ class Server:
             data=config.data_dir,
         )
 
-    def _watch_scale(self, config: ServerConfig, stack: ExitStack) -> ScaleFeed | None:
+    def _watch_replicas(self, config: ServerConfig, stack: ExitStack) -> ReplicaFeed | None:
         """Begin to watch the StatefulSet that decides how many nodes there are to be, if any."""
         if config.statefulset is None:
             return None
@@ -198,13 +198,13 @@ class Server:
 
         watch = StatefulSetWatch(config.statefulset, config.namespace, on_change=wake)
         stack.callback(watch.close)
-        return ScaleFeed(self.node, watch, self._log)
+        return ReplicaFeed(self.node, watch, self._log)
 
     def run(self) -> None:
         """Loop until stopped."""
         self._catch_signals()
         calm_garbage_collector()
-        while not self._stopping.may_end(self._now_ms, self, by_signal=self._stopped_by_signal):
+        while not self._shutdown.may_end(self._now_ms, self, by_signal=self._stopped_by_signal):
             self._turn()
         self._vitals.publish(self._now_ms)
         self.node.finish(self)
@@ -218,8 +218,9 @@ class Server:
     def _turn(self, by_ms: int | None = None) -> None:
         """Wait until there is something to do, but not beyond `by_ms`, and do it."""
         node = self.node
-        chore_ms = max(self._next_chores_ms, min(self._guard.due_ms, self._vitals.due_ms))
-        due_ms = min(node.next_deadline_ms, chore_ms)
+        looked_at_ms = min(self._guard.due_ms, self._vitals.due_ms)
+        maintenance_ms = max(self._next_maintenance_ms, looked_at_ms)
+        due_ms = min(node.next_deadline_ms, maintenance_ms)
         if by_ms is not None:
             due_ms = min(due_ms, by_ms)
         ready = {source for source, _ in self._poller.poll(max(0, due_ms - now_ms()))}
@@ -236,22 +237,22 @@ class Server:
             self._receive_clients()
         else:
             self._clients.traffic.drained()
-        if self._scale is not None:
-            self._scale.look(self._now_ms)
+        if self._replica_feed is not None:
+            self._replica_feed.look(self._now_ms)
         node.tick(self._now_ms)
         self._open_links()
         node.turn(self)
-        if self._now_ms >= self._next_chores_ms:
-            self._next_chores_ms = self._now_ms + CHORES_MS
-            self._do_chores()
+        if self._now_ms >= self._next_maintenance_ms:
+            self._next_maintenance_ms = self._now_ms + MAINTENANCE_MS
+            self._maintain()
 
-    def _do_chores(self) -> None:
+    def _maintain(self) -> None:
         """What need not be done in every turn."""
         if self._now_ms >= self._guard.next_ms:
             self._guard_connections()
         self._renew_silent_links()
         self._look_up_silent_peers()
-        self._news.tell()
+        self._announcements.tell()
         self._log.check()
         self._probes.check()
         self._vitals.turn(self._now_ms)
@@ -361,14 +362,14 @@ class Server:
 
     def _look_up_silent_peers(self) -> None:
         """Have looked up the names of the peers that do not answer."""
-        self._names.check()
+        self._name_lookup.check()
         self._silent &= self.node.peers  # one that was removed is missed by nobody
-        self._names.silent = {
+        self._name_lookup.silent = {
             name: address
             for name in self._silent
             if (address := self.node.address_of(name)) is not None
         }
-        self.node.unresolved = self._names.unresolved
+        self.node.unresolved = self._name_lookup.unresolved
 
     # -- signals ---------------------------------------------------------------------
 

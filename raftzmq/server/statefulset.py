@@ -6,7 +6,7 @@ old, `refresh`), the next turn begins with a GET: one way to begin, and never a 
 or end too soon are followed by growing, jittered pauses.
 
 The loop reads `latest`, a reference that is swapped. The thread writes no log lines and raises
-nothing: what is wrong is in `Scale.problem`, and `check` tells whether the thread lives.
+nothing: what is wrong is in `ReplicaReading.problem`, and `check` tells whether the thread lives.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _BY_HAND: Final = "`raftzmq client member list|add|promote|remove` changes membe
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class ReplicaReading:
     """What is known of the StatefulSet.
 
     `replicas` is its spec.replicas, or None when that is not known yet, may not be known, or the
@@ -134,7 +134,7 @@ class StatefulSetWatch:
         self._configuration = configuration
         self._timing = timing or WatchTiming()
         self._pauses = Pauses(self._timing, Random())
-        self._latest = Scale()
+        self._latest = ReplicaReading()
         self._watch_problem: str | None = None  # why no watch could begin, while GETs may work
         self._asked_s = float("-inf")  # when the last GET was sent, by the clock of the event loop
         self._begun_s: float | None = None  # when the watch of this turn began, by the same clock
@@ -148,7 +148,7 @@ class StatefulSetWatch:
         self._thread.start()
 
     @property
-    def latest(self) -> Scale:
+    def latest(self) -> ReplicaReading:
         """What is known now. Never waits."""
         return self._latest
 
@@ -295,16 +295,16 @@ class StatefulSetWatch:
         if found.deleting or found.gone:
             state = "has been deleted" if found.gone else "is being deleted"
             problem = f"{self._subject} {state}: no members are removed for that; {_BY_HAND}"
-        self._swap(Scale(found.replicas, sent_ms, problem))
+        self._swap(ReplicaReading(found.replicas, sent_ms, problem))
 
     def _tell_failure(self, failure: ApiFailure, sent_ms: int) -> None:
         """A GET failed: 403 and 404 are answers; else the last replicas stay for a while."""
         problem = self._words(failure)
         last = self._latest
         if failure.status in {403, 404}:
-            self._swap(Scale(None, sent_ms, problem))
+            self._swap(ReplicaReading(None, sent_ms, problem))
         elif sent_ms - last.read_ms > self._timing.known_s * 1000:
-            self._swap(Scale(None, last.read_ms, problem))
+            self._swap(ReplicaReading(None, last.read_ms, problem))
         else:
             self._swap(replace(last, problem=problem))
 
@@ -313,9 +313,9 @@ class StatefulSetWatch:
             self._swap(replace(self._latest, problem=problem))
         self._watch_problem = problem
 
-    def _swap(self, scale: Scale) -> None:
-        if scale != self._latest:
-            self._latest = scale
+    def _swap(self, reading: ReplicaReading) -> None:
+        if reading != self._latest:
+            self._latest = reading
             self._on_change()
 
     @property

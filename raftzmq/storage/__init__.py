@@ -3,8 +3,8 @@
 from raftzmq.storage.config import StorageConfig
 from raftzmq.storage.files import Files, OsFiles
 from raftzmq.storage.memory import MemoryFiles, MemoryStorage
+from raftzmq.storage.snapshot_writer import SnapshotWriter
 from raftzmq.storage.storage import Restored, Storage
-from raftzmq.storage.writer import SnapshotWriter
 
 __all__ = [
     "Files",

@@ -19,15 +19,15 @@ from raftzmq.core.ready import HardState, SnapshotMeta
 from raftzmq.errors import CorruptFile, DataError, DataLocked, ForeignData, StaleData
 from raftzmq.storage.files import Closeable, Files, is_full
 from raftzmq.storage.log import create_log
-from raftzmq.storage.segments import LoadedLog, load_segments, segment_first, segment_path
-from raftzmq.storage.snapshots import list_snapshots, snapshot_path, verify_snapshot
-from raftzmq.storage.state import (
+from raftzmq.storage.records import (
     Identity,
     read_hard_state,
     read_identity,
     write_hard_state,
     write_identity,
 )
+from raftzmq.storage.segments import LoadedLog, load_segments, segment_first, segment_path
+from raftzmq.storage.snapshot_files import list_snapshots, snapshot_path, verify_snapshot
 
 
 class Layout:

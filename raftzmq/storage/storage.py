@@ -25,7 +25,14 @@ from raftzmq.storage.directory import (
 )
 from raftzmq.storage.files import Closeable, Files, OsFiles, is_full, replace_file
 from raftzmq.storage.log import Log, open_log
-from raftzmq.storage.snapshots import (
+from raftzmq.storage.records import (
+    Identity,
+    adopted,
+    encode_record,
+    write_hard_state,
+    write_identity,
+)
+from raftzmq.storage.snapshot_files import (
     INCOMING,
     WRITING,
     SnapshotReceiver,
@@ -33,14 +40,7 @@ from raftzmq.storage.snapshots import (
     read_records,
     snapshot_path,
 )
-from raftzmq.storage.state import (
-    Identity,
-    adopted,
-    encode_record,
-    write_hard_state,
-    write_identity,
-)
-from raftzmq.storage.writer import SnapshotWriter
+from raftzmq.storage.snapshot_writer import SnapshotWriter
 
 _SNAPSHOTS_KEPT = 2  # the newest, and the one before it, which may still be on its way to someone
 

@@ -9,8 +9,8 @@ import zmq
 
 from raftzmq.naming import parse_address
 from raftzmq.transport import options
+from raftzmq.transport.nonblocking import offer
 from raftzmq.transport.options import Context, Socket
-from raftzmq.transport.sending import offer
 
 
 class PeerLinks:

@@ -18,8 +18,8 @@ from raftzmq import limits
 from raftzmq.errors import ListenError, PortTaken
 from raftzmq.transport import options
 from raftzmq.transport.guard import ANSWERS_BYTES, Traffic
+from raftzmq.transport.nonblocking import offer
 from raftzmq.transport.options import Context, Socket
-from raftzmq.transport.sending import offer
 
 RECEIVE_BYTES: Final = 16 * 1024 * 1024
 """A call of `receive` stops after this many bytes, whatever its budget of messages."""

@@ -13,7 +13,7 @@ from raftzmq import __version__
 from raftzmq.client.links import Links
 from raftzmq.errors import Refused, WireError
 from raftzmq.naming import parse_address
-from raftzmq.server.names import Names
+from raftzmq.server.name_lookup import NameLookup
 from raftzmq.server.text_log import TextLog
 from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import Socket
@@ -90,8 +90,8 @@ class _StorageServer(Loop):
         self._linked: set[str] = set()  # to whom there is a link
         self._links = PeerLinks(self.context)
         stack.callback(self._links.close)
-        self._names = Names()
-        stack.callback(self._names.close)
+        self._name_lookup = NameLookup()
+        stack.callback(self._name_lookup.close)
         self._told: dict[str, Any] = {}
         log(
             "starting",
@@ -191,8 +191,8 @@ class _StorageServer(Loop):
             if self.now_ms - asked_ms > SILENCE_MS:
                 del self._asked_ms[name]
                 self._links.renew(name)
-        self._names.check()
-        self._names.silent = silent
+        self._name_lookup.check()
+        self._name_lookup.silent = silent
 
     def say_goodbye(self) -> None:
         """After the last turn: tell clients that wait to ask again, and let that leave."""
@@ -220,7 +220,7 @@ class _StorageServer(Loop):
             "incarnation": replica.me.incarnation,
             "view_server": self._view_server,
             "view_server_silent_ms": silent_ms,
-            "unresolved": dict(self._names.unresolved),
+            "unresolved": dict(self._name_lookup.unresolved),
             "reason": replica.reason,
             "version": __version__,
         }
@@ -232,7 +232,7 @@ class _StorageServer(Loop):
             "role": (replica.role, replica.view_number),
             "copy": replica.has_state if replica.role == BACKUP else replica.is_synced,
             "reason": replica.reason,
-            "unresolved": tuple(self._names.unresolved.values()),
+            "unresolved": tuple(self._name_lookup.unresolved.values()),
         }
         before, self._told = self._told, now
         if now == before:

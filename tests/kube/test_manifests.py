@@ -12,7 +12,7 @@ import yaml
 
 from raftzmq.server import probes
 from raftzmq.server.config import ServerConfig
-from raftzmq.server.stopping import HANDOVER_MS
+from raftzmq.server.shutdown import HANDOVER_MS
 from raftzmq_cli.main import build
 from raftzmq_cli.settings import default_endpoints
 from tests.kube.manifests import (

@@ -17,7 +17,7 @@ from raftzmq.storage import Storage
 from raftzmq.storage import log as log_module
 from raftzmq.storage.log import Log
 from raftzmq.storage.segments import Segment, segment_path
-from raftzmq.storage.snapshots import SnapshotFile
+from raftzmq.storage.snapshot_files import SnapshotFile
 from tests.planted.defect import Defect
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from raftzmq.errors import InvalidRequest
-from raftzmq.server.statefulset import Pauses, Scale, StatefulSetWatch, WatchTiming
+from raftzmq.server.statefulset import Pauses, ReplicaReading, StatefulSetWatch, WatchTiming
 from raftzmq.server.statefulset_api import ApiFailure
 from tests.server.kube_api import (
     END,
@@ -45,7 +45,7 @@ class Watcher:
         timing: WatchTiming = QUICK,
         namespace: str | None = None,
     ) -> None:
-        self.said: list[Scale] = []
+        self.said: list[ReplicaReading] = []
         self._changed = threading.Condition()
         self._ready = threading.Event()
         self.watch = StatefulSetWatch(
@@ -63,17 +63,17 @@ class Watcher:
             self.said.append(self.watch.latest)
             self._changed.notify_all()
 
-    def until(self, wanted: Callable[[Scale], bool]) -> Scale:
+    def until(self, wanted: Callable[[ReplicaReading], bool]) -> ReplicaReading:
         with self._changed:
             reached = self._changed.wait_for(lambda: wanted(self.watch.latest), PATIENCE_S)
         self.watch.check()
         assert reached, f"never said: {self.said}"
         return self.watch.latest
 
-    def until_replicas(self, replicas: int | None) -> Scale:
+    def until_replicas(self, replicas: int | None) -> ReplicaReading:
         return self.until(lambda scale: scale.read_ms > 0 and scale.replicas == replicas)
 
-    def until_problem(self, pattern: str) -> Scale:
+    def until_problem(self, pattern: str) -> ReplicaReading:
         return self.until(lambda scale: bool(re.search(pattern, scale.problem or "")))
 
 

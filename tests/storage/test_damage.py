@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from raftzmq.core.ready import HardState
 from raftzmq.errors import CorruptFile
 from raftzmq.storage import MemoryFiles, MemoryStorage
-from raftzmq.storage.state import encode_record
+from raftzmq.storage.records import encode_record
 
 from .helpers import (
     DATA,

@@ -15,7 +15,7 @@ import pytest
 from raftzmq.core.ready import HardState
 from raftzmq.errors import CorruptFile, DataError, DataLocked, ForeignData
 from raftzmq.storage import MemoryFiles, MemoryStorage, OsFiles, Storage
-from raftzmq.storage.state import decode_record, encode_record
+from raftzmq.storage.records import decode_record, encode_record
 
 from .helpers import (
     DATA,

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from raftzmq import Client
 from raftzmq.errors import RaftzmqError
-from raftzmq.storage.snapshots import WRITING
+from raftzmq.storage.snapshot_files import WRITING
 from tests.sim.story import Violation, commit
 from tests.system.logs import Logbook
 from tests.system.processes import Cluster, NodeProcess, wait_for

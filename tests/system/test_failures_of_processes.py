@@ -11,7 +11,7 @@ import pytest
 from raftzmq import Client
 from raftzmq.errors import OutcomeUnknown, Unavailable
 from raftzmq.server.server import STOP_ANSWER_S
-from raftzmq.server.stopping import HANDOVER_MS
+from raftzmq.server.shutdown import HANDOVER_MS
 from tests.system.load import Load
 from tests.system.processes import STEADY, Cluster, NodeProcess, wait_for
 from tests.system.raw import Raw

@@ -11,7 +11,7 @@ from raftzmq.core.ready import SnapshotMeta
 from raftzmq.errors import DiskFull
 from raftzmq.lines import encode_line
 from raftzmq.storage.files import Files, is_full
-from raftzmq.storage.snapshots import (
+from raftzmq.storage.snapshot_files import (
     WRITING,
     SnapshotFile,
     encode_header,

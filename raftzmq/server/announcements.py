@@ -8,7 +8,7 @@ from raftzmq.node import Node
 from raftzmq.server.text_log import TextLog
 
 
-class News:
+class Announcements:
     """Tells each change once."""
 
     def __init__(self, node: Node, log: TextLog) -> None:

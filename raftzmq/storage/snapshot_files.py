@@ -20,7 +20,7 @@ from raftzmq.core.ready import SnapshotMeta
 from raftzmq.errors import CorruptFile, CorruptLine
 from raftzmq.lines import decode_line, encode_line
 from raftzmq.storage.files import AppendFile, Files
-from raftzmq.storage.state import FORMAT, check_format
+from raftzmq.storage.records import FORMAT, check_format
 
 WRITING = "writing-"
 INCOMING = "incoming-"

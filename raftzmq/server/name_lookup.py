@@ -18,7 +18,7 @@ LOOK_S: Final = 2.0
 """From one look at the silent peers to the next."""
 
 
-class Names:
+class NameLookup:
     """Looks up names in a thread of its own. `silent` is written by the loop, `unresolved` here,
     each by replacing the whole."""
 

@@ -13,7 +13,7 @@ from typing import Final
 from raftzmq.core.role import Role
 from raftzmq.node import Node
 from raftzmq.node.outside import Outbox
-from raftzmq.server.scale import ScaleFeed
+from raftzmq.server.replica_feed import ReplicaFeed
 from raftzmq.server.text_log import TextLog
 
 HANDOVER_MS: Final = 2000
@@ -23,13 +23,13 @@ READING_MS: Final = 3000
 """Longest wait for the Kubernetes API to say whether this node is surplus."""
 
 
-class Stopping:
+class Shutdown:
     """Whether the loop may end, asked once a turn. Times in milliseconds."""
 
-    def __init__(self, node: Node, log: TextLog, scale: ScaleFeed | None, grace_ms: int) -> None:
+    def __init__(self, node: Node, log: TextLog, feed: ReplicaFeed | None, grace_ms: int) -> None:
         self._node = node
         self._log = log
-        self._scale = scale
+        self._feed = feed
         self._grace_ms = grace_ms
         self._told_ms: int | None = None
         self._stop_by_ms: int | None = None
@@ -52,14 +52,14 @@ class Stopping:
 
     def _must_stay(self, now_ms: int) -> bool:
         """Whether this node is surplus, or that is not known yet."""
-        node, scale = self._node, self._scale
-        if scale is None or not node.is_member:
+        node, feed = self._node, self._feed
+        if feed is None or not node.is_member:
             return False
         if self._told_ms is None:
             self._told_ms = now_ms
         waited_ms = now_ms - self._told_ms
         if node.scaling.read_ms < self._told_ms:  # the last reading may be of before the change
-            scale.ask(now_ms)
+            feed.ask(now_ms)
             return waited_ms < READING_MS
         if not node.scaling.is_surplus(node.name) or waited_ms >= self._grace_ms:
             return False

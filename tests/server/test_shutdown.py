@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from raftzmq.node import Node
-from raftzmq.server.scale import ScaleFeed
-from raftzmq.server.statefulset import Scale
-from raftzmq.server.stopping import READING_MS, Stopping
+from raftzmq.server.replica_feed import ReplicaFeed
+from raftzmq.server.shutdown import READING_MS, Shutdown
+from raftzmq.server.statefulset import ReplicaReading
 from raftzmq.server.text_log import TextLog
 from tests.node.world import STEP_MS, World, wires
 
@@ -32,7 +32,7 @@ class Log(TextLog):
 class Watch:
     """In place of the watch on the StatefulSet."""
 
-    latest: Scale = field(default_factory=lambda: Scale(None, -1, None))
+    latest: ReplicaReading = field(default_factory=lambda: ReplicaReading(None, -1, None))
     asked: int = 0
 
     def refresh(self) -> None:
@@ -49,8 +49,8 @@ class Stopper:
         self.world, self.node = world, world.nodes[name]
         self.log = Log()
         self.watch = Watch()
-        self.feed = ScaleFeed(self.node, self.watch, self.log) if watched else None
-        self.stopping = Stopping(self.node, self.log, self.feed, GRACE_MS)
+        self.feed = ReplicaFeed(self.node, self.watch, self.log) if watched else None
+        self.stopping = Shutdown(self.node, self.log, self.feed, GRACE_MS)
         self.node.stop_requested = True
 
     def ended(self, *, by_signal: bool = True) -> bool:
@@ -68,7 +68,7 @@ class Stopper:
         raise AssertionError(f"still there after {most_ms} ms: {self.log.lines}")
 
     def read(self, replicas: int | None) -> None:
-        self.watch.latest = Scale(replicas, self.world.now_ms, None)
+        self.watch.latest = ReplicaReading(replicas, self.world.now_ms, None)
 
 
 @pytest.fixture
@@ -166,10 +166,10 @@ def test_a_node_that_is_no_member_ends_at_once() -> None:
 class TestTheFeed:
     def test_a_problem_is_told_once(self, world: World) -> None:
         stopper = Stopper(world, "raft-0")
-        stopper.watch.latest = Scale(None, 1, "no permission: do this")
+        stopper.watch.latest = ReplicaReading(None, 1, "no permission: do this")
         for _ in range(3):
             stopper.ended()
-        stopper.watch.latest = Scale(None, 2, "no permission: do this")
+        stopper.watch.latest = ReplicaReading(None, 2, "no permission: do this")
         stopper.ended()
         assert stopper.log.lines.count("no permission: do this") == 1
 
@@ -183,8 +183,8 @@ class TestTheFeed:
     def test_a_fresh_reading_is_asked_for_when_the_node_needs_one(self, world: World) -> None:
         node = leader(world)
         watch, log = Watch(), Log()
-        feed = ScaleFeed(node, watch, log)
-        watch.latest = Scale(1, world.now_ms - 1, None)
+        feed = ReplicaFeed(node, watch, log)
+        watch.latest = ReplicaReading(1, world.now_ms - 1, None)
         feed.look(world.now_ms)
         assert watch.asked == 0
         world.run(1)

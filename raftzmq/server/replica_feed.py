@@ -8,41 +8,41 @@ from raftzmq.node import Node
 from raftzmq.server.text_log import TextLog
 
 if TYPE_CHECKING:
-    from raftzmq.server.statefulset import Scale
+    from raftzmq.server.statefulset import ReplicaReading
 
 ASK_AGAIN_MS: Final = 300
 """How long to wait for a fresh reading before asking once more."""
 
 
-class Watch(Protocol):
+class ReplicaSource(Protocol):
     """What is needed of raftzmq.server.statefulset.StatefulSetWatch."""
 
     @property
-    def latest(self) -> Scale: ...
+    def latest(self) -> ReplicaReading: ...
     def refresh(self) -> None: ...
     def check(self) -> None: ...
 
 
-class ScaleFeed:
+class ReplicaFeed:
     """Tells a node how many replicas there shall be, and its log what is wrong with knowing it."""
 
-    def __init__(self, node: Node, watch: Watch, log: TextLog) -> None:
+    def __init__(self, node: Node, source: ReplicaSource, log: TextLog) -> None:
         self._node = node
-        self._watch = watch
+        self._source = source
         self._log = log
-        self._seen: Scale | None = None
+        self._seen: ReplicaReading | None = None
         self._asked_ms = -ASK_AGAIN_MS
 
     @property
     def problem(self) -> str | None:
         """Why the number is not known, and what to do; None if it is."""
-        return self._watch.latest.problem
+        return self._source.latest.problem
 
     def look(self, now_ms: int) -> None:
         """Once a turn, before the node ticks. Raises RuntimeError if the watch has died."""
-        self._watch.check()
+        self._source.check()
         scaling = self._node.scaling
-        latest = self._watch.latest
+        latest = self._source.latest
         if latest is not self._seen:
             before, self._seen = self._seen, latest
             scaling.read(latest.replicas, latest.read_ms)
@@ -54,9 +54,9 @@ class ScaleFeed:
         """Have the number read afresh; asking every turn is no more than asking now and then."""
         if now_ms - self._asked_ms >= ASK_AGAIN_MS:
             self._asked_ms = now_ms
-            self._watch.refresh()
+            self._source.refresh()
 
-    def _tell(self, before: Scale | None, latest: Scale) -> None:
+    def _tell(self, before: ReplicaReading | None, latest: ReplicaReading) -> None:
         if latest.problem is not None and (before is None or latest.problem != before.problem):
             self._log.warn(latest.problem)
         replicas = latest.replicas

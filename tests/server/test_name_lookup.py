@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from raftzmq.server.names import Names
+from raftzmq.server.name_lookup import NameLookup
 from raftzmq.server.server import Server
 from tests.system.processes import wait_for
 
@@ -23,29 +23,29 @@ def resolver(host: str, _port: int) -> list[str]:
 
 
 @pytest.fixture
-def names() -> Iterator[Names]:
-    names = Names(resolver, look_s=0.01)
+def names() -> Iterator[NameLookup]:
+    names = NameLookup(resolver, look_s=0.01)
     yield names
     names.close()
 
 
-def test_a_silent_peer_whose_name_has_no_address_is_told(names: Names) -> None:
+def test_a_silent_peer_whose_name_has_no_address_is_told(names: NameLookup) -> None:
     names.silent = {"raft-1": "raft-1.raft-service:6000", "raft-2": "raft-2.raft-service:6000"}
     wait_for("the look-up", lambda: dict(names.unresolved) == {"raft-2": "raft-2.raft-service"})
 
 
 def test_it_is_told_no_longer_once_the_name_resolves(
-    names: Names, monkeypatch: pytest.MonkeyPatch
+    names: NameLookup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names.silent = {"raft-2": "raft-2.raft-service:6000"}
     wait_for("the look-up", lambda: names.unresolved)
-    monkeypatch.setattr("tests.server.test_names.KNOWN", {"raft-2.raft-service"})
+    monkeypatch.setattr("tests.server.test_name_lookup.KNOWN", {"raft-2.raft-service"})
     wait_for("the next look-up", lambda: not names.unresolved)
     names.check()
 
 
 def test_no_name_that_cannot_be_one_ends_the_thread() -> None:
-    names = Names(look_s=0.01)
+    names = NameLookup(look_s=0.01)
     try:
         host = f"{'a' * 70}.example"  # no label of a name is longer than 63
         names.silent = {"raft-2": f"{host}:6000"}
@@ -56,15 +56,15 @@ def test_no_name_that_cannot_be_one_ends_the_thread() -> None:
 
 
 def test_a_thread_that_died_is_noticed() -> None:
-    names = Names(resolver, look_s=0.01)
+    names = NameLookup(resolver, look_s=0.01)
     names.close()
     wait_for("its end", lambda: not names._thread.is_alive())
     with pytest.raises(RuntimeError, match="names of peers"):
         names.check()
 
 
-def test_the_name_of_a_peer_that_was_removed_is_looked_up_no_longer(names: Names) -> None:
+def test_the_name_of_a_peer_that_was_removed_is_looked_up_no_longer(names: NameLookup) -> None:
     node = SimpleNamespace(peers={"raft-1"}, address_of="{}.raft-service:6000".format)
-    server = SimpleNamespace(node=node, _names=names, _silent={"raft-1", "raft-2"})
+    server = SimpleNamespace(node=node, _name_lookup=names, _silent={"raft-1", "raft-2"})
     Server._look_up_silent_peers(cast(Server, server))
     assert dict(names.silent) == {"raft-1": "raft-1.raft-service:6000"}
