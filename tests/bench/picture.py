@@ -1,4 +1,4 @@
-"""The README's picture of a run: throughput against latency of small puts, a line a system."""
+"""The picture of docs/benchmarks.md: throughput against p99 of small puts, a line a system."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tests.bench.results import Results
 WIDTH, HEIGHT = 860, 500
 LEFT, RIGHT, TOP, BOTTOM = 84, 44, 84, 64
 STEPS = (1, 2, 5)
+DIGIT_WIDTH, DIGIT_HEIGHT = 7.7, 10.0  # of class count, 12 px
+MARK_REACH = 5.0  # from the centre of a mark to its edge
 
 # Name in the results, name for people, class of the style, shape of its points.
 SYSTEMS = (
@@ -82,7 +84,7 @@ class Dot:
 
 
 def dots_of(results: Results, system: str) -> list[Dot]:
-    """The points of a system's line, from few operations in flight to many."""
+    """The points of a system's line, from few operations outstanding to many."""
     return sorted(
         (
             Dot(point.outstanding, one.ops_per_s, one.p99_ms)
@@ -106,7 +108,7 @@ def draw(results: Results) -> str:
     machine = results.machine
     about = (
         f"Puts of {SMALL_BYTES} bytes to three nodes on one machine with {machine['cores']} cores; "
-        "the numbers are operations in flight"
+        "the numbers are operations outstanding"
     )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
@@ -121,22 +123,89 @@ def draw(results: Results) -> str:
         *_axes(x, y),
         *_legend(shown),
     ]
+    marked: list[Mark] = []
     for name, _, style, shape in reversed(shown):  # the first is drawn last, on top
-        points = [(x.at(dot.rate), y.at(dot.latency_ms)) for dot in lines[name]]
+        dots = lines[name]
+        points = [(x.at(dot.rate), y.at(dot.latency_ms)) for dot in dots]
         way = " L".join(f"{px} {py}" for px, py in points)
         parts.append(f'<path class="line {style}" d="M{way}"/>')
         parts += [mark(shape, style, px, py) for px, py in points]
-        parts += [
-            f'<text x="{px + 9:.1f}" y="{py + 15:.1f}" class="count">{dot.outstanding:,}</text>'
-            for dot, (px, py) in zip(lines[name], points, strict=True)
+        marked += [
+            Mark(f"{dot.outstanding:,}", style, px, py)
+            for dot, (px, py) in zip(dots, points, strict=True)
         ]
+    parts += [
+        f'<text x="{label.left}" y="{label.base}" class="count {one.style}">{one.text}</text>'
+        for one, label in zip(marked, labels(marked), strict=True)
+    ]
     return "\n".join([*parts, "</svg>", ""])
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A point with the number to write beside it."""
+
+    text: str
+    style: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A number as a box: from its left edge, and up from the line on which the digits stand."""
+
+    text: str
+    left: float
+    base: float
+
+    @property
+    def right(self) -> float:
+        return self.left + DIGIT_WIDTH * len(self.text)
+
+    @property
+    def top(self) -> float:
+        return self.base - DIGIT_HEIGHT
+
+    def overlaps(self, other: Label) -> bool:
+        beside = self.right <= other.left or other.right <= self.left
+        return not beside and self.top < other.base and other.top < self.base
+
+    def covers(self, one: Mark) -> bool:
+        across = self.left - MARK_REACH < one.x < self.right + MARK_REACH
+        return across and self.top - MARK_REACH < one.y < self.base + MARK_REACH
+
+    def is_inside(self) -> bool:
+        across = self.left > LEFT and self.right < WIDTH - RIGHT
+        return across and self.top > TOP and self.base < HEIGHT - BOTTOM
+
+
+def labels(marked: Sequence[Mark]) -> list[Label]:
+    """A label for each mark, at a corner of it: the first at which it covers neither a mark nor a
+    label below it. Lines rise to the right, so the corners off the line come first."""
+    placed: dict[Mark, Label] = {}
+    for one in sorted(marked, key=lambda one: -one.y):
+        left, right = round(one.x - 9 - DIGIT_WIDTH * len(one.text), 1), round(one.x + 9, 1)
+        below, above = round(one.y + 15, 1), round(one.y - 7, 1)
+        corners = [
+            Label(one.text, *corner)
+            for corner in ((right, below), (left, above), (right, above), (left, below))
+        ]
+        free = (
+            label
+            for label in corners
+            if label.is_inside()
+            and not any(label.overlaps(other) for other in placed.values())
+            and not any(label.covers(other) for other in marked)
+        )
+        placed[one] = next(free, corners[0])
+    return [placed[one] for one in marked]
 
 
 def describe(lines: dict[str, list[Dot]]) -> str:
     """The picture in words, for those who do not see it."""
     said = [
-        f"{name} with {dot.outstanding} in flight: {dot.rate:,.0f} a second, 99 % within "
+        f"{name} with {dot.outstanding} outstanding: {dot.rate:,.0f} a second, p99 "
         f"{dot.latency_ms:.1f} ms"
         for name, dots in lines.items()
         for dot in dots
@@ -188,5 +257,5 @@ def _axes(x: Axis, y: Axis) -> list[str]:
         f'<path class="line axis" d="M{LEFT} {TOP} V{bottom} H{right}"/>',
         f'<text x="{middle}" y="{HEIGHT - 16}" text-anchor="middle">puts a second</text>',
         f'<text x="20" y="{(TOP + bottom) / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 20 {(TOP + bottom) / 2})">99 % within</text>',
+        f'transform="rotate(-90 20 {(TOP + bottom) / 2})">p99</text>',
     ]

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.bench.picture import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, draw
+from tests.bench.picture import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, Mark, draw, labels
 from tests.bench.points import Point
 from tests.bench.results import Results
 from tests.bench.samples import measurement, results
@@ -53,6 +53,22 @@ def test_texts_are_inside_the_picture() -> None:
     for text in ET.fromstring(draw(results())).iter(f"{SVG}text"):
         assert 0 <= float(text.attrib["x"]) <= WIDTH
         assert 0 <= float(text.attrib["y"]) <= HEIGHT
+
+
+def test_labels_of_neighbouring_points_do_not_overlap() -> None:
+    places = [("256", 400.0, 200.0), ("256", 401.0, 206.0), ("64", 404.0, 190.0)]
+    beside = [Mark(text, "green", x, y) for text, x, y in places]
+    placed = labels(beside)
+    assert [label.text for label in placed] == ["256", "256", "64"]
+    for label in placed:
+        assert label.is_inside()
+        assert not any(label.overlaps(other) for other in placed if other is not label)
+        assert not any(label.covers(one) for one in beside)
+
+
+def test_a_label_at_the_lower_axis_stands_above_its_point() -> None:
+    (label,) = labels([Mark("1", "green", 300.0, HEIGHT - BOTTOM - 2.0)])
+    assert label.base < HEIGHT - BOTTOM - 2.0
 
 
 def test_other_loads_are_not_in_it() -> None:
