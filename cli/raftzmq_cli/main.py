@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from raftzmq_cli import outcomes
-from raftzmq_cli.coercion import use_plain_coercion
-from raftzmq_cli.invocation import examples_text
+from raftzmq_cli.common import exits
+from raftzmq_cli.common.coercion import use_plain_coercion
+from raftzmq_cli.common.invocation import examples_text
 
 PROGRAM = "raftzmq"
 _COMPLETION = "_RAFTZMQ_COMPLETE"
@@ -43,29 +43,32 @@ def _node(app: typer.Typer) -> None:
     app.command("node", epilog=EXAMPLES, context_settings={"auto_envvar_prefix": "RAFTZMQ"})(node)
 
 
-def _group(name: str) -> Callable[[typer.Typer], None]:
+def _group(name: str, module: str) -> Callable[[typer.Typer], None]:
     def add(app: typer.Typer) -> None:
-        app.add_typer(import_module(f"raftzmq_cli.{name}").app, name=name)
+        app.add_typer(import_module(f"raftzmq_cli.{module}").app, name=name)
 
     return add
 
 
 def _up(app: typer.Typer) -> None:
-    from raftzmq_cli.anywhere import UP_EXAMPLES, up
+    from raftzmq_cli.up_down import UP_EXAMPLES, up
 
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
     app.command("up", epilog=UP_EXAMPLES, context_settings=passed_on)(up)
 
 
 def _down(app: typer.Typer) -> None:
-    from raftzmq_cli.anywhere import down
+    from raftzmq_cli.up_down import down
 
     app.command("down")(down)
 
 
 _COMMANDS: Final[dict[str, Callable[[typer.Typer], None]]] = {
     "node": _node,
-    **{name: _group(name) for name in ("client", "local", "cluster", "views")},
+    "client": _group("client", "client.group"),
+    "local": _group("local", "local.commands"),
+    "cluster": _group("cluster", "cluster.group"),
+    "views": _group("views", "views.group"),
     "up": _up,
     "down": _down,
 }
@@ -108,10 +111,10 @@ def run(words: Sequence[str]) -> int:
             code = context.command.invoke(context)
         sys.stdout.flush()
     except Exception as error:
-        return outcomes.report(error)
+        return exits.report(error)
     except KeyboardInterrupt as error:
-        return outcomes.report(error)
-    return code if isinstance(code, int) else outcomes.DONE
+        return exits.report(error)
+    return code if isinstance(code, int) else exits.DONE
 
 
 def main() -> None:

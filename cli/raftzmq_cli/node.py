@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from raftzmq_cli.invocation import examples_text
+from raftzmq_cli.common.invocation import examples_text
 
 if TYPE_CHECKING:
     from raftzmq.server.config import ServerConfig

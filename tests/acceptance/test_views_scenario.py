@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from raftzmq_cli.views_roles import Roles
+from raftzmq_cli.views.roles import Roles
 from tests.acceptance import views_scenario
 from tests.acceptance.__main__ import play
 from tests.acceptance.expectation import Done

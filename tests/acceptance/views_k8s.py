@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from raftzmq_cli.kubectl import CONTAINER
-from raftzmq_cli.views_pods import CHECK, SERVERS, STORAGE
+from raftzmq_cli.cluster.kubectl import CONTAINER
+from raftzmq_cli.cluster.views_pods import CHECK, SERVERS, STORAGE
 from tests.acceptance.expectation import PATIENCE_S, Done, Unmet
 from tests.acceptance.manifests import WRITER, check_manifest, writer_manifests
 from tests.acceptance.views_platforms import FOUND_AT, ViewsPlatform

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from raftzmq_cli.compare_designs import ViewsSystem, free_ports
-from raftzmq_cli.views_roles import Roles
+from raftzmq_cli.compare.systems import ViewsSystem, free_ports
+from raftzmq_cli.views.roles import Roles
 from tests.acceptance.expectation import Done, Unmet
 from tests.acceptance.platforms import Place, answer_of, last_line
 from tests.acceptance.with_containers import HARDENED, LABEL, WithContainers, docker

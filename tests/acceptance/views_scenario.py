@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from raftzmq_cli.views_roles import Roles
+from raftzmq_cli.views.roles import Roles
 from tests.acceptance.expectation import PATIENCE_S, Unmet, until
 from tests.acceptance.playing import Playing, Step
 from tests.acceptance.report import Narrator

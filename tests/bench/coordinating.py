@@ -26,8 +26,8 @@ from raftzmq.client.acquiring import Acquisition
 from raftzmq.client.direct import DirectClient, DirectClients
 from raftzmq.client.leasing import HeldLease
 from raftzmq.client.subscriptions import Subscription
-from raftzmq_cli.bench import percentile_ms
-from raftzmq_cli.bench_loop import calm_collector
+from raftzmq_cli.client.bench import percentile_ms
+from raftzmq_cli.client.bench_loop import calm_collector
 
 TTL_MS = 30_000
 TIMEOUT_S = 10.0

@@ -33,7 +33,7 @@ from urllib.request import urlopen
 from raftzmq import Client
 from raftzmq.client import operations
 from raftzmq.client.direct import DirectClients
-from raftzmq_cli.bench_loop import calm_collector
+from raftzmq_cli.client.bench_loop import calm_collector
 from tests.bench.cpu import cpu_s
 from tests.bench.machine import describe
 from tests.system.processes import Cluster, NodeProcess, wait_for

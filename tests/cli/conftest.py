@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from raftzmq_cli import rollout, tools
+from raftzmq_cli.cluster import rollout, tools
 from raftzmq_cli.main import run
 from tests.cli.programs import Programs, documents, pod, statefulset
 from tests.system.ports import free_ports

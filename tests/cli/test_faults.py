@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from raftzmq_cli.processes import command_line
+from raftzmq_cli.local.processes import command_line
 from tests.cli.conftest import (
     LIMIT_S,
     PROGRAM,

@@ -13,8 +13,8 @@ import yaml
 from raftzmq.server import probes
 from raftzmq.server.config import ServerConfig
 from raftzmq.server.shutdown import HANDOVER_MS
+from raftzmq_cli.common.settings import default_endpoints
 from raftzmq_cli.main import build
-from raftzmq_cli.settings import default_endpoints
 from tests.kube.manifests import (
     ALL,
     BUDGETS,

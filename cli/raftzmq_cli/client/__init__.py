@@ -1,0 +1,1 @@
+"""`raftzmq client`: commands that talk to a cluster."""

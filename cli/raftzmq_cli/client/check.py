@@ -1,0 +1,143 @@
+"""`raftzmq client check`: does the cluster do what it is for?"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raftzmq.errors import RaftzmqError
+from raftzmq_cli.common import exits, printers
+from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.common.settings import Output
+
+if TYPE_CHECKING:
+    from raftzmq import Client
+
+
+@dataclass(slots=True)
+class Step:
+    """One write or read, and whether it was as it has to be. Reads have no index, term, leader."""
+
+    step: str
+    ok: bool
+    detail: str
+    index: int | None = None
+    term: int | None = None
+    leader: str | None = None
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "ok": self.ok,
+            "index": self.index,
+            "term": self.term,
+            "leader": self.leader,
+            "detail": self.detail,
+        }
+
+    @property
+    def line(self) -> str:
+        where = ""
+        if self.index is not None:
+            where = f"  index {self.index}  term {self.term}  leader {self.leader}"
+        detail = f"  {self.detail}" if self.detail else ""
+        return f"{'ok  ' if self.ok else 'FAIL'}  {self.step}{where}{detail}"
+
+
+class Checker:
+    """Runs the steps below one prefix of keys, and tells of each as it is done."""
+
+    def __init__(self, client: Client, timeout_s: float, tell: Callable[[Step], None]) -> None:
+        self.client = client
+        self.timeout_s = timeout_s
+        self.tell = tell
+        self.prefix = f"raftzmq-check/{secrets.token_hex(8)}/"
+        self.steps: list[Step] = []
+
+    def run(self) -> None:
+        self._read("first", None)
+        self._write("write", "first", "one")
+        self._read("first", "one")
+        self._write("write", "second", "zwei \N{SNOWMAN}")
+        self._read("second", "zwei \N{SNOWMAN}")
+        self._write("write", "binary", bytes(range(256)))
+        self._read("binary", bytes(range(256)))
+        revision = self._write("overwrite", "first", "another one")
+        self._read("first", "another one")
+        self._compare("first", "compared", revision, True)
+        self._read("first", "compared")
+        self._compare("first", "never", revision, False)
+        self._read("first", "compared")
+        found = self.client.prefix(self.prefix, 10, timeout=self.timeout_s)
+        names = [item.key.removeprefix(self.prefix) for item in found]
+        self._done(Step("list by prefix", names == ["binary", "first", "second"], ",".join(names)))
+        self._clean_up()
+        self._read("first", None)
+
+    def _write(self, verb: str, name: str, value: str | bytes) -> int:
+        result = self.client.put(self.prefix + name, value, timeout=self.timeout_s)
+        self._done(Step(f"{verb} {name}", True, "", result.index, result.term, result.leader))
+        return result.revision
+
+    def _compare(self, name: str, value: str, revision: int, expected: bool) -> None:
+        result = self.client.cas(self.prefix + name, value, revision, timeout=self.timeout_s)
+        verb = "overwrite" if expected else "refuse to overwrite"
+        self._done(
+            Step(
+                f"{verb} {name} by revision",
+                result.succeeded is expected,
+                "" if result.succeeded is expected else "the comparison went the wrong way",
+                result.index,
+                result.term,
+                result.leader,
+            )
+        )
+
+    def _read(self, name: str, expected: str | bytes | None) -> None:
+        item = self.client.get(self.prefix + name, timeout=self.timeout_s)
+        value = None if item is None else item.value
+        right = value == expected
+        detail = "" if right else f"read {value!r:.60}, expected {expected!r:.60}"
+        self._done(Step(f"read {name}" + (" (absent)" if expected is None else ""), right, detail))
+
+    def _clean_up(self) -> None:
+        result = self.client.delete_prefix(self.prefix, timeout=self.timeout_s)
+        right = result.count == 3
+        detail = "" if right else f"deleted {result.count} keys, expected 3"
+        self._done(Step("delete all", right, detail, result.index, result.term, result.leader))
+
+    def _done(self, step: Step) -> None:
+        self.steps.append(step)
+        self.tell(step)
+
+
+def check(run: Invocation) -> int:
+    """Run the check and print it; return the exit code. Raises what the cluster answers."""
+    simple = run.settings.output is Output.SIMPLE
+
+    def tell(step: Step) -> None:
+        if simple:
+            printers.write_line(step.line)
+
+    checker = Checker(run.client, run.timeout_s, tell)
+    try:
+        checker.run()
+    except RaftzmqError:
+        if simple:
+            printers.write_line(f"NOT PASSED: stopped after {len(checker.steps)} steps")
+        raise
+    bad = sum(not step.ok for step in checker.steps)
+    count = len(checker.steps)
+    if run.settings.output is Output.JSON:
+        steps = [step.document for step in checker.steps]
+        printers.write_json({"passed": not bad, "steps": steps})
+    else:
+        if run.settings.output is Output.TABLE:
+            columns = ["step", "ok", "index", "term", "leader", "detail"]
+            printers.write_table([step.document for step in checker.steps], columns)
+        last = f"NOT PASSED: {bad} of {count} steps" if bad else f"all {count} steps passed"
+        printers.write_line(last)
+    return exits.NO if bad else exits.DONE

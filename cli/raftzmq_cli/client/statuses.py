@@ -1,0 +1,196 @@
+"""What the nodes say of themselves, gathered into one list, and the verdict on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from raftzmq.errors import InvalidRequest, RaftzmqError, Unavailable
+from raftzmq.naming import client_address, parse_address, parse_pod_name
+from raftzmq_cli.common import exits
+from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.common.printers import aligned
+
+TIMEOUT_S: Final = 2.0
+"""Wait for a node that does not answer, unless --timeout says otherwise."""
+
+FIELDS: Final = (
+    "node",
+    "role",
+    "term",
+    "leader",
+    "commit_index",
+    "applied_index",
+    "last_index",
+    "members",
+    "version",
+    "healthy",
+)
+"""What every document has; the other fields of PROTOCOL.md's status follow."""
+
+HEADINGS: Final = {
+    "node": "NODE",
+    "role": "ROLE",
+    "term": "TERM",
+    "leader": "LEADER",
+    "commit_index": "COMMIT",
+    "applied_index": "APPLIED",
+    "last_index": "LAST",
+    "healthy": "HEALTHY",
+    "endpoint": "ENDPOINT",
+}
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A node's client port, and the name it was found by."""
+
+    endpoint: str
+    name: str
+
+
+def collect(run: Invocation, timeout_s: float = TIMEOUT_S) -> list[Document]:
+    """Ask the endpoints, and the members that are not among them; one document a node.
+
+    A node that does not answer has `healthy` false and an `error`; its name is known only if some
+    other node's membership has its address.
+    """
+    wait_s = run.settings.timeout_s(timeout_s)
+    documents = _ask(run, run.settings.endpoints, wait_s)
+    members = newest_members(documents)
+    by_endpoint = {client_address(m["address"]): m["name"] for m in members}
+    for document in documents:
+        if document["node"] is None:
+            document["node"] = by_endpoint.get(document["endpoint"])
+    known = {document["node"] for document in documents}
+    others = [endpoint for endpoint, name in by_endpoint.items() if name not in known]
+    if others:
+        more = _ask(run, others, wait_s)
+        for document in more:
+            document["node"] = document["node"] or by_endpoint[document["endpoint"]]
+        documents += more
+    return sorted(_once(documents), key=_order)
+
+
+def newest_members(documents: Sequence[Document]) -> list[Document]:
+    """The membership as the node with the newest log has it."""
+    answered = [document for document in documents if document["members"]]
+    if not answered:
+        return []
+    newest = max(answered, key=lambda d: (d["role"] == "leader", d["term"], d["last_index"]))
+    members: list[Document] = newest["members"]
+    return members
+
+
+def leader_of(documents: Sequence[Document]) -> Document | None:
+    """The node that leads; of two that think so, the one of the newer term."""
+    leaders = [document for document in documents if document["role"] == "leader"]
+    return max(leaders, key=lambda document: document["term"], default=None)
+
+
+def verdict(documents: Sequence[Document]) -> int:
+    """Return the exit code: 0 all is well, 1 it is not, 3 nobody answered."""
+    if all("error" in document for document in documents):
+        return exits.UNAVAILABLE
+    well = all(document["healthy"] for document in documents)
+    return exits.DONE if well and leader_of(documents) else exits.NO
+
+
+def summary(documents: Sequence[Document]) -> str:
+    """The same in a few words."""
+    answered = [document for document in documents if "error" not in document]
+    healthy = sum(bool(document["healthy"]) for document in answered)
+    leader = leader_of(documents)
+    leading = f"leader {leader['node']}, term {leader['term']}" if leader else "no leader yet"
+    if len(answered) < len(documents):
+        return f"{len(answered)} of {len(documents)} nodes answer; {leading}"
+    forming = {name for document in answered for name in document.get("forming") or ()}
+    waiting = f"; waiting for {', '.join(sorted(forming))}" if forming else ""
+    return f"{healthy} of {len(documents)} nodes healthy; {leading}{waiting}"
+
+
+def show(run: Invocation, documents: Sequence[Document], with_pid: bool = False) -> None:
+    headings = {"pid": "PID", **HEADINGS} if with_pid else dict(HEADINGS)
+    lines: list[str | bytes] = [*aligned(documents, headings)]
+    for document in documents:
+        for field in ("error", "waiting"):
+            if document.get(field):
+                who = document["node"] or document["endpoint"]
+                lines.append(f"{who}: {exits.one_line(str(document[field]))}")
+        if document.get("stopping"):
+            lines.append(f"{document['node']}: was told to stop")
+        for peer, host in (document.get("unresolved") or {}).items():
+            lines.append(f"{document['node']}: the name of {peer}, {host}, does not resolve now")
+    columns = [*headings, "error"] if any("error" in d for d in documents) else [*headings]
+    run.show(documents, lines, columns)
+
+
+def find(run: Invocation, node: str | None) -> Found:
+    """Return the client port of a node by its name or HOST:PORT; None: the first that answers.
+
+    Raises InvalidRequest if there is no such node, Unavailable if it does not answer.
+    """
+    if node is not None and ":" in node:
+        parse_address(node)
+        return Found(node, node)
+    if node is not None:
+        parse_pod_name(node)
+    documents = collect(run)
+    answered = [document for document in documents if "error" not in document]
+    if not answered:
+        raise Unavailable("; ".join(f"{d['endpoint']}: {d['error']}" for d in documents))
+    if node is None:
+        return Found(answered[0]["endpoint"], answered[0]["node"])
+    named = [document for document in documents if document["node"] == node]
+    if not named:
+        names = ", ".join(document["node"] or document["endpoint"] for document in documents)
+        raise InvalidRequest(f"there is no node {node}; there are {names}")
+    if "error" in named[0]:
+        raise Unavailable(f"{node} at {named[0]['endpoint']}: {named[0]['error']}")
+    return Found(named[0]["endpoint"], node)
+
+
+def say_done(run: Invocation, document: Document, message: str) -> None:
+    """Print what a request to a node, or about a member, has led to."""
+    run.show({**document, "message": message}, [message])
+
+
+def _ask(run: Invocation, endpoints: Sequence[str], wait_s: float) -> list[Document]:
+    try:
+        answers = run.client.statuses(endpoints, timeout=wait_s)
+    except RaftzmqError as error:
+        return [_silent(endpoint, str(error)) for endpoint in endpoints]
+    return [
+        _silent(answer.endpoint, answer.error or "no answer")
+        if answer.status is None
+        else _document(answer.endpoint, answer.status)
+        for answer in answers
+    ]
+
+
+def _document(endpoint: str, status: dict[str, Any]) -> Document:
+    first = {field: status.get(field) for field in FIELDS}
+    return {**first, **status, "endpoint": endpoint}
+
+
+def _silent(endpoint: str, error: str) -> Document:
+    document: Document = dict.fromkeys(FIELDS)
+    return {**document, "members": [], "healthy": False, "endpoint": endpoint, "error": error}
+
+
+def _once(documents: Sequence[Document]) -> list[Document]:
+    """Leave out what two addresses of one node said twice."""
+    seen: dict[tuple[Any, ...], Document] = {}
+    for document in documents:
+        silent = "error" in document
+        key = (document["endpoint"],) if silent else (document["node"], document.get("incarnation"))
+        seen.setdefault(key, document)
+    return list(seen.values())
+
+
+def _order(document: Document) -> tuple[str, int, str]:
+    base, _, ordinal = (document["node"] or "").rpartition("-")
+    return (base or "~", int(ordinal) if ordinal.isdigit() else 0, document["endpoint"])

@@ -1,0 +1,200 @@
+"""`raftzmq client txn`: a transaction from a JSON document or from options."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from raftzmq import (
+    Compare,
+    Delete,
+    DeletePrefix,
+    Get,
+    GetPrefix,
+    GetRange,
+    Item,
+    Put,
+    Range,
+    TxnResult,
+    Written,
+    limits,
+)
+from raftzmq.errors import InvalidRequest
+from raftzmq_cli.client.keys import fences, item_document
+from raftzmq_cli.common import exits
+from raftzmq_cli.common.invocation import Invocation
+
+Operation = Put | Delete | DeletePrefix | Get | GetRange | GetPrefix
+Transaction = tuple[list[Compare], list[Operation], list[Operation]]
+
+# name: how many arguments, and what they make
+_OPERATIONS: Final[dict[str, tuple[int, Callable[..., Operation]]]] = {
+    "put": (2, Put),
+    "delete": (1, Delete),
+    "delete_prefix": (1, DeletePrefix),
+    "get": (1, Get),
+    "range": (3, GetRange),
+    "prefix": (2, GetPrefix),
+}
+_SECTIONS: Final = {"if": 0, "compares": 0, "then": 1, "else": 2, "otherwise": 2}
+
+
+def txn(
+    run: Invocation,
+    file: str | None,
+    compares: Sequence[str],
+    then: Sequence[str],
+    otherwise: Sequence[str],
+    fence: Sequence[str] | None,
+) -> int:
+    given = bool(compares or then or otherwise)
+    if (not file) is not given:
+        raise InvalidRequest("give a transaction as a FILE (-: standard input) or by options")
+    transaction = from_json(_read(file)) if file else from_words(compares, then, otherwise)
+    result = run.client.txn(*transaction, fence=fences(fence), timeout=run.timeout_s)
+    branch = transaction[1] if result.succeeded else transaction[2]
+    show_result(run, result, branch)
+    return exits.DONE if result.succeeded else exits.NO
+
+
+def from_words(
+    compares: Sequence[str], then: Sequence[str], otherwise: Sequence[str]
+) -> Transaction:
+    """Return the transaction that the options spell. Raises InvalidRequest."""
+    return (
+        [_compare_of_words(text) for text in compares],
+        [_operation_of_words(text) for text in then],
+        [_operation_of_words(text) for text in otherwise],
+    )
+
+
+def from_json(data: bytes) -> Transaction:
+    """Return the transaction of a JSON document. Raises InvalidRequest."""
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"the transaction is not JSON: {error}") from None
+    if not isinstance(document, dict) or not document.keys() <= _SECTIONS.keys():
+        raise InvalidRequest('a transaction is {"if": [...], "then": [...], "else": [...]}')
+    sections: list[list[Any]] = [[], [], []]
+    for name, section in document.items():
+        if not isinstance(section, list):
+            raise InvalidRequest(f"{name!r} of a transaction must be a list")
+        sections[_SECTIONS[name]] += section
+    return (
+        [_compare(part) for part in sections[0]],
+        [_operation(part) for part in sections[1]],
+        [_operation(part) for part in sections[2]],
+    )
+
+
+def show_result(run: Invocation, result: TxnResult, branch: Sequence[Operation]) -> None:
+    documents = [
+        {"op": _name_of(operation), **_body(body)}
+        for operation, body in zip(branch, result.results, strict=True)
+    ]
+    document = {
+        "succeeded": result.succeeded,
+        "index": result.index,
+        "term": result.term,
+        "leader": result.leader,
+        "results": documents,
+    }
+    words = "all compares held" if result.succeeded else "a compare did not hold"
+    lines = [f"{words}; index {result.index}, term {result.term}, leader {result.leader}"]
+    for each in documents:
+        fields = ", ".join(f"{k} {_shown(v)}" for k, v in each.items() if k != "op")
+        lines.append(f"{each['op']}: {fields or 'no such key'}")
+    run.show(document, lines)
+
+
+def _read(file: str) -> bytes:
+    if file == "-":
+        return sys.stdin.buffer.read(limits.FRAME_BYTES + 1)
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"{file}: {error.strerror or error}") from None
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise InvalidRequest(f"{text!r}: {error}") from None
+
+
+def _compare_of_words(text: str) -> Compare:
+    words: list[Any] = _words(text)
+    if len(words) == 4 and words[1] == "revision":
+        if not (words[3].isascii() and words[3].isdigit()):
+            raise InvalidRequest(f"{text!r}: a revision is a whole number, 0 or above")
+        words[3] = int(words[3])
+    return _compare(words)
+
+
+def _operation_of_words(text: str) -> Operation:
+    words: list[Any] = _words(text)
+    if len(words) > 1 and words[0] in ("range", "prefix") and words[-1].isdigit():
+        words[-1] = int(words[-1])
+    return _operation(words)
+
+
+def _compare(part: Any) -> Compare:
+    if not isinstance(part, list) or len(part) != 4:
+        raise InvalidRequest(f"{_quoted(part)} is not a compare: KEY value|revision = OPERAND")
+    key, field, operator, operand = part
+    return Compare(key, field, operator, _value(operand))
+
+
+def _operation(part: Any) -> Operation:
+    name = part[0] if isinstance(part, list) and part else None
+    if not isinstance(name, str) or name not in _OPERATIONS:
+        raise InvalidRequest(f"{_quoted(part)} is not an operation: {', '.join(_OPERATIONS)}")
+    count, make = _OPERATIONS[name]
+    if len(part) != count + 1:
+        raise InvalidRequest(f"{_quoted(part)}: {name} takes {count} argument(s)")
+    return make(*(_value(argument) for argument in part[1:]))
+
+
+def _value(part: Any) -> Any:
+    """Text and numbers as they are; {"b64": ...} as bytes."""
+    if not isinstance(part, dict):
+        return part
+    try:
+        (text,) = part.values()
+        return b64decode(part["b64"] if text else "", validate=True)
+    except (ValueError, KeyError, TypeError):
+        raise InvalidRequest(f'{_quoted(part)} is not a value: text or {{"b64": ...}}') from None
+
+
+def _quoted(part: Any) -> str:
+    shown = orjson.dumps(part).decode()
+    return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
+def _name_of(operation: Operation) -> str:
+    return next(name for name, (_, make) in _OPERATIONS.items() if make is type(operation))
+
+
+def _body(body: Any) -> dict[str, Any]:
+    match body:
+        case None:
+            return {}
+        case Written():
+            return {"revision": body.revision}
+        case Item():
+            return item_document(body)
+        case Range():
+            return {"items": [item_document(item) for item in body], "more": body.more}
+    return {"deleted": body.count}
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -1,0 +1,1 @@
+"""`raftzmq cluster`: a cluster on Kubernetes."""

@@ -1,0 +1,245 @@
+"""What `apply` makes and `remove` deletes: an overlay of kube/ with this deployment's own settings.
+
+kustomize takes namespace, image and replicas only from a file, and only by paths relative to it. So
+a kustomization of our own is written into .raftzmq/ of the checkout for as long as it is rendered.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from raftzmq.errors import InvalidRequest
+from raftzmq_cli.cluster import rollout, scaling, tools
+from raftzmq_cli.cluster.images import Image
+from raftzmq_cli.cluster.kubectl import (
+    CHECK,
+    CLIENT,
+    CONTAINER,
+    NODES,
+    STATEFULSET,
+    Kubectl,
+    Object,
+)
+from raftzmq_cli.common.designs import Design
+
+BASE: Final = "base"
+REPLICAS: Final = 3
+INITIAL_MAX: Final = 3
+"""A new cluster is formed by so many nodes at most; the others join one by one."""
+
+_IMAGE: Final = "localhost:5001/raftzmq"
+"""What the manifests name the image."""
+_INITIAL: Final = "RAFTZMQ_REPLICAS"
+_BUDGET_V1: Final = (1, 21)
+"""The first Kubernetes with policy/v1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """An overlay of kube/, to be applied by kubectl."""
+
+    checkout: Path
+    kubectl: Kubectl
+    overlay: str
+
+    @property
+    def design(self) -> Design:
+        return Design.RAFT
+
+    @property
+    def directory(self) -> Path:
+        """The overlay's directory. Raises InvalidRequest if there is no such overlay."""
+        kube = self.checkout / "kube"
+        overlays = sorted(path.parent.name for path in kube.glob("overlays/*/kustomization.yaml"))
+        if self.overlay == BASE:
+            return kube / BASE
+        if self.overlay not in overlays:
+            raise InvalidRequest(
+                f"there is no overlay {self.overlay!r}: there are {', '.join([BASE, *overlays])}"
+            )
+        return kube / "overlays" / self.overlay
+
+    def require(self) -> None:
+        """Raises InvalidRequest if there is no such overlay."""
+        _ = self.directory
+
+    def live(self) -> Object | None:
+        """The StatefulSet as it is now, or None."""
+        return self.kubectl.get("statefulset", STATEFULSET)
+
+    def render(
+        self,
+        server: tuple[int, int],
+        image: Image | None = None,
+        digest: str | None = None,
+        replicas: int = REPLICAS,
+        initial: int = REPLICAS,
+    ) -> str:
+        """All objects as YAML, for a server of this version. Raises ToolFailed.
+
+        Which image, and how many replicas, makes no difference to what is deleted.
+        """
+        env = _env(initial)
+        settings: dict[str, Any] = {
+            "namespace": self.kubectl.namespace,
+            "images": [] if image is None else [image_setting(image, digest)],
+            "replicas": [{"name": STATEFULSET, "count": replicas}],
+            "patches": [
+                _patch("apps/v1", "StatefulSet", STATEFULSET, {"template": {"spec": env}}),
+                _patch("v1", "Pod", CLIENT, env),
+            ],
+        }
+        components = []
+        if not self._has_budget():
+            newer = server >= _BUDGET_V1
+            budget = "disruption-budget" if newer else "disruption-budget-v1beta1"
+            components.append(self.checkout / "kube" / "components" / budget)
+        return kustomized(self.checkout, settings, self.directory, components)
+
+    def apply(self, image: Image, replicas: int | None, say: Callable[[str], None]) -> int:
+        """Apply, and return how many replicas that means.
+
+        Without `replicas` a cluster that is there keeps its number, so that applying again does not
+        undo a scaling. The number of initial members is a fact of the past once a cluster was
+        formed, and changing it would restart every pod for nothing: it is kept as well.
+        """
+        server = self.kubectl.server_version()
+        live = self.live()
+        count = chosen_replicas(live, replicas)
+        if live is not None and replicas is None:
+            say(f"the StatefulSet is there with {count} replicas: that number stays")
+        digest = image_digest(image, say)
+        text = self.render(server, image, digest, count, initial_members(live, count))
+        self.put(text)
+        return count
+
+    def put(self, text: str) -> None:
+        """Apply objects, in a namespace that is made if there is none."""
+        if not self.kubectl.has_namespace():
+            self.kubectl.act("create", "namespace", self.kubectl.namespace)
+        self.kubectl.act("apply", "-f", "-", stdin=text)
+
+    def warning(self, count: int) -> str | None:
+        """What is not so good about this number of replicas."""
+        return scaling.warning(count)
+
+    def wait(self, count: int, patience: rollout.Patience) -> str:
+        """Wait until all pods are ready and are members; say what is up. Raises NotInTime."""
+        rollout.wait_ready(self.kubectl, count, patience)
+        rollout.wait_members(self.kubectl, count, patience)
+        return f"{count} nodes, all of them ready and voters"
+
+    def wait_gone(self, patience: rollout.Patience) -> None:
+        """Wait until no pod is left. Raises NotInTime."""
+        rollout.wait_gone(self.kubectl, patience)
+
+    @property
+    def try_next(self) -> str:
+        """A command to run in a pod of it."""
+        return f"-ti {CLIENT} -- raftzmq client shell"
+
+    def remove(self, purge: bool, say: Callable[[str], None]) -> None:
+        """Delete what `apply` made, and with `purge` the volumes; never the namespace."""
+        text = self.render(self.kubectl.server_version())
+        delete = ("delete", "--ignore-not-found", "--wait=false")
+        self.kubectl.act(*delete, "-f", "-", stdin=text)
+        self.kubectl.act(*delete, "pod", CHECK)
+        claims = ("persistentvolumeclaims", "--selector", NODES)
+        if purge:
+            self.kubectl.act(*delete, *claims)
+        elif self.kubectl.items(*claims):
+            say(
+                f"the volumes stay in namespace {self.kubectl.namespace}, and the next apply takes "
+                "them up; to remove them: raftzmq cluster remove --purge"
+            )
+
+    def _has_budget(self) -> bool:
+        """Whether the overlay has a disruption budget of its own."""
+        text = tools.answer(["kubectl", "kustomize", str(self.directory)])
+        return "kind: PodDisruptionBudget" in text
+
+
+def chosen_replicas(live: Object | None, given: int | None) -> int:
+    """What was given, else what is there, else three."""
+    if given is not None:
+        return given
+    return REPLICAS if live is None else int(live["spec"]["replicas"])
+
+
+def initial_members(live: Object | None, replicas: int) -> int:
+    """How many nodes form the cluster: what the StatefulSet says, if there is one already."""
+    if live is not None:
+        for container in live["spec"]["template"]["spec"]["containers"]:
+            for variable in container.get("env") or ():
+                if variable["name"] == _INITIAL and variable.get("value"):
+                    return int(variable["value"])
+    return max(1, min(INITIAL_MAX, replicas))
+
+
+def image_digest(image: Image, say: Callable[[str], None]) -> str | None:
+    """What the tag means in the registry now, so that a new build under an old tag is rolled out.
+
+    None if the registry cannot be asked. Raises ToolFailed if it has no such image.
+    """
+    from raftzmq_cli.cluster.registry import Registry
+
+    registry = Registry(image.registry)
+    if not registry.is_local or not registry.answers():
+        return None
+    digest = registry.digest(image.repository.partition("/")[2], image.tag)
+    if digest is None:
+        raise tools.ToolFailed(
+            f"the registry on {image.registry} has no image {image}: "
+            "'raftzmq cluster build' and 'push' first, or give another --tag"
+        )
+    say(f"image {image}, {digest[:19]}")
+    return digest
+
+
+def image_setting(image: Image, digest: str | None) -> dict[str, str]:
+    """What kustomize puts in place of the manifests' image."""
+    renamed = {"name": _IMAGE, "newName": image.repository, "newTag": image.tag}
+    return renamed if digest is None else {**renamed, "digest": digest}
+
+
+def _env(initial: int) -> dict[str, Any]:
+    variable = {"name": _INITIAL, "value": str(initial)}
+    return {"containers": [{"name": CONTAINER, "env": [variable]}]}
+
+
+def _patch(version: str, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    change = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}
+    return {"target": {"kind": kind, "name": name}, "patch": json.dumps(change)}
+
+
+def kustomized(
+    checkout: Path, settings: dict[str, Any], overlay: Path, components: Sequence[Path] = ()
+) -> str:
+    """The objects of an overlay with these settings and components. Raises ToolFailed."""
+    with _directory(checkout) as directory:
+        document = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            **settings,
+            "resources": [os.path.relpath(overlay, directory)],
+            "components": [os.path.relpath(component, directory) for component in components],
+        }
+        file = directory / "kustomization.yaml"  # JSON is YAML
+        file.write_text(json.dumps(document, indent=2) + "\n")
+        return tools.answer(["kubectl", "kustomize", str(directory)])
+
+
+@contextmanager
+def _directory(checkout: Path) -> Iterator[Path]:
+    """A directory inside the checkout for as long as it is needed."""
+    parent = checkout / ".raftzmq"
+    parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="render-", dir=parent) as name:
+        yield Path(name)

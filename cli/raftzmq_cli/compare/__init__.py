@@ -1,0 +1,1 @@
+"""`raftzmq views compare`: the same failures on both designs."""

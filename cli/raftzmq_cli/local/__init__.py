@@ -1,0 +1,1 @@
+"""`raftzmq local`: a cluster of plain processes on this machine."""

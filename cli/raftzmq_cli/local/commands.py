@@ -1,0 +1,307 @@
+"""`raftzmq local`: a cluster of plain processes on this machine, for trying and for development."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from raftzmq_cli.common import exits
+from raftzmq_cli.common.designs import Design
+from raftzmq_cli.common.invocation import Invocation, examples_text
+from raftzmq_cli.common.settings import (
+    LOCAL_BASE_PORT,
+    LOCAL_NODES,
+    GroupOutput,
+    Settings,
+    local_endpoints,
+)
+
+if TYPE_CHECKING:
+    from raftzmq_cli.local.processes import LocalCluster, LocalNode
+
+DIRECTORY: Final = Path(".raftzmq/local")
+_STATUS_TIMEOUT_S: Final = 1.0
+_POLL_S: Final = 0.1
+
+Directory = Annotated[
+    Path,
+    typer.Option("--dir", envvar="RAFTZMQ_LOCAL_DIR", help="Where data, logs and process ids lie."),
+]
+
+WhichDesign = Annotated[
+    Design | None,
+    typer.Option(
+        "--design",
+        show_default=False,
+        help="raft, or views for the older design; by what is there.",
+    ),
+]
+
+app = typer.Typer(
+    name="local",
+    help="A cluster of plain processes on this machine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+_CONTEXT: Final = {"auto_envvar_prefix": "RAFTZMQ_LOCAL"}
+
+
+@app.command(
+    "up",
+    context_settings=_CONTEXT,
+    epilog=examples_text(
+        """
+        raftzmq local up
+        raftzmq local up --nodes 5 --dir /tmp/five --base-port 7000
+        raftzmq local up --design views
+        """
+    ),
+)
+def up(
+    nodes: Annotated[
+        int | None, typer.Option(min=1, max=99, help="How many nodes; 3 by default.")
+    ] = None,
+    directory: Directory = DIRECTORY,
+    base_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=64_000, help="Ports: ten a node from here on; 6000 by default."),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0.1, help="Seconds to wait for a leader and all members.")
+    ] = 30.0,
+    design: Annotated[
+        Design,
+        typer.Option(
+            help="raft, or views: a view server (port 7000) and storage servers, in .raftzmq/views."
+        ),
+    ] = Design.RAFT,
+) -> int:
+    """Start what is not running, and wait until the cluster is formed and has a leader."""
+    from raftzmq_cli.local import processes
+    from raftzmq_cli.local import views as views_local
+
+    if design is Design.VIEWS:
+        where = views_local.DIRECTORY if directory == DIRECTORY else directory
+        return views_local.up(where, nodes, base_port, wait)
+    directory = directory.resolve()
+    with processes.locked(directory):
+        cluster = _cluster_for(directory, nodes, base_port)
+        members = cluster.nodes
+        down = [node for node in members if node.pid() is None]
+        line(first_line(cluster, down))
+        for node in down:
+            node.start()
+        code = _wait(cluster, members, down, wait)
+    if code == exits.DONE:
+        _say_what_next(cluster)
+    return code
+
+
+@app.command("status", context_settings=_CONTEXT)
+def status(
+    directory: Directory = DIRECTORY, output: GroupOutput = None, design: WhichDesign = None
+) -> int:
+    """Show every node and its process id. Exit codes as of `raftzmq client status`."""
+    from raftzmq_cli.client import statuses
+    from raftzmq_cli.local import views as views_local
+
+    views = views_local.find(directory, design, DIRECTORY)
+    if views is not None:
+        return views_local.status(views, Invocation(Settings(given_output=output)))
+    cluster = _existing(directory)
+    with closing_invocation(Settings(given_output=output), cluster) as run:
+        documents = statuses.collect(run, _STATUS_TIMEOUT_S)
+    pids = {node.name: node.pid() for node in cluster.nodes}
+    for document in documents:
+        document["pid"] = pids.get(document["node"])
+    statuses.show(run, documents, with_pid=True)
+    return statuses.verdict(documents)
+
+
+@app.command("down", context_settings=_CONTEXT)
+def down(
+    directory: Directory = DIRECTORY,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove the data and the logs as well.")
+    ] = False,
+    design: WhichDesign = None,
+) -> int:
+    """Stop the nodes. Their data stays, unless --purge."""
+    from raftzmq_cli.local import processes
+    from raftzmq_cli.local import views as views_local
+
+    try:
+        views = views_local.find(directory, design, DIRECTORY)
+    except exits.NothingThere as nothing:
+        line(f"{nothing}: nothing to stop")
+        return exits.DONE
+    if views is not None:
+        return views_local.down(views, purge)
+    shown = short(directory)
+    if processes.load(directory) is None:
+        line(f"no local cluster in {shown}: nothing to stop")
+        return exits.DONE
+    with processes.locked(directory):
+        cluster = _existing(directory)
+        for text in processes.stop(cluster.nodes) or ["no node was running"]:
+            line(text)
+        if purge:
+            cluster.purge()
+            line(f"data and logs in {shown} are removed")
+        else:
+            option = "" if directory == DIRECTORY else f" --dir {shlex.quote(str(directory))}"
+            line(
+                f"data and logs stay in {shown}; to remove them: "
+                f"{program()} local down --purge{option}"
+            )
+    return exits.DONE
+
+
+def first_line(cluster: LocalCluster, down: list[LocalNode]) -> str:
+    """Say what `up` starts, and where."""
+    ports = [str(node.port) for node in cluster.nodes]
+    place = f"127.0.0.1:{', '.join(ports)}; data in {short(cluster.directory)}"
+    size = f"{cluster.size} node" + ("s" if cluster.size > 1 else "")
+    if not down:
+        return f"a local cluster of {size} is running already, {place}"
+    if len(down) == cluster.size:
+        return f"starting a local cluster of {size}, {place}"
+    names = ", ".join(node.name for node in down)
+    return f"starting {names} of a local cluster of {size}, {place}"
+
+
+def _cluster_for(directory: Path, nodes: int | None, base_port: int | None) -> LocalCluster:
+    """The cluster of this directory, new or as it was made. Raises InvalidRequest."""
+    from raftzmq.errors import InvalidRequest
+    from raftzmq_cli.local import processes
+
+    cluster = processes.load(directory)
+    if cluster is None:
+        cluster = processes.LocalCluster(
+            directory, nodes or LOCAL_NODES, base_port or LOCAL_BASE_PORT
+        )
+        if cluster.base_port + processes.PORT_STEP * cluster.size > 65_536:
+            raise InvalidRequest(f"--base-port {cluster.base_port} leaves no ports for all nodes")
+        cluster.write()
+    if (nodes or cluster.size, base_port or cluster.base_port) != (cluster.size, cluster.base_port):
+        raise InvalidRequest(
+            f"the cluster in {short(directory)} has {cluster.size} nodes from port "
+            f"{cluster.base_port} on: give another --dir, or 'local down --purge' first"
+        )
+    return cluster
+
+
+def _existing(directory: Path) -> LocalCluster:
+    from raftzmq_cli.local import processes
+
+    cluster = processes.load(directory)
+    if cluster is None:
+        raise exits.NothingThere(
+            f"no local cluster in {short(directory)}: start one with 'local up'"
+        )
+    return cluster
+
+
+def _wait(
+    cluster: LocalCluster, members: list[LocalNode], started: list[LocalNode], wait_s: float
+) -> int:
+    """Wait until all is well, showing what changes. Returns the exit code."""
+    from raftzmq_cli.client import statuses
+
+    deadline = time.monotonic() + wait_s
+    shown = ""
+    with closing_invocation(Settings(), cluster) as run:
+        while True:
+            dead = [node for node in started if node.exit_code() is not None]
+            if dead:
+                return say_who_died(dead)
+            for node in members:
+                if node not in started and node.pid() is None:
+                    line(f"  {node.name} was just stopping: starting it again")
+                    node.start()
+                    started = [*started, node]
+            documents = statuses.collect(run, _STATUS_TIMEOUT_S)
+            progress = statuses.summary(documents)
+            code = statuses.verdict(documents)
+            if code == exits.DONE:
+                line(f"the cluster is up: {progress}")
+                return code
+            if time.monotonic() > deadline:
+                break
+            if progress != shown:
+                line(f"  {progress}")
+                shown = progress
+            time.sleep(_POLL_S)
+    exits.say(
+        f"raftzmq: not all is well after {wait_s:g} s: {progress}; "
+        f"see the logs, {short(members[0].directory.parent)}/*/node.log"
+    )
+    return code
+
+
+def say_who_died(dead: list[LocalNode]) -> int:
+    """Say why processes ended that were to go on; return the exit code."""
+    for node in dead:
+        exits.say(
+            f"raftzmq: {node.name} ended at once with exit code {node.exit_code()}; "
+            f"the end of {short(node.log_file)}:"
+        )
+        for text in node.last_log_lines():
+            exits.say(f"  {text}")
+        node.pid_file.unlink(missing_ok=True)
+    return exits.NO
+
+
+def _say_what_next(cluster: LocalCluster) -> None:
+    name = program()
+    if cluster.endpoints != local_endpoints(LOCAL_NODES, LOCAL_BASE_PORT):
+        line("for these ports, first:")
+        line(f"  export RAFTZMQ_ENDPOINTS={','.join(cluster.endpoints)}")
+    line("try next:")
+    line(f"  {name} client put greeting hello")
+    line(f"  {name} client get greeting")
+    line(f"  {name} client status")
+
+
+class closing_invocation:  # noqa: N801 - used like a function
+    """An Invocation for a local cluster's endpoints, closed at the end."""
+
+    def __init__(self, settings: Settings, cluster: LocalCluster) -> None:
+        endpoints = ",".join(cluster.endpoints)
+        self.run = Invocation(settings.overridden(endpoints, None, None))
+
+    def __enter__(self) -> Invocation:
+        return self.run
+
+    def __exit__(self, *_: Any) -> None:
+        self.run.close()
+
+
+def program() -> str:
+    """How to call this program again from here."""
+    script = Path(sys.argv[0])
+    if script.name != "raftzmq":
+        script = Path(sys.executable).with_name("raftzmq")
+    if not script.exists():
+        return f"{shlex.quote(sys.executable)} -m raftzmq_cli"
+    found = shutil.which("raftzmq")
+    if found and Path(found).samefile(script):
+        return "raftzmq"
+    return shlex.quote(short(script))
+
+
+def short(path: Path) -> str:
+    """A path as seen from the working directory, if it is below it."""
+    relative = os.path.relpath(path)
+    return str(path.absolute()) if relative.startswith("..") else relative
+
+
+def line(text: str) -> None:
+    print(text, flush=True)

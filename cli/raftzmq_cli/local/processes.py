@@ -1,0 +1,238 @@
+"""The nodes of a local cluster as plain detached processes, and the directory they live in.
+
+DIR/cluster.json        how many nodes, and from which port on
+DIR/lock                held by a `raftzmq local` command while it works
+DIR/raft-0/node.pid     the process
+DIR/raft-0/node.log     what it says
+DIR/raft-0/data/        its data directory
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from raftzmq.errors import InvalidRequest, Refused
+from raftzmq_cli.common.settings import NAME, local_endpoints
+
+PORT_STEP: Final = 10
+NODES_MAX: Final = 99
+STOP_GRACE_S: Final = 10.0
+_POLL_S: Final = 0.05
+# Settings that a local node takes from the environment; the rest is the cluster's own affair.
+_PASSED_ON: Final = (
+    "RAFTZMQ_LOG_LEVEL",
+    "RAFTZMQ_ELECTION_TIMEOUT_MS",
+    "RAFTZMQ_HEARTBEAT_MS",
+    "RAFTZMQ_PING_MS",
+    "RAFTZMQ_DEAD_MS",
+)
+
+
+@dataclass(slots=True)
+class LocalNode:
+    """One node's directory and process."""
+
+    name: str
+    port: int
+    directory: Path
+    peers: str
+    child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def pid_file(self) -> Path:
+        return self.directory / "node.pid"
+
+    @property
+    def log_file(self) -> Path:
+        return self.directory / "node.log"
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def mark(self) -> str:
+        """A word of its command line that no other process has, but for its name."""
+        return str(self.data)
+
+    @property
+    def command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "raftzmq_cli", "node", self.name),
+            *("--data-dir", str(self.data)),
+            *("--peers", self.peers),
+            *("--listen", f"tcp://127.0.0.1:{self.port}"),
+        ]
+
+    def pid(self) -> int | None:
+        """The process that runs this node, or None. A reused number is not taken for it."""
+        if self.child is not None and self.child.poll() is not None:
+            return None
+        try:
+            pid = int(self.pid_file.read_text())
+        except (OSError, ValueError):
+            return None
+        words = command_line(pid)
+        return pid if self.name in words and self.mark in words else None
+
+    def start(self) -> None:
+        """Start the process, apart from this terminal, with its output appended to the log."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("RAFTZMQ_")}
+        environ |= {k: os.environ[k] for k in _PASSED_ON if k in os.environ}
+        with self.log_file.open("ab") as log:
+            self.child = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=environ,
+                start_new_session=True,
+            )
+        self.pid_file.write_text(f"{self.child.pid}\n")
+
+    def exit_code(self) -> int | None:
+        """The exit code, if this command started the process and it has ended."""
+        return None if self.child is None else self.child.poll()
+
+    def last_log_lines(self, count: int = 8) -> list[str]:
+        try:
+            return self.log_file.read_text(errors="replace").splitlines()[-count:]
+        except OSError:
+            return []
+
+    def signal(self, number: signal.Signals) -> bool:
+        """Send a signal to the node; return whether there was a process."""
+        pid = self.pid()
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCluster:
+    """A directory with the nodes of one cluster."""
+
+    directory: Path
+    size: int
+    base_port: int
+
+    @property
+    def nodes(self) -> list[LocalNode]:
+        ports = [self.base_port + PORT_STEP * k for k in range(self.size)]
+        peers = ",".join(f"{NAME}-{k}=127.0.0.1:{port}" for k, port in enumerate(ports))
+        return [
+            LocalNode(f"{NAME}-{k}", port, self.directory / f"{NAME}-{k}", peers)
+            for k, port in enumerate(ports)
+        ]
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        return local_endpoints(self.size, self.base_port)
+
+    @property
+    def _file(self) -> Path:
+        return self.directory / "cluster.json"
+
+    def document(self) -> dict[str, Any]:
+        """What cluster.json says."""
+        return {"format": 1, "nodes": self.size, "base_port": self.base_port}
+
+    def write(self) -> None:
+        temporary = self._file.with_suffix(".new")
+        temporary.write_text(json.dumps(self.document()) + "\n")
+        temporary.replace(self._file)
+
+    def purge(self) -> None:
+        """Remove what `up` has made, and nothing else."""
+        for node in self.nodes:
+            shutil.rmtree(node.directory, ignore_errors=True)
+        self._file.unlink(missing_ok=True)
+        (self.directory / "lock").unlink(missing_ok=True)
+        if self.directory.is_dir() and not any(self.directory.iterdir()):
+            self.directory.rmdir()
+
+
+def load(directory: Path) -> LocalCluster | None:
+    """Return the cluster that lives in `directory`, or None. Raises InvalidRequest."""
+    directory = directory.resolve()
+    try:
+        document = json.loads((directory / "cluster.json").read_text())
+        if "design" in document:
+            raise InvalidRequest(
+                f"what lives in {directory} is of another design: say --design {document['design']}"
+            )
+        return LocalCluster(directory, int(document["nodes"]), int(document["base_port"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise InvalidRequest(
+            f"{directory / 'cluster.json'} is damaged: write "
+            '{"nodes": 3, "base_port": 6000} into it, with the numbers of this cluster'
+        ) from None
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep a second `raftzmq local` out of the directory meanwhile. Raises Refused."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(
+                f"another 'raftzmq local' command is at work in {directory}: wait for it to end"
+            ) from None
+        yield
+
+
+def command_line(pid: int) -> list[str]:
+    """The words of a running process's command, empty if it is gone or a zombie."""
+    if Path("/proc/self").exists():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return []
+        return [os.fsdecode(word) for word in words]
+    done = subprocess.run(  # systems without /proc
+        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return done.stdout.split()
+
+
+def stop(nodes: list[LocalNode], grace_s: float = STOP_GRACE_S) -> list[str]:
+    """Stop the nodes; return a line about each one that ran. After `grace_s` they are killed."""
+    running = [(node, node.pid()) for node in nodes]  # asked first: it may stop at once
+    stopping = [(node, pid) for node, pid in running if node.signal(signal.SIGTERM)]
+    deadline = time.monotonic() + grace_s
+    while time.monotonic() < deadline and any(node.pid() for node, _ in stopping):
+        time.sleep(_POLL_S)
+    lines = []
+    for node, pid in stopping:
+        if node.signal(signal.SIGKILL):
+            lines.append(
+                f"{node.name} did not stop within {grace_s:g} s and was killed (pid {pid})"
+            )
+            while node.pid():
+                time.sleep(_POLL_S)
+        else:
+            lines.append(f"{node.name} stopped (pid {pid})")
+        node.pid_file.unlink(missing_ok=True)
+    return lines

@@ -1,0 +1,102 @@
+"""`raftzmq up` and `raftzmq down`: wherever a cluster can be started here, and whatever is up."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from raftzmq_cli.cluster.options import WAIT_S, Purge, Timeout
+from raftzmq_cli.common import exits
+from raftzmq_cli.common.invocation import examples_text
+from raftzmq_cli.local import commands as local
+from raftzmq_cli.local.commands import line
+
+
+class Place(StrEnum):
+    """Where a cluster can be."""
+
+    LOCAL = "local"
+    KIND = "kind"
+    K8S = "k8s"
+
+
+UP_EXAMPLES: Final = examples_text(
+    """
+    raftzmq up                      kind where docker and kind answer, else local
+    raftzmq up local --nodes 5      then come the options of `raftzmq local up`
+    raftzmq up k8s --namespace try  or those of `raftzmq cluster up`
+    """
+)
+
+
+def up(
+    ctx: typer.Context,
+    place: Annotated[
+        Place | None,
+        typer.Argument(
+            metavar="local|kind|k8s",
+            show_default=False,
+            help="local: processes on this machine; kind: a Kubernetes made here; k8s: the one "
+            "that kubectl reaches. Their options may follow.",
+        ),
+    ] = None,
+) -> int:
+    """Start a cluster where it can be started; the first line says where that is."""
+    from raftzmq_cli.main import run
+
+    if place is None:
+        lacks = _what_kind_lacks()
+        place = Place.KIND if lacks is None else Place.LOCAL
+        if lacks is None:
+            line("up: kind, since docker and kind answer ('local' for processes on this machine)")
+        else:
+            line(f"up: local, processes on this machine, not kind: {lacks}")
+    group = ["local", "up"] if place is Place.LOCAL else ["cluster", "up", place.value]
+    return run([*group, *ctx.args])
+
+
+def down(
+    directory: local.Directory = local.DIRECTORY,
+    purge: Purge = False,
+    timeout: Timeout = WAIT_S,
+) -> int:
+    """Take down what is up: the local cluster, the kind cluster, or what was applied elsewhere.
+
+    A Kubernetes that was there before stays, and so does the data, unless --purge.
+    """
+    from raftzmq_cli.cluster import deployments_record
+    from raftzmq_cli.cluster.lifecycle import take_down
+
+    entries = deployments_record.load()
+    has_local = _has_local(directory)
+    for entry in reversed(entries):
+        take_down(entry, purge, timeout)
+    if has_local:
+        return local.down(directory, purge)
+    if not entries:
+        line("nothing is up here")
+    return exits.DONE
+
+
+def _has_local(directory: Path) -> bool:
+    from raftzmq_cli.local import processes
+    from raftzmq_cli.local import views as views_local
+
+    views = views_local.find(directory, None, local.DIRECTORY)
+    return views is not None or processes.load(directory) is not None
+
+
+def _what_kind_lacks() -> str | None:
+    """Why a kind cluster cannot be made here, or None."""
+    from raftzmq_cli.cluster import tools
+
+    try:
+        tools.require_docker(quiet=True)
+        tools.require_kind(quiet=True)
+        tools.require_kubectl(quiet=True)
+    except tools.ToolUnavailable as error:
+        return str(error)
+    return None

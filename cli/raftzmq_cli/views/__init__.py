@@ -1,0 +1,1 @@
+"""`raftzmq views`: the older design, its servers and its client."""

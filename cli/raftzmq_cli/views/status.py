@@ -1,0 +1,55 @@
+"""What the view server says of the older design, for `views client status` and `local status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from raftzmq_cli.common import exits, printers
+from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.common.settings import Output
+
+if TYPE_CHECKING:
+    from raftzmq.views.client import ViewsClient
+
+TIMEOUT_S: Final = 2.0
+"""Wait for a view server that does not answer, unless --timeout says otherwise."""
+
+HEADINGS: Final = {
+    "name": "SERVER",
+    "role": "ROLE",
+    "view": "VIEW",
+    "keys": "KEYS",
+    "healthy": "HEALTHY",
+    "address": "ADDRESS",
+}
+
+
+def ask(client: ViewsClient, timeout_s: float) -> dict[str, Any]:
+    """Return the view server's document: view, primary, backup, idle, healthy, servers. Raises
+    Unavailable."""
+    return client.status(timeout=timeout_s)
+
+
+def verdict(document: dict[str, Any]) -> int:
+    """Return the exit code: 0 all is well, 1 it is not."""
+    return exits.DONE if document["healthy"] else exits.NO
+
+
+def summary(document: dict[str, Any]) -> str:
+    """The view in a few words."""
+    idle = ",".join(document["idle"]) or "none"
+    text = (
+        f"view {document['view']}: primary {document['primary'] or 'none'}, "
+        f"backup {document['backup'] or 'none'}, idle {idle}"
+    )
+    return f"{text}; {document['reason']}" if document["reason"] else text
+
+
+def show(run: Invocation, document: dict[str, Any], with_pid: bool = False) -> None:
+    """Print it; as a table, one row a server."""
+    headings = {"pid": "PID", **HEADINGS} if with_pid else HEADINGS
+    servers = document["servers"]
+    if run.settings.output is Output.TABLE:
+        printers.write_table(servers, list(headings))
+        return
+    run.show(document, [summary(document), *printers.aligned(servers, headings)])

@@ -1,0 +1,204 @@
+"""`raftzmq cluster apply`, `scale`, `status`, `remove`, `test` against a kubectl that is played."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from raftzmq_cli.cluster import tools
+from raftzmq_cli.cluster.deployment import Deployment
+from tests.cli.conftest import Program
+from tests.cli.programs import Programs, documents, pod, statefulset
+
+VOTERS = ["raft-0", "raft-1", "raft-2", "raft-3", "raft-4"]
+
+
+@pytest.fixture(autouse=True)
+def rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is rendered is not what these tests are about."""
+    monkeypatch.setattr(Deployment, "render", lambda *_, **__: "rendered")
+
+
+def test_apply_says_what_it_runs_and_ends_when_all_are_voters(
+    kubernetes: Programs, program: Program
+) -> None:
+    result = program("cluster", "apply", "--registry", "example.com")
+    assert result.code == 0, result
+    assert "$ kubectl --context there --namespace team apply -f -\n" in result.err
+    assert kubernetes.calls("kubectl", "apply")[0][1] == "rendered"
+    assert "the cluster is up: 3 nodes" in result.out
+    assert not kubernetes.calls("kubectl", "create")
+
+
+def test_apply_makes_a_namespace_that_is_not_there(kubernetes: Programs, program: Program) -> None:
+    kubernetes.on("kubectl get namespace", "")
+    assert program("cluster", "apply", "--registry", "example.com", "-n", "new").code == 0
+    (call,) = kubernetes.calls("kubectl", "create", "namespace")
+    assert call[0][-1] == "new"
+
+
+def test_apply_waits_while_the_old_revision_still_runs(
+    kubernetes: Programs, program: Program
+) -> None:
+    rolling = statefulset(3)
+    rolling["status"] |= {"updateRevision": "b", "updatedReplicas": 1}
+    kubernetes.on("kubectl get statefulset raft", rolling, rolling, statefulset(3))
+    result = program("cluster", "apply", "--registry", "example.com")
+    assert result.code == 0
+    assert "  1 of 3 run the new revision\n" in result.out
+
+
+def test_scaling_waits_until_the_voters_are_those_wanted(
+    kubernetes: Programs, program: Program
+) -> None:
+    kubernetes.on("kubectl get pods", {"items": [pod(name) for name in VOTERS]})
+    kubernetes.on(
+        "kubectl exec client",
+        documents(VOTERS[:3]),
+        documents(VOTERS[:3], learners=["raft-3"]),
+        documents(VOTERS[:4]),
+        documents(VOTERS),
+    )
+    result = program("cluster", "scale", "5")
+    assert result.code == 0, result
+    (call,) = kubernetes.calls("kubectl", "scale")
+    assert call[0][-1] == "--replicas=5"
+    progress = [line for line in result.lines if line.startswith("  ")]
+    assert progress == [
+        "  raft-3, raft-4 to be added",
+        "  raft-4 to be added; raft-3 catching up",
+        "  raft-4 to be added",
+    ]
+    assert result.lines[-1].startswith("the members are raft-0, raft-1, raft-2, raft-3, raft-4")
+
+
+def test_an_even_number_is_warned_of(kubernetes: Programs, program: Program) -> None:
+    kubernetes.on("kubectl get pods", {"items": [pod("raft-0"), pod("raft-1")]})
+    kubernetes.on(
+        "kubectl exec client",
+        documents(["raft-0", "raft-1", "raft-2"]),
+        documents(["raft-0", "raft-1"]),
+    )
+    result = program("cluster", "scale", "2")
+    assert result.code == 0, result
+    assert "warning: 2 nodes survive the loss of 0, as 1 would" in result.out
+    assert "  raft-2 to be removed\n" in result.out
+
+
+@pytest.mark.parametrize(
+    ("volumes", "words"),
+    [(True, "stay on the volumes"), (False, "with the last of them all data is gone")],
+)
+def test_scaling_to_none_says_what_becomes_of_the_data(
+    volumes: bool, words: str, kubernetes: Programs, program: Program
+) -> None:
+    kubernetes.on("kubectl get statefulset raft", statefulset(3, volumes=volumes))
+    kubernetes.on("kubectl get pods", {"items": [pod("raft-0")]}, {"items": []})
+    result = program("cluster", "scale", "0")
+    assert result.code == 0, result
+    assert words in result.out
+    assert "  raft-0 still there\n" in result.out
+    assert "scale 3" in result.lines[-1]
+
+
+def test_nodes_are_asked_when_the_client_pod_cannot_be(
+    kubernetes: Programs, program: Program
+) -> None:
+    kubernetes.on("kubectl exec client", err="error dialing backend\n", code=1)
+    kubernetes.on("kubectl exec raft-0", documents(VOTERS[:3]))
+    assert program("cluster", "status").code == 0
+
+
+def test_ready_pods_are_asked_before_those_that_are_not(
+    kubernetes: Programs, program: Program
+) -> None:
+    kubernetes.on("kubectl get pod client", "")
+    items = [pod("raft-0", ready=False), pod("raft-1"), pod("raft-2")]
+    kubernetes.on("kubectl get pods", {"items": items})
+    kubernetes.on("kubectl exec raft-1", documents(VOTERS[:3]))
+    program("cluster", "status")
+    assert [call[0][5] for call in kubernetes.calls("kubectl", "exec")] == ["raft-1"]
+
+
+def test_a_passing_failure_does_not_end_the_waiting(kubernetes: Programs, program: Program) -> None:
+    kubernetes.on("kubectl get pods", {"items": [pod("raft-0")]})
+    kubernetes.fail_once("kubectl get pods", err="the server is restarting\n")
+    kubernetes.on("kubectl exec client", documents(VOTERS[:1]))
+    result = program("cluster", "scale", "1")
+    assert result.code == 0, result
+    assert "the server is restarting" in result.out
+
+
+def test_status_joins_pods_and_what_nodes_say(kubernetes: Programs, program: Program) -> None:
+    items = [pod("raft-0"), pod("raft-1", restarts=4, worker="worker7"), pod("raft-2")]
+    kubernetes.on("kubectl get pods", {"items": items})
+    result = program("cluster", "status", "-w", "json")
+    assert result.code == 0
+    second = result.json[1]
+    assert (second["node"], second["role"], second["leader"]) == ("raft-1", "follower", "raft-0")
+    assert (second["restarts"], second["worker"], second["ready"]) == (4, "worker7", True)
+
+
+def test_status_is_not_well_with_a_node_that_is_silent(
+    kubernetes: Programs, program: Program
+) -> None:
+    said = documents(VOTERS[:3])
+    said[2] |= {"healthy": False, "error": "no answer"}
+    gone = {"deletionTimestamp": "now"}
+    items = [pod("raft-0"), pod("raft-1"), pod("raft-2", ready=False, metadata=gone)]
+    kubernetes.on("kubectl get pods", {"items": items})
+    kubernetes.on("kubectl exec client", json.dumps(said), code=1)
+    result = program("cluster", "status")
+    assert result.code == 1
+    assert "raft-2: is being stopped\n" in result.out
+    assert "raft-2: no answer\n" in result.out
+
+
+def test_status_of_nothing_says_how_to_make_something(
+    kubernetes: Programs, program: Program
+) -> None:
+    kubernetes.on("kubectl get statefulset", "")
+    result = program("cluster", "status")
+    assert result.code == 3
+    assert "'raftzmq cluster apply'" in result.err
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_remove_keeps_the_volumes_unless_told_otherwise(
+    purge: bool, kubernetes: Programs, program: Program
+) -> None:
+    kubernetes.on("kubectl get persistentvolumeclaims", {"items": [{}]})
+    kubernetes.on("kubectl get pods", {"items": [pod("raft-0")]}, {"items": []})
+    result = program("cluster", "remove", *(["--purge"] if purge else []))
+    assert result.code == 0, result
+    assert kubernetes.calls("kubectl", "delete", "-f")[0][1] == "rendered"
+    assert bool(kubernetes.calls("kubectl", "delete", "persistentvolumeclaims")) is purge
+    assert ("cluster remove --purge" in result.out) is not purge
+    assert not kubernetes.calls("kubectl", "delete", "namespace")
+
+
+def test_the_acceptance_run_is_given_the_deployment(
+    kubernetes: Programs, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+
+    def hand_over(words: list[str], *_: object) -> int:
+        given.extend(words)
+        return 1
+
+    monkeypatch.setattr(tools, "hand_over", hand_over)
+    result = program(
+        "cluster", "test", "k8s", "--tag", "7", "--worker-stop", "halt {}", "-w", "json"
+    )
+    assert result.code == 1
+    assert given[1:4] == ["-m", "tests.acceptance", "k8s"]
+    text = " ".join(given)
+    for part in (
+        "--context there",
+        "--namespace team",
+        "--tag 7",
+        "--worker-stop halt {}",
+        "-w json",
+    ):
+        assert part in text
