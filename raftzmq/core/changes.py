@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from raftzmq.core import transfer
 from raftzmq.core.entry import CONFIG
 from raftzmq.core.membership import Membership, is_single_change
-from raftzmq.core.progress import Progress
+from raftzmq.core.state import RaftState
 from raftzmq.errors import Refused
 
-if TYPE_CHECKING:
-    from raftzmq.core.raft import Raft
 
-
-def propose(raft: Raft, new: Membership) -> int:
+def propose(raft: RaftState, new: Membership) -> int:
     """Append `new` as a CONFIG entry, in force from now on; return its index."""
     raft.require_leader()
     reason = _why_not(raft, new)
     if reason is not None:
         raise Refused(reason)
-    entry = raft.append(CONFIG, new.to_body())
-    raft.memberships.append([entry])
-    track_members(raft)
-    return entry.index
+    index = raft.append_new(CONFIG, [new.to_body()])
+    raft.track_members()
+    return index
 
 
-def _why_not(raft: Raft, new: Membership) -> str | None:
+def _why_not(raft: RaftState, new: Membership) -> str | None:
     if raft.handover is not None:
         return f"leadership is being handed to {raft.handover.target.name}; try again"
     if not raft.term_committed:
@@ -45,16 +39,7 @@ def _why_not(raft: Raft, new: Membership) -> str | None:
     return None
 
 
-def track_members(raft: Raft) -> None:
-    """Have a Progress for every other member, and for nobody else."""
-    wanted = raft.memberships.ids - {raft.id}
-    raft.progress = {
-        node: raft.progress.get(node) or Progress(raft.log.last_index, raft.now_ms)
-        for node in sorted(wanted)
-    }
-
-
-def after_commit(raft: Raft) -> None:
+def after_commit(raft: RaftState) -> None:
     """LEADER: the commit index has moved. Once its own removal is committed it steps down, and
     asks the most caught-up voter to take over at once (thesis 4.2.2)."""
     if raft.is_voter or raft.membership_index > raft.commit_index:

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from raftzmq import limits
-from raftzmq.core.messages import (
-    Message,
-    PreVoteReply,
-    PreVoteRequest,
-    VoteReply,
-    VoteRequest,
-)
+from raftzmq.core.messages import PreVoteReply, PreVoteRequest, VoteReply, VoteRequest
 from raftzmq.core.quorum import majority
 from raftzmq.core.role import Role
-
-if TYPE_CHECKING:
-    from raftzmq.core.raft import Raft
+from raftzmq.core.state import Handlers, RaftState
 
 
-def restart_timer(raft: Raft) -> None:
-    """Wait anew, for a time drawn from [T, 2T), before suspecting the leader."""
-    timeout_ms = raft.config.election_timeout_ms
-    raft.election_deadline_ms = raft.now_ms + timeout_ms + raft.random.randrange(timeout_ms)
-
-
-def is_sticky(raft: Raft) -> bool:
+def is_sticky(raft: RaftState) -> bool:
     """Whether a leader is known to be alive, so that nobody should be helped to depose it.
 
     A leader holds to itself: if it is cut off, check-quorum ends it (thesis 4.2.3).
@@ -40,7 +25,7 @@ def is_sticky(raft: Raft) -> bool:
     return raft.heard_leader or (heard_ms is not None and raft.now_ms - heard_ms < timeout_ms)
 
 
-def tick(raft: Raft) -> None:
+def tick(raft: RaftState) -> None:
     """Start an election if the leader has been silent for too long.
 
     A node that wakes far behind its deadline was itself paused, and its leader's word may be
@@ -51,7 +36,7 @@ def tick(raft: Raft) -> None:
         raft.heard_leader = False
         raft.leader_heard_ms = raft.now_ms
         raft.excused = False
-        restart_timer(raft)
+        raft.restart_timer()
         return
     late_ms = raft.now_ms - raft.election_deadline_ms
     if late_ms < 0:
@@ -59,16 +44,16 @@ def tick(raft: Raft) -> None:
     paused = late_ms > raft.config.election_timeout_ms
     if paused and raft.leader is not None and not raft.excused:
         raft.excused = True
-        restart_timer(raft)
+        raft.restart_timer()
         return
     raft.excused = False
     campaign(raft)
 
 
-def campaign(raft: Raft) -> None:
+def campaign(raft: RaftState) -> None:
     """The election timeout has passed: give up on the leader, and ask for pre-votes."""
     raft.become_follower(raft.term, None)
-    restart_timer(raft)
+    raft.restart_timer()
     if not may_campaign(raft):
         return
     raft.role = Role.PRE_CANDIDATE
@@ -79,7 +64,7 @@ def campaign(raft: Raft) -> None:
     _tally(raft)
 
 
-def may_campaign(raft: Raft) -> bool:
+def may_campaign(raft: RaftState) -> bool:
     """Learners, strangers, and a node that has lost what it acknowledged do not stand; nor does
     anybody when there is no term left."""
     return (
@@ -89,12 +74,12 @@ def may_campaign(raft: Raft) -> bool:
     )
 
 
-def stand(raft: Raft, *, transfer: bool = False) -> None:
+def stand(raft: RaftState, *, transfer: bool = False) -> None:
     """Become a candidate in a new term and ask for votes (thesis 3.4)."""
     raft.become_follower(raft.term + 1, None)
     raft.role = Role.CANDIDATE
     raft.vote = raft.id
-    restart_timer(raft)
+    raft.restart_timer()
     last_index, last_term = raft.log.last_index, raft.log.last_term
     for voter in sorted(raft.memberships.voters - {raft.id}):
         raft.send_after_save(
@@ -102,14 +87,14 @@ def stand(raft: Raft, *, transfer: bool = False) -> None:
         )
 
 
-def count_own_vote(raft: Raft) -> None:
+def count_own_vote(raft: RaftState) -> None:
     """CANDIDATE: the new term and the vote in it are durable."""
     if raft.id not in raft.votes:
         raft.votes[raft.id] = True
         _tally(raft)
 
 
-def _tally(raft: Raft) -> None:
+def _tally(raft: RaftState) -> None:
     """Win, lose, or go on waiting. Only voters of the membership in force count."""
     voters = raft.memberships.voters
     needed = majority(len(voters))
@@ -124,26 +109,23 @@ def _tally(raft: Raft) -> None:
         raft.become_follower(raft.term, None)  # the timer runs on
 
 
-def _may_vote_for(raft: Raft, request: PreVoteRequest | VoteRequest) -> bool:
+def _may_vote_for(raft: RaftState, request: PreVoteRequest | VoteRequest) -> bool:
     return raft.regressed is None and raft.log.is_not_ahead_of(
         request.last_index, request.last_term
     )
 
 
-def _handle_pre_vote_request(raft: Raft, message: PreVoteRequest) -> None:
+def _handle_pre_vote_request(raft: RaftState, message: PreVoteRequest) -> None:
     granted = message.next_term > raft.term and not is_sticky(raft) and _may_vote_for(raft, message)
     raft.send(PreVoteReply(raft.id, message.sender, raft.term, message.next_term, granted))
 
 
-def _handle_pre_vote_reply(raft: Raft, message: PreVoteReply) -> None:
-    if raft.role is not Role.PRE_CANDIDATE or message.next_term != raft.term + 1:
-        raft.dropped["an old election"] += 1
-        return
-    raft.votes.setdefault(message.sender, message.granted)
-    _tally(raft)
+def _handle_pre_vote_reply(raft: RaftState, message: PreVoteReply) -> None:
+    asked = raft.role is Role.PRE_CANDIDATE and message.next_term == raft.term + 1
+    _count(raft, message, asked=asked)
 
 
-def _handle_vote_request(raft: Raft, message: VoteRequest) -> None:
+def _handle_vote_request(raft: RaftState, message: VoteRequest) -> None:
     granted = (
         message.term == raft.term
         and raft.vote in (None, message.sender)
@@ -151,19 +133,24 @@ def _handle_vote_request(raft: Raft, message: VoteRequest) -> None:
     )
     if granted:
         raft.vote = message.sender
-        restart_timer(raft)
+        raft.restart_timer()
     raft.send_after_save(VoteReply(raft.id, message.sender, raft.term, granted))
 
 
-def _handle_vote_reply(raft: Raft, message: VoteReply) -> None:
-    if raft.role is not Role.CANDIDATE:
+def _handle_vote_reply(raft: RaftState, message: VoteReply) -> None:
+    _count(raft, message, asked=raft.role is Role.CANDIDATE)
+
+
+def _count(raft: RaftState, reply: PreVoteReply | VoteReply, *, asked: bool) -> None:
+    """Take the first answer of each voter to what this node asks for now."""
+    if not asked:
         raft.dropped["an old election"] += 1
         return
-    raft.votes.setdefault(message.sender, message.granted)
+    raft.votes.setdefault(reply.sender, reply.granted)
     _tally(raft)
 
 
-HANDLERS: Final[dict[type[Message], Callable[[Raft, Any], None]]] = {
+HANDLERS: Final[Handlers] = {
     PreVoteRequest: _handle_pre_vote_request,
     PreVoteReply: _handle_pre_vote_reply,
     VoteRequest: _handle_vote_request,

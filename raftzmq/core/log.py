@@ -38,20 +38,17 @@ class RaftLog:
             raise ValueError(
                 f"the log begins at {first.index} but the snapshot ends at {self.base_index}"
             )
-        if first.index == self.base_index + 1:
-            self.entries = list(entries)
-            return
-        # The log on disk overlaps the snapshot. Without the snapshot's last entry in it, it is
-        # what a crash left between installing a snapshot and clearing the log.
-        position = self.base_index - first.index
-        if position >= len(entries) or entries[position].term != self.base_term:
-            return
-        if first.index == 1:
+        if first.index <= self.base_index:
+            # The log on disk overlaps the snapshot. Without the snapshot's last entry in it, it
+            # is what a crash left between installing a snapshot and clearing the log.
+            position = self.base_index - first.index
+            if position >= len(entries) or entries[position].term != self.base_term:
+                return
             self.base_index = self.base_term = self.base_time_ms = 0
-            self.entries = list(entries)
-        else:  # the term before the first entry is not known, so that entry becomes the base
-            self.base_index, self.base_term, self.base_time_ms = first[:3]
-            self.entries = list(entries[1:])
+            if first.index > 1:  # the term before it is not known, so it becomes the base
+                self.base_index, self.base_term, self.base_time_ms = first[:3]
+                entries = entries[1:]
+        self.entries = list(entries)
 
     @property
     def first_index(self) -> int:

@@ -82,13 +82,7 @@ class Membership:
         """The JSON form: the body of a CONFIG entry, and part of a snapshot's header."""
         return {
             "members": [
-                {
-                    "name": m.id.name,
-                    "incarnation": m.id.incarnation,
-                    "address": m.address,
-                    "voter": m.voter,
-                }
-                for m in self.members
+                {**m.id._asdict(), "address": m.address, "voter": m.voter} for m in self.members
             ],
             "forming": list(self.forming),
         }
@@ -96,17 +90,13 @@ class Membership:
     @classmethod
     def from_body(cls, body: dict[str, Any]) -> Membership:
         """The inverse of to_body. Raises KeyError or TypeError on anything else."""
-        return cls(
-            tuple(
-                Member(
-                    NodeId(str(m["name"]), str(m["incarnation"])),
-                    str(m["address"]),
-                    bool(m["voter"]),
-                )
-                for m in body["members"]
-            ),
-            tuple(str(name) for name in body["forming"]),
-        )
+        members = tuple(map(_member, body["members"]))
+        return cls(members, tuple(map(str, body["forming"])))
+
+
+def _member(body: dict[str, Any]) -> Member:
+    node = NodeId(str(body["name"]), str(body["incarnation"]))
+    return Member(node, str(body["address"]), bool(body["voter"]))
 
 
 def is_single_change(old: Membership, new: Membership) -> bool:

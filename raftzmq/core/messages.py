@@ -7,6 +7,7 @@ too: a node that lost its disk must not receive what was meant for its predecess
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from raftzmq.core.entry import Entry
 from raftzmq.core.identity import NodeId
@@ -132,3 +133,11 @@ class LogRegressed(Message):
     them since: its directory is stale and it must not vote on the strength of it."""
 
     acknowledged_index: int
+
+
+VOTE_REQUESTS: Final = frozenset({PreVoteRequest, VoteRequest})
+REPLIES: Final = frozenset(
+    {PreVoteReply, VoteReply, AppendAccepted, AppendRejected, HeartbeatReply, SnapshotReply}
+)
+FROM_LEADER: Final = frozenset({AppendEntries, Heartbeat, SnapshotChunk, TimeoutNow, LogRegressed})
+"""Only a leader sends these, so they tell who leads their term."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from raftzmq.core import changes, snapshots, transfer
 from raftzmq.core.entry import Entry
@@ -21,13 +21,10 @@ from raftzmq.core.messages import (
     Heartbeat,
     HeartbeatReply,
     LogRegressed,
-    Message,
 )
 from raftzmq.core.progress import PATIENCE_HEARTBEATS, Progress, ProgressState
 from raftzmq.core.quorum import reached_by_majority
-
-if TYPE_CHECKING:
-    from raftzmq.core.raft import Raft
+from raftzmq.core.state import Handlers, RaftState
 
 _heard_ms_of = attrgetter("heard_ms")
 _match_index_of = attrgetter("match_index")
@@ -36,7 +33,7 @@ _round_of = attrgetter("round")
 # The leader.
 
 
-def tick(raft: Raft) -> None:
+def tick(raft: RaftState) -> None:
     """Step down if a majority is out of reach; send heartbeats when they are due."""
     for progress in raft.progress.values():
         if progress.heard:
@@ -58,7 +55,7 @@ def tick(raft: Raft) -> None:
         _send_heartbeats(raft)
 
 
-def send(raft: Raft) -> None:
+def send(raft: RaftState) -> None:
     """At a ready(): begin a ReadIndex round if reads wait, and send what followers are due."""
     begins_round = raft.reads.waiting and raft.term_committed
     if begins_round:
@@ -71,18 +68,18 @@ def send(raft: Raft) -> None:
         _confirm_reads(raft)
 
 
-def _send_heartbeats(raft: Raft) -> None:
+def _send_heartbeats(raft: RaftState) -> None:
     raft.notice_deadline_ms = None
     for node, progress in raft.progress.items():
         _send_heartbeat(raft, node, progress)
 
 
-def _send_heartbeat(raft: Raft, node: NodeId, progress: Progress) -> None:
+def _send_heartbeat(raft: RaftState, node: NodeId, progress: Progress) -> None:
     commit_index = min(raft.commit_index, progress.match_index)
     raft.send(Heartbeat(raft.id, node, raft.term, commit_index, raft.reads.round))
 
 
-def _send_appends(raft: Raft) -> frozenset[NodeId]:
+def _send_appends(raft: RaftState) -> frozenset[NodeId]:
     """Send to each follower all that its window lets through; return who got any append.
 
     Followers that are equally far get the same tuple of entries, which lets the transport encode
@@ -126,7 +123,7 @@ def _send_appends(raft: Raft) -> frozenset[NodeId]:
     return frozenset(served)
 
 
-def advance_commit(raft: Raft) -> None:
+def advance_commit(raft: RaftState) -> None:
     """Commit what a majority has stored, if its last entry is of this term.
 
     Entries of earlier terms are committed with it, never by counting (thesis 3.6.2, figure 3.7).
@@ -139,7 +136,7 @@ def advance_commit(raft: Raft) -> None:
         changes.after_commit(raft)
 
 
-def unreachable(raft: Raft, node: NodeId) -> None:
+def unreachable(raft: RaftState, node: NodeId) -> None:
     """What was in flight to `node` is lost. The next heartbeat, not sooner, is the time to try
     again: from what it has acknowledged, or with the newest snapshot."""
     progress = raft.progress.get(node)
@@ -155,7 +152,7 @@ def unreachable(raft: Raft, node: NodeId) -> None:
     progress.waited = PATIENCE_HEARTBEATS
 
 
-def _majority_of(raft: Raft, own: int, of: Callable[[Progress], int]) -> int:
+def _majority_of(raft: RaftState, own: int, of: Callable[[Progress], int]) -> int:
     """What a majority of voters has reached. A leader that is removing itself does not count
     itself (thesis 4.2.2)."""
     me, progress = raft.id, raft.progress
@@ -164,14 +161,16 @@ def _majority_of(raft: Raft, own: int, of: Callable[[Progress], int]) -> int:
     )
 
 
-def _confirm_reads(raft: Raft) -> None:
+def _confirm_reads(raft: RaftState) -> None:
     if raft.reads.in_round:
         raft.reads.confirm(_majority_of(raft, raft.reads.round, _round_of))
 
 
-def _hear_follower(raft: Raft, node: NodeId, round_: int) -> Progress | None:
+def _hear_follower(
+    raft: RaftState, message: AppendAccepted | AppendRejected | HeartbeatReply
+) -> Progress | None:
     """Note a sign of life and the ReadIndex round it repeats; None when this node leads no more."""
-    progress = raft.progress.get(node)
+    progress = raft.progress.get(message.sender)
     if progress is None:
         raft.dropped["not a leader"] += 1
         return None
@@ -180,14 +179,14 @@ def _hear_follower(raft: Raft, node: NodeId, round_: int) -> Progress | None:
             progress.resend()  # back from the dead: nothing that was sent before is on its way
             raft.must_replicate = True
         progress.heard = True
-    if round_ > progress.round:
-        progress.round = round_
+    if message.round > progress.round:
+        progress.round = message.round
         _confirm_reads(raft)
     return progress
 
 
-def _handle_accepted(raft: Raft, message: AppendAccepted) -> None:
-    progress = _hear_follower(raft, message.sender, message.round)
+def _handle_accepted(raft: RaftState, message: AppendAccepted) -> None:
+    progress = _hear_follower(raft, message)
     if progress is None:
         return
     index = message.match_index
@@ -206,8 +205,8 @@ def _handle_accepted(raft: Raft, message: AppendAccepted) -> None:
         advance_commit(raft)
 
 
-def _handle_rejected(raft: Raft, message: AppendRejected) -> None:
-    progress = _hear_follower(raft, message.sender, message.round)
+def _handle_rejected(raft: RaftState, message: AppendRejected) -> None:
+    progress = _hear_follower(raft, message)
     if progress is None:
         return
     if message.last_index < progress.match_index:
@@ -228,14 +227,10 @@ def _handle_rejected(raft: Raft, message: AppendRejected) -> None:
     raft.must_replicate = True
 
 
-def _handle_heartbeat_reply(raft: Raft, message: HeartbeatReply) -> None:
-    _hear_follower(raft, message.sender, message.round)
-
-
 # The follower.
 
 
-def _handle_append(raft: Raft, message: AppendEntries) -> None:
+def _handle_append(raft: RaftState, message: AppendEntries) -> None:
     prev_index, entries = message.prev_index, message.entries
     log = raft.log
     raft.leader_commit_index = max(raft.leader_commit_index, message.commit_index)
@@ -255,7 +250,7 @@ def _handle_append(raft: Raft, message: AppendEntries) -> None:
     )
 
 
-def _append_new(raft: Raft, prev_index: int, entries: tuple[Entry, ...]) -> None:
+def _append_new(raft: RaftState, prev_index: int, entries: tuple[Entry, ...]) -> None:
     """Store `entries`, which follow the agreed `prev_index`, removing only what conflicts.
 
     An append that arrives late may hold less than the log does. What lies beyond it stays: it
@@ -272,21 +267,11 @@ def _append_new(raft: Raft, prev_index: int, entries: tuple[Entry, ...]) -> None
             while log.term_at(entries[agreeing].index) == entries[agreeing].term:
                 agreeing += 1
             entries = entries[agreeing:]
-            _truncate_from(raft, entries[0].index)
-    if entries:
-        log.append(entries)
-        raft.memberships.append(entries)
+            raft.truncate_from(entries[0].index)
+    raft.append(entries)
 
 
-def _truncate_from(raft: Raft, index: int) -> None:
-    assert index > raft.commit_index, "a committed entry would be truncated"
-    raft.log.truncate_from(index)
-    raft.memberships.truncate_from(index)
-    raft.handed_index = min(raft.handed_index, index - 1)
-    raft.stable_index = min(raft.stable_index, index - 1)
-
-
-def _reject(raft: Raft, message: AppendEntries) -> None:
+def _reject(raft: RaftState, message: AppendEntries) -> None:
     hint = raft.log.last_possible_match(message.prev_index, message.prev_term)
     raft.send(
         AppendRejected(
@@ -301,7 +286,7 @@ def _reject(raft: Raft, message: AppendEntries) -> None:
     )
 
 
-def _handle_heartbeat(raft: Raft, message: Heartbeat) -> None:
+def _handle_heartbeat(raft: RaftState, message: Heartbeat) -> None:
     if message.commit_index > raft.log.last_index:
         # The leader only says so of what this node acknowledged in this term.
         note_regression(raft, message.commit_index)
@@ -310,24 +295,24 @@ def _handle_heartbeat(raft: Raft, message: Heartbeat) -> None:
     raft.send(HeartbeatReply(raft.id, message.sender, raft.term, message.round))
 
 
-def note_regression(raft: Raft, acknowledged_index: int) -> None:
+def note_regression(raft: RaftState, acknowledged_index: int) -> None:
     """This node has lost entries up to `acknowledged_index`. Its log may now lack what is
     committed, so its vote could elect a leader that lacks it too: it is never given again."""
     raft.regressed = max(raft.regressed or 0, acknowledged_index)
 
 
-def _handle_log_regressed(raft: Raft, message: LogRegressed) -> None:
+def _handle_log_regressed(raft: RaftState, message: LogRegressed) -> None:
     # In this term an acknowledged entry is never truncated: if it is here, the leader went by an
     # old rejection.
     if message.acknowledged_index > raft.log.last_index:
         note_regression(raft, message.acknowledged_index)
 
 
-HANDLERS: Final[dict[type[Message], Callable[[Raft, Any], None]]] = {
+HANDLERS: Final[Handlers] = {
     AppendEntries: _handle_append,
     AppendAccepted: _handle_accepted,
     AppendRejected: _handle_rejected,
     Heartbeat: _handle_heartbeat,
-    HeartbeatReply: _handle_heartbeat_reply,
+    HeartbeatReply: _hear_follower,
     LogRegressed: _handle_log_regressed,
 }

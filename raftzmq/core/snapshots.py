@@ -6,42 +6,16 @@ A chunk, like everything else, may be lost or come twice; the receiver says wher
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from raftzmq.core.identity import NodeId
-from raftzmq.core.messages import AppendAccepted, Message, SnapshotChunk, SnapshotReply
+from raftzmq.core.messages import AppendAccepted, SnapshotChunk, SnapshotReply
 from raftzmq.core.progress import Progress, ProgressState
 from raftzmq.core.ready import SnapshotMeta, SnapshotSend
-
-if TYPE_CHECKING:
-    from raftzmq.core.raft import Raft
+from raftzmq.core.state import Handlers, Incoming, RaftState
 
 
-@dataclass(slots=True)
-class Incoming:
-    """A snapshot that is being received. Files of the same index on two nodes need not be equal
-    byte for byte, so chunks of one sender and term never continue those of another."""
-
-    sender: NodeId
-    term: int
-    index: int
-    snapshot_term: int
-    next_offset: int = 0
-    done: bool = False
-    """The last chunk is with the driver, to be verified."""
-
-    def includes(self, chunk: SnapshotChunk) -> bool:
-        return (self.sender, self.term, self.index, self.snapshot_term) == (
-            chunk.sender,
-            chunk.term,
-            chunk.snapshot_index,
-            chunk.snapshot_term,
-        )
-
-
-def compact(raft: Raft, meta: SnapshotMeta) -> None:
+def compact(raft: RaftState, meta: SnapshotMeta) -> None:
     """Forget entries that the durable snapshot `meta` covers, but for the last few.
 
     A follower that is being sent a snapshot older than the newest two starts over, because the
@@ -64,7 +38,7 @@ def compact(raft: Raft, meta: SnapshotMeta) -> None:
             raft.must_replicate = True
 
 
-def _first_to_keep(raft: Raft, index: int) -> int:
+def _first_to_keep(raft: RaftState, index: int) -> int:
     """The first entry that stays in memory below a snapshot at `index`."""
     log, config = raft.log, raft.config
     lowest = max(log.first_index, index - config.keep_entries + 1)
@@ -79,19 +53,19 @@ def _first_to_keep(raft: Raft, index: int) -> int:
 # The leader.
 
 
-def begin(raft: Raft, progress: Progress) -> None:
+def begin(raft: RaftState, progress: Progress) -> None:
     """Send the newest snapshot: what the follower needs next is compacted away."""
     assert raft.snapshot_meta is not None, "compacted without a snapshot"
     progress.begin_snapshot(raft.snapshot_meta)
 
 
-def begin_newer(raft: Raft, progress: Progress) -> None:
+def begin_newer(raft: RaftState, progress: Progress) -> None:
     """Start over if there is a newer snapshot than the one being sent."""
     if raft.snapshot_meta is not None and progress.snapshot_index < raft.snapshot_meta.index:
         progress.begin_snapshot(raft.snapshot_meta)
 
 
-def send_chunk(raft: Raft, node: NodeId, progress: Progress) -> None:
+def send_chunk(raft: RaftState, node: NodeId, progress: Progress) -> None:
     """Have the due chunk sent, if none is in flight."""
     if not progress.chunk_sent:
         progress.chunk_sent = True
@@ -102,7 +76,7 @@ def send_chunk(raft: Raft, node: NodeId, progress: Progress) -> None:
         )
 
 
-def _handle_reply(raft: Raft, message: SnapshotReply) -> None:
+def _handle_reply(raft: RaftState, message: SnapshotReply) -> None:
     progress = raft.progress.get(message.sender)
     if progress is None:
         raft.dropped["not a leader"] += 1
@@ -119,18 +93,17 @@ def _handle_reply(raft: Raft, message: SnapshotReply) -> None:
 # The receiver.
 
 
-def _handle_chunk(raft: Raft, message: SnapshotChunk) -> None:
+def _handle_chunk(raft: RaftState, message: SnapshotChunk) -> None:
     if message.snapshot_index <= raft.commit_index:
         _acknowledge(raft, message.sender)
         return
     incoming = raft.incoming
-    if incoming is None or not incoming.includes(message):
+    source = message.sender, message.term, message.snapshot_index, message.snapshot_term
+    if incoming is None or incoming.source != source:
         if message.offset != 0:
             _ask_for(raft, message, 0)
             return
-        incoming = raft.incoming = Incoming(
-            message.sender, message.term, message.snapshot_index, message.snapshot_term
-        )
+        incoming = raft.incoming = Incoming(*source)
     if incoming.done:
         return  # the answer follows when it is verified
     if message.offset == incoming.next_offset:
@@ -142,18 +115,18 @@ def _handle_chunk(raft: Raft, message: SnapshotChunk) -> None:
     _ask_for(raft, message, incoming.next_offset)
 
 
-def _ask_for(raft: Raft, message: SnapshotChunk, offset: int) -> None:
+def _ask_for(raft: RaftState, message: SnapshotChunk, offset: int) -> None:
     raft.send_after_save(
         SnapshotReply(raft.id, message.sender, raft.term, message.snapshot_index, offset)
     )
 
 
-def _acknowledge(raft: Raft, leader: NodeId) -> None:
+def _acknowledge(raft: RaftState, leader: NodeId) -> None:
     """Whatever is committed here equals the leader's log (thesis 3.6.3)."""
     raft.send_after_save(AppendAccepted(raft.id, leader, raft.term, raft.commit_index, round=0))
 
 
-def received(raft: Raft, meta: SnapshotMeta | None) -> bool:
+def received(raft: RaftState, meta: SnapshotMeta | None) -> bool:
     """The snapshot's file is in place, or (None) was damaged. Returns whether it was needed."""
     incoming, raft.incoming = raft.incoming, None
     if meta is None:
@@ -170,7 +143,7 @@ def received(raft: Raft, meta: SnapshotMeta | None) -> bool:
     return needed
 
 
-def _install(raft: Raft, meta: SnapshotMeta) -> None:
+def _install(raft: RaftState, meta: SnapshotMeta) -> None:
     """Take the snapshot in place of the log up to its last entry.
 
     If the log has that very entry, what follows it agrees with nothing less and is kept: it may
@@ -190,7 +163,7 @@ def _install(raft: Raft, meta: SnapshotMeta) -> None:
     raft.commit_index = raft.delivered_index = raft.applied_index = meta.index
 
 
-HANDLERS: Final[dict[type[Message], Callable[[Raft, Any], None]]] = {
+HANDLERS: Final[Handlers] = {
     SnapshotChunk: _handle_chunk,
     SnapshotReply: _handle_reply,
 }

@@ -7,38 +7,21 @@ to a deposed leader is what keeps the two from blocking each other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from raftzmq.core import election
 from raftzmq.core.messages import (
-    AppendAccepted,
-    AppendEntries,
-    AppendRejected,
-    Heartbeat,
+    FROM_LEADER,
+    REPLIES,
+    VOTE_REQUESTS,
     HeartbeatReply,
-    LogRegressed,
     Message,
     PreVoteReply,
     PreVoteRequest,
-    SnapshotChunk,
-    SnapshotReply,
-    TimeoutNow,
-    VoteReply,
     VoteRequest,
 )
-
-if TYPE_CHECKING:
-    from raftzmq.core.raft import Raft
-
-VOTE_REQUESTS: Final = frozenset({PreVoteRequest, VoteRequest})
-REPLIES: Final = frozenset(
-    {PreVoteReply, VoteReply, AppendAccepted, AppendRejected, HeartbeatReply, SnapshotReply}
-)
-FROM_LEADER: Final = frozenset({AppendEntries, Heartbeat, SnapshotChunk, TimeoutNow, LogRegressed})
-"""Only a leader sends these, so they tell who leads their term."""
+from raftzmq.core.state import RaftState
 
 
-def admit(raft: Raft, message: Message) -> bool:
+def admit(raft: RaftState, message: Message) -> bool:
     """Whether `message` goes on to its handler; brings this node to its term if that is later."""
     kind = type(message)
     if kind in REPLIES and message.sender not in raft.memberships.ids:
@@ -53,7 +36,7 @@ def admit(raft: Raft, message: Message) -> bool:
     return True
 
 
-def _admit_later(raft: Raft, message: Message) -> bool:
+def _admit_later(raft: RaftState, message: Message) -> bool:
     if isinstance(message, PreVoteRequest):
         return True  # asks for the future: changes nobody's term
     if isinstance(message, VoteRequest) and not message.transfer and election.is_sticky(raft):
@@ -63,7 +46,7 @@ def _admit_later(raft: Raft, message: Message) -> bool:
     return _hear_leader(raft, message) if type(message) in FROM_LEADER else True
 
 
-def _admit_earlier(raft: Raft, message: Message) -> bool:
+def _admit_earlier(raft: RaftState, message: Message) -> bool:
     kind = type(message)
     if kind in VOTE_REQUESTS or kind is PreVoteReply:
         return True  # refused by the handler; a pre-vote may be granted from an earlier term
@@ -75,7 +58,7 @@ def _admit_earlier(raft: Raft, message: Message) -> bool:
     return False
 
 
-def _hear_leader(raft: Raft, message: Message) -> bool:
+def _hear_leader(raft: RaftState, message: Message) -> bool:
     """Note who leads this term. There is one: the word of a second is not taken."""
     if raft.leader != message.sender:
         if raft.leader is not None:

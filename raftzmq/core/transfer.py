@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from raftzmq.core import election
 from raftzmq.core.identity import NodeId
-from raftzmq.core.messages import Message, TimeoutNow
+from raftzmq.core.messages import TimeoutNow
+from raftzmq.core.state import Handlers, Handover, RaftState
 from raftzmq.errors import Refused
 
-if TYPE_CHECKING:
-    from raftzmq.core.raft import Raft
 
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """A transfer under way. At `deadline_ms` it is given up and proposals are taken again."""
-
-    target: NodeId
-    deadline_ms: int
-
-
-def start(raft: Raft, name: str | None) -> None:
+def start(raft: RaftState, name: str | None) -> None:
     """Begin to hand leadership to the voter `name`; None: to the most caught-up one."""
     raft.require_leader()
     target = best_successor(raft) if name is None else _voter_named(raft, name)
@@ -38,7 +26,7 @@ def start(raft: Raft, name: str | None) -> None:
     caught_up(raft, target)
 
 
-def _voter_named(raft: Raft, name: str) -> NodeId:
+def _voter_named(raft: RaftState, name: str) -> NodeId:
     member = raft.membership.named(name)
     if member is None:
         raise Refused(f"{name} is not a member")
@@ -49,18 +37,14 @@ def _voter_named(raft: Raft, name: str) -> NodeId:
     return member.id
 
 
-def best_successor(raft: Raft) -> NodeId | None:
+def best_successor(raft: RaftState) -> NodeId | None:
     """The most caught-up other voter among those that answer, if any."""
-    timeout_ms = raft.config.election_timeout_ms
-    able = [
-        node
-        for node, progress in raft.progress.items()
-        if node in raft.memberships.voters and not progress.is_silent(raft.now_ms, timeout_ms)
-    ]
+    voters = raft.memberships.voters
+    able = [node for node in raft.progress if node in voters and raft.hears(node)]
     return max(able, key=lambda node: raft.progress[node].match_index, default=None)
 
 
-def caught_up(raft: Raft, node: NodeId) -> None:
+def caught_up(raft: RaftState, node: NodeId) -> None:
     """`node` has acknowledged more: if it is the target and has everything, it is its turn.
 
     Nothing is proposed during a transfer, so everything stays everything.
@@ -71,28 +55,28 @@ def caught_up(raft: Raft, node: NodeId) -> None:
         tell(raft, node)
 
 
-def tell(raft: Raft, node: NodeId) -> None:
+def tell(raft: RaftState, node: NodeId) -> None:
     raft.send(TimeoutNow(raft.id, node, raft.term))
 
 
-def remind(raft: Raft) -> None:
+def remind(raft: RaftState) -> None:
     """At each heartbeat: the word may have been lost."""
     if raft.handover is not None:
         caught_up(raft, raft.handover.target)
 
 
-def tick(raft: Raft) -> None:
+def tick(raft: RaftState) -> None:
     """Give up a transfer that has taken an election timeout."""
     if raft.handover is not None and raft.now_ms >= raft.handover.deadline_ms:
         raft.handover = None
 
 
-def _handle_timeout_now(raft: Raft, _message: TimeoutNow) -> None:
+def _handle_timeout_now(raft: RaftState, _message: TimeoutNow) -> None:
     """Stand at once, without pre-vote: the leader itself asks for it."""
     if election.may_campaign(raft):
         election.stand(raft, transfer=True)
 
 
-HANDLERS: Final[dict[type[Message], Callable[[Raft, Any], None]]] = {
+HANDLERS: Final[Handlers] = {
     TimeoutNow: _handle_timeout_now,
 }

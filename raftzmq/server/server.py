@@ -22,13 +22,13 @@ from raftzmq import __version__, limits
 from raftzmq.core.config import Config
 from raftzmq.core.membership import Membership
 from raftzmq.core.messages import (
+    REPLIES,
     AppendEntries,
     Heartbeat,
     Message,
     PreVoteRequest,
     SnapshotChunk,
 )
-from raftzmq.core.terms import REPLIES
 from raftzmq.errors import DataError, WireError
 from raftzmq.node import Node, NodeSettings
 from raftzmq.server.announcements import Announcements

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftzmq.core import messages, terms
+from raftzmq.core import messages
 from raftzmq.core.messages import Message
 from raftzmq.core.raft import HANDLERS
 
@@ -20,6 +20,6 @@ def test_every_message_has_a_handler() -> None:
 
 
 def test_every_message_is_a_vote_request_a_reply_or_from_a_leader() -> None:
-    kinds = [terms.VOTE_REQUESTS, terms.REPLIES, terms.FROM_LEADER]
+    kinds = [messages.VOTE_REQUESTS, messages.REPLIES, messages.FROM_LEADER]
     assert frozenset().union(*kinds) == all_messages()
     assert sum(map(len, kinds)) == len(all_messages())

@@ -93,7 +93,7 @@ class TestSnapshots:
         raft = node([1, 3, 4], term=4)
         self.install(raft)
         assert (raft.log.base_index, raft.log.last_index, raft.log.last_term) == (3, 3, 2)
-        assert (raft.last_time_ms, raft.membership) == (7, THREE)
+        assert (raft.log.last_time_ms, raft.membership) == (7, THREE)
 
     def test_a_snapshot_of_what_is_committed_is_only_acknowledged(self) -> None:
         raft = node([1, 2], term=4)
@@ -198,7 +198,7 @@ class TestDriver:
         later = node()
         entry = encode_entry(2, 1, 9000, COMMAND, "x")
         told(later, AppendEntries(B, A, 1, 1, 1, 0, 0, (entry,)))
-        assert later.stamp_ms == later.last_time_ms == 9000
+        assert later.stamp_ms == later.log.last_time_ms == 9000
 
     def test_a_ready_hands_out_a_bounded_number_of_committed_entries(self) -> None:
         raft = node([1] * 9, config=Config(max_committed_entries=4))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from raftzmq.core import changes, election, replication, snapshots, terms
 from raftzmq.core.history import MembershipHistory
-from raftzmq.core.messages import AppendAccepted, VoteReply
+from raftzmq.core.messages import VOTE_REQUESTS, AppendAccepted, VoteReply
 from raftzmq.core.progress import Progress, ProgressState
 from raftzmq.core.raft import Raft
 from raftzmq.core.reads import Reads
@@ -144,7 +144,7 @@ def deposed_leader_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages of an earlier term are dropped, all of them, without a word."""
 
     def admit_earlier(raft: Raft, message: Message) -> bool:
-        return type(message) in terms.VOTE_REQUESTS
+        return type(message) in VOTE_REQUESTS
 
     monkeypatch.setattr(terms, "_admit_earlier", admit_earlier)
 
