@@ -30,7 +30,8 @@ class Announcements:
         self._looked_at = looked_at
         leader = raft.leader.name if raft.leader else None
         seen = (node.role, raft.term, leader, raft.membership, node.joining.waiting, node.disk_full)
-        before, self._seen = self._seen, seen
+        before = self._seen
+        self._seen = seen
         if seen[:3] != before[:3]:
             self._log("is " + node.role, term=raft.term, leader=leader or "unknown")
         if raft.membership is not before[3] and raft.membership != before[3]:

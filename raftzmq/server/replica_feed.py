@@ -44,7 +44,8 @@ class ReplicaFeed:
         scaling = self._node.scaling
         latest = self._source.latest
         if latest is not self._seen:
-            before, self._seen = self._seen, latest
+            before = self._seen
+            self._seen = latest
             scaling.read(latest.replicas, latest.read_ms)
             self._tell(before, latest)
         if scaling.needs_reading_from_ms is not None:

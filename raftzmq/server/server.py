@@ -21,14 +21,7 @@ import zmq
 from raftzmq import __version__, limits
 from raftzmq.core.config import Config
 from raftzmq.core.membership import Membership
-from raftzmq.core.messages import (
-    REPLIES,
-    AppendEntries,
-    Heartbeat,
-    Message,
-    PreVoteRequest,
-    SnapshotChunk,
-)
+from raftzmq.core.messages import REPLIES, Message
 from raftzmq.errors import DataError, WireError
 from raftzmq.node import Node, NodeSettings
 from raftzmq.server.announcements import Announcements
@@ -38,6 +31,7 @@ from raftzmq.server.probes import Probes
 from raftzmq.server.process import calm_garbage_collector, raise_open_files
 from raftzmq.server.replica_feed import ReplicaFeed
 from raftzmq.server.shutdown import Shutdown
+from raftzmq.server.silence import Silence
 from raftzmq.server.text_log import TextLog
 from raftzmq.server.vitals import Recorder
 from raftzmq.storage import OsFiles, Storage
@@ -69,13 +63,6 @@ PEER_BUDGET: Final = 1024
 
 CLIENT_BUDGET: Final = 256
 """Most messages of clients taken in one turn; the rest wait, so that peers are heard again."""
-
-SILENCE_MS: Final = 2000
-"""A peer asked and not answering for this long gets a new link: its name may have moved. That its
-own messages come says nothing of where ours go."""
-
-ASKING: Final = frozenset({AppendEntries, Heartbeat, SnapshotChunk, PreVoteRequest, Hello})
-"""What every peer answers at once."""
 
 LAST_ANSWERS_S: Final = 0.1
 """From the last answers to the end: what a client has not read when the connection closes is lost
@@ -143,9 +130,8 @@ class Server:
         self._poller = zmq.Poller()
         for source in (self._peers.socket, self._clients.socket, self._wake.fileno()):
             self._poller.register(source, zmq.POLLIN)
-        self._asked_ms: dict[str, int] = {}  # since when a peer owes an answer
+        self._silence = Silence()
         self._linked: Membership | None = None  # whose members have links
-        self._silent: set[str] = set()  # peers that have owed one for SILENCE_MS
         self._warned: set[str] = set()
         self._stopped_by_signal = False
         settings = NodeSettings(
@@ -158,7 +144,8 @@ class Server:
             ),
         )
         random = Random(SystemRandom().getrandbits(128))
-        self._now_ms = self._next_maintenance_ms = now_ms()
+        self._now_ms = now_ms()
+        self._next_maintenance_ms = self._now_ms
         self.node = Node(settings, storage, restored, random, self._now_ms, time.perf_counter)
         self._announcements = Announcements(self.node, log)
         self._replica_feed = self._watch_replicas(config, stack)
@@ -268,11 +255,11 @@ class Server:
                 continue
             if isinstance(received, Envelope):
                 if type(received.message) in REPLIES:
-                    self._answered(received.message.sender.name)
+                    self._silence.answered(received.message.sender.name)
                 self.node.receive(received)
             else:
                 if isinstance(received, Welcome):
-                    self._answered(received.sender.name)
+                    self._silence.answered(received.sender.name)
                 self.node.greeted(received, self._now_ms)
 
     def _receive_clients(self) -> None:
@@ -317,12 +304,12 @@ class Server:
         if address is None:
             return False
         self._links.set_address(name, address)
-        self._note_asking(name, message)
+        self._silence.sent(name, message, self._now_ms)
         return self._links.send(name, encode_message(message, cluster))
 
     def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
         self._links.set_address(name, address)
-        self._note_asking(name, greeting)
+        self._silence.sent(name, greeting, self._now_ms)
         encode = encode_hello(greeting) if isinstance(greeting, Hello) else encode_welcome(greeting)
         self._links.send(name, encode)
 
@@ -332,14 +319,6 @@ class Server:
         frames = encode_results(reply) if isinstance(reply, Results) else [encode_reply(reply)]
         sent = [self._clients.send(client, frame) for frame in frames]
         return all(sent)
-
-    def _answered(self, name: str) -> None:
-        self._asked_ms.pop(name, None)
-        self._silent.discard(name)
-
-    def _note_asking(self, name: str, message: Message | Hello | Welcome) -> None:
-        if type(message) in ASKING:
-            self._asked_ms.setdefault(name, self._now_ms)
 
     def _open_links(self) -> None:
         """Connect to every member before there is a word for it. A message needs a connection that
@@ -354,19 +333,16 @@ class Server:
                 self._links.set_address(name, address)
 
     def _renew_silent_links(self) -> None:
-        for name, asked_ms in list(self._asked_ms.items()):
-            if self._now_ms - asked_ms > SILENCE_MS:
-                del self._asked_ms[name]  # the next question begins the wait for the next renewal
-                self._silent.add(name)
-                self._links.renew(name)
+        for name in self._silence.overdue(self._now_ms):
+            self._links.renew(name)
 
     def _look_up_silent_peers(self) -> None:
         """Have looked up the names of the peers that do not answer."""
         self._name_lookup.check()
-        self._silent &= self.node.peers  # one that was removed is missed by nobody
+        self._silence.forget_all_but(self.node.peers)
         self._name_lookup.silent = {
             name: address
-            for name in self._silent
+            for name in self._silence.names
             if (address := self.node.address_of(name)) is not None
         }
         self.node.unresolved = self._name_lookup.unresolved
@@ -383,7 +359,8 @@ class Server:
     def _receive_signals(self) -> None:
         with suppress(BlockingIOError):
             if self._wake.recv(64).strip(WAKE):
-                self.node.stop_requested = self._stopped_by_signal = True
+                self._stopped_by_signal = True
+                self.node.stop_requested = True
 
 
 def earlier_directories(data_dir: Path) -> list[Path]:

@@ -52,7 +52,8 @@ class Shutdown:
 
     def _must_stay(self, now_ms: int) -> bool:
         """Whether this node is surplus, or that is not known yet."""
-        node, feed = self._node, self._feed
+        node = self._node
+        feed = self._feed
         if feed is None or not node.is_member:
             return False
         if self._told_ms is None:

@@ -186,7 +186,8 @@ class StatefulSetApi:
     def _read_event(self, line: str) -> Found | None:
         """What a line of a watch says about our StatefulSet. Raises ApiFailure."""
         event = _read_json(line)
-        kind, thing = event.get("type"), event.get("object")
+        kind = event.get("type")
+        thing = event.get("object")
         if not isinstance(thing, dict):
             raise ApiFailure(f"a watch event has no object: {line[:MESSAGE_MAX]}")
         if kind == "ERROR":
@@ -214,7 +215,8 @@ def _read_json(data: bytes | str) -> dict[str, Any]:
 
 def _read_object(thing: dict[str, Any]) -> Found:
     """Raises ApiFailure when it does not look like a StatefulSet."""
-    metadata, spec = thing.get("metadata"), thing.get("spec")
+    metadata = thing.get("metadata")
+    spec = thing.get("spec")
     if not isinstance(metadata, dict) or not isinstance(spec, dict):
         raise ApiFailure("the Kubernetes API sent something that is not a StatefulSet")
     version = str(metadata.get("resourceVersion", ""))

@@ -172,8 +172,11 @@ class Recorder:
         self.latest = self._vitals(now_ms)
 
     def _vitals(self, now_ms: int) -> Vitals:
-        node, raft, counts = self._node, self._node.raft, self._node.counts
-        last_index, membership = raft.log.last_index, raft.membership
+        node = self._node
+        raft = self._node.raft
+        counts = self._node.counts
+        last_index = raft.log.last_index
+        membership = raft.membership
         free_bytes, all_bytes = self._disk
         return Vitals(
             at_ms=now_ms,
@@ -230,7 +233,8 @@ class Recorder:
 
     def _coordination(self) -> dict[str, Any]:
         """Those of the Vitals that are about what clients share, or wait for."""
-        machine, watches = self._node.machine, self._node.watches
+        machine = self._node.machine
+        watches = self._node.watches
         return {
             "keys": len(machine),
             "sessions": machine.session_count,

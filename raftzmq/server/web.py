@@ -139,7 +139,8 @@ class Web:
         request = _REQUEST.match(head)
         if request is None:
             return _response(_plain(HTTPStatus.BAD_REQUEST))
-        method, path = request[1], request[2].decode(errors="replace")
+        method = request[1]
+        path = request[2].decode(errors="replace")
         with_body = method != b"HEAD"
         page = self._pages.get(path)
         if page is None:

@@ -130,7 +130,8 @@ def read_all(files: Files, layout: Layout, node: str) -> Found:
         raise CorruptFile(layout.log, 1, 0, "there are no segments")
     _check_terms(layout, hard_state, log)
     unfinished = snapshot is not None and not _agrees(log, snapshot)
-    first, covered = log.segments[0], snapshot.index if snapshot else 0
+    first = log.segments[0]
+    covered = snapshot.index if snapshot else 0
     if first.first > covered + 1:
         raise CorruptFile(
             first.path, 1, 0, f"the log begins there, and the newest snapshot ends at {covered}"

@@ -235,7 +235,8 @@ class Log:
             while len(self._segments) > 1:
                 self._drop_last()
             segment = self._segments[0]
-            segment.size = segment.count = 0
+            segment.size = 0
+            segment.count = 0
             self._file.truncate(0)
             if segment.first != first:
                 path = segment_path(self._directory, first)

@@ -107,7 +107,8 @@ def read_hard_state(files: Files, path: Path) -> HardState:
     if not files.exists(path):
         raise CorruptFile(path, 1, 0, "the file is missing")
     value = decode_record(path, files.read(path))
-    term, vote = value.get("term"), value.get("vote")
+    term = value.get("term")
+    vote = value.get("vote")
     if type(term) is int and 0 <= term <= limits.TERM_MAX:
         if vote is None:
             return HardState(term)

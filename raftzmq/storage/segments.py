@@ -155,7 +155,8 @@ def _whole_line(data: bytes) -> int:
 
     Every `]` may be the end of it. A torn write can follow: the whole line is then not the last.
     """
-    crc, start = 0, 9
+    crc = 0
+    start = 9
     while end := data.find(b"]", start) + 1:
         crc = crc32(data[start:end], crc)
         if data[:9] == b"%08x " % crc:

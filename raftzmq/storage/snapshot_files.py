@@ -131,7 +131,8 @@ def verify_snapshot(files: Files, path: Path, index: int, term: int) -> tuple[Sn
     tail = files.read(path, max(0, size - _TRAILER_BYTES))
     start = tail.rfind(b"\n", 0, -1) + 1
     end = size - len(tail) + start  # where the trailer begins
-    crc = count = 0
+    crc = 0
+    count = 0
     header = b""
     for offset in range(0, end, _BLOCK_BYTES):
         block = files.read(path, offset, min(_BLOCK_BYTES, end - offset))
@@ -150,7 +151,9 @@ def verify_snapshot(files: Files, path: Path, index: int, term: int) -> tuple[Sn
 
 def _find_damage(files: Files, path: Path) -> CorruptFile:
     """Where a file that is known to be damaged is damaged."""
-    number, offset, line = 0, 0, b""
+    number = 0
+    offset = 0
+    line = b""
     for number, offset, line in _lines(files, path):
         try:
             decode_line(line)
@@ -163,7 +166,9 @@ def _find_damage(files: Files, path: Path) -> CorruptFile:
 
 def _lines(files: Files, path: Path) -> Iterator[tuple[int, int, bytes]]:
     """Yield (number from 1, byte offset, line with its newline) of a file read in blocks."""
-    number, offset, position = 1, 0, 0
+    number = 1
+    offset = 0
+    position = 0
     rest = b""
     while block := files.read(path, position, _BLOCK_BYTES):
         position += len(block)

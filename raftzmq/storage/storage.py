@@ -115,14 +115,16 @@ class Storage:
             return restored
 
     def _restore(self, node: str) -> Restored:
-        files, layout = self._files, self._layout
+        files = self._files
+        layout = self._layout
         found = read_all(files, layout, node)
         for name in files.names(layout.snapshots):
             if name.startswith((WRITING, INCOMING)):
                 files.unlink(layout.snapshots / name)
         self._identity = found.identity
         self._hard_state = found.hard_state
-        self.snapshot, self._snapshot_size = found.snapshot, found.snapshot_size
+        self.snapshot = found.snapshot
+        self._snapshot_size = found.snapshot_size
         self._log, repairs = open_log(files, layout.log, self.config, found.log)
         if found.install_unfinished and self.snapshot:
             self._log.reset(self.snapshot.index + 1)
@@ -150,7 +152,10 @@ class Storage:
             self._log.close()
         if self._lock:
             self._lock.close()
-        self._writer = self._receiver = self._log = self._lock = None
+        self._writer = None
+        self._receiver = None
+        self._log = None
+        self._lock = None
 
     # What must be durable
 
@@ -278,7 +283,8 @@ class Storage:
         self._log_bytes = max(0, self._log_bytes - covered)
 
     def _installed(self, meta: SnapshotMeta, size: int) -> None:
-        self.snapshot, self._snapshot_size = meta, size
+        self.snapshot = meta
+        self._snapshot_size = size
         self._retry_bytes = 0
         for index, term in list_snapshots(self._files, self._layout.snapshots)[:-_SNAPSHOTS_KEPT]:
             self._files.unlink(snapshot_path(self._layout.snapshots, index, term))
@@ -303,7 +309,8 @@ class Storage:
         is damaged or has a gap: it has been removed, the sender must start over. DiskFull: the same
         chunk may be handed over again, or the sender start over. OSError.
         """
-        index, term = chunk.snapshot_index, chunk.snapshot_term
+        index = chunk.snapshot_index
+        term = chunk.snapshot_term
         if self.snapshot and index <= self.snapshot.index:
             same = chunk.done and (index, term) == (self.snapshot.index, self.snapshot.term)
             return self.snapshot if same else None
@@ -328,7 +335,8 @@ class Storage:
         return meta
 
     def _receiver_of(self, chunk: SnapshotChunk) -> SnapshotReceiver:
-        index, term = chunk.snapshot_index, chunk.snapshot_term
+        index = chunk.snapshot_index
+        term = chunk.snapshot_term
         current = self._receiver
         if current and chunk.offset and (current.index, current.term) == (index, term):
             return current

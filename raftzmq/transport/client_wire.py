@@ -28,6 +28,7 @@ from raftzmq.transport.frames import (
     openers,
     too_deep,
 )
+from raftzmq.transport.operation_lists import are_operations, are_results, ids_of
 from raftzmq.transport.watch_wire import (
     Events,
     UnwatchRequest,
@@ -274,39 +275,22 @@ def _operations(frame: bytes, header: dict[str, Any]) -> OperationsRequest:
         raise WireError(
             "form", f"ops is not a list of at most {limits.OPERATIONS_PER_MESSAGE} operations"
         )
-    if ops and not _are_operations(ops):
-        ids = _ids(ops)
+    if ops and not are_operations(ops):
+        ids = ids_of(ops)
         check_version(header, ids)
         raise WireError("form", "an operation is [id, name, ...arguments]", ids)
     # Flat operations open one bracket each and the message two; what nests deeper needs 30 more.
     if openers(frame) >= len(ops) + limits.JSON_DEPTH and too_deep(header):
-        raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep", _ids(ops))
+        raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep", ids_of(ops))
     if header.get("v") != VERSION or type(header["v"]) is not int:
-        check_version(header, _ids(ops))
-    session, ack, stale = header.get("session"), header.get("ack"), header.get("stale")
+        check_version(header, ids_of(ops))
+    session = header.get("session")
+    ack = header.get("ack")
+    stale = header.get("stale")
     cluster = header.get("cluster", "")
     if not (is_count(session) and is_count(ack) and type(stale) is bool and is_cluster(cluster)):
-        raise WireError("form", "cluster, session, ack or stale is wrong or missing", _ids(ops))
+        raise WireError("form", "cluster, session, ack or stale is wrong or missing", ids_of(ops))
     return OperationsRequest(session, ack, stale, ops, cluster)
-
-
-def _are_operations(ops: list[Any]) -> bool:
-    """Whether each is `[id, name, ...arguments]`; there is at least one."""
-    if set(map(type, ops)) != {list} or min(map(len, ops)) < 2:
-        return False
-    ids = [op[0] for op in ops]
-    return (
-        set(map(type, ids)) == {int}
-        and min(ids) >= 0
-        and max(ids) <= limits.INDEX_MAX
-        and set(map(type, [op[1] for op in ops])) == {str}
-    )
-
-
-def _ids(ops: list[Any]) -> list[int] | None:
-    """The ids of all operations, or None if any cannot be read."""
-    ids = [op[0] for op in ops if type(op) is list and op and is_count(op[0])]
-    return ids if len(ids) == len(ops) else None
 
 
 def _transfer(ident: int, header: dict[str, Any]) -> TransferRequest:
@@ -317,7 +301,8 @@ def _transfer(ident: int, header: dict[str, Any]) -> TransferRequest:
 
 
 def _member(ident: int, header: dict[str, Any]) -> MemberRequest:
-    action, name = header.get("action"), header.get("name")
+    action = header.get("action")
+    name = header.get("name")
     if not (type(action) is str and action in MEMBER_ACTIONS):
         raise WireError("invalid", "action is not add, promote or remove", [ident])
     if not is_name(name):
@@ -339,7 +324,7 @@ def _results(frame: bytes, header: dict[str, Any]) -> Results:
     results = header.get("results")
     if type(results) is not list:
         raise WireError("form", "results is not a list")
-    if results and not _are_results(results):
+    if results and not are_results(results):
         raise WireError("form", "a result is [id, code, index, body]")
     if openers(frame) >= len(results) + limits.JSON_DEPTH and too_deep(header):
         raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep")
@@ -349,22 +334,10 @@ def _results(frame: bytes, header: dict[str, Any]) -> Results:
     return Results(*_origin(header), results, cluster)
 
 
-def _are_results(results: list[Any]) -> bool:
-    """Whether each is `[id, code, index, body]`; there is at least one. The hot path of a client,
-    without a statement that is executed for each result."""
-    if set(map(type, results)) != {list} or set(map(len, results)) != {4}:
-        return False
-    ids, codes, indices, _ = zip(*results, strict=True)
-    return (
-        set(map(type, ids)) == {int} == set(map(type, indices))
-        and min(ids) >= 0 <= min(indices)
-        and max(ids) <= limits.INDEX_MAX >= max(indices)
-        and set(map(type, codes)) == {str}
-    )
-
-
 def _origin(header: dict[str, Any]) -> tuple[str, int, str | None]:
-    node, term, leader = header.get("node"), header.get("term"), header.get("leader")
+    node = header.get("node")
+    term = header.get("term")
+    leader = header.get("leader")
     if not (is_name(node) and is_count(term, limits.TERM_MAX)):
         raise WireError("form", "node or term is missing or of a wrong type")
     if not (leader is None or is_name(leader)):
@@ -373,7 +346,9 @@ def _origin(header: dict[str, Any]) -> tuple[str, int, str | None]:
 
 
 def _error(header: dict[str, Any]) -> ErrorReply:
-    ids, code, message = header.get("ids"), header.get("code"), header.get("message")
+    ids = header.get("ids")
+    code = header.get("code")
+    message = header.get("message")
     if not (ids is None or (type(ids) is list and all(map(is_count, ids)))):
         raise WireError("form", "ids is not a list of whole numbers or null")
     if not (is_text(code) and is_text(message, limits.FRAME_BYTES)):

@@ -6,25 +6,22 @@ nothing. So a node looks at its connections itself: the kernel says how much eac
 read, the ROUTERs say how much of that was taken and handed over. The difference lies in memory.
 A connection for which too much lies there is cut with shutdown(2); libzmq then frees what it had.
 Cutting a wrong one is harmless: peers and clients connect again.
-
-Only Linux has what this needs; elsewhere nothing is cut.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import resource
-import socket
-import struct
-import sys
-import termios
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final
 
 from raftzmq import limits
+from raftzmq.transport.descriptors import (
+    Seen,
+    cut_connection,
+    inspect_connection,
+    open_descriptors,
+)
 
 MESSAGE_BYTES: Final = limits.FRAME_BYTES + 2 * 1024 * 1024
 """Most that one connection may have sent of a message that is not complete: one long frame, a
@@ -61,20 +58,6 @@ CLOSE_LOOK_MS: Final = 20
 
 DESCRIPTORS_PER_MS: Final = 8
 """A look takes some microseconds for each open descriptor; thousands are looked at less often."""
-
-_SO_COOKIE: Final = 57
-_TCP_INFO: Final = struct.Struct("=B119xQQ")  # state, bytes acknowledged, bytes received
-_STATES: Final = (1, 8)  # established; the same, but the other side has closed
-_LINUX: Final = sys.platform == "linux"
-
-
-class Seen(NamedTuple):
-    """What the kernel says of a connection."""
-
-    cookie: bytes  # of this connection and no other ever, whatever its descriptor
-    port: int  # where it came in
-    acked: int  # bytes that the other side's kernel has
-    read: int  # bytes that libzmq has
 
 
 class Connection:
@@ -155,7 +138,7 @@ class Traffic:
         if self._waiting(descriptor) + size > most:
             # What it has read since the last look counts too.
             connection = self.connections.get(descriptor)
-            now = _inspect(descriptor)
+            now = inspect_connection(descriptor)
             if connection is not None and now is not None and now.cookie == connection.cookie:
                 connection.acked = now.acked
             waiting = self._waiting(descriptor)
@@ -178,7 +161,8 @@ class Traffic:
     def judge(self, now_ms: int, seen: dict[int, Seen]) -> list[str]:
         """Take in what a look has `seen` of each descriptor; cut what has to be cut. Returns the
         reasons."""
-        drained, self._drained = self._drained, False
+        drained = self._drained
+        self._drained = False
         for gone in self.connections.keys() - seen.keys():
             del self.connections[gone]
             self._forget(gone)
@@ -186,7 +170,8 @@ class Traffic:
         for descriptor, now in seen.items():
             connection = self.connections.get(descriptor)
             if connection is None or connection.cookie != now.cookie:
-                connection = self.connections[descriptor] = Connection(now.cookie, now_ms)
+                connection = Connection(now.cookie, now_ms)
+                self.connections[descriptor] = connection
             taken = self._taken.get(descriptor, 0)
             connection.taken += taken
             if taken:
@@ -234,7 +219,7 @@ class Traffic:
             connection = self.connections.pop(descriptor, None)
             self._refused.discard(descriptor)
             self._forget(descriptor)
-            if connection is not None and _cut(descriptor, connection.cookie):
+            if connection is not None and cut_connection(descriptor, connection.cookie):
                 self._counters[reason] += 1
                 yield reason
 
@@ -258,9 +243,9 @@ class Guard:
         if now_ms < self.next_ms:
             return []
         seen: dict[int, dict[int, Seen]] = {port: {} for port in self._ports}
-        descriptors = _open_descriptors()
+        descriptors = open_descriptors()
         for descriptor in descriptors:
-            found = _inspect(descriptor)
+            found = inspect_connection(descriptor)
             if found is not None and found.port in seen:
                 seen[found.port][descriptor] = found
         reasons = [
@@ -277,56 +262,6 @@ class Guard:
         self.next_ms = now_ms + max(wait_ms, len(descriptors) // DESCRIPTORS_PER_MS)
         self.due_ms = self.next_ms + (0 if suspect else LOOK_SLACK_MS)
         return reasons
-
-
-def _open_descriptors() -> Sequence[int]:
-    if not _LINUX:
-        return ()
-    try:
-        with os.scandir("/proc/self/fd") as entries:
-            return [int(entry.name) for entry in entries]
-    except OSError:  # there is none left to open even that with
-        return range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-
-
-@contextmanager
-def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """A descriptor that libzmq has, and keeps, as a socket. Raises OSError if it is no socket."""
-    handle = socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=descriptor)
-    try:
-        yield handle
-    finally:
-        handle.detach()  # else it would be closed
-
-
-def _cookie(handle: socket.socket) -> bytes:
-    return handle.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8)
-
-
-def _inspect(descriptor: int) -> Seen | None:
-    """What the kernel says of a descriptor, or None if it is no connection."""
-    try:
-        with _borrowed(descriptor) as handle:
-            information = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-            state, acked, received = _TCP_INFO.unpack(information)
-            if state not in _STATES:
-                return None
-            unread = int.from_bytes(fcntl.ioctl(handle, termios.FIONREAD, bytes(4)), sys.byteorder)
-            return Seen(_cookie(handle), handle.getsockname()[1], acked, received - unread)
-    except (OSError, struct.error):  # a file, or closed meanwhile; or no TCP socket
-        return None
-
-
-def _cut(descriptor: int, cookie: bytes) -> bool:
-    """Shut a connection down, unless its descriptor has been closed, or is another one's."""
-    try:
-        with _borrowed(descriptor) as handle:
-            if _cookie(handle) != cookie:
-                return False
-            handle.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return False
-    return True
 
 
 def _most_connections() -> int:

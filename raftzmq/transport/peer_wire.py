@@ -198,7 +198,9 @@ def _form(cls: type[Message]) -> _Form:
 
 
 def _decoder(form: _Form) -> Callable[[dict[str, Any], bytes | None], Envelope]:
-    counts, flags, cls = tuple(form.counts.items()), form.flags, form.cls
+    counts = tuple(form.counts.items())
+    flags = form.flags
+    cls = form.cls
 
     def decode(header: dict[str, Any], body: bytes | None) -> Envelope:
         values: dict[str, Any] = {
@@ -209,9 +211,10 @@ def _decoder(form: _Form) -> Callable[[dict[str, Any], bytes | None], Envelope]:
         for name, most in counts:
             values[name] = _count(header, name, most)
         for name in flags:
-            value = values[name] = header.get(name)
+            value = header.get(name)
             if type(value) is not bool:
                 raise WireError("form", f"{name} is not true or false")
+            values[name] = value
         if cls is AppendEntries:
             values["entries"] = _entries(body, values)
         elif cls is SnapshotChunk:
@@ -340,7 +343,9 @@ def _hello(header: dict[str, Any], body: bytes | None) -> Hello:
 def _welcome(header: dict[str, Any], body: bytes | None) -> Welcome:
     if body is not None:
         raise WireError("parts", "welcome has one frame")
-    leader, members, reason = header.get("leader"), header.get("members"), header.get("reason")
+    leader = header.get("leader")
+    members = header.get("members")
+    reason = header.get("reason")
     if not (leader is None or is_name(leader)):
         raise WireError("form", "leader is not a node's name or null")
     if not (type(members) is list and len(members) <= MEMBERS and all(map(is_name, members))):

@@ -150,8 +150,11 @@ def reply_object(reply: WatcherHears) -> dict[str, Any]:
 
 
 def _watch(ident: int, header: dict[str, Any]) -> WatchRequest:
-    key, prefix, previous = header.get("key"), header.get("prefix"), header.get("prev")
-    start, cluster = header.get("from"), header.get("cluster", "")
+    key = header.get("key")
+    prefix = header.get("prefix")
+    previous = header.get("prev")
+    start = header.get("from")
+    cluster = header.get("cluster", "")
     if not (type(prefix) is bool and type(previous) is bool):
         raise WireError("invalid", "prefix or prev is not true or false", [ident])
     if type(key) is not str or len(key.encode()) > limits.KEY_BYTES:
@@ -170,14 +173,18 @@ def _watch(ident: int, header: dict[str, Any]) -> WatchRequest:
 
 
 def _watching(ident: int, header: dict[str, Any]) -> Watching:
-    after, node, cluster = header.get("after"), header.get("node"), header.get("cluster")
+    after = header.get("after")
+    node = header.get("node")
+    cluster = header.get("cluster")
     if not (is_count(after) and is_name(node) and is_cluster(cluster)):
         raise WireError("form", "after, node or cluster is missing or of a wrong type")
     return Watching(ident, after, node, cluster)
 
 
 def _events(ident: int, header: dict[str, Any]) -> Events:
-    after, through, skip = header.get("after"), header.get("through"), header.get("skip", 0)
+    after = header.get("after")
+    through = header.get("through")
+    skip = header.get("skip", 0)
     events = header.get("events")
     if not (is_count(after) and is_count(through) and is_count(skip) and after <= through):
         raise WireError("form", "after, skip or through is missing or of a wrong type")
@@ -208,7 +215,9 @@ def _are_events(events: list[Any], after: int, through: int) -> bool:
 
 
 def _lost(ident: int, header: dict[str, Any]) -> WatchLost:
-    code, message, start = header.get("code"), header.get("message"), header.get("from")
+    code = header.get("code")
+    message = header.get("message")
+    start = header.get("from")
     if not (is_text(code) and is_text(message, limits.FRAME_BYTES) and is_count(start)):
         raise WireError("form", "code, message or from is missing or of a wrong type")
     return WatchLost(ident, code, message, start)

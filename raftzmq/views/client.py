@@ -93,12 +93,14 @@ class ViewsClient:
         with self._lock:
             links = self._started()
             until_ms = now_ms() + int(timeout * 1000)
-            ask_ms, ident = 0, 0
+            ask_ms = 0
+            ident = 0
             while (now := now_ms()) < until_ms:
                 up = links.is_up(address)
                 self._unconnected = set() if up else {address}
                 if now >= ask_ms and up:
-                    ident, ask_ms = ident + 1, now + RENEW_MS
+                    ident += 1
+                    ask_ms = now + RENEW_MS
                     links.send(address, encode(StatusRequest(ident)))
                 self._sleep(links, until_ms)
                 for endpoint, message in _received(links):

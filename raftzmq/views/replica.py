@@ -84,7 +84,7 @@ class Replica:
         self._clock_ms = 0  # added to now_ms, it goes on where the last primary's time ended
         self._pending: deque[_Pending] = deque()
         self._pending_bytes = 0
-        self._out = Output([], [], [])
+        self.out = Output([], [], [])
 
     # -- what is so now ---------------------------------------------------------------------------
 
@@ -128,8 +128,9 @@ class Replica:
         if self._to_backup is not None and self.acts:
             backup = self._to_backup.backup
             for message in self._to_backup.messages(self._now_ms):
-                self._out.messages.append((backup, message))
-        out, self._out = self._out, Output([], [], [])
+                self.out.messages.append((backup, message))
+        out = self.out
+        self.out = Output([], [], [])
         return out
 
     # -- the view server --------------------------------------------------------------------------
@@ -143,7 +144,7 @@ class Replica:
     def _ping(self) -> None:
         self._ping_at_ms = self._now_ms + self._timing.ping_ms
         self._serial += 1
-        self._out.pings.append(
+        self.out.pings.append(
             Ping(
                 self._serial,
                 self.me,
@@ -185,19 +186,22 @@ class Replica:
         if seen is not None and (view.number < seen.number or view == seen):
             return  # of two with one number, nobody has acted in the first one: see recovery.py
         self._former = seen.primary if seen is not None else None
-        self.view, self._later_view = view, 0
+        self.view = view
+        self._later_view = 0
         role = view.role_of(self.me)
         if role == PRIMARY:
             self._lead(view, first=seen is None)
         else:
             self._give_up(f"this server is {role} in view {view.number}")
-            self.store = self._to_backup = None
+            self.store = None
+            self._to_backup = None
             self._as_backup = AsBackup(view, self.me) if role == BACKUP else None
         self._ping()  # a primary's acknowledgement, for one, should not wait
 
     def _lead(self, view: View, *, first: bool) -> None:
         if self._as_backup is not None:
-            self.store, self._as_backup = self._as_backup.store, None
+            self.store = self._as_backup.store
+            self._as_backup = None
             if self.store is not None:
                 self._clock_ms = self.store.time_ms - self._now_ms
         elif first and view.number == 1:
@@ -229,7 +233,7 @@ class Replica:
         if message.view < view.number:
             # To nobody but the primary that was: whoever else says so is a stranger.
             if isinstance(message, (Forward, Chunk)) and message.sender.is_same(self._former):
-                self._out.messages.append((message.sender, old_view(view, self.me)))
+                self.out.messages.append((message.sender, old_view(view, self.me)))
             return
         if isinstance(message, OldView):
             self._told_of_later_view(message, view)
@@ -257,7 +261,7 @@ class Replica:
             except DataError as error:
                 raise WireError("records", str(error)) from None
         if answer is not None:
-            self._out.messages.append((view.primary, answer))
+            self.out.messages.append((view.primary, answer))
 
     def _chunk_acked(self, message: ChunkAck) -> None:
         assert self._to_backup is not None
@@ -320,7 +324,7 @@ class Replica:
 
     def _refuse(self, client: bytes, request: Request, code: str, message: str) -> None:
         reply = Reply(request.id, code, 0, {"message": message}, self.view_number)
-        self._out.answers.append((client, reply))
+        self.out.answers.append((client, reply))
 
     def _owe(self, pending: _Pending) -> None:
         self._pending.append(pending)
@@ -340,7 +344,7 @@ class Replica:
             ):
                 return
             self._pop()
-            self._out.answers.append((first.client, first.reply))
+            self.out.answers.append((first.client, first.reply))
 
     def _give_up(self, why: str) -> None:
         """Nobody will hear from this server what becomes of the requests that wait."""
@@ -348,7 +352,7 @@ class Replica:
             first = self._pop()
             body: Any = {"message": f"{why}: ask again, with the same serial"}
             reply = Reply(first.reply.id, "view_changed", 0, body, self.view_number)
-            self._out.answers.append((first.client, reply))
+            self.out.answers.append((first.client, reply))
 
     def _pop(self) -> _Pending:
         pending = self._pending.popleft()

@@ -160,7 +160,8 @@ class AsBackup:
             for record in chunk.records:
                 self._loading.take(record)
             if chunk.last:
-                self.store, self._loading = self._loading.finish(), Loading()
+                self.store = self._loading.finish()
+                self._loading = Loading()
             self._next_chunk += 1
         return ChunkAck(self._view.service, self._view.number, self._me, self._next_chunk)
 

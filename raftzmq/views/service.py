@@ -57,7 +57,9 @@ class ViewService:
         self.reason = "has just started, and listens who is there"
         self._service = service
         self._known: dict[str, Known] = {}
-        self._began_ms = self._ticked_ms = self._now_ms = now_ms
+        self._began_ms = now_ms
+        self._ticked_ms = now_ms
+        self._now_ms = now_ms
         self._acknowledged = False  # the view, by its primary, which may have died since
         self._synced = False  # its backup has the whole state, as the primary said
         self._highest = 0  # the number of every view that can exist is this or less
@@ -79,8 +81,10 @@ class ViewService:
         known.heard_ms = now_ms
         known.keys = ping.keys
         # What it says counts only once it obeys nobody else: see recovery.py.
-        known.joined, known.before = ping.reign == self.reign, ping.before
-        known.view, known.synced = ping.view, ping.synced
+        known.joined = ping.reign == self.reign
+        known.before = ping.before
+        known.view = ping.view
+        known.synced = ping.synced
         self._hear_primary()
         self._advance()
         return Pong(ping.serial, self.reign, self.view, "" if self.view else self.reason, False)
@@ -93,7 +97,8 @@ class ViewService:
             for known in self._known.values():
                 known.heard_ms += silent_ms
             self._began_ms += silent_ms if self.view is None else 0
-        self._ticked_ms = self._now_ms = now_ms
+        self._ticked_ms = now_ms
+        self._now_ms = now_ms
         forget_ms = now_ms - FORGET_FACTOR * self.timing.dead_ms
         for name, known in list(self._known.items()):
             if known.heard_ms < forget_ms and self._role(known) == IDLE:
@@ -163,7 +168,8 @@ class ViewService:
         if known is None:
             if len(self._known) >= SERVERS_MOST:
                 return None
-            known = self._known[server.name] = Known(server, self._now_ms, self._now_ms)
+            known = Known(server, self._now_ms, self._now_ms)
+            self._known[server.name] = known
         elif not server.is_same(known.server) and server.incarnation not in known.past:
             past = [*known.past, known.server.incarnation][-PAST_MOST:]
             known = Known(server, self._now_ms, self._now_ms, past=past)
@@ -229,7 +235,8 @@ class ViewService:
     def _take(self, view: View) -> None:
         self.view = view
         self._highest = view.number
-        self._acknowledged = self._synced = False
+        self._acknowledged = False
+        self._synced = False
         self.reason = "the new view is not acknowledged yet"
 
     def _hear_primary(self) -> None:

@@ -188,7 +188,8 @@ class ClientSession:
 
     def take_finished(self) -> list[Call]:
         """Return the calls that were done since the last time."""
-        finished, self._finished = self._finished, []
+        finished = self._finished
+        self._finished = []
         return finished
 
     # -- inside -----------------------------------------------------------------------------------
@@ -214,7 +215,8 @@ class ClientSession:
             self._opening = Call("open", [], first.deadline_ms)
         elif first.is_write:
             self._serial += 1
-            first.serial, first.session = self._serial, self._session
+            first.serial = self._serial
+            first.session = self._session
 
     def _request(self, current: Call, view: View) -> Request:
         self._ids += 1
@@ -249,7 +251,8 @@ class ClientSession:
         self._overloaded = reply.code == "overloaded"
         match reply.code:
             case "ok" if current is self._opening:
-                self._session, self._serial = reply.index, 0
+                self._session = reply.index
+                self._serial = 0
                 self._begin(now_ms)
             case "ok":
                 self._end(current, now_ms, answer=reply)
@@ -295,7 +298,8 @@ class ClientSession:
         answer: Reply | None = None,
         error: RaftzmqError | None = None,
     ) -> None:
-        asked.answer, asked.error = answer, error
+        asked.answer = answer
+        asked.error = error
         was_first = asked is self._calls[0]
         self._calls.remove(asked)
         self._finished.append(asked)

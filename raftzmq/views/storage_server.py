@@ -153,7 +153,8 @@ class _StorageServer(Loop):
     def _open_links(self) -> None:
         """Connect to the others of the view before there is a word for them: a message needs a
         connection that stands."""
-        view, me = self._replica.view, self._replica.me
+        view = self._replica.view
+        me = self._replica.me
         members = [view.primary, view.backup] if view else []
         others = {s.name: s.address for s in members if s is not None and not s.is_same(me)}
         for name, address in others.items():
@@ -234,7 +235,8 @@ class _StorageServer(Loop):
             "reason": replica.reason,
             "unresolved": tuple(self._name_lookup.unresolved.values()),
         }
-        before, self._told = self._told, now
+        before = self._told
+        self._told = now
         if now == before:
             return
         if now["role"] != before.get("role") and replica.view is not None:

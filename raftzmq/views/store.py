@@ -101,9 +101,11 @@ class Store:
         """Execute the next operation, a write that `validate` has passed: once for its session and
         serial. Returns (code, index it was executed at, body)."""
         state = self._state
-        state.applied_index = state.revision = state.applied_index + 1
+        state.applied_index += 1
+        state.revision = state.applied_index
         state.time_ms = max(state.time_ms, entry.time_ms)
-        index, number = state.applied_index, entry.session
+        index = state.applied_index
+        number = entry.session
         serial, name, *arguments = entry.op
         if name == "open":
             if state.sessions.open(index, state.time_ms):
@@ -124,7 +126,8 @@ class Store:
         # A client asks for one thing after the other: it has the answers of all earlier ones.
         session.acknowledge(serial)
         code, body = COMMANDS[name].run(state, *arguments)
-        done = session.results[serial] = (code, index, body)
+        done = (code, index, body)
+        session.results[serial] = done
         return done
 
     def records(self) -> Iterator[list[Any]]:

@@ -104,7 +104,8 @@ class _ViewServer(Loop):
             backup = view.backup or "none"
             self.log("new view", view=view.number, primary=view.primary, backup=backup)
         if reason != self._reason:
-            self._reason, self._reason_ms = reason, self.now_ms
+            self._reason = reason
+            self._reason_ms = self.now_ms
         lasts = self.now_ms - self._reason_ms >= REASON_MS
         if lasts and self._reason_told != reason:
             self._reason_told = reason

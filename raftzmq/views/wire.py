@@ -164,7 +164,8 @@ def _entries(value: object, name: str) -> tuple[Entry, ...]:
 def _entry(value: object) -> Entry:
     if type(value) is not list or len(value) != 3:
         raise _wrong("an entry", "[time_ms, session, operation]")
-    time_ms, session = _count(value[0], "time_ms"), _count(value[1], "session")
+    time_ms = _count(value[0], "time_ms")
+    session = _count(value[1], "session")
     try:
         validate(value[2], session)
     except InvalidRequest as error:

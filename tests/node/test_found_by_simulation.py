@@ -6,19 +6,10 @@ import pytest
 
 from raftzmq.core.messages import SnapshotChunk
 from raftzmq.node import Node
-from raftzmq.storage import MemoryFiles, StorageConfig
+from raftzmq.storage import StorageConfig
 from raftzmq.transport.client_wire import Done, MemberRequest, TransferRequest
 from raftzmq.transport.peer_wire import Envelope
 from tests.node.world import World
-
-
-def used(files: MemoryFiles) -> int:
-    return (1 << 20) - MemoryFiles.room(_bounded(files))
-
-
-def _bounded(files: MemoryFiles) -> MemoryFiles:
-    files.capacity = 1 << 20
-    return files
 
 
 @pytest.mark.parametrize("name", ["raft-0", "raft-1"])
@@ -26,7 +17,7 @@ def test_a_full_disk_while_the_cluster_forms_only_delays_it(name: str) -> None:
     """Neither the founder nor one that joins ends for want of space for the cluster's id."""
     world = World(3)
     disk = world.disks[name]
-    disk.capacity = used(disk)
+    disk.capacity = disk.used()
     world.run(5)
     assert not world.nodes[name].cluster
     disk.capacity = None
@@ -42,7 +33,7 @@ def test_a_founder_whose_disk_is_full_between_the_two_steps_gets_its_name_later(
     def full_at_first(cluster: str) -> None:
         nonlocal tries
         tries += 1
-        disk.capacity = used(disk) if tries == 1 else None
+        disk.capacity = disk.used() if tries == 1 else None
         adopt(cluster)
 
     vars(node)["adopt"] = full_at_first

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from raftzmq.server.name_lookup import NameLookup
-from raftzmq.server.server import Server
 from tests.system.processes import wait_for
 
 KNOWN = {"raft-1.raft-service"}
@@ -58,13 +55,5 @@ def test_no_name_that_cannot_be_one_ends_the_thread() -> None:
 def test_a_thread_that_died_is_noticed() -> None:
     names = NameLookup(resolver, look_s=0.01)
     names.close()
-    wait_for("its end", lambda: not names._thread.is_alive())
     with pytest.raises(RuntimeError, match="names of peers"):
-        names.check()
-
-
-def test_the_name_of_a_peer_that_was_removed_is_looked_up_no_longer(names: NameLookup) -> None:
-    node = SimpleNamespace(peers={"raft-1"}, address_of="{}.raft-service:6000".format)
-    server = SimpleNamespace(node=node, _name_lookup=names, _silent={"raft-1", "raft-2"})
-    Server._look_up_silent_peers(cast(Server, server))
-    assert dict(names.silent) == {"raft-1": "raft-1.raft-service:6000"}
+        wait_for("its end", names.check)

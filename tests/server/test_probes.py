@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from http.client import HTTPException
 
 import pytest
 
@@ -15,6 +16,7 @@ from raftzmq.server.text_log import TextLog
 from raftzmq.server.vitals import Vitals
 from tests.server.samples import LEADER, vitals
 from tests.system.ports import free_ports
+from tests.system.processes import wait_for
 
 PATIENCE_S = 60.0
 
@@ -113,12 +115,14 @@ def test_a_log_that_has_ended_fails_liveness(log: TextLog) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_the_death_of_the_thread_that_answers_is_told(asked: Asked) -> None:
-    web = asked.probes._web
-    assert web is not None
-    web._loop.call_soon_threadsafe(web._loop.stop)
-    web._thread.join(PATIENCE_S)
+    def dies() -> bool:
+        raise SystemExit
+
+    asked.probes.parts["scaling"] = dies
+    with suppress(OSError, HTTPException):
+        asked.get("/livez")
     with pytest.raises(RuntimeError, match="the thread that answers probes has died"):
-        asked.probes.check()
+        wait_for("its end", asked.probes.check)
 
 
 def test_without_an_endpoint_there_is_nothing_to_ask_and_nothing_to_die(log: TextLog) -> None:

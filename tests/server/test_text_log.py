@@ -13,6 +13,7 @@ import pytest
 
 from raftzmq.server import text_log
 from raftzmq.server.text_log import QUEUE_LINES, TextLog
+from tests.system.processes import wait_for
 
 PATIENT_S: Final = 60.0
 
@@ -73,7 +74,7 @@ def test_a_log_that_nobody_reads_comes_to_an_end(
     with TextLog("raft-0", "INFO") as log:
         for _ in range(lines):
             log("says something that takes a good part of a pipe's sixty-five thousand bytes")
-    assert log._thread.is_alive(), "somebody read it"
+    assert log.is_alive, "somebody read it"
     os.close(reading)  # which lets the thread go on
     deadline = time.monotonic() + PATIENT_S
     while not log._lines.empty():
@@ -101,6 +102,5 @@ def test_the_death_of_its_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         log.check()
         monkeypatch.setattr(os, "write", fail)
         log("says something")
-        log._thread.join(PATIENT_S)
         with pytest.raises(RuntimeError, match="the thread that writes the log of the node"):
-            log.check()
+            wait_for("its end", log.check)

@@ -22,7 +22,8 @@ from raftzmq.core.identity import NodeId
 from raftzmq.core.ready import HardState
 from raftzmq.storage import MemoryFiles
 from raftzmq.storage.files import AppendFile
-from raftzmq.storage.memory import _bytes_in, _Directory, _File, _Handle
+from raftzmq.storage.memory import MemoryFile
+from raftzmq.storage.memory_disk import Directory, File
 
 DATA: Final = Path("/data")
 
@@ -31,7 +32,7 @@ class PowerCut(BaseException):
     """The machine stops in the middle of a write. Not an Exception: nothing may catch it."""
 
 
-class _SimHandle(_Handle):
+class _SimHandle(MemoryFile):
     def sync(self) -> None:
         files = self._files
         assert isinstance(files, SimFiles)
@@ -53,7 +54,7 @@ class SimFiles(MemoryFiles):
         super().__init__()
         self.changes = 0
         self.fail_next_sync = False
-        self.forgotten: set[_File] = set()
+        self.forgotten: set[File] = set()
         """Files of which a sync failed. The system takes for written what it was to write; it can
         be read as long as the machine runs, and no later sync brings it to the disk. (Nor what is
         appended later: one whole page with a gap before it is as good as lost.)"""
@@ -69,29 +70,21 @@ class SimFiles(MemoryFiles):
             if self.fail_next_sync:
                 self.fail_next_sync = False
                 if self.exists(path):
-                    self.forgotten.add(self._file(path))
+                    self.forgotten.add(self.file(path))
                 raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         self._disturb(operation, path)
 
     def write_again(self, path: Path, data: bytes) -> None:
-        self.forgotten.discard(self._file(path))  # what is written anew counts as unwritten anew
+        self.forgotten.discard(self.file(path))  # what is written anew counts as unwritten anew
         super().write_again(path, data)
 
     def create(self, path: Path) -> AppendFile:
         super().create(path)
-        self.forgotten.discard(self._file(path))
-        return _SimHandle(self, path, self._file(path))
+        self.forgotten.discard(self.file(path))
+        return _SimHandle(self, path, self.file(path))
 
     def append(self, path: Path) -> AppendFile:
-        return _SimHandle(self, path, self._file(path))
-
-    @property
-    def root(self) -> _Directory:
-        return self._root
-
-    def used(self) -> int:
-        """Bytes in all files."""
-        return _bytes_in(self._root)
+        return _SimHandle(self, path, self.file(path))
 
     def lose_power(self, random: Random) -> None:
         """What was not synced is lost, torn, or there."""
@@ -106,17 +99,17 @@ class SimFiles(MemoryFiles):
 
     # Faults to a disk at rest
 
-    def image(self) -> _Directory:
+    def image(self) -> Directory:
         """A copy of everything, to be put back later."""
-        return copy.deepcopy(self._root)
+        return copy.deepcopy(self.root)
 
-    def restore(self, image: _Directory) -> None:
-        self._root = image
+    def restore(self, image: Directory) -> None:
+        self.root = image
         self.forgotten.clear()
         self.changes += 1
 
     def wipe(self) -> None:
-        self.restore(_Directory())
+        self.restore(Directory())
 
     def flip_a_bit(self, random: Random) -> str | None:
         """Damage one bit of what the node keeps; return where, None if there is nothing."""
@@ -142,7 +135,7 @@ class SimFiles(MemoryFiles):
 class _Lines:
     """The terms of the entries in the durable part of one segment, parsed as it grows."""
 
-    def __init__(self, file: _File) -> None:
+    def __init__(self, file: File) -> None:
         self.file = file
         self.terms: list[int] = []
         self._seen = b""
@@ -171,7 +164,7 @@ class Durable:
         self._files = files
         self._changes = -1
         self._state_bytes = b""
-        self._lines: dict[_File, _Lines] = {}
+        self._lines: dict[File, _Lines] = {}
         self._segments: list[tuple[int, _Lines]] = []
         self.frozen = False
         """The disk is gone; this is what it held."""
@@ -191,9 +184,9 @@ class Durable:
                 self._read_log(_directory(data, "log"))
         return self
 
-    def _read_state(self, data: _Directory | None) -> None:
+    def _read_state(self, data: Directory | None) -> None:
         file = data.durable.get("state.json") if data else None
-        found = file.durable if isinstance(file, _File) else b""
+        found = file.durable if isinstance(file, File) else b""
         if found == self._state_bytes:
             return
         self._state_bytes = found
@@ -201,21 +194,21 @@ class Durable:
         vote = value.get("vote")
         self.hard_state = HardState(value.get("term", 0), NodeId(*vote) if vote else None)
 
-    def _read_snapshots(self, directory: _Directory | None) -> None:
+    def _read_snapshots(self, directory: Directory | None) -> None:
         self.snapshot = (0, 0)
         for name, file in directory.durable.items() if directory else ():
             stem, _, suffix = name.partition(".")
             index, _, term = stem.partition("-")
-            complete = suffix == "jsonl" and index.isdigit() and isinstance(file, _File)
+            complete = suffix == "jsonl" and index.isdigit() and isinstance(file, File)
             if complete and file.is_synced():  # type: ignore[union-attr]
                 self.snapshot = max(self.snapshot, (int(index), int(term)))
 
-    def _read_log(self, directory: _Directory | None) -> None:
+    def _read_log(self, directory: Directory | None) -> None:
         segments: list[tuple[int, _Lines]] = []
-        lines: dict[_File, _Lines] = {}
+        lines: dict[File, _Lines] = {}
         for name, file in directory.durable.items() if directory else ():
             stem, _, suffix = name.partition(".")
-            if suffix == "jsonl" and stem.isdigit() and isinstance(file, _File):
+            if suffix == "jsonl" and stem.isdigit() and isinstance(file, File):
                 known = lines[file] = self._lines.get(file) or _Lines(file)
                 known.refresh()
                 segments.append((int(stem), known))
@@ -249,6 +242,6 @@ class Durable:
         return index <= self.last_index and self.term_at(index) == term
 
 
-def _directory(parent: _Directory | None, name: str) -> _Directory | None:
+def _directory(parent: Directory | None, name: str) -> Directory | None:
     found = parent.durable.get(name) if parent else None
-    return found if isinstance(found, _Directory) else None
+    return found if isinstance(found, Directory) else None

@@ -12,7 +12,8 @@ import pytest
 
 from raftzmq import limits
 from raftzmq.transport import guard
-from raftzmq.transport.guard import Guard, Seen, Traffic
+from raftzmq.transport.descriptors import Seen, cut_connection, inspect_connection
+from raftzmq.transport.guard import Guard, Traffic
 from raftzmq.transport.servers import ClientServer, PeerServer
 from tests.system import zmtp
 from tests.transport.loopback import Connect, collect, until
@@ -250,7 +251,9 @@ def test_what_waits_while_the_node_is_busy_is_no_message_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cuts: list[int] = []
-    monkeypatch.setattr(guard, "_cut", lambda descriptor, _cookie: cuts.append(descriptor))
+    monkeypatch.setattr(
+        guard, "cut_connection", lambda descriptor, _cookie: cuts.append(descriptor)
+    )
     traffic = Traffic(1, Counter())
     for _ in range(3):
         judged(traffic, 2 * guard.MESSAGE_BYTES)
@@ -261,7 +264,7 @@ def test_what_waits_while_the_node_is_busy_is_no_message_without_end(
 
 
 def test_a_descriptor_used_again_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "_cut", lambda *_: pytest.fail("nothing to cut"))
+    monkeypatch.setattr(guard, "cut_connection", lambda *_: pytest.fail("nothing to cut"))
     traffic = Traffic(1, Counter())
     for cookie in (b"1", b"2", b"3"):
         for _ in range(2):
@@ -273,13 +276,13 @@ def test_a_descriptor_used_again_begins_anew(monkeypatch: pytest.MonkeyPatch) ->
 def test_only_the_connection_that_was_meant_is_cut() -> None:
     with tcp.create_server(("127.0.0.1", 0)) as server:
         with tcp.create_connection(server.getsockname()) as one, server.accept()[0] as other:
-            assert not guard._cut(one.fileno(), b"another!")
+            assert not cut_connection(one.fileno(), b"another!")
             one.sendall(b"x")
             assert other.recv(10) == b"x"
-            seen = guard._inspect(one.fileno())
+            seen = inspect_connection(one.fileno())
             assert seen is not None
-            assert guard._cut(one.fileno(), seen.cookie)
+            assert cut_connection(one.fileno(), seen.cookie)
             assert other.recv(10) == b""
-        assert guard._inspect(server.fileno()) is None
-    assert guard._inspect(10**6) is None
-    assert not guard._cut(10**6, b"nobody's")
+        assert inspect_connection(server.fileno()) is None
+    assert inspect_connection(10**6) is None
+    assert not cut_connection(10**6, b"nobody's")

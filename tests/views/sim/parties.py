@@ -182,7 +182,7 @@ class SimStore(Party):
 
     def _look(self) -> None:
         """Let the rules see what has been decided: it leaves later, when much may have changed."""
-        world, answers = self.world, self.replica._out.answers
+        world, answers = self.world, self.replica.out.answers
         for client, reply in answers[self._looked :]:
             world.rules.answers(self, client.decode(), reply)
         self._looked = len(answers)

@@ -66,7 +66,7 @@ def answer_before_the_backup(patch: Patch) -> None:
     def release(replica: Replica) -> None:
         while replica._pending:
             first = replica._pop()
-            replica._out.answers.append((first.client, first.reply))
+            replica.out.answers.append((first.client, first.reply))
 
     owe = Replica._owe
 

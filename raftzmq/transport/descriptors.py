@@ -1,0 +1,83 @@
+"""What the kernel says of the connections of this process, and how one of them is cut.
+
+libzmq keeps its descriptors to itself, so all that are open are looked at. Only Linux has what this
+needs: elsewhere no descriptor is found, and nothing is cut.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+_SO_COOKIE: Final = 57
+_TCP_INFO: Final = struct.Struct("=B119xQQ")  # state, bytes acknowledged, bytes received
+_STATES: Final = (1, 8)  # established; the same, but the other side has closed
+_LINUX: Final = sys.platform == "linux"
+
+
+class Seen(NamedTuple):
+    """What the kernel says of a connection."""
+
+    cookie: bytes  # of this connection and no other ever, whatever its descriptor
+    port: int  # where it came in
+    acked: int  # bytes that the other side's kernel has
+    read: int  # bytes that libzmq has
+
+
+def open_descriptors() -> Sequence[int]:
+    """Those of all kinds."""
+    if not _LINUX:
+        return ()
+    try:
+        with os.scandir("/proc/self/fd") as entries:
+            return [int(entry.name) for entry in entries]
+    except OSError:  # there is none left to open even that with
+        return range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """A descriptor that libzmq has, and keeps, as a socket. Raises OSError if it is no socket."""
+    handle = socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=descriptor)
+    try:
+        yield handle
+    finally:
+        handle.detach()  # else it would be closed
+
+
+def _cookie(handle: socket.socket) -> bytes:
+    return handle.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8)
+
+
+def inspect_connection(descriptor: int) -> Seen | None:
+    """What the kernel says of a descriptor, or None if it is no connection."""
+    try:
+        with _borrowed(descriptor) as handle:
+            information = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+            state, acked, received = _TCP_INFO.unpack(information)
+            if state not in _STATES:
+                return None
+            unread = int.from_bytes(fcntl.ioctl(handle, termios.FIONREAD, bytes(4)), sys.byteorder)
+            return Seen(_cookie(handle), handle.getsockname()[1], acked, received - unread)
+    except (OSError, struct.error):  # a file, or closed meanwhile; or no TCP socket
+        return None
+
+
+def cut_connection(descriptor: int, cookie: bytes) -> bool:
+    """Shut a connection down, unless its descriptor has been closed, or is another one's."""
+    try:
+        with _borrowed(descriptor) as handle:
+            if _cookie(handle) != cookie:
+                return False
+            handle.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return False
+    return True
