@@ -1,4 +1,4 @@
-"""What a node's log says of its own changes: role, leader, members, what it waits for, its disk."""
+"""What a node's log says about its changes: role, leader, members, what it waits for, its disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from raftzmq.server.text_log import TextLog
 
 
 class Announcements:
-    """Tells each change once."""
+    """Logs each change once."""
 
     def __init__(self, node: Node, log: TextLog) -> None:
         self._node = node
@@ -18,7 +18,7 @@ class Announcements:
         self._seen: tuple[object, ...] = (None,) * 6
 
     def tell(self) -> None:
-        """Once a turn: write a line for whatever has changed since the last."""
+        """Once a turn: write a line for each change since the last turn."""
         node = self._node
         raft = node.raft
         looked_at = (

@@ -1,4 +1,4 @@
-"""What a node process is told at its start."""
+"""The settings of a node process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raftzmq.storage import StorageConfig
 _TIMING = Config()
 
 GRACE_S: Final = 25.0
-"""Kubernetes kills a pod 30 s after it told it to stop, unless its manifest says otherwise."""
+"""Kubernetes kills a pod 30 s after telling it to stop, unless its manifest says otherwise."""
 
 NOWHERE: Final = "none"
 """In place of an endpoint for HTTP."""
@@ -24,15 +24,15 @@ NOWHERE: Final = "none"
 class ServerConfig:
     """A node's settings. Times in milliseconds, unless they end in `_s`.
 
-    `peers` maps the initial members' names to HOST:PORT of their node ports; empty, they are
-    NAME-0 … NAME-(replicas-1) of the headless Service. `listen` and `client_listen` are ZeroMQ
-    endpoints; by default all interfaces, on the port at which the peers know this node, and the
-    next one. `http_listen`, for probes and metrics, by default is beside `listen` on the port after
-    that of the clients; "none" switches it off. `advertise` is the HOST:PORT under which others
-    reach this node.
+    `peers` maps the initial members' names to HOST:PORT of their node ports. If it is empty, they
+    are NAME-0 … NAME-(replicas-1) of the headless Service. `listen` and `client_listen` are ZeroMQ
+    endpoints. By default they are on all interfaces, on the port at which the peers know this node
+    and the next one. `http_listen`, for probes and metrics, is by default beside `listen` on the
+    port after that of the clients; "none" disables it. `advertise` is the HOST:PORT under which
+    others reach this node.
 
-    `statefulset` names the StatefulSet whose spec.replicas decides who is a member. A node beyond
-    that number which is told to stop goes on for `grace_s` seconds at the most, until it has been
+    `statefulset` names the StatefulSet whose spec.replicas decides the membership. If a node beyond
+    that number is told to stop, it goes on for at most `grace_s` seconds, until it has been
     removed.
     """
 
@@ -91,13 +91,13 @@ class ServerConfig:
 
     @property
     def http_endpoint(self) -> str | None:
-        """Where probes and metrics are served, or None for nowhere."""
+        """The endpoint of probes and metrics, or None."""
         if self.http_listen == NOWHERE:
             return None
         return self.http_listen or self._beside(self.client_endpoint)
 
     def _beside(self, endpoint: str) -> str:
-        """Where the nodes are listened to, but on the port after that of `endpoint`."""
+        """The host of the node port, with the port after that of `endpoint`."""
         host = self.peer_endpoint.rpartition(":")[0]
         return f"{host}:{int(endpoint.rpartition(':')[2]) + 1}"
 

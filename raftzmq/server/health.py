@@ -1,9 +1,9 @@
 """What /livez and /readyz say: one line a check, `ok name` or `FAILED name: why, and what to do`.
 
-Liveness says whether the process works, and nothing of the others: a process that is started anew
-because its peers are away helps nobody. Readiness says whether the node has caught up, under a
-leader, as a member whose vote counts. An update that goes from node to node waits for that: by
-then the next one may be stopped without costing the cluster its majority, or its data.
+Liveness says whether the process works, and nothing about other nodes, because a restart does not
+bring peers back. Readiness says whether the node has caught up, under a leader, as a member whose
+vote counts. A rolling update waits for that. Then the next node may be stopped without costing the
+cluster its majority or its data.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Final, NamedTuple
 from raftzmq.server.vitals import Vitals
 
 LOOP_STALLED_MS: Final = 15_000
-"""A loop that has published nothing for this long hangs, or its disk does. To put a large snapshot
-in place, or to wait for a slow disk, may take it some seconds."""
+"""A loop that has published nothing for this long hangs, or its disk does. Putting a large snapshot
+in place, or waiting for a slow disk, may take some seconds."""
 
 READY_LAG_ENTRIES: Final = 10_000
-"""A node that has applied all but so many of the committed entries has caught up: the rest takes
-a fraction of a second, and under load there is always one."""
+"""A node that lacks at most this many of the committed entries has caught up. The rest takes a
+fraction of a second, and under load there is always some."""
 
 READY_LED_TIMEOUTS: Final = 2
-"""A node that was just started is ready only when it has known of a leader for so many election
-timeouts, some heartbeats each. By then the leader has asked what its log holds, and sent some of
-what it lacks: before, the node does not know that it lacks anything."""
+"""A restarted node is ready only after it has known a leader for this many election timeouts, each
+some heartbeats long. By then the leader has asked what its log holds, and has sent some of what it
+lacks. Before that, the node does not know that it lacks anything."""
 
 
 class Check(NamedTuple):
-    """`remark`: of a failure, why and what to do; else what is worth knowing, or nothing."""
+    """`remark`: for a failure, why and what to do; otherwise what is worth knowing, or nothing."""
 
     name: str
     passed: bool
@@ -45,7 +45,7 @@ def report(checks: Sequence[Check]) -> tuple[bool, str]:
 
 
 def liveness(vitals: Vitals, parts: Mapping[str, bool], now_ms: int) -> list[Check]:
-    """`parts` says of each thread besides the loop whether it lives."""
+    """`parts` says for each thread besides the loop whether it is alive."""
     threads = [
         Check(name, lives, "" if lives else "its thread has died: restart the node")
         for name, lives in parts.items()
@@ -54,7 +54,7 @@ def liveness(vitals: Vitals, parts: Mapping[str, bool], now_ms: int) -> list[Che
 
 
 def readiness(vitals: Vitals, now_ms: int) -> list[Check]:
-    """See the module. A full disk does not make a node unready: it is there to read from."""
+    """See the module. A node with a full disk is ready, because it can be read from."""
     return [
         _loop(vitals, now_ms),
         Check(

@@ -1,4 +1,4 @@
-"""What /metrics says, for Prometheus; docs/metrics.md has it as a table."""
+"""What /metrics serves, for Prometheus; docs/metrics.md has a table of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ROLES: Final = ("joining", "learner", *(role.value for role in Role))
 
 Rows = Iterable[tuple[Any, ...]]
-"""The values of a family's labels, and the sample's own last."""
+"""The values of a family's labels, and then the sample's value."""
 
 
 class Metrics:
@@ -40,8 +40,8 @@ class Metrics:
         self._page = b""
 
     def page(self, vitals: Vitals) -> bytes:
-        """The same again for the same vitals: however often it is asked for, it takes little of
-        the processor that this thread and the loop share."""
+        """The same page again for the same vitals, so that frequent requests take little of the
+        processor that this thread and the loop share."""
         if self._raftzmq.vitals is not vitals:
             self._raftzmq.vitals = vitals
             self._page = generate_latest(self._registry)

@@ -1,8 +1,8 @@
-"""Whether the names of silent peers resolve, looked up apart from the loop.
+"""Whether the names of silent peers resolve, looked up outside of the loop.
 
-libzmq looks a name up at every connection attempt and says nothing of it. A name that does not
-resolve yet is ordinary (a pod that is not there has none), so it is no error: but whoever asks why
-a node waits must be told. A slow resolver blocks the thread here, and nothing else.
+libzmq looks a name up at every connection attempt and does not report the result. A name that does
+not resolve yet is ordinary, because a pod that does not run has none. So it is not an error, but
+the status of a node that waits must say it. A slow resolver blocks only the thread here.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any, Final
 from raftzmq.naming import parse_address
 
 LOOK_S: Final = 2.0
-"""From one look at the silent peers to the next."""
+"""Time from one look at the silent peers to the next."""
 
 
 class NameLookup:
-    """Looks up names in a thread of its own. `silent` is written by the loop, `unresolved` here,
-    each by replacing the whole."""
+    """Looks up names in a thread of its own. The loop replaces `silent` as a whole, and the thread
+    replaces `unresolved`."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class NameLookup:
             raise RuntimeError("the thread that looks up the names of peers has died")
 
     def close(self) -> None:
-        """Let the thread end; a look-up under way is not waited for."""
+        """Let the thread end, without waiting for a look-up in progress."""
         self._end.set()
 
     def _run(self) -> None:

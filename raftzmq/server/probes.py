@@ -13,11 +13,11 @@ from raftzmq.server.web import Page, Web
 
 
 class Probes:
-    """`parts` says of each thread of the node, by its name, whether it lives; add to it before
+    """`parts` says for each thread of the node, by name, whether it is alive; add to it before
     `start`."""
 
     def __init__(self, endpoint: str | None, log: TextLog, clock_ms: Callable[[], int]) -> None:
-        """Take the port of `endpoint`; without one, there are no probes. `clock_ms` is the loop's.
+        """Bind the port of `endpoint`; without one, there are no probes. `clock_ms` is the loop's.
         Raises PortTaken, ListenError."""
         self.parts: dict[str, Callable[[], bool]] = {"text_log": lambda: log.is_alive}
         self._clock_ms = clock_ms
@@ -27,7 +27,7 @@ class Probes:
         self._web = Web(endpoint, pages) if endpoint is not None else None
 
     def start(self, vitals: Callable[[], Vitals]) -> None:
-        """Begin to answer, from the newest `vitals`, which is called in another thread."""
+        """Start to answer from the newest `vitals`, which is called in another thread."""
         self._vitals = vitals
         if self._web is not None:
             self._web.start()

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from raftzmq.server.statefulset import ReplicaReading
 
 ASK_AGAIN_MS: Final = 300
-"""How long to wait for a fresh reading before asking once more."""
+"""How long to wait for a fresh reading before asking again."""
 
 
 class ReplicaSource(Protocol):
-    """What is needed of raftzmq.server.statefulset.StatefulSetWatch."""
+    """The part of raftzmq.server.statefulset.StatefulSetWatch that is used here."""
 
     @property
     def latest(self) -> ReplicaReading: ...
@@ -24,7 +24,7 @@ class ReplicaSource(Protocol):
 
 
 class ReplicaFeed:
-    """Tells a node how many replicas there shall be, and its log what is wrong with knowing it."""
+    """Tells a node how many replicas are wanted, and its log why that is not known."""
 
     def __init__(self, node: Node, source: ReplicaSource, log: TextLog) -> None:
         self._node = node
@@ -52,7 +52,7 @@ class ReplicaFeed:
             self.ask(now_ms)
 
     def ask(self, now_ms: int) -> None:
-        """Have the number read afresh; asking every turn is no more than asking now and then."""
+        """Have the number read again; asking every turn costs no more than asking now and then."""
         if now_ms - self._asked_ms >= ASK_AGAIN_MS:
             self._asked_ms = now_ms
             self._source.refresh()

@@ -1,9 +1,9 @@
 """The one loop that runs a node for real.
 
-One thread, one poller: receive what is there, peers first and clients up to a budget; tick; one
-turn of the node, in which everything is sent, made durable with one fsync, applied and answered.
-Disk and heartbeats share the loop on purpose: a leader whose disk stalls loses its leadership
-instead of holding it.
+One thread, one poller. Each round receives what is there, peers first and clients up to a budget,
+ticks, and runs one turn of the node. In that turn everything is sent, made durable with one fsync,
+applied and answered. Disk and heartbeats share the loop on purpose: a leader whose disk stalls
+loses its leadership instead of holding it.
 """
 
 from __future__ import annotations
@@ -59,24 +59,24 @@ from raftzmq.transport.servers import ClientServer, PeerServer
 from raftzmq.transport.watch_wire import Events
 
 PEER_BUDGET: Final = 1024
-"""Most messages of peers taken in one turn."""
+"""The most messages of peers taken in one turn."""
 
 CLIENT_BUDGET: Final = 256
-"""Most messages of clients taken in one turn; the rest wait, so that peers are heard again."""
+"""The most messages of clients taken in one turn; the rest wait, so that peers are heard again."""
 
 LAST_ANSWERS_S: Final = 0.1
-"""From the last answers to the end: what a client has not read when the connection closes is lost
-to it, and it asks another node."""
+"""Time between the last answers and the end. What a client has not read when the connection closes
+is lost to it, and it asks another node."""
 
 STOP_ANSWER_S: Final = 1.0
-"""The same after a stop that a client asked for. Nobody else can tell it that it was heard, so even
-one that has to wait for its processor shall have read the answer."""
+"""The same after a stop that a client asked for. No other node can tell it that the stop was heard,
+so even a client that waits for its processor must have time to read the answer."""
 
 MAINTENANCE_MS: Final = 10
-"""Time between two looks at what is not about messages: connections, links, threads, figures."""
+"""Time between two looks at connections, links, threads and figures."""
 
 WAKE: Final = b"\0"
-"""Wakes the loop and is no signal's number."""
+"""Wakes the loop; it is not the number of a signal."""
 
 
 def now_ms() -> int:
@@ -95,7 +95,7 @@ def serve(config: ServerConfig) -> int:
         try:
             server.run()
         except OSError as error:
-            # Never retried: after a failed fsync nobody knows what the disk holds.
+            # Never retried: after a failed fsync it is unknown what the disk holds.
             raise DataError(f"{config.data_dir}: {error}; stopping at once") from error
     return 0
 
@@ -173,10 +173,10 @@ class Server:
         )
 
     def _watch_replicas(self, config: ServerConfig, stack: ExitStack) -> ReplicaFeed | None:
-        """Begin to watch the StatefulSet that decides how many nodes there are to be, if any."""
+        """Start to watch the StatefulSet that decides the number of nodes, if there is one."""
         if config.statefulset is None:
             return None
-        # Late: asyncio and an HTTP client are not for nodes that need neither.
+        # Imported late: most nodes need neither asyncio nor an HTTP client.
         from raftzmq.server.statefulset import StatefulSetWatch
 
         def wake() -> None:
@@ -195,7 +195,8 @@ class Server:
             self._turn()
         self._vitals.publish(self._now_ms)
         self.node.finish(self)
-        # Whoever asks meanwhile is told who leads now, and need not wait for the connection to end.
+        # A client that asks meanwhile learns who leads now, without waiting for the connection to
+        # end.
         last_s = LAST_ANSWERS_S if self._stopped_by_signal else STOP_ANSWER_S
         last_ms = now_ms() + int(last_s * 1000)
         while now_ms() < last_ms:
@@ -215,7 +216,7 @@ class Server:
         if self._wake.fileno() in ready:
             self._receive_signals()
         node.wake(self._now_ms)
-        # Asking a socket for a message that is not there costs as much as taking one that is.
+        # Asking a socket for a missing message costs as much as taking one.
         if self._peers.socket in ready:
             self._receive_peers()
         else:
@@ -234,7 +235,7 @@ class Server:
             self._maintain()
 
     def _maintain(self) -> None:
-        """What need not be done in every turn."""
+        """Work that is not due in every turn."""
         if self._now_ms >= self._guard.next_ms:
             self._guard_connections()
         self._renew_silent_links()
@@ -321,9 +322,9 @@ class Server:
         return all(sent)
 
     def _open_links(self) -> None:
-        """Connect to every member before there is a word for it. A message needs a connection that
-        stands, so the first one would be lost: after a restart a follower speaks only to the
-        leader, and when that dies, asks the others for votes that never reach them."""
+        """Connect to every member before there is a message for it. A message needs an established
+        connection, so the first one would be lost. After a restart a follower speaks only to the
+        leader. When the leader dies, its requests for votes would never reach the others."""
         membership = self.node.raft.membership
         if membership is self._linked:
             return
@@ -337,7 +338,7 @@ class Server:
             self._links.renew(name)
 
     def _look_up_silent_peers(self) -> None:
-        """Have looked up the names of the peers that do not answer."""
+        """Have the names of the peers that do not answer looked up."""
         self._name_lookup.check()
         self._silence.forget_all_but(self.node.peers)
         self._name_lookup.silent = {
@@ -369,9 +370,9 @@ def earlier_directories(data_dir: Path) -> list[Path]:
 
 
 def set_aside_once(data_dir: Path) -> str:
-    """Do what --rejoin asks for, and say what was done. Raises DataError.
+    """Do what --rejoin asks for, and return what was done. Raises DataError.
 
-    Only once for a directory: an option left in a manifest must not throw a node's memory away at
+    Only once for a directory: an option left in a manifest must not throw a node's data away at
     every start.
     """
     earlier = earlier_directories(data_dir)

@@ -1,9 +1,9 @@
-"""From the word to stop to the end of the loop.
+"""From the request to stop to the end of the loop.
 
-A node that is told to stop hands leadership over, and ends. One that Kubernetes stops because the
-StatefulSet was scaled down is different: four of five may be told at once, and if all of them went,
-no majority would be left to remove them. So a surplus node goes on voting until it has been
-removed, or its grace period is nearly over.
+A node that is told to stop hands leadership over, and ends. A node that Kubernetes stops because
+the StatefulSet was scaled down is different. Four of five may be told at once, and if all of them
+left, no majority would remain to remove them. So a surplus node votes until it has been removed, or
+its grace period is nearly over.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from raftzmq.server.replica_feed import ReplicaFeed
 from raftzmq.server.text_log import TextLog
 
 HANDOVER_MS: Final = 2000
-"""Longest wait for another node to take over leadership before the process ends."""
+"""The longest wait for another node to take over leadership before the process ends."""
 
 READING_MS: Final = 3000
-"""Longest wait for the Kubernetes API to say whether this node is surplus."""
+"""The longest wait for the Kubernetes API to say whether this node is surplus."""
 
 
 class Shutdown:
@@ -36,7 +36,7 @@ class Shutdown:
         self._said_surplus = False
 
     def may_end(self, now_ms: int, out: Outbox, *, by_signal: bool) -> bool:
-        """Whether the node has been told to stop, and nothing is left for it to do."""
+        """Whether the node was told to stop and has nothing left to do."""
         node = self._node
         if not node.stop_requested:
             return False
@@ -59,7 +59,7 @@ class Shutdown:
         if self._told_ms is None:
             self._told_ms = now_ms
         waited_ms = now_ms - self._told_ms
-        if node.scaling.read_ms < self._told_ms:  # the last reading may be of before the change
+        if node.scaling.read_ms < self._told_ms:  # the last reading may be older than the change
             feed.ask(now_ms)
             return waited_ms < READING_MS
         if not node.scaling.is_surplus(node.name) or waited_ms >= self._grace_ms:

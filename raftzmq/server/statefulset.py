@@ -1,12 +1,12 @@
-"""The watch on a StatefulSet's spec.replicas: a thread that knows it, and never blocks the loop.
+"""The watch on a StatefulSet's spec.replicas: a thread that never blocks the loop.
 
 The thread takes turns. A turn is a GET, then a WATCH from the version that the GET saw, which the
 server ends after a few minutes. Whatever ends a watch (its time, a broken connection, a version too
-old, `refresh`), the next turn begins with a GET: one way to begin, and never a gap. Turns that fail
-or end too soon are followed by growing, jittered pauses.
+old, `refresh`), the next turn starts with a GET. So there is one way to start, and never a gap.
+Growing, jittered pauses follow turns that fail or end too soon.
 
 The loop reads `latest`, a reference that is swapped. The thread writes no log lines and raises
-nothing: what is wrong is in `ReplicaReading.problem`, and `check` tells whether the thread lives.
+nothing. `ReplicaReading.problem` says what is wrong, and `check` whether the thread is alive.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _BY_HAND: Final = "`raftzmq client member list|add|promote|remove` changes membe
 class ReplicaReading:
     """What is known of the StatefulSet.
 
-    `replicas` is its spec.replicas, or None when that is not known yet, may not be known, or the
-    StatefulSet is not there or is being deleted: None removes and adds no members.
-    `read_ms` is when the request that brought the answer was sent, in milliseconds of the monotonic
-    clock, 0 if there was none: the answer is no news of any later moment. While the API cannot be
+    `replicas` is its spec.replicas. It is None if that is not known yet, if this node may not read
+    it, or if the StatefulSet does not exist or is being deleted. None removes and adds no members.
+    `read_ms` is when the request for this answer was sent, in milliseconds of the monotonic clock,
+    0 if there was none. The answer says nothing about any later moment. While the API cannot be
     asked, the last replicas stay for a few minutes, and `read_ms` with them.
     `problem` is one line for people, what is wrong and what to do, or None.
     """
@@ -60,7 +60,7 @@ class ReplicaReading:
 class WatchTiming:
     """How patient the watch is, in seconds.
 
-    A half-open connection is noticed `watch_s + margin_s` after its watch began at the latest.
+    A half-open connection is noticed at the latest `watch_s + margin_s` after its watch began.
     """
 
     request_s: float = 10.0  # for the whole answer to a GET, and for the beginning of a watch's
@@ -73,7 +73,7 @@ class WatchTiming:
     absent_s: float = 5.0  # after 404
     forbidden_s: float = 30.0  # after 403
     retry_after_max_s: float = 120.0  # how much of a Retry-After is granted
-    known_s: float = 300.0  # how long the last replicas are told while the API cannot be asked
+    known_s: float = 300.0  # how long the last replicas stay while the API cannot be asked
 
 
 class Pauses:
@@ -87,8 +87,8 @@ class Pauses:
     def next_s(self, failure: ApiFailure | None, watched_s: float) -> float:
         """Seconds to wait after a turn that ended with `failure`, its watch `watched_s` old.
 
-        None is no failure; yet a watch that ends in good order too soon makes a bad turn, or a
-        server that ends each at once would be asked without a pause.
+        None is no failure. But a turn whose watch ends too soon is bad even without a failure.
+        Otherwise a server that ends each watch at once would be asked without a pause.
         """
         timing = self._timing
         jitter = self._random.uniform(0.5, 1.0)
@@ -106,7 +106,7 @@ class Pauses:
 
 
 class StatefulSetWatch:
-    """Starts its thread when it is made. Call `close` at the end."""
+    """Starts its thread when it is created. Call `close` at the end."""
 
     def __init__(
         self,
@@ -135,10 +135,10 @@ class StatefulSetWatch:
         self._timing = timing or WatchTiming()
         self._pauses = Pauses(self._timing, Random())
         self._latest = ReplicaReading()
-        self._watch_problem: str | None = None  # why no watch could begin, while GETs may work
+        self._watch_problem: str | None = None  # why no watch could start, although GETs may work
         self._asked_s = float("-inf")  # when the last GET was sent, by the clock of the event loop
         self._begun_s: float | None = None  # when the watch of this turn began, by the same clock
-        self._wanted = asyncio.Event()  # a GET is wanted that is sent after now
+        self._wanted = asyncio.Event()  # a GET sent later than now is wanted
         self._patience: asyncio.Timeout | None = None  # of the watch that runs
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -153,10 +153,10 @@ class StatefulSetWatch:
         return self._latest
 
     def refresh(self) -> None:
-        """Have a GET sent now, without waiting for it: `latest.read_ms` tells when it was.
+        """Have a GET sent now, without waiting for it; `latest.read_ms` says when it was sent.
 
-        Ends a watch or a pause, though not one that the server asked for (429). A GET that is
-        under way goes on, and another follows it.
+        Ends a watch or a pause, but not a pause that the server asked for (429). A GET in progress
+        goes on, and another follows it.
         """
         self._in_loop(self._want)
 
@@ -225,11 +225,11 @@ class StatefulSetWatch:
         return None
 
     def _watched_s(self) -> float:
-        """How long ago the watch of this turn began; 0 when none did."""
+        """How long ago the watch of this turn began; 0 if none did."""
         return 0.0 if self._begun_s is None else self._clock_s() - self._begun_s
 
     async def _get(self, api: StatefulSetApi) -> Found:
-        """Ask once and tell the answer. Raises ApiFailure, having told that."""
+        """Ask once and publish the answer. Raises ApiFailure, after publishing it."""
         timing = self._timing
         await asyncio.sleep(self._asked_s + timing.gap_s - self._clock_s())
         self._wanted.clear()
@@ -249,10 +249,10 @@ class StatefulSetWatch:
         return found
 
     async def _watch(self, api: StatefulSetApi, version: str) -> None:
-        """Tell changes until the watch ends or `refresh` is called.
+        """Publish changes until the watch ends or `refresh` is called.
 
-        Raises ApiFailure. Only when no watch could begin is that told to people: one that was cut
-        is made good by the next turn, or that turn tells what is wrong.
+        Raises ApiFailure. People are told only if no watch could start. After a watch that was cut,
+        the next turn either works or says what is wrong.
         """
         timing = self._timing
         if self._wanted.is_set():
@@ -298,7 +298,7 @@ class StatefulSetWatch:
         self._swap(ReplicaReading(found.replicas, sent_ms, problem))
 
     def _tell_failure(self, failure: ApiFailure, sent_ms: int) -> None:
-        """A GET failed: 403 and 404 are answers; else the last replicas stay for a while."""
+        """A GET failed. 403 and 404 are answers; otherwise the last replicas stay for a while."""
         problem = self._words(failure)
         last = self._latest
         if failure.status in {403, 404}:

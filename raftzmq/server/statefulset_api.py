@@ -1,4 +1,4 @@
-"""What the watch on the StatefulSet asks of the Kubernetes API, and how answers are read.
+"""The requests of the watch on the StatefulSet to the Kubernetes API, and how answers are read.
 
 Two requests, and so two RBAC verbs, get and watch, on statefulsets of the group apps (in the
 API's reference "StatefulSet v1 apps"):
@@ -8,8 +8,8 @@ API's reference "StatefulSet v1 apps"):
         &resourceVersion=VERSION&timeoutSeconds=SECONDS
 
 lightkube finds the API server, trusts its certificate, reads the token and spells the requests. Its
-own `watch` is not used: it never gives up on a connection that went silent, and when a server ends
-every watch at once it asks again without a pause, and without telling its caller.
+own `watch` is not used. It never gives up on a silent connection. And if a server ends every watch
+at once, it asks again without a pause and without telling its caller.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ import orjson
 from raftzmq.errors import InvalidRequest
 
 Configuration = Callable[[], Any]
-"""Returns a lightkube KubeConfig or SingleConfig. May raise; is asked again then."""
+"""Returns a lightkube KubeConfig or SingleConfig. If it raises, it is called again later."""
 
 GONE: Final = 410
 CLOSE_S: Final = 1.0
-"""How long saying goodbye to the API server may take."""
+"""How long closing the connection to the API server may take."""
 
 MESSAGE_MAX: Final = 200
-"""How many characters of somebody else's words a message repeats."""
+"""How many characters of another program's message an error repeats."""
 
 
 class ApiFailure(Exception):
     """A request that gave no usable answer.
 
-    `status` is the HTTP status, or the code of an ERROR event; None: no answer, or one that makes
-    no sense. `retry_after_s`: how long the server wants to be left alone.
+    `status` is the HTTP status, or the code of an ERROR event; None if there was no answer, or one
+    that makes no sense. `retry_after_s`: how long the server asks to wait.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ def require_lightkube() -> None:
 
 
 def configuration_of_the_pod() -> Any:
-    """The service account of this pod; outside of pods what KUBECONFIG says, as for kubectl."""
+    """The service account of this pod; outside of pods the one of KUBECONFIG, as for kubectl."""
     from lightkube.config.kubeconfig import KubeConfig
 
     return KubeConfig.from_env()
@@ -87,7 +87,7 @@ def configuration_of_the_pod() -> Any:
 class StatefulSetApi:
     """One connection's worth of requests about one StatefulSet. Use as an async context manager.
 
-    Made anew for every turn, so that a renewed token, a renewed CA or a moved API server takes
+    Created for every turn, so that a renewed token, a renewed CA or a moved API server takes
     effect. Sets no time limits of its own: every use of it is inside `asyncio.timeout`.
     """
 
@@ -103,7 +103,7 @@ class StatefulSetApi:
             self._client: Any = GenericAsyncClient(
                 ConnectionParams(timeout=None), configuration(), namespace=namespace
             )
-        except Exception as error:  # whatever a damaged file or environment leads to
+        except Exception as error:  # anything that a damaged file or environment causes
             raise ApiFailure(
                 "no usable configuration, a pod needs a service account whose token is mounted: "
                 f"{_words(error)}"
@@ -139,7 +139,7 @@ class StatefulSetApi:
         return _read_object(_read_json(body))
 
     async def watch(self, version: str, timeout_s: int) -> AsyncGenerator[Found | None, None]:
-        """First None, when the server has agreed to watch; then each change after `version`.
+        """Yield None when the server has agreed to watch, then each change after `version`.
 
         Ends when the server ends it, which it is asked to do after `timeout_s`. Raises ApiFailure,
         with status GONE when `version` is too old.
@@ -169,7 +169,8 @@ class StatefulSetApi:
             raise _failure(error) from error
 
     async def _send(self, request: Any) -> Any:
-        """The response, body unread. Raises ApiFailure if it is not 200, and what httpx raises."""
+        """The response with its body unread. Raises ApiFailure if it is not 200, and httpx's
+        errors."""
         response = await self._client.send(self._client.build_adapter_request(request), stream=True)
         if response.status_code == 200:
             return response
@@ -184,7 +185,7 @@ class StatefulSetApi:
         )
 
     def _read_event(self, line: str) -> Found | None:
-        """What a line of a watch says about our StatefulSet. Raises ApiFailure."""
+        """What a line of a watch says about the StatefulSet. Raises ApiFailure."""
         event = _read_json(line)
         kind = event.get("type")
         thing = event.get("object")
@@ -234,7 +235,7 @@ def _failure(error: Exception) -> ApiFailure:
 
 
 def _words(error: Exception) -> str:
-    """An exception of somebody else in one short line."""
+    """An exception of a library in one short line."""
     text = " ".join(str(error).split())[:MESSAGE_MAX]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

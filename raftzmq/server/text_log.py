@@ -1,9 +1,9 @@
 """The log that people read: one line an event on standard error, `time level node event key=value`.
 
-A reader that stops reading must not stop the node, so lines go through a bounded queue to a
-thread of their own; when the queue is full, lines are dropped and their number is told later.
-For the same reason the thread uses neither the logging module nor sys.stderr, whose locks it would
-hold for as long as nobody reads, and the end of the process wants them.
+A reader that stops reading must not stop the node. So lines go through a bounded queue to a thread
+of their own. When the queue is full, lines are dropped and their number is logged later. For the
+same reason the thread uses neither the logging module nor sys.stderr: it would hold their locks
+while nobody reads, and the end of the process needs them.
 Keys and values of clients never appear here.
 """
 
@@ -21,7 +21,7 @@ from typing import Any, Final
 QUEUE_LINES: Final = 2000
 
 LAST_LINES_S: Final = 1.0
-"""How long the end of a node waits for its last lines to be read."""
+"""How long a node that ends waits for its last lines to be read."""
 
 STDERR: Final = 2
 
@@ -71,7 +71,7 @@ class TextLog:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread that writes the lines lives."""
+        """Whether the thread that writes the lines is alive."""
         return self._thread.is_alive()
 
     def check(self) -> None:
@@ -88,7 +88,7 @@ class TextLog:
 
     def _write(self, record: logging.LogRecord) -> None:
         line = f"{self._formatter.format(record)}\n".encode(errors="backslashreplace")
-        with suppress(OSError):  # nobody there to read it
+        with suppress(OSError):  # there is no reader
             while line:
                 line = line[os.write(STDERR, line) :]
 

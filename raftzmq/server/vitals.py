@@ -1,7 +1,7 @@
-"""What the loop publishes of itself for probes and metrics.
+"""What the loop publishes about itself for probes and metrics.
 
-The loop makes a Vitals a few times a second and swaps one reference; who reads that from another
-thread sees one moment, whole, and shares nothing that changes. So there is no lock.
+The loop makes a Vitals a few times a second and swaps one reference. A thread that reads it sees
+one moment as a whole, and shares nothing that changes. So there is no lock.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from raftzmq.histogram import Histogram, Tally
 from raftzmq.node import Node
 
 PUBLISH_MS: Final = 200
-"""Time between two Vitals; it takes less than a tenth of a millisecond to make one."""
+"""Time between two Vitals; making one takes less than a tenth of a millisecond."""
 
 PUBLISH_SLACK_MS: Final = 50
-"""So much later will do, so that an idle node need not wake for this alone."""
+"""They may be this much late, so that an idle node does not wake for them alone."""
 
 DISK_LOOK_MS: Final = 5000
-"""Time between two looks at how much room the disk has."""
+"""Time between two looks at the free space of the disk."""
 
 CUTS: Final = frozenset({"crowd", "endless", "heavy", "many_parts"})
-"""What the counters of a port have of connections that were cut; the guard counts there."""
+"""Counters of a port for connections that were cut; the guard counts there."""
 
 HANDLED: Final = frozenset({"received", "sent", "renewed"})
-"""What they have that is no fault. All else is of messages that were dropped."""
+"""Counters of a port that are not faults. All others count dropped messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
-    """A node at one moment. What a name ends in `_count` or is a tally has only grown since it
-    started."""
+    """A node at one moment. Fields that end in `_count`, and tallies, only grow from the node's
+    start on."""
 
     at_ms: int
     """When, by the loop's clock."""
@@ -55,13 +55,13 @@ class Vitals:
     term: int
     leader: str | None
     led_ms: int | None
-    """For how long since it started the node has known of any leader; None if of none yet."""
+    """For how long since its start the node has known any leader; None if it has known none yet."""
 
     election_timeout_ms: int
     leader_changes_count: int
     commit_index: int
     known_commit_index: int
-    """How far it has heard that entries are committed, whether it has them or not."""
+    """The last entry that it has heard to be committed, whether it has it or not."""
 
     applied_index: int
     last_index: int
@@ -69,7 +69,7 @@ class Vitals:
     snapshot_index: int
     receiving_snapshot: bool
     lags: tuple[tuple[str, int], ...]
-    """On a leader: by how many entries the log of every other member is behind its own."""
+    """On a leader: how many entries the log of each other member is behind its own."""
 
     members: int
     voters: int
@@ -89,14 +89,14 @@ class Vitals:
     parked_reads: int
     watches: int
     watches_behind: int
-    """Those of them that are told of the past, because they asked for it or do not read."""
+    """Those that receive older events, because they asked for them or read too slowly."""
 
     watch_events_count: int
     watches_lost: tuple[tuple[str, int], ...]
     """Why, count."""
 
     watch_first_revision: int
-    """From which on a watch can begin here."""
+    """The first revision from which a watch can start here."""
 
     dropped: tuple[tuple[str, str, int], ...]
     """Messages: where, why, count."""
@@ -111,14 +111,14 @@ class Vitals:
     sync_seconds: Tally
     commit_seconds: Tally
     snapshots: tuple[tuple[str, int, int], ...]
-    """What was done with them, how often, and with how many bytes."""
+    """What was done with snapshots, how often, and with how many bytes."""
 
     disk_full: bool
-    """The last write found no room."""
+    """Whether the last write found no space."""
 
     disk_free_bytes: int | None
     disk_bytes: int | None
-    """Of the file system that has the data directory; None if it does not say."""
+    """Of the file system of the data directory; None if unknown."""
 
 
 class Recorder:
@@ -127,7 +127,7 @@ class Recorder:
     latest: Vitals
 
     next_ms: int
-    """When the next ones are to be made, if there is a turn; `due_ms`: at the latest."""
+    """When to make the next ones if there is a turn; `due_ms`: when at the latest."""
 
     due_ms: int
 
@@ -139,7 +139,7 @@ class Recorder:
         data_dir: Path,
         now_ms: int,
     ) -> None:
-        """`counters` are those of the sockets, by what they are for."""
+        """`counters` are those of the sockets, by their purpose."""
         self._node = node
         self._sync_seconds = sync_seconds
         self._counters = counters
@@ -163,7 +163,7 @@ class Recorder:
             self.publish(now_ms)
 
     def publish(self, now_ms: int) -> None:
-        """Publish what is true now."""
+        """Publish the current state."""
         if now_ms >= self._next_disk_look_ms:
             self._next_disk_look_ms = now_ms + DISK_LOOK_MS
             self._disk = _disk_room(self._data_dir)
@@ -232,7 +232,7 @@ class Recorder:
         )
 
     def _coordination(self) -> dict[str, Any]:
-        """Those of the Vitals that are about what clients share, or wait for."""
+        """The fields about what clients share or wait for."""
         machine = self._node.machine
         watches = self._node.watches
         return {
@@ -266,7 +266,7 @@ class Recorder:
 
 
 def _disk_room(path: Path) -> tuple[int | None, int | None]:
-    """Bytes that are free for this process, and all, of the file system that has `path`."""
+    """The free bytes for this process, and all bytes, of the file system of `path`."""
     try:
         found = os.statvfs(path)
     except OSError:

@@ -1,9 +1,9 @@
 """A small HTTP server in a thread of its own: a few pages to GET, and nothing else.
 
-A probe that is not answered costs the process its life, so nobody may stand in its way. All
-connections are served at once, by one event loop, and each has its time. When there are too many,
-the oldest gives way: one that opens thousands and says nothing has its own cut, and a probe, which
-says at once what it wants, gets its answer. A server of a few threads would wait for the silent.
+A probe that is not answered costs the process its life, so no connection may block it. One event
+loop serves all connections at once, and each has limited time. When there are too many, the oldest
+is cut. So a client that opens thousands and sends nothing loses its own, and a probe, which sends
+its request at once, gets its answer. A server of a few threads would wait for silent connections.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from typing import Final, NamedTuple
 from raftzmq.transport.servers import listen_error
 
 BACKLOG: Final = 64
-"""Most that wait to be accepted, and that are accepted before any that was is read again."""
+"""The most connections that wait to be accepted, and that are accepted before any is read again."""
 
 CONNECTIONS: Final = 4 * BACKLOG
-"""Most at a time. Several times BACKLOG, so that one whose request has come is read before it can
-become the oldest."""
+"""The most connections at a time. Several times BACKLOG, so that one whose request has come is read
+before it can become the oldest."""
 
 PATIENCE_S: Final = 5.0
-"""How long a connection may take, from its beginning to its end."""
+"""How long a connection may last."""
 
 HEAD_BYTES: Final = 8 * 1024
-"""Longest request, with its header."""
+"""The longest request, with its header."""
 
 REST_BYTES: Final = 64 * 1024
-"""So much of what follows the request is read, and forgotten, before the connection is cut."""
+"""This much of what follows the request is read and dropped before the connection is cut."""
 
 END_S: Final = 1.0
 
 ACCEPTING_TURNS: Final = 8
-"""More turns of the loop than a connection takes from being accepted to being among those that the
-end closes."""
+"""More turns of the event loop than a connection needs from being accepted to being registered for
+the close at the end."""
 
 _REQUEST = re.compile(rb"([A-Z]{1,16}) (/[^\s?#]*)\S* HTTP/1\.[01]\r\n")
 
 
 class Page(NamedTuple):
-    """What a page holds at the moment."""
+    """The current content of a page."""
 
     status: HTTPStatus
     body: bytes
@@ -55,11 +55,11 @@ class Page(NamedTuple):
 
 
 class Web:
-    """Serves `pages`, each made when it is asked for, in the thread of this server."""
+    """Serves `pages`. Each is made on request, in the thread of this server."""
 
     def __init__(self, endpoint: str, pages: Mapping[str, Callable[[], Page]]) -> None:
-        """Take the port of `endpoint`, tcp://ADDRESS:PORT or tcp://*:PORT; who connects waits
-        until `start`. Raises PortTaken, ListenError."""
+        """Bind the port of `endpoint`, tcp://ADDRESS:PORT or tcp://*:PORT. Clients that connect
+        wait until `start`. Raises PortTaken, ListenError."""
         self._pages = pages
         self._socket = _listen(endpoint)
         self._open: dict[asyncio.StreamWriter, None] = {}  # oldest first
@@ -74,7 +74,7 @@ class Web:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its thread lives."""
+        """Whether its thread is alive."""
         return self._thread.is_alive()
 
     def start(self) -> None:
@@ -91,7 +91,7 @@ class Web:
         self._socket.close()
 
     def _run(self) -> None:
-        # Nobody could do anything about what goes wrong with a connection.
+        # Nothing can be done about what goes wrong with a connection.
         self._loop.set_exception_handler(lambda *_: None)
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve())
@@ -101,7 +101,8 @@ class Web:
             self._converse, sock=self._socket, limit=HEAD_BYTES, backlog=BACKLOG
         )
         await self._stop.wait()
-        # asyncio loses what it has accepted and not yet begun to serve when the server is closed.
+        # When the server is closed, asyncio loses connections that it has accepted and not yet
+        # served.
         self._loop.remove_reader(self._socket)
         for _ in range(ACCEPTING_TURNS):
             await asyncio.sleep(0)
@@ -120,7 +121,7 @@ class Web:
                 writer.write(await self._answer(reader))
                 await writer.drain()
                 writer.write_eof()
-                # To close with something unread would take the answer back.
+                # Closing with something unread would take the answer back.
                 rest = REST_BYTES
                 while rest > 0 and (more := await reader.read(rest)):
                     rest -= len(more)
@@ -149,7 +150,7 @@ class Web:
             return _response(_plain(HTTPStatus.METHOD_NOT_ALLOWED), with_body, "Allow: GET, HEAD")
         try:
             return _response(page(), with_body)
-        except Exception as error:  # a page that cannot be made must not end the others
+        except Exception as error:  # a page that fails must not end the others
             remark = f"{type(error).__name__}: {error}"
             return _response(_plain(HTTPStatus.INTERNAL_SERVER_ERROR, remark), with_body)
 

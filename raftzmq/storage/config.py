@@ -9,11 +9,11 @@ from dataclasses import dataclass
 class StorageConfig:
     """Sizes are in bytes.
 
-    A segment that has reached `segment_bytes` or `segment_entries` is followed by a new one.
-    A snapshot is due when the log after the last one has reached `snapshot_bytes` or
-    `snapshot_entries`, and is at least as big as that snapshot, so that snapshots never cost
-    more than the log itself. Compaction leaves at least `keep_entries` entries, of up to a
-    megabyte, for followers that lag a little.
+    A new segment begins when the last one has reached `segment_bytes` or `segment_entries`.
+    A snapshot is due when the log after the last snapshot has reached `snapshot_bytes` or
+    `snapshot_entries`, and is at least as big as that snapshot. So snapshots never cost more than
+    the log itself. Compaction leaves at least `keep_entries` entries, of up to a megabyte, for
+    followers that lag a little.
     """
 
     segment_bytes: int = 8 * 1024 * 1024

@@ -3,7 +3,7 @@
 node.json    whose it is              state.json   term and vote
 log/         segments                 snapshots/   complete ones, and unfinished files
 lock         held while a node runs   aside-<n>/   what --rejoin moved out of the way
-stale.json   there once it is known that entries which were acknowledged are missing
+stale.json   written once a leader has said that acknowledged entries are missing
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Everything that a directory holds, checked. `install_unfinished`: the snapshot was received
-    and the log, which does not agree with it, still has to be emptied."""
+    """Everything that a directory holds, checked. `install_unfinished`: the snapshot was received,
+    the log does not agree with it, and the log still has to be emptied."""
 
     identity: Identity
     hard_state: HardState
@@ -57,7 +57,7 @@ class Found:
 
     @property
     def entries(self) -> list[Entry]:
-        """The entries of the log; none if they are yet to be removed."""
+        """The entries of the log; none if they still have to be removed."""
         return [] if self.install_unfinished else self.log.entries
 
 
@@ -78,7 +78,7 @@ def data_errors(path: Path) -> Iterator[None]:
 
 
 def lock_directory(files: Files, layout: Layout) -> Closeable:
-    """Take the directory's lock, making the directory if need be. Raises DataLocked, OSError."""
+    """Lock the directory, and create it if it does not exist. Raises DataLocked, OSError."""
     files.make_dirs(layout.root)
     try:
         return files.lock(layout.lock)
@@ -92,9 +92,9 @@ def lock_directory(files: Files, layout: Layout) -> Closeable:
 
 
 def first_use(files: Files, layout: Layout, node: str, incarnation: str) -> None:
-    """Make the directory `node`'s. node.json comes last: until it is there nothing counts.
+    """Make the directory `node`'s. node.json is written last: before that, nothing counts.
 
-    Raises CorruptFile if there is a log or a snapshot, for then node.json has been lost.
+    Raises CorruptFile if there is a log or a snapshot, because then node.json has been lost.
     """
     left = [name for name in files.names(layout.log) if segment_first(name) is not None]
     interrupted = left == [segment_path(layout.log, 1).name] and not files.size(
@@ -140,7 +140,7 @@ def read_all(files: Files, layout: Layout, node: str) -> Found:
 
 
 def _newest_snapshot(files: Files, directory: Path) -> tuple[SnapshotMeta | None, int]:
-    """The newest only: an older one would not reach the log any more."""
+    """Only the newest, because an older one may not reach up to the log."""
     complete = list_snapshots(files, directory)
     if not complete:
         return None, 0
@@ -168,7 +168,7 @@ def _agrees(log: LoadedLog, snapshot: SnapshotMeta) -> bool:
 
 
 def _used(files: Files, layout: Layout) -> bool:
-    """Whether a node has been here, even if node.json is gone."""
+    """Whether a node has used the directory, even if node.json is gone."""
     return (
         files.exists(layout.node)
         or files.exists(layout.state)
@@ -180,8 +180,8 @@ def _used(files: Files, layout: Layout) -> bool:
 def set_aside(files: Files, path: Path) -> Path | None:
     """See Storage.set_aside.
 
-    node.json goes first, durably: without it whatever remains cannot be mistaken for a node's
-    memory, wherever a crash interrupts this.
+    node.json goes first, durably. Without it the rest cannot be mistaken for a node's memory,
+    wherever a crash interrupts this.
     """
     layout = Layout(path)
     with data_errors(path), contextlib.closing(lock_directory(files, layout)):

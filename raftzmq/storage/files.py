@@ -1,7 +1,7 @@
 """The few file operations that storage is made of, and what each promises after a crash.
 
-Everything in this package goes through a `Files`, so that a test or a simulation can supply a
-disk that forgets what was not synced, fills up, or fails, between any two operations.
+Everything in this package uses a `Files`. So a test or a simulation can supply a disk that forgets
+what was not synced, fills up, or fails, between any two operations.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SYNC_BOUNDS_S: Final = (
 
 
 def is_full(error: OSError) -> bool:
-    """Whether the error says that there is no space, which may pass, and not that a disk fails."""
+    """Whether there is no space, which may pass, as opposed to a disk that fails."""
     return error.errno in _FULL
 
 
@@ -39,7 +39,7 @@ class AppendFile(Closeable, Protocol):
         """Append all of `data`. When it raises OSError, part of it may have been appended."""
 
     def sync(self) -> None:
-        """Return once everything written is durable. After an error nothing is known: the
+        """Return once everything written is durable. After an error nothing is known. The
         system may have dropped the data and forgotten it, so a second try proves nothing."""
 
     def truncate(self, size: int) -> None:
@@ -53,8 +53,8 @@ class Files(Protocol):
         """Lock the file at `path` exclusively until closed. Raises BlockingIOError if taken."""
 
     def make_dirs(self, path: Path) -> None:
-        """Create a directory and its parents, durably. One that is there already is made durable
-        too: a process that made it may have died before it was."""
+        """Create a directory and its parents, durably. An existing one is made durable too,
+        because the process that created it may have died before that."""
 
     def exists(self, path: Path) -> bool: ...
 
@@ -73,9 +73,9 @@ class Files(Protocol):
         """Open an existing file."""
 
     def write_again(self, path: Path, data: bytes) -> None:
-        """Write what the file was read to hold, in place, and return once it is durable. What was
-        read may be in the system's cache alone: after a failed sync, perhaps of another process,
-        it counts as written, and only what is written anew is brought to the disk."""
+        """Write what the file was read to hold, in place, and return once it is durable. The data
+        may be only in the system's cache. After a failed sync, perhaps of another process, the
+        system counts it as written, and only data that is written again reaches the disk."""
 
     def rename(self, old: Path, new: Path) -> None:
         """Give a file or directory another name; a file of that name is replaced at once."""

@@ -38,7 +38,7 @@ class Log:
 
     @property
     def first_index(self) -> int:
-        """Index of the first entry, or of the first that will be, when there is none."""
+        """Index of the first entry, or, without any, of the one that will be the first."""
         return self._segments[0].first
 
     @property
@@ -60,7 +60,7 @@ class Log:
         return decode_entry(lines[index - segment.first] + b"\n").term
 
     def append(self, entries: Sequence[Entry]) -> int:
-        """Write entries at the end, or in place of everything from the first one's index on.
+        """Append entries, or replace everything from the index of the first one on.
 
         One write and one sync for all of them; they are durable when this returns the number of
         bytes. Raises DiskFull with the log as it was before, ValueError for entries that would
@@ -93,8 +93,8 @@ class Log:
         return len(data)
 
     def _put_back(self) -> None:
-        """Make the files as they were now; if there is no space even for that, the next change
-        begins with it."""
+        """Restore the files now. If there is no space even for that, the next change does it
+        first."""
         try:
             with self._changing():
                 pass
@@ -104,8 +104,8 @@ class Log:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
-        """Around every change: begin with files that are as the segments say; after an error
-        they may not be, and after one that is not about space nothing more is written."""
+        """Around every change: start with files that are as the segments say. After an error they
+        may differ. After an error that is not about space nothing more is written."""
         if self._broken:
             raise DataError(f"an earlier write to {self._directory} failed: restart the node")
         try:
@@ -143,7 +143,7 @@ class Log:
         return segment
 
     def _replace(self, first: int, data: bytes, count: int) -> None:
-        """Put new entries in place of those from `first` on, in a segment of their own.
+        """Replace the entries from `first` on by new ones, in a segment of their own.
 
         The new segment is whole and durable under another name before anything is removed, so a
         full disk changes nothing. Removal goes backwards, durably at each step, so that a crash
@@ -208,9 +208,9 @@ class Log:
         """Delete the oldest segment if it holds nothing after `index` (the last one always stays).
         Return whether the next is to go too.
 
-        The caller has a durable snapshot of everything up to `index`. One at a time, because to
-        free the space of many stalls the loop; oldest first, each removal durable before the next,
-        so that there is never a gap.
+        The caller has a durable snapshot of everything up to `index`. One at a time, because
+        freeing the space of many stalls the loop. Oldest first, with each removal durable before
+        the next, so that there is never a gap.
         """
         with self._changing():
             if self._is_superfluous(index):
@@ -226,10 +226,10 @@ class Log:
         """Forget every entry; the next one will have index `first`, beyond what the log held
         or in place of it.
 
-        The caller has a durable snapshot up to `first` - 1. Backwards, as in _replace; the
-        remaining empty segment is renamed, so that there is never no segment at all. A crash in
-        between leaves a log that still does not reach the snapshot, or does not agree with it,
-        and opening it comes back here.
+        The caller has a durable snapshot up to `first` - 1. Entries are removed backwards, as in
+        _replace. The remaining empty segment is renamed, so that there is always a segment. A crash
+        in between leaves a log that still does not reach the snapshot, or does not agree with it.
+        Opening such a log calls this again.
         """
         with self._changing():
             while len(self._segments) > 1:
@@ -268,9 +268,9 @@ def open_log(
 
 
 def _make_durable(files: Files, directory: Path, loaded: LoadedLog) -> None:
-    """Make durable what was found in the files: a process that died between a write and its sync,
+    """Make durable what was found in the files. A process that died between a write and its sync,
     or because the sync failed, leaves lines that can be read but may still be lost. They are in
-    the last segment: every other one was complete before the next was begun."""
+    the last segment, because every other one was complete before the next was begun."""
     segment = loaded.segments[-1]
     lines = map(_line_of, loaded.entries[len(loaded.entries) - segment.count :])
     files.write_again(segment.path, b"".join(lines))
@@ -306,7 +306,7 @@ def _cut(files: Files, torn: Torn) -> str:
     except OSError as error:
         if not is_full(error):
             raise
-        # A full disk is what tears writes; a node that could not start then would not help it.
+        # A full disk tears writes, and a node that cannot start never frees space.
         with contextlib.suppress(OSError):
             files.unlink(copy)
         kept = "; there was no space to keep a copy"

@@ -194,12 +194,12 @@ class MemoryFiles:
         parent.sync()
 
     def kill(self) -> None:
-        """The process stops: its locks are gone, and nothing else."""
+        """The process stops: its locks are released, and nothing else changes."""
         self._locks.clear()
 
     def crash(self, random: Random | None = None, *, keep: bool = False) -> None:
         """The machine stops: what was not synced is lost, or kept, or with `random` something in
-        between (of each file and directory separately). Locks are gone."""
+        between (separately for each file and directory). Locks are released."""
         self.kill()
         crash_directory(self.root, random, keep)
 

@@ -1,7 +1,7 @@
 """A disk in memory: files and directories as a reader sees them, and what a crash leaves of them.
 
-Names and bytes become durable apart from one another, as on a real disk: a file's bytes when it is
-synced, a name when its directory is.
+Names and bytes become durable separately, as on a real disk: a file's bytes when it is synced, a
+name when its directory is.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Directory:
 
 
 class Change:
-    """Names changed in one step, of which a crash keeps all or none (a rename has two)."""
+    """Names changed in one step. A crash keeps all or none of them (a rename has two)."""
 
     def __init__(self, edits: list[tuple[Directory, str, File | Directory | None]]) -> None:
         self._edits = edits

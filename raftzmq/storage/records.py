@@ -102,8 +102,8 @@ def write_hard_state(files: Files, path: Path, state: HardState) -> None:
 
 
 def read_hard_state(files: Files, path: Path) -> HardState:
-    """Return what state.json says. Raises CorruptFile, also when the file is missing: a node
-    without its vote might vote twice."""
+    """Return what state.json says. Raises CorruptFile, also if the file is missing, because a node
+    without its vote could vote twice."""
     if not files.exists(path):
         raise CorruptFile(path, 1, 0, "the file is missing")
     value = decode_record(path, files.read(path))

@@ -1,7 +1,7 @@
 """Reading log segments: what is whole, what is a torn last write, and what is damage.
 
 A segment is `log/<first index, 20 digits>.jsonl`: entries' lines, one after another. Reading
-changes nothing; the one repair there is, cutting a torn tail, is storage.log's.
+changes nothing. The only repair, cutting a torn tail, is in storage.log.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Torn:
 
 @dataclass(frozen=True, slots=True)
 class LoadedLog:
-    """Everything in a log directory. Segments follow one another without gaps. Of entries that
-    hold many commands the bodies were checked and forgotten."""
+    """Everything in a log directory. Segments follow one another without gaps. The bodies of
+    entries of many commands were checked and dropped."""
 
     segments: list[Segment]
     entries: list[Entry]
@@ -151,9 +151,9 @@ def _check_torn(torn: Torn, *, last: bool) -> None:
 
 
 def _whole_line(data: bytes) -> int:
-    """Where the entry's line that `data` begins with would have its newline; 0 if it is not whole.
+    """Where the newline of the entry's line at the start of `data` would be; 0 if it is not whole.
 
-    Every `]` may be the end of it. A torn write can follow: the whole line is then not the last.
+    Every `]` may be the end of the line. A torn write can follow it.
     """
     crc = 0
     start = 9

@@ -82,7 +82,7 @@ class SnapshotFile:
         self._files.sync_dir(path.parent)
 
     def discard(self) -> None:
-        """Remove the file; what fails at that is left for the next start."""
+        """Remove the file; if that fails, the next start does it."""
         with contextlib.suppress(OSError):
             self._file.close()
             self._files.unlink(self.path)
@@ -123,7 +123,7 @@ def _decode_header(path: Path, line: bytes) -> SnapshotMeta:
 
 
 def verify_snapshot(files: Files, path: Path, index: int, term: int) -> tuple[SnapshotMeta, int]:
-    """Read the whole file; return what it stands for, and its size in bytes.
+    """Read the whole file; return its meta and its size in bytes.
 
     Raises CorruptFile with the place of the damage, DataError for another format, OSError.
     """
@@ -150,7 +150,7 @@ def verify_snapshot(files: Files, path: Path, index: int, term: int) -> tuple[Sn
 
 
 def _find_damage(files: Files, path: Path) -> CorruptFile:
-    """Where a file that is known to be damaged is damaged."""
+    """Where the damage is in a file that is known to be damaged."""
     number = 0
     offset = 0
     line = b""
@@ -182,7 +182,7 @@ def _lines(files: Files, path: Path) -> Iterator[tuple[int, int, bytes]]:
 
 
 def read_records(files: Files, path: Path) -> Iterator[list[Any]]:
-    """Yield the state machine's records. Raises CorruptFile on the way, should one be damaged."""
+    """Yield the state machine's records. Raises CorruptFile at a damaged one."""
     held = None  # one line late, because the last one is the trailer
     for number, offset, line in _lines(files, path):
         try:
@@ -208,8 +208,8 @@ class SnapshotReceiver:
         self._path = snapshot_path(directory, index, term)
 
     def add(self, offset: int, data: bytes, done: bool) -> tuple[SnapshotMeta, int] | None:
-        """Take one chunk; after the last, put the verified file in place and return its meta and
-        size. A repeated chunk is ignored. Raises CorruptFile for a gap, or damage; OSError."""
+        """Take one chunk. After the last one, put the verified file in place and return its meta
+        and size. A repeated chunk is ignored. Raises CorruptFile for a gap, or damage; OSError."""
         missing = self.file.size - offset
         if missing < 0 or (0 < missing < len(data)):
             raise CorruptFile(

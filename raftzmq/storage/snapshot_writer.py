@@ -35,7 +35,7 @@ class SnapshotWriter:
         records: Iterator[list[Any]],
         finished: Callable[[int | None], None],
     ) -> None:
-        """`finished` is called once: with the size in bytes, or None when it came to nothing."""
+        """`finished` is called once: with the size in bytes, or None if it was given up."""
         self.meta = meta
         self._directory = directory
         self._records = records
@@ -87,7 +87,7 @@ class SnapshotWriter:
         return size < max_bytes
 
     def _next_records(self) -> list[list[Any]]:
-        """The records of the next line: to encode and to check one by one takes twice as long."""
+        """The records of the next line. To encode and check each by itself takes twice as long."""
         records: list[list[Any]] = []
         size = 0
         for record in self._records:

@@ -42,14 +42,14 @@ from raftzmq.storage.snapshot_files import (
 )
 from raftzmq.storage.snapshot_writer import SnapshotWriter
 
-_SNAPSHOTS_KEPT = 2  # the newest, and the one before it, which may still be on its way to someone
+_SNAPSHOTS_KEPT = 2  # the newest, and the one before, which may still be on its way to a follower
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a directory holds. `cluster` is "" until the node belongs to one; `entries` are all
-    that the log has, those of many commands without their bodies, and may begin below the
-    snapshot; `repairs` are sentences for people about torn writes that were removed."""
+    """What a directory holds. `cluster` is "" until the node belongs to one. `entries` are all
+    entries of the log, and may begin below the snapshot; those of many commands have no bodies.
+    `repairs` are sentences for people about torn writes that were removed."""
 
     incarnation: str
     cluster: str
@@ -65,12 +65,11 @@ def random_incarnation() -> str:
 
 
 class Storage:
-    """The data directory of one node. Nothing else than `open` may be called before it, and
-    nothing after `close`.
+    """The data directory of one node. Call `open` first, and nothing after `close`.
 
-    Every method that changes something returns only when that is durable. An OSError that comes
-    out of one means that a disk fails, not that it is full: the process must stop, and never try
-    again (after a failed sync, a second one succeeds without the data).
+    Every method that changes something returns only when the change is durable. An OSError from
+    a method means that a disk fails, not that it is full. The process must then stop and never try
+    again, because after a failed sync a second one succeeds without the data.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class Storage:
         self._receiver: SnapshotReceiver | None = None
         self._writer: SnapshotWriter | None = None
         self._snapshot_size = 0
-        self._log_bytes = 0  # of entries after the snapshot, nearly
+        self._log_bytes = 0  # of entries after the snapshot, approximately
         self._retry_bytes = 0  # a snapshot that found no space is not tried again before
 
     # Opening and closing
@@ -102,7 +101,7 @@ class Storage:
     def open(self, node: str) -> Restored:
         """Lock the directory for the node named `node`, check everything in it, and read it.
 
-        A directory that is empty or missing is made this node's, with a new incarnation. Raises
+        An empty or missing directory becomes this node's, with a new incarnation. Raises
         DataLocked, ForeignData, CorruptFile, UnknownEntry, or DataError when it cannot be used.
         """
         with data_errors(self.path), contextlib.ExitStack() as undo:
@@ -186,8 +185,8 @@ class Storage:
 
         Entries from an index that the log already has replace everything from there on. The term
         comes first: no entry is ever on disk whose term the node could forget. Raises DiskFull
-        when there is no space, with nothing changed but perhaps the term and vote; the same call
-        may be made again later. Raises OSError when the disk fails.
+        when there is no space; then at most term and vote have changed, and the same call may be
+        repeated later. Raises OSError when the disk fails.
         """
         if hard_state is not None and hard_state != self._hard_state:
             with self._disk_full("term and vote"):
@@ -231,8 +230,8 @@ class Storage:
     def read_chunk(self, index: int, term: int, offset: int, size: int) -> tuple[bytes, bool]:
         """Up to `size` bytes of a snapshot file, and whether they are its last.
 
-        The two newest snapshots are there. Raises FileNotFoundError for any other: the receiver
-        must start over with the newest.
+        The two newest snapshots are kept. Raises FileNotFoundError for any other; the receiver
+        must then start over with the newest.
         """
         path = snapshot_path(self._layout.snapshots, index, term)
         data = self._files.read(path, offset, size)
@@ -255,8 +254,9 @@ class Storage:
     def begin_snapshot(self, meta: SnapshotMeta, records: Iterator[list[Any]]) -> SnapshotWriter:
         """Start writing the snapshot that `meta` describes.
 
-        `records` are taken lazily and must describe the state at meta.index whenever they are.
-        One at a time, and only newer than the last one: else ValueError. Raises DiskFull, OSError.
+        `records` are read lazily; whenever that is, they must describe the state at meta.index.
+        Raises ValueError while another is being written, or if it is not newer than the last one;
+        DiskFull; OSError.
         """
         if self._writer or (self.snapshot and meta.index <= self.snapshot.index):
             raise ValueError(f"no snapshot of index {meta.index} can be begun now")
@@ -300,14 +300,15 @@ class Storage:
         return self.log.compact(min(index, self.log.last_index - self.config.keep_entries))
 
     def receive(self, chunk: SnapshotChunk) -> SnapshotMeta | None:
-        """Take a chunk of a snapshot; after the last, install it and return what it stands for.
+        """Take a chunk of a snapshot. After the last one, install the snapshot and return its meta.
 
-        Chunks come in order; one at offset 0 starts over, and one of another snapshot replaces
-        what was received. The log keeps what follows the snapshot if it agrees with it at its
-        last entry, else it is emptied (thesis 5.3). A snapshot no newer than our own is not
-        taken: None, or our own again if it is the same. Raises CorruptFile when what was received
-        is damaged or has a gap: it has been removed, the sender must start over. DiskFull: the same
-        chunk may be handed over again, or the sender start over. OSError.
+        Chunks come in order. One at offset 0 starts over, and one of another snapshot replaces
+        what was received. If the log agrees with the snapshot at the snapshot's last entry, it
+        keeps what follows; otherwise it is emptied (thesis 5.3). A snapshot that is not newer than
+        the node's own is not taken: the result is None, or the own one again if it is the same.
+        Raises CorruptFile if the received data is damaged or has a gap; it has been removed, and
+        the sender must start over. Raises DiskFull; the same chunk may be handed over again, or the
+        sender may start over. Raises OSError.
         """
         index = chunk.snapshot_index
         term = chunk.snapshot_term
@@ -369,9 +370,9 @@ class Storage:
 
     @staticmethod
     def set_aside(path: Path, files: Files | None = None) -> Path | None:
-        """Move what a node left in `path` into a directory of its own there, and return that.
+        """Move a node's files in `path` into a subdirectory, and return that.
 
-        The node then starts as a new incarnation. None if there was nothing. Raises DataLocked
-        while a node runs there, DataError.
+        The node then starts as a new incarnation. Returns None if there was nothing to move. Raises
+        DataLocked while a node runs there, DataError.
         """
         return set_aside(files or OsFiles(), path)

@@ -45,7 +45,7 @@ class OperationsRequest:
     """Operations of one client. Each is `[id, name, ...arguments]`; for a write the id is its
     serial. Every write with a serial below `ack` has been answered. `stale` lets the node that
     is asked answer reads from what it has applied. `cluster` is the one that the session belongs
-    to, for the numbers of sessions mean nothing elsewhere; "" without a session."""
+    to, because numbers of sessions mean nothing elsewhere; "" without a session."""
 
     session: int
     ack: int
@@ -56,7 +56,7 @@ class OperationsRequest:
 
 @dataclass(frozen=True, slots=True)
 class StatusRequest:
-    """How is this node?"""
+    """Ask the node for its status."""
 
     id: int
 
@@ -70,7 +70,7 @@ class StopRequest:
 
 @dataclass(frozen=True, slots=True)
 class TransferRequest:
-    """Hand leadership to the node named `to`, or to whoever is most caught up."""
+    """Hand leadership over to the node named `to`, or to the most caught-up voter."""
 
     id: int
     to: str | None
@@ -110,8 +110,8 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class ErrorReply:
-    """The requests `ids` (None: the message could not be read) were not done, or perhaps done,
-    as `code` says. `address` is HOST:PORT of the leader's client port."""
+    """The requests `ids` (None: the message could not be read) were not done, or were perhaps
+    done; `code` says which. `address` is HOST:PORT of the leader's client port."""
 
     ids: Sequence[int] | None
     code: str
@@ -208,8 +208,8 @@ def encode_reply(reply: Reply) -> bytes:
 def encode_results(reply: Results) -> list[bytes]:
     """Return the frames of messages, one each, that together carry the results.
 
-    One as a rule; more when one would be longer than a frame may be. A single result too long
-    for any frame is answered as outcome_unknown: it may be a write, and that was done.
+    Usually one; more if one would be longer than a frame may be. A single result that is too long
+    for any frame is answered as outcome_unknown, because it may be of a write that was done.
     """
     frame = encode_reply(reply)
     if len(frame) <= limits.FRAME_BYTES:
@@ -268,7 +268,7 @@ def _dump(value: dict[str, Any]) -> bytes:
 
 
 def _operations(frame: bytes, header: dict[str, Any]) -> OperationsRequest:
-    """The hot path of a leader, without a statement that is executed for each operation."""
+    """The hot path of a leader: no statement is executed for each operation."""
     ops = header.get("ops")
     if type(ops) is not list or len(ops) > limits.OPERATIONS_PER_MESSAGE:
         check_version(header)
@@ -279,7 +279,7 @@ def _operations(frame: bytes, header: dict[str, Any]) -> OperationsRequest:
         ids = ids_of(ops)
         check_version(header, ids)
         raise WireError("form", "an operation is [id, name, ...arguments]", ids)
-    # Flat operations open one bracket each and the message two; what nests deeper needs 30 more.
+    # Flat operations open one bracket each, and the message two. Deeper nesting needs 30 more.
     if openers(frame) >= len(ops) + limits.JSON_DEPTH and too_deep(header):
         raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep", ids_of(ops))
     if header.get("v") != VERSION or type(header["v"]) is not int:

@@ -1,7 +1,7 @@
-"""What the kernel says of the connections of this process, and how one of them is cut.
+"""What the kernel says about the connections of this process, and how to cut one of them.
 
-libzmq keeps its descriptors to itself, so all that are open are looked at. Only Linux has what this
-needs: elsewhere no descriptor is found, and nothing is cut.
+libzmq does not tell its descriptors, so this looks at all open ones. Only Linux has what this
+needs; elsewhere no descriptor is found, and nothing is cut.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ _LINUX: Final = sys.platform == "linux"
 
 
 class Seen(NamedTuple):
-    """What the kernel says of a connection."""
+    """What the kernel says about a connection."""
 
-    cookie: bytes  # of this connection and no other ever, whatever its descriptor
-    port: int  # where it came in
+    cookie: bytes  # identifies this connection for ever, whatever its descriptor
+    port: int  # the one it connected to
     acked: int  # bytes that the other side's kernel has
     read: int  # bytes that libzmq has
 
 
 def open_descriptors() -> Sequence[int]:
-    """Those of all kinds."""
+    """All open descriptors, of any kind."""
     if not _LINUX:
         return ()
     try:
         with os.scandir("/proc/self/fd") as entries:
             return [int(entry.name) for entry in entries]
-    except OSError:  # there is none left to open even that with
+    except OSError:  # no descriptor is left even for that
         return range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 @contextmanager
 def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """A descriptor that libzmq has, and keeps, as a socket. Raises OSError if it is no socket."""
+    """A descriptor of libzmq, which keeps it, as a socket. Raises OSError if it is not a socket."""
     handle = socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=descriptor)
     try:
         yield handle
     finally:
-        handle.detach()  # else it would be closed
+        handle.detach()  # otherwise it would be closed
 
 
 def _cookie(handle: socket.socket) -> bytes:
@@ -58,7 +58,7 @@ def _cookie(handle: socket.socket) -> bytes:
 
 
 def inspect_connection(descriptor: int) -> Seen | None:
-    """What the kernel says of a descriptor, or None if it is no connection."""
+    """What the kernel says about a descriptor; None if it is not a connection."""
     try:
         with _borrowed(descriptor) as handle:
             information = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
@@ -72,7 +72,7 @@ def inspect_connection(descriptor: int) -> Seen | None:
 
 
 def cut_connection(descriptor: int, cookie: bytes) -> bool:
-    """Shut a connection down, unless its descriptor has been closed, or is another one's."""
+    """Shut a connection down, unless its descriptor was closed or is now another connection's."""
     try:
         with _borrowed(descriptor) as handle:
             if _cookie(handle) != cookie:

@@ -1,11 +1,10 @@
 """Reading the JSON of a frame that came from the network, and the small checks all messages share.
 
-Whatever arrives is untrusted: the size is checked before anything is parsed, every field for its
-exact type (to isinstance, a bool is an int), every number for its bounds, and any failure is a
-WireError. orjson itself refuses NaN, lone surrogates and nesting beyond 1,024 levels; a number
-beyond 64 bits comes back as a float and so fails the type check; of duplicate keys the last counts.
-Fields that a message is not known to have are ignored, so that a later release of the same
-protocol version may add some.
+What arrives is untrusted. The size is checked before anything is parsed, every field for its exact
+type (to isinstance, a bool is an int), and every number for its bounds. Any failure is a WireError.
+orjson itself refuses NaN, lone surrogates and nesting beyond 1,024 levels. A number beyond 64 bits
+becomes a float and fails the type check. Of duplicate keys the last counts. Unknown fields are
+ignored, so that a later release of the same protocol version may add some.
 """
 
 from __future__ import annotations
@@ -58,8 +57,8 @@ def check_version(header: dict[str, Any], ids: list[int] | None = None) -> None:
 
 
 def openers(frame: bytes) -> int:
-    """How many brackets and braces open in a frame, those inside of strings included: no JSON
-    is deeper than that, and most messages need no closer look."""
+    """The number of opening brackets and braces in a frame, including those inside of strings. No
+    JSON is deeper than that, and most messages need no closer look."""
     return frame.count(b"[") + frame.count(b"{")
 
 
@@ -129,7 +128,7 @@ def node_id(value: object, field: str) -> NodeId:
 
 @lru_cache(maxsize=256)
 def _node_id(name: str, incarnation: str) -> NodeId | None:
-    # The same few nodes stand in every message; the cache also makes their ids one object each.
+    # Every message names the same few nodes; the cache also makes their ids one object each.
     if is_name(name) and _INCARNATION.fullmatch(incarnation):
         return NodeId(name, incarnation)
     return None

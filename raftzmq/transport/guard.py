@@ -1,11 +1,11 @@
-"""What a connection may cost: a bound on what lies in libzmq for it, and on their number.
+"""What a connection may cost: bounds on what libzmq holds for it, and on their number.
 
-libzmq hands a message over only when its last part has come, and bounds neither the number of its
-parts nor their sum; it counts waiting messages, not bytes; and it keeps a connection that says
-nothing. So a node looks at its connections itself: the kernel says how much each has sent and
-read, the ROUTERs say how much of that was taken and handed over. The difference lies in memory.
-A connection for which too much lies there is cut with shutdown(2); libzmq then frees what it had.
-Cutting a wrong one is harmless: peers and clients connect again.
+libzmq delivers a message only when its last part has come, and bounds neither the number of its
+parts nor their total size. It counts waiting messages, not bytes. And it keeps silent connections.
+So a node looks at its connections itself. The kernel knows how much each has sent and read, and the
+ROUTERs know how much of that was taken and handed over. The difference lies in memory. A connection
+for which too much lies there is cut with shutdown(2); libzmq then frees what it held. Cutting a
+wrong one is harmless, because peers and clients connect again.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ from raftzmq.transport.descriptors import (
 )
 
 MESSAGE_BYTES: Final = limits.FRAME_BYTES + 2 * 1024 * 1024
-"""Most that one connection may have sent of a message that is not complete: one long frame, a
-header, and the commands since its last message, as foreign clients' heartbeats are. Tiny parts take
-32 times as much memory."""
+"""The most that one connection may have sent of an incomplete message: one long frame, a header,
+and the commands since its last message, such as foreign clients' heartbeats. Tiny parts take 32
+times as much memory."""
 
 INCOMPLETE_BYTES: Final = 20 * 1024 * 1024
-"""Most that all connections of a port may have sent of messages that are not complete: two longest
-frames, or many of the megabyte that a client sends at most unless a value is longer."""
+"""The most that all connections of a port may have sent of incomplete messages: two longest frames,
+or many of a megabyte, which a client exceeds only for a longer value."""
 
 WAITING_BYTES: Final = 128 * 1024 * 1024
-"""Most that may lie in libzmq for all connections of a port, each way: requests that the node has
+"""The most that libzmq may hold for all connections of a port, each way: requests that the node has
 not taken yet, and answers not read."""
 
 ANSWERS_BYTES: Final = 96 * 1024 * 1024
-"""Most that may wait for one client to read it; a message's answers have up to 64 MiB."""
+"""The most that may wait for one client to read it; a message's answers have up to 64 MiB."""
 
 DRIFT_BYTES: Final = 1024 * 1024
-"""As much of what a connection sent besides its messages, greeting and commands, is forgiven
-whenever it has sent a message."""
+"""So many bytes besides its messages (greeting and commands) are forgiven a connection whenever it
+has sent a message."""
 
 CONNECTIONS: Final = 4096
-"""Most connections of a port; fewer where the process may not open four times as many files, so
-that the node's own can always be opened."""
+"""The most connections of a port. Fewer if the process may not open four times as many files, so
+that the node can always open its own."""
 
 LOOK_MS: Final = 100
-"""Time between two looks at the connections, while they are few and nothing is the matter."""
+"""Time between two looks at the connections, while they are few and none is suspect."""
 
 LOOK_SLACK_MS: Final = 60
-"""So much later will do: an idle node looks when a heartbeat wakes it anyway."""
+"""A look may be this much late, so that an idle node looks when a heartbeat wakes it anyway."""
 
 CLOSE_LOOK_MS: Final = 20
 """The same, while some connection has sent more than DRIFT_BYTES of a message."""
 
 DESCRIPTORS_PER_MS: Final = 8
-"""A look takes some microseconds for each open descriptor; thousands are looked at less often."""
+"""A look takes some microseconds a descriptor, so a node with thousands looks less often."""
 
 
 class Connection:
@@ -80,7 +80,7 @@ class Connection:
 
     @property
     def outgoing(self) -> int:
-        """What it has not read of what was handed over for it."""
+        """What was handed over for it and it has not read."""
         return self.handed - self.acked
 
 
@@ -90,8 +90,9 @@ class Traffic:
     The ROUTER calls what comes first; Guard the rest.
 
     `counters` count the connections that were cut, by reason: endless (sends a message without
-    end), many_parts (has sent a message of very many), heavy (too much lies in memory for all, and
-    most of it for this one), crowd (too many connections, and this one was silent for longest).
+    end), many_parts (has sent a message of very many parts), heavy (all together hold too much
+    memory, and this one most of it), crowd (too many connections, and this one was silent for
+    longest).
     """
 
     def __init__(self, port: int, counters: Counter[str]) -> None:
@@ -109,8 +110,8 @@ class Traffic:
     # -- what the ROUTER tells ----------------------------------------------------------------
 
     def descriptor_of(self, identity: bytes) -> int | None:
-        """The connection that this client was last known to have. A node asks libzmq only if there
-        is none, for that takes a while."""
+        """The last known connection of this client. A node asks libzmq only if there is none,
+        because that takes a while."""
         return self._descriptors.get(identity)
 
     def took(self, descriptor: int, identity: bytes, size: int) -> None:
@@ -126,15 +127,15 @@ class Traffic:
         self._drained = True
 
     def refuse(self, descriptor: int) -> None:
-        """Nobody who means well sends what came on this connection: cut it at the next look."""
+        """Cut this connection at the next look: no well-meaning client sends what came on it."""
         self._refused.add(descriptor)
 
     def has_room(self, identity: bytes, size: int, most: int = ANSWERS_BYTES) -> bool:
-        """Whether `size` more bytes may wait for this client to read them, or wait alone, with
-        which there are at most `most`."""
+        """Whether `size` more bytes may wait for this client: nothing else waits for it, or at
+        most `most` bytes do with them."""
         descriptor = self._descriptors.get(identity)
         if descriptor is None:
-            return True  # it has gone, as the ROUTER will say
+            return True  # it has gone, and the ROUTER will say so
         if self._waiting(descriptor) + size > most:
             # What it has read since the last look counts too.
             connection = self.connections.get(descriptor)
@@ -159,8 +160,8 @@ class Traffic:
     # -- what Guard does with it --------------------------------------------------------------
 
     def judge(self, now_ms: int, seen: dict[int, Seen]) -> list[str]:
-        """Take in what a look has `seen` of each descriptor; cut what has to be cut. Returns the
-        reasons."""
+        """Take in what a look has `seen` of each descriptor, and cut what has to be cut. Returns
+        the reasons."""
         drained = self._drained
         self._drained = False
         for gone in self.connections.keys() - seen.keys():
@@ -208,7 +209,7 @@ class Traffic:
                 yield from self._cut_all("heavy", [descriptor])
 
     def _thin_out(self) -> Iterator[str]:
-        """Cut those silent for longest, so that who speaks finds a place in any crowd."""
+        """Cut those silent for longest, so that a client that speaks gets in whatever the crowd."""
         excess = len(self.connections) - self._most
         if excess > 0:
             by_silence = sorted(self.connections, key=lambda d: self.connections[d].heard_ms)
@@ -238,8 +239,8 @@ class Guard:
         self._ports = {traffic.port: traffic for traffic in ports}
 
     def look(self, now_ms: int) -> list[str]:
-        """Cut the connections that cost too much, if it is time to look. Returns why, once for
-        each that was cut."""
+        """Cut the connections that cost too much, if it is time to look. Returns the reason of
+        each cut."""
         if now_ms < self.next_ms:
             return []
         seen: dict[int, dict[int, Seen]] = {port: {} for port in self._ports}

@@ -16,12 +16,12 @@ from raftzmq.transport.options import Context, Socket
 class PeerLinks:
     """Sends to peers by name, and never waits.
 
-    A message is sent only on a connection that stands. `send` says False when there is none, when
-    the link's queue is full, or when nobody knows the peer's address; True means handed over to
-    libzmq, and the message may still be lost with the connection. The host in an address is
-    resolved by libzmq at each attempt to connect; `renew` starts over with a new socket, which
-    also gives up a connection to where the peer used to be. A slow name server holds up only the
-    link whose host it does not find.
+    A message is sent only on an established connection. `send` returns False if there is none, if
+    the link's queue is full, or if the peer's address is unknown. True means that the message was
+    handed over to libzmq; it may still be lost with the connection. libzmq resolves the host of an
+    address at each attempt to connect. `renew` starts over with a new socket, which also gives up a
+    connection to the peer's old address. A slow name server delays only the link whose host it does
+    not find.
 
     `counters`: sent, would_block, no_address, renewed. One thread may use an instance.
     """
@@ -34,8 +34,8 @@ class PeerLinks:
         self._lanes: dict[str, int] = {}
 
     def set_address(self, name: str, address: str) -> None:
-        """Say where a peer is, as HOST:PORT. Connects at once; no effect if nothing changed.
-        Raises InvalidRequest for what is no address."""
+        """Set a peer's address, HOST:PORT, and connect at once. No effect if it has not changed.
+        Raises InvalidRequest for anything else."""
         if self._addresses.get(name) == address:
             return
         parse_address(address)
@@ -44,7 +44,7 @@ class PeerLinks:
         self._open(name)
 
     def address(self, name: str) -> str | None:
-        """Where the peer is, if anybody said."""
+        """The peer's address, if it is known."""
         return self._addresses.get(name)
 
     def send(self, name: str, frames: Sequence[bytes]) -> bool:
@@ -60,8 +60,8 @@ class PeerLinks:
         return True
 
     def renew(self, name: str) -> None:
-        """Connect anew to the same address; for a peer that does not answer. What still waits to
-        be sent is lost. No effect without an address."""
+        """Connect again to the same address, for a peer that does not answer. Messages that still
+        wait are lost. No effect without an address."""
         if name in self._sockets:
             self.counters["renewed"] += 1
             self._close(name, 0)
@@ -74,8 +74,8 @@ class PeerLinks:
         self._close(name, 0)
 
     def close(self, linger_ms: int = 0) -> None:
-        """Forget all peers. What was handed over just before has `linger_ms` to leave (the
-        context's end waits for it)."""
+        """Forget all peers. Messages handed over just before have `linger_ms` to leave (the
+        context's end waits for them)."""
         for name in list(self._sockets):
             self._close(name, linger_ms)
         self._addresses.clear()

@@ -1,4 +1,4 @@
-"""Handing a message to libzmq without ever waiting."""
+"""Handing a message to libzmq without waiting."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Final
 import zmq
 
 _LAST: Final = int(zmq.NOBLOCK)
-_MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)  # worked out once: to join flags takes a microsecond
+_MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)  # computed once: joining flags takes a microsecond
 
 
 def offer(socket: zmq.Socket[bytes], parts: Sequence[bytes]) -> bool:
-    """Hand the parts of one message over; False if there is no connection with room for it.
+    """Hand over the parts of one message; return False if no connection has room for it.
 
-    Room and connection are decided with the first part. If the connection breaks before the last
-    one, libzmq takes the first ones back, and may say so by the same False. Raises ZMQError
-    with EHOSTUNREACH from a ROUTER whose first part names nobody.
+    The first part decides. If the connection breaks before the last part, libzmq takes the first
+    ones back, and may also report that by False. Raises ZMQError with EHOSTUNREACH if the first
+    part for a ROUTER names no connection.
     """
     if _send(socket, parts):
         return True
-    # While sending, libzmq looks only once a millisecond or so whether a reader has made room.
-    # Asking for events makes it look now; without that, full queues stay full after a burst.
+    # While sending, libzmq checks only about once a millisecond whether a reader has made room.
+    # Asking for events makes it check now; otherwise full queues stay full after a burst.
     socket.get(zmq.EVENTS)
     return _send(socket, parts)
 

@@ -1,7 +1,7 @@
 """The options of every socket, each with its reason; DESIGN.md says what was measured.
 
-One function a kind of socket, each called between making the socket and bind or connect. This is
-also where keys and an authentication domain are to be set, when nodes and clients get them.
+There is one function for each kind of socket. Call it after making the socket and before bind or
+connect. Keys and an authentication domain belong here too, once nodes and clients have them.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ Socket = zmq.Socket[bytes]
 
 READABLE: Final = int(zmq.POLLIN)
 WRITABLE: Final = int(zmq.POLLOUT)
-"""What a socket's EVENTS are compared with; with the enum's own flags that takes a microsecond."""
+"""Flags of a socket's EVENTS, as int: comparing with the enum's own flags takes a microsecond."""
 
 LINK_THREADS: Final = 8
 """I/O threads for links: a cluster of nine has a thread for each. An idle one costs a little
 memory."""
 
 PEER_HIGH_WATER: Final = 128
-"""Messages a link holds, each way. The core has at most 64 appends in flight to a follower; the
-rest is for votes, heartbeats and answers."""
+"""Messages that a link holds, each way. The core has at most 64 appends in flight to a follower.
+The rest is for votes, heartbeats and answers."""
 
 CLIENT_RECEIVE_HIGH_WATER: Final = 16
-"""Messages from one client that wait for the node; the next ones wait in the client. A message
-may have 8 MiB, and what is here stays even when guard.py cuts the connection."""
+"""Messages from one client that wait for the node; further ones wait in the client. A message may
+have 8 MiB, and those that wait here stay even if guard.py cuts the connection."""
 
 CLIENT_SEND_HIGH_WATER: Final = 1000
-"""Answers that wait for one client to read them; beyond, they are dropped and counted. guard.py
+"""Answers that wait for one client to read them; further ones are dropped and counted. guard.py
 bounds their bytes."""
 
 HEAD_ROOM_BYTES: Final = 64 * 1024
-"""How far beyond the longest frame libzmq still delivers, so that a frame just too long is
-answered; a longer one costs its sender the connection."""
+"""libzmq delivers frames that exceed the limit by at most this, so that the sender gets an answer.
+A longer frame ends its connection."""
 
 PEER_RECONNECT_MS: Final = 200
 CLIENT_RECONNECT_MS: Final = 1000
 CONNECT_TIMEOUT_MS: Final = 2000
 LINK_PATIENCE_MS: Final = 2000
-"""How long a link waits for TCP's acknowledgement of what it sent before it connects anew."""
+"""How long a link waits for TCP's acknowledgement of what it sent before it connects again."""
 
 HANDSHAKE_MS: Final = 3000
 LAST_WORDS_MS: Final = 1000
@@ -54,12 +54,12 @@ LAST_WORDS_MS: Final = 1000
 
 @contextmanager
 def node_context() -> Iterator[Context]:
-    """A node's context, for a `with` block: one I/O thread for what the node listens on, and more
-    for its links, which `peer_link` spreads over them.
+    """A node's context, for a `with` block: one I/O thread for the sockets that the node binds, and
+    more for its links, which `peer_link` spreads over them.
 
     A name server that does not answer blocks the I/O thread that asked it for ten seconds and
-    more, again and again, and with it all sockets of that thread. At the end, last answers have
-    LAST_WORDS_MS to leave; a thread still blocked then is left to the end of the process.
+    more, again and again. All sockets of that thread then stand still. At the end, last answers
+    have LAST_WORDS_MS to leave. A thread that is still blocked then lasts until the process ends.
     """
     context = zmq.Context(io_threads=1 + LINK_THREADS)
     try:
@@ -71,8 +71,8 @@ def node_context() -> Iterator[Context]:
 
 
 def peer_link(socket: Socket, lane: int) -> None:
-    """A node's DEALER to one peer. Links of different `lane` do not share an I/O thread, as long
-    as the context has enough of them."""
+    """A node's DEALER to one peer. Links of different `lane` do not share an I/O thread, if the
+    context has enough threads."""
     _connecting(socket)
     socket.set(zmq.SNDHWM, PEER_HIGH_WATER)
     socket.set(zmq.RCVHWM, 1)  # nothing ever comes back on it
@@ -80,8 +80,8 @@ def peer_link(socket: Socket, lane: int) -> None:
     socket.set(zmq.RECONNECT_IVL, PEER_RECONNECT_MS)
     socket.set(zmq.RECONNECT_IVL_MAX, 0)
     socket.set(zmq.LINGER, 0)  # what was not sent is stale
-    # A peer that vanished without a word and moved is heard again at once, and so is not silent;
-    # only this ends the connection to where it was.
+    # A peer that vanished silently and moved is heard again at once, and so does not count as
+    # silent. Only this ends the connection to its old address.
     socket.set(zmq.TCP_MAXRT, LINK_PATIENCE_MS)
     link_threads = int(socket.context.get(zmq.IO_THREADS)) - 1
     if link_threads > 0:
@@ -117,15 +117,15 @@ def client_server(socket: Socket) -> None:
 
 def _connecting(socket: Socket) -> None:
     _common(socket)
-    # Messages only for a peer that is connected; else they lie in wait and arrive stale.
+    # Take messages only for a connected peer; otherwise they are kept and arrive stale.
     socket.set(zmq.IMMEDIATE, 1)
-    # Else a connection attempt to a vanished address waits for the kernel, for minutes.
+    # Otherwise a connection attempt to a vanished address waits for the kernel, for minutes.
     socket.set(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
 
 
 def _listening(socket: Socket) -> None:
     _common(socket)
-    # Else what cannot be routed disappears without a word.
+    # Otherwise a message that cannot be routed disappears silently.
     socket.set(zmq.ROUTER_MANDATORY, 1)
     # A routing id that a second connection claims must not redirect the first one's answers.
     socket.set(zmq.ROUTER_HANDOVER, 0)
@@ -136,10 +136,10 @@ def _listening(socket: Socket) -> None:
 def _common(socket: Socket) -> None:
     # Bounds a frame, not a message: guard.py does that.
     socket.set(zmq.MAXMSGSIZE, limits.FRAME_BYTES + HEAD_ROOM_BYTES)
-    # A connection that never says its ZeroMQ greeting keeps a file descriptor only so long.
+    # A connection that never sends its ZeroMQ greeting is closed after this time.
     socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-    # Never libzmq's own heartbeats: it aborts the process when one is due on a connection that
-    # has ended while its reader was stalled with a full queue.
+    # No heartbeats of libzmq: it aborts the process if one is due on a connection that has ended
+    # while its reader was stalled with a full queue.
     socket.set(zmq.HEARTBEAT_IVL, 0)
     # Half-open connections end: idle ones after 10 s + 3 * 3 s, those with unacknowledged data
     # after 10 s.

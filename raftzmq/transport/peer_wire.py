@@ -1,9 +1,9 @@
 """What nodes say to one another, as frames: PROTOCOL.md, "Between nodes".
 
-The header of a Raft message is made from the fields of its dataclass, so a message class is all
-there is to add; a field of a type that has no encoding here is an error at import. Entries travel
-as their log lines, verbatim, and are verified line by line: checksum, form, indices that follow
-prev_index without a gap, terms that never fall and never exceed the sender's.
+The header of a Raft message is made from the fields of its dataclass. So to add a message, add its
+class; a field whose type has no encoding here is an error at import. Entries travel as their log
+lines, verbatim. They are verified line by line: checksum, form, indices that follow prev_index
+without a gap, terms that never fall and never exceed the sender's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from raftzmq.transport.frames import (
 )
 
 MEMBERS: Final = 1024
-"""Most names in a welcome."""
+"""The most names in a welcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """A node asks who is there. `cluster` is empty when it belongs to none; `address` is
+    """A node looks for its cluster. `cluster` is empty if it belongs to none; `address` is
     HOST:PORT of its node port."""
 
     cluster: str
@@ -242,8 +242,8 @@ def _entries(body: bytes | None, header: dict[str, Any]) -> tuple[Entry, ...]:
     """Return the verified entries of an append: checksums, form, order."""
     if body is None:
         return ()
-    # A raw carriage return is whitespace to JSON, but a line end to whoever reads the log later;
-    # no node writes one.
+    # A raw carriage return is whitespace to JSON, but ends a line for later readers of the log.
+    # No node writes one.
     if not body.endswith(b"\n") or b"\r" in body:
         raise WireError("entries", "the entries are not whole lines")
     entries: list[Entry] = []
@@ -288,7 +288,7 @@ def _entry(line: bytes) -> Entry:
         raise WireError("entries", "not an entry")
     if not _BODIES[kind](body):
         raise WireError("entries", f"not the body of a {kind} entry")
-    # Flat operations open one bracket each; what nests too deep needs many more.
+    # Flat operations open one bracket each; too deep nesting needs many more.
     flat = sum([len(group[2]) for group in body]) if kind is COMMANDS else 0
     if openers(line) > limits.JSON_DEPTH + flat and too_deep(value):
         raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep")

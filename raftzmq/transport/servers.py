@@ -1,9 +1,9 @@
-"""The two ROUTERs of a node: where its peers' messages and its clients' requests come in.
+"""The two ROUTERs of a node, for its peers' messages and its clients' requests.
 
-Whoever can open a connection can send anything. libzmq delivers a message only when its last part
-has come, and bounds neither the number of its parts nor their sum: what lies in it is bounded by
-guard.py, which is told here what was taken and what was handed over. A complete message with too
-many parts is taken off the socket piece by piece, counted and forgotten.
+Anyone who can open a connection can send anything. libzmq delivers a message only when its last
+part has come, and bounds neither the number of its parts nor their total size. guard.py bounds what
+libzmq holds; this module tells it what was taken and what was handed over. A complete message with
+too many parts is read from the socket piece by piece, counted and dropped.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ RECEIVE_BYTES: Final = 16 * 1024 * 1024
 """A call of `receive` stops after this many bytes, whatever its budget of messages."""
 
 PIECE_PARTS: Final = 16
-"""Of a message with too many parts, so many are taken at a time: a message can have millions, and
-each takes a microsecond."""
+"""Parts read at a time of a message with too many: a message can have millions, and each takes a
+microsecond."""
 
 IDENTITY_BYTES: Final = 255
-"""Longest identity that ZeroMQ allows a connection to choose; libzmq does not check."""
+"""The longest identity that ZeroMQ lets a connection choose; libzmq does not check it."""
 
 NOBODY: Final = -1
-"""In place of the descriptor of a connection that speaks a protocol older than 3."""
+"""Stands for the descriptor of a connection that speaks a protocol older than 3."""
 
 
 class _Router:
@@ -53,14 +53,14 @@ class _Router:
     def _take(self) -> list[bytes] | None:
         """Return the next message, the sender's identity first, or None when there is none.
 
-        One with too many parts comes with empty ones in their place. An empty list stands for what
-        is to be forgotten: a piece of such a message, or one from somebody who speaks a protocol
-        of ZeroMQ older than 3, as no node or client does and random bytes do.
+        A message with too many parts comes with empty parts instead. An empty list stands for
+        something to ignore: a piece of such a message, or a message in a ZeroMQ protocol older than
+        3. No node or client speaks one, but random bytes do.
         """
         if self._tail is not None:
             return self._skip(*self._tail)
         socket = self.socket
-        # To ask first is cheaper than the exception for a message that is not there.
+        # Asking first is cheaper than the exception for a missing message.
         if not int(socket.get(zmq.EVENTS)) & options.READABLE:
             self.traffic.drained()
             return None
@@ -114,7 +114,7 @@ class _Router:
 
 
 class PeerServer(_Router):
-    """Where other nodes' messages come in. `counters`: received, parts, strange (see `_take`)."""
+    """The socket for other nodes' messages. `counters`: received, parts, strange (see `_take`)."""
 
     def __init__(self, context: Context, endpoint: str) -> None:
         """Listen on a ZeroMQ endpoint, `tcp://*:6000`. Raises PortTaken, ListenError."""
@@ -123,8 +123,8 @@ class PeerServer(_Router):
         super().__init__(socket, endpoint)
 
     def receive(self, budget: int) -> list[list[bytes]]:
-        """Return up to `budget` messages that are there, each as its frames; who sent them is
-        what they say. Messages with too many frames, or none, are dropped and counted."""
+        """Return up to `budget` waiting messages, each as its frames. They name their sender
+        themselves. Messages with too many frames, or none, are dropped and counted."""
         messages: list[list[bytes]] = []
         size = 0
         for _ in range(budget):
@@ -146,7 +146,7 @@ class PeerServer(_Router):
 
 
 class ClientServer(_Router):
-    """Where clients' requests come in and answers leave.
+    """The socket for clients' requests and their answers.
 
     `counters`: received, parts, strange (see `_take`), sent, unroutable (the client has gone),
     would_block (the client does not read its answers), oversize.
@@ -159,9 +159,9 @@ class ClientServer(_Router):
         super().__init__(socket, endpoint)
 
     def receive(self, budget: int) -> list[tuple[bytes, bytes]]:
-        """Return up to `budget` requests that are there, as (identity, frame). In place of a
-        message that is not exactly one frame there is an empty frame, which `decode_request`
-        refuses, so that the client is told."""
+        """Return up to `budget` waiting requests, as (identity, frame). A message that is not
+        exactly one frame becomes an empty frame, which `decode_request` refuses, so that the client
+        gets an error."""
         requests: list[tuple[bytes, bytes]] = []
         size = 0
         for _ in range(budget):
@@ -182,9 +182,9 @@ class ClientServer(_Router):
         return requests
 
     def send(self, identity: bytes, frame: bytes, unread: int = ANSWERS_BYTES) -> bool:
-        """Hand an answer over for a client, or return False at once: the client has gone, does
-        not read (`unread` bytes wait for it, with this), or would close the connection over a
-        frame so long. True means handed over to libzmq; the answer may still be lost with the
+        """Hand an answer over for a client. Return False at once if the client has gone, does not
+        read (more than `unread` bytes would wait for it), or would close the connection over so
+        long a frame. True means handed over to libzmq; the answer may still be lost with the
         connection."""
         if len(frame) > limits.FRAME_BYTES:
             self.counters["oversize"] += 1
@@ -205,7 +205,7 @@ class ClientServer(_Router):
 
 
 def _descriptor(part: zmq.Frame) -> int:
-    """That of the connection on which a part came."""
+    """The descriptor of the connection on which a part came."""
     try:
         return int(part.get(zmq.SRCFD))
     except zmq.ZMQError:
@@ -213,7 +213,7 @@ def _descriptor(part: zmq.Frame) -> int:
 
 
 def _wire_bytes(part: bytes | zmq.Frame) -> int:
-    """What a part takes on the wire, with its header."""
+    """The bytes of a part on the wire, with its header."""
     size = len(part)
     return size + (2 if size < 256 else 9)
 
@@ -234,7 +234,7 @@ def _bind(socket: Socket, endpoint: str) -> str:
 
 
 def listen_error(endpoint: str, number: int | None, why: str) -> ListenError:
-    """The error for an endpoint that could not be bound, by its number of errno."""
+    """The error for an endpoint that could not be bound, by its errno."""
     if number == errno.EADDRINUSE:
         return PortTaken(
             f"cannot listen on {endpoint}: the port is taken. Stop the process that has it, "

@@ -1,6 +1,6 @@
 """What watchers and nodes say to one another, as JSON objects: PROTOCOL.md, "Watches".
 
-client_wire.py makes frames of them and looks at version and depth. The events of one batch are
+client_wire.py makes frames of them and checks version and depth. The events of one batch are
 encoded once, by `encode_events`, for all the watchers that they are sent to.
 """
 
@@ -21,16 +21,16 @@ _VALUES: Final = frozenset({str, dict, type(None)})
 
 
 Encoded = orjson.Fragment
-"""Events that are JSON already, and go into any number of messages."""
+"""Events as JSON, for any number of messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchRequest:
-    """Tell me of the changes of `key`, or of all keys that begin with it if `prefix`, from the
+    """Ask for the changes of `key`, or if `prefix` of all keys that start with it, from the
     revision `start` on (inclusive; None: from now on), with the values before if `previous`.
 
-    The same again, with the same id, confirms that the watch is still wanted; `start` is then not
-    looked at. `cluster` is the one that `start` is a revision of; "" with None.
+    The same again, with the same id, confirms that the watch is still wanted; `start` is then
+    ignored. `cluster` is the one that `start` is a revision of; "" with None.
     """
 
     id: int
@@ -43,14 +43,14 @@ class WatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class UnwatchRequest:
-    """Tell me no more of the watch `id`. There is no answer."""
+    """End the watch `id`. There is no answer."""
 
     id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """The watch `id` is there: what follows are the events with revisions above `after`."""
+    """The watch `id` exists. The events with revisions above `after` follow."""
 
     id: int
     after: int
@@ -60,14 +60,14 @@ class Watching:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """What `id` watches: each event is `[revision, key, value, previous]`, value None for a key
-    that was deleted. Complete for the revisions above `after`, up to and with `through`.
+    """Events of the watch `id`, each `[revision, key, value, previous]`; value is None for a
+    deleted key. They are complete for the revisions above `after`, up to and including `through`.
 
     A revision with too many events for one message comes in several: the events above `through`,
-    all of one revision, are then its beginning, or a further piece. `skip` says how many events of
-    the first revision above `after` came in earlier messages: 0, but in such a further piece.
+    all of one revision, are then its beginning, or a further piece. `skip` is the number of
+    events of the first revision above `after` in earlier messages: 0, except in a further piece.
 
-    `events` may be JSON already, by `encode_events`; a decoded message always has the list.
+    `events` may be the JSON of `encode_events`; a decoded message always has the list.
     """
 
     id: int
@@ -79,7 +79,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class WatchLost:
-    """The watch `id` is no more, or never was, as `code` says; `start` is a revision from which
+    """The watch `id` has ended, or never began; `code` says why. `start` is a revision from which
     this node could go on."""
 
     id: int
@@ -196,8 +196,8 @@ def _events(ident: int, header: dict[str, Any]) -> Events:
 
 
 def _are_events(events: list[Any], after: int, through: int) -> bool:
-    """Whether each is `[revision, key, value, prev]`, in order, and none but those of one revision
-    is above `through`; there is at least one. Without a statement executed for each event."""
+    """Whether each is `[revision, key, value, prev]`, in order, and all above `through` are of one
+    revision; there is at least one. No statement is executed for each event."""
     if set(map(type, events)) != {list} or set(map(len, events)) != {4}:
         return False
     revisions, keys, values, previous = zip(*events, strict=True)

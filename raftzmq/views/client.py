@@ -22,17 +22,17 @@ from raftzmq.views.session import VIEW_SERVER, Call, ClientSession, call
 from raftzmq.views.wire import decode, encode
 
 TURN_MS: Final = 200
-"""Longest wait of a turn."""
+"""The longest wait of a turn."""
 
 RENEW_MS: Final = 2000
-"""A view server that does not answer for so long is looked up by its name again."""
+"""A view server that does not answer for this long is looked up by its name again."""
 
 CLOSE_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A write that is done: its index, the key's revision, and who did it in which view."""
+    """A finished write: its index, the key's revision, and which server did it in which view."""
 
     index: int
     view: int
@@ -44,12 +44,12 @@ class Written:
 
 
 class ViewsClient:
-    """Talks to whoever is primary. Usable from several threads, whose calls are done one after the
-    other; not after a fork. `close` it, or use `with`.
+    """A client of the primary. Several threads may use it; their calls are done one after the
+    other. Not usable after a fork. `close` it, or use `with`.
 
-    Every call takes `timeout` in seconds, and raises InvalidRequest (nothing was sent), Refused,
-    Unavailable (nothing was done) or OutcomeUnknown (a write that may have been done, or be done
-    yet).
+    Every call takes `timeout` in seconds. It raises InvalidRequest (nothing was sent), Refused,
+    Unavailable (nothing was done) or OutcomeUnknown (a write may have been done, or may yet be
+    done).
     """
 
     def __init__(self, view_server: str) -> None:
@@ -62,7 +62,7 @@ class ViewsClient:
         self._links: Links | None = None
         self._closed = False
         self._view_asked_ms: int | None = None
-        self._unconnected: set[str] = set()  # addresses to which there was something to send
+        self._unconnected: set[str] = set()  # addresses for which there was something to send
 
     def get(self, key: str, *, timeout: float = 5) -> Item | None:
         """Read a key; None if it is absent. Linearizable."""
@@ -74,7 +74,7 @@ class ViewsClient:
         return self._written(self._do("put", [key, _wired(value)], timeout))
 
     def append(self, key: str, value: Value, *, timeout: float = 5) -> Written:
-        """Write what the key holds, with the value behind it; text with bytes becomes bytes."""
+        """Append the value to what the key holds; text with bytes becomes bytes."""
         return self._written(self._do("append", [key, _wired(value)], timeout))
 
     def delete(self, key: str, *, timeout: float = 5) -> Deleted:
@@ -84,11 +84,11 @@ class ViewsClient:
         return Deleted(int(reply.body), reply.index, reply.view, self._primary)
 
     def status(self, *, timeout: float = 5) -> dict[str, Any]:
-        """What the view server knows of itself and of every server."""
+        """The view server's status of itself and of every server."""
         return self.status_of(self.view_server, timeout=timeout)
 
     def status_of(self, address: str, *, timeout: float = 5) -> dict[str, Any]:
-        """What the server at HOST:PORT says of itself."""
+        """The status of the server at HOST:PORT."""
         parse_address(address)
         with self._lock:
             links = self._started()
@@ -147,7 +147,7 @@ class ViewsClient:
     def _do(self, name: str, arguments: list[Any], timeout: float) -> Reply:
         asked = call(name, arguments, now_ms(), timeout)
         if self._pid != os.getpid():
-            self._started()  # raises; the lock may be held by a thread that is not here
+            self._started()  # raises; a thread that this process lacks may hold the lock
         with self._lock:
             links = self._started()
             self._session.submit(asked, now_ms())
@@ -182,7 +182,7 @@ class ViewsClient:
         self._drop_links(links)
 
     def _drop_links(self, links: Links) -> None:
-        """Keep a connection to the view server and to the primary, and to nobody else."""
+        """Keep connections to the view server and the primary, and no others."""
         view = self._session.view
         wanted = {self.view_server, view.primary.address if view else ""}
         for address, _ in links.items():
@@ -190,7 +190,7 @@ class ViewsClient:
                 links.close(address)
 
     def _watch_view_server(self, links: Links, now: int) -> None:
-        """Connect anew to a view server that does not answer: its name may have moved."""
+        """Connect again to a view server that does not answer, because its name may have moved."""
         if self._view_asked_ms is None:
             self._view_asked_ms = now
         elif now - self._view_asked_ms > RENEW_MS:
@@ -207,7 +207,7 @@ class ViewsClient:
 
 
 def _received(links: Links) -> Iterator[tuple[str, Message]]:
-    """The messages that have arrived; what is none of the protocol's is no answer."""
+    """The messages that have arrived, without those that are not of the protocol."""
     for endpoint, frame in links.receive():
         with suppress(WireError):
             yield endpoint, decode(frame)

@@ -1,4 +1,4 @@
-"""The loop that a view server and a storage server have in common: one thread, one poller.
+"""The loop that view servers and storage servers share: one thread, one poller.
 
 The sockets, their options, their bounds and the text log are those of a Raft node.
 """
@@ -26,13 +26,13 @@ from raftzmq.views.messages import Message, Reply
 from raftzmq.views.wire import decode, encode
 
 BUDGET: Final = 1024
-"""Most messages taken in one turn."""
+"""The most messages taken in one turn."""
 
 IDLE_MS: Final = 1000
-"""Longest wait of a turn."""
+"""The longest wait of a turn."""
 
 ID_BYTES: Final = 8
-"""Of a random id; as hexadecimal digits, twice as many."""
+"""Bytes of a random id; it has twice as many hexadecimal digits."""
 
 
 def now_ms() -> int:
@@ -45,7 +45,7 @@ def random_id() -> str:
 
 
 class Loop(ABC):
-    """One listening socket, signals, and turns. `counters` say what was dropped, by reason."""
+    """One listening socket, signals, and turns. `counters` count what was dropped, by reason."""
 
     def __init__(self, endpoint: str, log: TextLog, stack: ExitStack) -> None:
         """Listen on a ZeroMQ endpoint. Raises PortTaken, ListenError."""
@@ -71,15 +71,15 @@ class Loop(ABC):
 
     @abstractmethod
     def due_ms(self) -> int:
-        """When `work` has something to do, whatever arrives."""
+        """When `work` is due, even if nothing arrives."""
 
     @abstractmethod
     def receive(self, sender: bytes, message: Message, size: int) -> None:
-        """Take a message that came in. Raises WireError for one that has no place here."""
+        """Take a message that arrived. Raises WireError for one that does not belong here."""
 
     @abstractmethod
     def work(self) -> None:
-        """Do what is due, and send what is to be sent."""
+        """Do what is due, and send what is ready."""
 
     # -- the turns --------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class Loop(ABC):
             self.answer(sender, Reply(ident, error.code, 0, {"message": str(error)}, 0))
 
     def answer(self, client: bytes, message: Message) -> None:
-        """Send an answer; one that finds no reader is lost, and counted by the socket."""
+        """Send an answer. One without a reader is lost, and the socket counts it."""
         self.server.send(client, encode(message))
 
     def warn_once(self, what: str, reason: str) -> None:

@@ -1,6 +1,6 @@
-"""What the three parties say to one another. PROTOCOL.md has their form on the wire.
+"""The messages of the three parties. PROTOCOL.md has their form on the wire.
 
-Any of these may be lost, delayed, doubled or overtaken by a later one.
+Any of them may be lost, delayed, duplicated or overtaken by a later one.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from raftzmq.views.view import Server, View
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """A storage server lives. `serial` grows with each of its pings. `reign` is the run of the view
-    server that it has joined, "" before the first, and `before` the one it had joined before that.
-    `view` is the newest view it has seen: a primary acknowledges it so. `synced`: the sender is its
-    primary, and its backup has the whole state."""
+    """A storage server is alive. `serial` grows with each of its pings. `reign` is the run of the
+    view server that it has joined, "" before the first; `before` is the one it had joined before.
+    `view` is the newest view it has seen; so a primary acknowledges the view. `synced`: the sender
+    is the view's primary, and its backup has the whole state."""
 
     serial: int
     server: Server
@@ -32,7 +32,7 @@ class Ping:
 @dataclass(frozen=True, slots=True)
 class Pong:
     """The answer to the ping of this serial. `view` is None while there is none; `reason` says why.
-    `superseded`: a later process has the sender's name, and this one will not be heard again."""
+    `superseded`: a later process has the sender's name, and this one is ignored from now on."""
 
     serial: int
     reign: str
@@ -46,7 +46,7 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class ViewRequest:
-    """Who serves now?"""
+    """Ask for the current view."""
 
     id: int
 
@@ -60,7 +60,7 @@ class ViewReply:
 
 @dataclass(frozen=True, slots=True)
 class StatusRequest:
-    """How are you? Of the view server: how is the whole service?"""
+    """Ask for the status; of the view server: the status of the whole service."""
 
     id: int
 
@@ -73,8 +73,8 @@ class StatusReply:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One operation, `[serial, name, ...arguments]`, of a client that takes the addressee for the
-    primary of this view. A read has session 0."""
+    """One operation, `[serial, name, ...arguments]`, of a client that believes the addressee to be
+    the primary of this view. A read has session 0."""
 
     id: int
     service: str
@@ -86,8 +86,8 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The answer to a request, or why it could not be read (`id` None). Codes: ok; invalid,
-    malformed, unsupported_version, session_expired, too_long (nothing was done, an append would
-    have made the value so long as `body` says); not_primary, overloaded
+    malformed, unsupported_version, session_expired, too_long (nothing was done; `body` is the
+    length that the append would have given the value); not_primary, overloaded
     (nothing was done, try again); view_changed (perhaps done, try again)."""
 
     id: int | None
@@ -101,7 +101,7 @@ class Reply:
 
 
 class Entry(NamedTuple):
-    """An operation in its place: the primary's time, and for whom."""
+    """An operation in its order: the primary's time, and for which session."""
 
     time_ms: int
     session: int
@@ -110,8 +110,8 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """The entries from index `first` on. `round` grows with every one that the primary sends; the
-    answer to an empty one is what a read waits for."""
+    """The entries from index `first` on. `round` grows with every message that the primary
+    sends. A read waits for the answer to an empty one."""
 
     service: str
     view: int

@@ -1,24 +1,24 @@
 """How a view server that has just started finds the view that is in force. Pure.
 
-It keeps nothing on disk: it asks the servers, whose pings carry the newest view that each has seen.
-What makes that safe: a server that has answered to this run of the view server (which has joined
-this reign) obeys no earlier one any more, so that no late word of another can overtake its report.
-Only the primary of a view acts in it, once it has seen it; call such a view acted. Every view is
-made from an acted one, and its primary is the primary or the backup of that one.
+It keeps nothing on disk. It asks the servers, whose pings carry the newest view that each has seen.
+This is safe because a server that has answered to this run of the view server (which has joined
+this reign) no longer obeys an earlier one. So no late message of another run can overtake its
+report. Only the primary of a view acts in it, once it has seen it; call such a view acted. Every
+view is made from an acted one, and its primary is the primary or the backup of that one.
 
-Let V be the newest view that anybody reports.
+Let V be the newest view that any server reports.
 
-* If its primary reports it, V is acted. Its successor, if there is an acted one, has a member of V
-  for its primary, which would report it. So if both members of V report, V is in force. There may
-  be a view V + 1 that its primary has not seen; that number is not used again by this reign, and
-  the next one may use it, for nobody has acted in that view.
+* If its primary reports it, V is acted. If V has an acted successor, the primary of that successor
+  is a member of V and would report it. So if both members of V report, V is in force. There may be
+  a view V + 1 that its primary has not seen. This reign does not use that number again; the next
+  one may use it, because no server has acted in that view.
 * If its primary reports an older view, V is not acted. It was made from a view U of which V's
-  primary is a member, and is in force unless a later reign has gone on from U by another way, as
+  primary is a member. It is in force unless a later reign has gone on from U in another way, as
   the first case allows. Then V's primary would have joined that reign. So if the last reign that it
   had joined before this one is the one that made V, V is in force.
 
-In all other cases this view server waits, for somebody whom it does not hear may act in a view of
-which it has not heard.
+In all other cases this view server waits, because a server that it does not hear may act in a view
+of which it does not know.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Report(NamedTuple):
 
 class Found(NamedTuple):
     """`view` is in force, and views above `highest` are new; or there never was any (`is_new`); or
-    neither is known yet. `reason` says what is waited for."""
+    neither is known yet, and `reason` says what the view server waits for."""
 
     view: View | None
     highest: int
@@ -49,7 +49,7 @@ class Found(NamedTuple):
 
 
 def recover(reports: Sequence[Report]) -> Found:
-    """Return what follows from the reports of the servers that live."""
+    """Return what follows from the reports of the live servers."""
     seen = [report.view for report in reports if report.view is not None]
     if not seen:
         return Found(None, 0, True, "waits for the first storage server")

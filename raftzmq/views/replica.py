@@ -1,10 +1,10 @@
 """A storage server without its sockets: primary, backup or idle, as the view says. Pure.
 
 The driver calls `pong`, `receive`, `request` and `tick`, and then `take` for what is to be sent.
-Only the primary of the newest view that this server has seen executes what clients ask; it answers
-when its backup has executed the same, or, for a read, has said after the request came that it
-still is the backup. A backup that has gone on to a later view says neither, and so an old primary
-that nobody told of its end never answers.
+Only the primary of the newest view that this server has seen executes clients' operations. It
+answers a write when its backup has executed the same. It answers a read when the backup has said,
+after the request came, that it is still the backup. A backup that has gone on to a later view says
+neither. So an old primary that does not know of its replacement never answers.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from raftzmq.views.store import READ, Store, validate
 from raftzmq.views.view import BACKUP, IDLE, PRIMARY, Server, Timing, View
 
 PENDING_MOST: Final = 4096
-"""Most requests that wait for the backup; the next one is answered `overloaded`."""
+"""The most requests that wait for the backup; the next one is answered `overloaded`."""
 
 PENDING_BYTES: Final = 64 * 1024 * 1024
-"""Most bytes of them, and of the answers that wait with them."""
+"""The most bytes of them, and of the answers that wait with them."""
 
 REIGNS_MOST: Final = 16
 
 
 @dataclass(slots=True)
 class Output:
-    """What is to be sent: pings for the view server, messages for servers, answers for clients."""
+    """What to send: pings to the view server, messages to servers, answers to clients."""
 
     pings: list[Ping]
     messages: list[tuple[Server, PeerMessage]]
@@ -61,7 +61,7 @@ class _Pending(NamedTuple):
 
 
 class Replica:
-    """See the module. `ended` says why this process can be of no use any more, if so."""
+    """See the module. `ended` says why this process is of no more use, if that is so."""
 
     def __init__(self, me: Server, timing: Timing, now_ms: int) -> None:
         self.me = me
@@ -80,13 +80,13 @@ class Replica:
         self._to_backup: ToBackup | None = None
         self._as_backup: AsBackup | None = None
         self._former: Server | None = None  # the primary of the view before
-        self._later_view = 0  # a later view exists, as the backup says
-        self._clock_ms = 0  # added to now_ms, it goes on where the last primary's time ended
+        self._later_view = 0  # a later view exists, the backup says
+        self._clock_ms = 0  # added to now_ms, so that time goes on where the last primary's ended
         self._pending: deque[_Pending] = deque()
         self._pending_bytes = 0
         self.out = Output([], [], [])
 
-    # -- what is so now ---------------------------------------------------------------------------
+    # -- the current state ------------------------------------------------------------------------
 
     @property
     def role(self) -> str:
@@ -98,7 +98,7 @@ class Replica:
 
     @property
     def acts(self) -> bool:
-        """Whether it is primary and, for all it knows, may execute what clients ask."""
+        """Whether it is primary and, as far as it knows, may execute clients' operations."""
         return self.role == PRIMARY and self.store is not None and not self._later_view
 
     @property
@@ -108,7 +108,7 @@ class Replica:
 
     @property
     def has_state(self) -> bool:
-        """Whether it has the whole state of its view: an idle server has none."""
+        """Whether it has the whole state of its view; an idle server has none."""
         backup = self._as_backup
         return self.store is not None or (backup is not None and backup.store is not None)
 
@@ -124,7 +124,7 @@ class Replica:
         return self._ping_at_ms if resend_ms is None else min(resend_ms, self._ping_at_ms)
 
     def take(self) -> Output:
-        """Return what is to be sent now."""
+        """Return what to send now."""
         if self._to_backup is not None and self.acts:
             backup = self._to_backup.backup
             for message in self._to_backup.messages(self._now_ms):
@@ -157,8 +157,8 @@ class Replica:
         )
 
     def pong(self, pong: Pong, now_ms: int) -> None:
-        """Take the view server's answer, unless a later one has come, or it is of an earlier run of
-        the view server than one that has answered."""
+        """Take the view server's answer, unless a later answer has come, or a later run of the view
+        server has answered."""
         self._now_ms = now_ms
         if not self._serial_answered < pong.serial <= self._serial:
             return
@@ -213,13 +213,13 @@ class Replica:
         self._to_backup = None
         if view.backup is not None:
             self._to_backup = ToBackup(view, self.me, self.store, self._timing.resend_ms)
-            # Answers owed in the last view wait until the new backup has what they tell of; that
-            # it has come so far says, too, that it is the backup still.
+            # Answers owed in the last view wait until the new backup has their operations. Its
+            # acknowledgement also says that it is still the backup.
             self._pending = deque(pending._replace(round=0) for pending in self._pending)
         self._release()
 
     def stop(self) -> None:
-        """Tell those who wait that nobody here will answer any more."""
+        """Tell waiting clients that this server will not answer them."""
         self._give_up(f"{self.me.name} stops")
 
     # -- other servers ----------------------------------------------------------------------------
@@ -231,7 +231,7 @@ class Replica:
         if view is None or message.service != view.service:
             return
         if message.view < view.number:
-            # To nobody but the primary that was: whoever else says so is a stranger.
+            # Only to the former primary: any other sender is a stranger.
             if isinstance(message, (Forward, Chunk)) and message.sender.is_same(self._former):
                 self.out.messages.append((message.sender, old_view(view, self.me)))
             return
@@ -309,7 +309,7 @@ class Replica:
         self._owe(_Pending(store.index, 0, client, reply, size))
 
     def _why_not(self, request: Request) -> tuple[str, str] | None:
-        """The code and the reason for which a request cannot be executed here, if there is one."""
+        """Why a request cannot be executed here, as code and reason; None if it can."""
         view = self.view
         if view is None or not self.acts:
             number = self._later_view or self.view_number
@@ -333,7 +333,7 @@ class Replica:
             self._release()
 
     def _release(self) -> None:
-        """Answer what the backup has, or, where the view has none, everything."""
+        """Answer what the backup has; if the view has no backup, everything."""
         backup = self._to_backup
         while self._pending:
             first = self._pending[0]
@@ -347,7 +347,7 @@ class Replica:
             self.out.answers.append((first.client, first.reply))
 
     def _give_up(self, why: str) -> None:
-        """Nobody will hear from this server what becomes of the requests that wait."""
+        """This server will not report what becomes of the waiting requests."""
         while self._pending:
             first = self._pop()
             body: Any = {"message": f"{why}: ask again, with the same serial"}

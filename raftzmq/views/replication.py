@@ -1,7 +1,7 @@
 """A primary and its backup: first the whole state, then every operation in order. Pure.
 
-Both ends are here. What is lost is sent again: the sender goes back to what has been acknowledged.
-Both ways are bounded: so many chunks, or so many bytes of operations, are on their way at a time.
+Both ends are here. What is lost is sent again: the sender goes back to what was acknowledged.
+The chunks, and the bytes of operations, that are in flight at a time are bounded.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from raftzmq.views.store import Loading, Store
 from raftzmq.views.view import Server, View
 
 CHUNK_BYTES: Final = 512 * 1024
-"""A chunk ends with the record that brings it over this; the longest record takes 6 MiB as JSON."""
+"""A chunk ends with the record that makes it exceed this; the longest record has 6 MiB as JSON."""
 
 CHUNKS_IN_FLIGHT: Final = 4
 
 FORWARD_BYTES: Final = 512 * 1024
-"""The same for the entries of one message: one more entry than that fits a frame."""
+"""The same for the entries of one message: with one more entry it still fits a frame."""
 
 FORWARD_ENTRIES: Final = 1024
 
 WINDOW_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of entries sent and not acknowledged; one entry is sent however long it is."""
+"""The most bytes of entries sent and not acknowledged; a single entry may be longer."""
 
 
 class ToBackup:
-    """What a primary knows of the backup of its view. `synced`: the backup has the whole state."""
+    """What a primary knows about the backup of its view. `synced`: it has the whole state."""
 
     def __init__(self, view: View, me: Server, store: Store, resend_ms: int) -> None:
         assert view.backup is not None
@@ -61,7 +61,7 @@ class ToBackup:
         self._waiting.append((entry, size))
 
     def ask(self) -> int:
-        """Have the backup asked whether it still is one; return the round of its answer."""
+        """Have the backup asked whether it is still the backup; return the round of its answer."""
         self._asked_round = self._round + 1
         return self._asked_round
 
@@ -85,7 +85,7 @@ class ToBackup:
             self._resend_at_ms = None
 
     def messages(self, now_ms: int) -> list[PeerMessage]:
-        """What is to be sent now."""
+        """What to send now."""
         if self._resend_at_ms is not None and now_ms >= self._resend_at_ms:
             self._resend_at_ms = None
             self._waiting.extendleft(reversed(self._flying))
@@ -122,7 +122,7 @@ class ToBackup:
         return Chunk(self._view.service, self._view.number, self._me, number, last, tuple(records))
 
     def _forwards(self) -> Iterator[PeerMessage]:
-        """New entries, as far as the window lets them; and a question, if one is due."""
+        """New entries, as far as the window allows; and a question, if one is due."""
         while self._waiting and self._flying_bytes < WINDOW_BYTES:
             batch: list[Entry] = []
             size = 0
@@ -155,7 +155,7 @@ class AsBackup:
         self._loading = Loading()
 
     def chunk(self, chunk: Chunk) -> PeerMessage:
-        """Take a chunk; return the answer. Raises DataError for records that are none."""
+        """Take a chunk; return the answer. Raises DataError for malformed records."""
         if self.store is None and chunk.number == self._next_chunk:
             for record in chunk.records:
                 self._loading.take(record)

@@ -5,8 +5,8 @@ The rules are those of the second laboratory of MIT's course 6.824 (2012 to 2015
 1. A view does not change before its primary has acknowledged it, by a ping that carries it.
 2. Only the backup of a view becomes primary of the next one, and only once the primary has said
    that the backup has the whole state. (The laboratory leaves the second half to the servers.)
-3. A server that has not been heard for a while is dead. One that comes back as another process is
-   another server: the first one is dead at once.
+3. A server that was not heard for a while is dead. One that comes back as another process is
+   another server, and the first one is dead at once.
 4. A new backup is taken from the idle servers.
 """
 
@@ -20,19 +20,19 @@ from raftzmq.views.recovery import Report, recover
 from raftzmq.views.view import BACKUP, IDLE, PRIMARY, Server, Timing, View
 
 SERVERS_MOST: Final = 64
-"""Most servers that are known at a time; the next one waits until one has been forgotten."""
+"""The most servers known at a time; the next one waits until one has been forgotten."""
 
 PAST_MOST: Final = 16
-"""Of so many earlier incarnations of a name late pings are told from a new one's."""
+"""Late pings of this many earlier incarnations of a name are recognised."""
 
 FORGET_FACTOR: Final = 10
-"""A dead server outside of the view is forgotten after so many times the time of its death."""
+"""A dead server outside of the view is forgotten after `dead_ms` times this."""
 
 
 @dataclass(slots=True)
 class Known:
-    """What is known of the newest process of a name. `view` and `synced` are as it last said after
-    it had `joined` this run of the view server."""
+    """What is known about the newest process of a name. `view` and `synced` are from its last ping
+    after it had `joined` this run of the view server."""
 
     server: Server
     since_ms: int
@@ -48,7 +48,7 @@ class Known:
 
 class ViewService:
     """One run of the view server. `reign` and `service` are random ids: of this run, and of the
-    service if this run is to begin one."""
+    service that this run may start."""
 
     def __init__(self, reign: str, service: str, timing: Timing, now_ms: int) -> None:
         self.reign = reign
@@ -61,7 +61,7 @@ class ViewService:
         self._ticked_ms = now_ms
         self._now_ms = now_ms
         self._acknowledged = False  # the view, by its primary, which may have died since
-        self._synced = False  # its backup has the whole state, as the primary said
+        self._synced = False  # its backup has the whole state, the primary said
         self._highest = 0  # the number of every view that can exist is this or less
 
     # -- inputs -----------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ class ViewService:
         known.serial = ping.serial
         known.heard_ms = now_ms
         known.keys = ping.keys
-        # What it says counts only once it obeys nobody else: see recovery.py.
+        # What it says counts only once it obeys this run alone: see recovery.py.
         known.joined = ping.reign == self.reign
         known.before = ping.before
         known.view = ping.view
@@ -90,10 +90,10 @@ class ViewService:
         return Pong(ping.serial, self.reign, self.view, "" if self.view else self.reason, False)
 
     def tick(self, now_ms: int) -> None:
-        """Let time pass. To be called every `ping_ms` at least."""
+        """Let time pass. Call it at least every `ping_ms`."""
         silent_ms = now_ms - self._ticked_ms
         if silent_ms > self.timing.dead_ms // 2:
-            # It was the view server that stood still: nobody's silence in that time counts.
+            # The view server itself stood still, so silence in that time does not count.
             for known in self._known.values():
                 known.heard_ms += silent_ms
             self._began_ms += silent_ms if self.view is None else 0
@@ -105,7 +105,7 @@ class ViewService:
                 del self._known[name]
         self._advance()
 
-    # -- what is so now ---------------------------------------------------------------------------
+    # -- the current state ------------------------------------------------------------------------
 
     @property
     def next_deadline_ms(self) -> int:
@@ -119,7 +119,7 @@ class ViewService:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the primary lives and acts, and has a backup with the whole state."""
+        """Whether the primary is alive and acts, and has a backup with the whole state."""
         view = self.view
         return (
             view is not None
@@ -183,7 +183,7 @@ class ViewService:
             self._change(self.view)
 
     def _begin(self) -> None:
-        """Find the view that is in force, or begin the service."""
+        """Find the view that is in force, or start the service."""
         if self._now_ms < self._began_ms + self.timing.forming_ms:
             return
         reports = [
@@ -202,7 +202,7 @@ class ViewService:
             self._take(View(self._service, self.reign, 1, reports[0].server, None))
 
     def _change(self, view: View) -> None:
-        """Make the next view, if the rules allow one and there is a reason."""
+        """Make the next view, if there is a reason and the rules allow it."""
         if not self._acknowledged:
             self.reason = (
                 f"the view's primary, {view.primary.name}, has not acknowledged it: "
@@ -240,7 +240,7 @@ class ViewService:
         self.reason = "the new view is not acknowledged yet"
 
     def _hear_primary(self) -> None:
-        """Take note of what the primary says of the view, once it has seen it."""
+        """Note what the primary says about the view, once it has seen it."""
         if self.view is None:
             return
         known = self._known.get(self.view.primary.name)

@@ -1,8 +1,8 @@
-"""A client without its sockets: asks whom to talk to, asks again, and knows what it does not know.
+"""A client without its sockets: it finds the primary, retries, and knows what it does not know.
 
-One operation after the other: that is what lets a server keep one result a client, and still never
-execute a retry twice. A write travels under a session and a serial; the same serial is used until
-an answer comes, whoever is primary by then.
+It does one operation after the other. Therefore a server can keep one result for each client, and
+still never execute a retry twice. A write has a session and a serial. The client uses the same
+serial until an answer comes, whichever server is primary by then.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from raftzmq.views.store import READ, validate
 from raftzmq.views.view import View
 
 VIEW_SERVER: Final = "view server"
-"""In place of an address."""
+"""Stands for the view server's address."""
 
 SILENCE_MS: Final = 500
-"""An answer that has not come after this time may never come: ask again, and whom to ask."""
+"""An answer that has not come after this time may never come: ask again, the view server too."""
 
 BACKOFF_MS: Final = 20
 BACKOFF_MOST_MS: Final = 200
-"""Pauses after "not I" or "not now": doubling up to a bound, each cut by a random part."""
+"""Pauses after `not_primary` or `overloaded`: doubling up to a bound, with jitter."""
 
 RECONNECT_MS: Final = 50
 """How often a message for which there is no connection is tried again."""
@@ -53,7 +53,7 @@ class Call:
     serial: int = 0
     session: int = 0
     unanswered: set[int] = field(default_factory=set)  # ids under which it may yet be executed
-    in_doubt: bool = False  # an earlier try may have been executed, and nobody will say so
+    in_doubt: bool = False  # an earlier try may have been executed, and no answer will say so
 
     @property
     def is_done(self) -> bool:
@@ -65,8 +65,8 @@ class Call:
 
 
 def call(name: str, arguments: list[Any], now_ms: int, timeout_s: float) -> Call:
-    """Return a new call. Raises InvalidRequest for what a server would refuse, before anything is
-    sent, and for a timeout that is none."""
+    """Return a new call. Raises InvalidRequest, before anything is sent, for what a server would
+    refuse and for an invalid timeout."""
     validate([1, name, *arguments], 1)
     if isinstance(timeout_s, bool) or not (
         isinstance(timeout_s, int | float) and math.isfinite(timeout_s) and timeout_s > 0
@@ -76,7 +76,7 @@ def call(name: str, arguments: list[Any], now_ms: int, timeout_s: float) -> Call
 
 
 class ClientSession:
-    """Calls go in, messages come out, answers go in, calls are done.
+    """Takes calls and answers; returns messages and finished calls.
 
     The shell calls `submit`, `received` and `tick`, then sends what `outgoing` returns, each to the
     view server (VIEW_SERVER) or to an address; a message that cannot be sent is simply lost.
@@ -97,7 +97,7 @@ class ClientSession:
         self._failures = 0
         self._said = "the view server has not answered"
         self._unsent = False
-        self._overloaded = False  # so was said last
+        self._overloaded = False  # the last reason given
         self._finished: list[Call] = []
 
     # -- inputs -----------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class ClientSession:
             self._begin(now_ms)
 
     def received(self, message: Message, now_ms: int) -> None:
-        """Take an answer, whoever sent it: what is of no use is dropped."""
+        """Take an answer, whichever server sent it. A useless one is dropped."""
         if isinstance(message, ViewReply):
             self._told_view(message, now_ms)
         elif isinstance(message, Reply) and message.id is not None:
@@ -118,18 +118,18 @@ class ClientSession:
                 self._answered(current, message, now_ms)
 
     def tick(self, now_ms: int) -> None:
-        """End the calls whose time is over."""
+        """End the calls whose timeout has passed."""
         for asked in [c for c in self._calls if now_ms >= c.deadline_ms]:
             self._end(asked, now_ms, error=self._too_late(asked))
 
     def cancel(self, asked: Call, now_ms: int) -> None:
-        """Nobody waits for the call any more."""
+        """Forget the call: its caller no longer waits."""
         if asked in self._calls:
             self._end(asked, now_ms, error=self._too_late(asked))
 
     def unsent(self, message: Message, now_ms: int) -> None:
-        """A message of `outgoing` could not be sent, for there is no connection yet. It is tried
-        again after `RECONNECT_MS`, or when `connected` is called."""
+        """A message of `outgoing` could not be sent, because there is no connection yet. It is
+        tried again after `RECONNECT_MS`, or when `connected` is called."""
         self._unsent = True
         if isinstance(message, ViewRequest):
             self._ask_view_ms = now_ms + RECONNECT_MS
@@ -141,7 +141,7 @@ class ClientSession:
                 self._ask_view_ms = now_ms + RECONNECT_MS
 
     def connected(self, now_ms: int) -> None:
-        """A connection came to stand on which a message could not be sent before."""
+        """A connection is established on which a message could not be sent before."""
         if self._unsent:
             self._unsent = False
             self._send_ms = min(self._send_ms, now_ms)
@@ -149,7 +149,7 @@ class ClientSession:
                 self._ask_view_ms = min(self._ask_view_ms, now_ms)
 
     def outgoing(self, now_ms: int) -> list[tuple[str, Message]]:
-        """What is to be sent now, and to whom."""
+        """The messages to send now, each with its destination."""
         out: list[tuple[str, Message]] = []
         current = self._current
         if current is None:
@@ -161,7 +161,7 @@ class ClientSession:
             out.append((VIEW_SERVER, ViewRequest(self._ids)))
         view = self.view
         if view is not None and now_ms >= self._send_ms:
-            if current.unanswered:  # silence: perhaps another one is primary by now
+            if current.unanswered:  # silence: perhaps another server is primary by now
                 self._said = f"{view.primary.name} does not answer"
                 self._ask_view_ms = now_ms if self._ask_view_ms is None else self._ask_view_ms
             self._send_ms = now_ms + SILENCE_MS
@@ -196,13 +196,13 @@ class ClientSession:
 
     @property
     def _current(self) -> Call | None:
-        """What is to be sent: the session's opening, if the first call needs it."""
+        """The operation to send: the opening of the session, if the first call needs it."""
         if self._opening is not None:
             return self._opening
         return self._calls[0] if self._calls else None
 
     def _begin(self, now_ms: int) -> None:
-        """Start on the first call."""
+        """Start the first call."""
         self._opening = None
         self._failures = 0
         self._send_ms = now_ms
@@ -273,7 +273,7 @@ class ClientSession:
                 self._end(current, now_ms, error=Refused(self._said))
 
     def _session_lost(self, now_ms: int) -> None:
-        """The session is unknown where it is needed: open another, unless the write in hand may
+        """The primary does not know the session: open another one, unless the current write may
         have been executed under the old one."""
         self._session = 0
         first = self._calls[0] if self._calls else None
@@ -286,7 +286,7 @@ class ClientSession:
             self._begin(now_ms)
 
     def _pause_ms(self) -> int:
-        """How long to wait after one more answer that says: not now."""
+        """How long to wait after one more answer that says `not_primary` or `overloaded`."""
         most = min(BACKOFF_MOST_MS, BACKOFF_MS << min(self._failures, 8))
         self._failures += 1
         return 1 + int(most * (0.5 + self._random.random() / 2))

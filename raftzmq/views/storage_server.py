@@ -1,4 +1,4 @@
-"""A storage server as a process: `raftzmq views store NAME`. Everything it has is in memory."""
+"""A storage server as a process: `raftzmq views store NAME`. All its data is in memory."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ from raftzmq.views.wire import decode, encode
 PORT: Final = 7001
 
 SILENCE_MS: Final = 2000
-"""Who has been asked and has not answered for so long gets a new connection: the name may have
-moved, and only a new one looks it up again."""
+"""A server that does not answer for this long gets a new connection. Its name may have moved, and
+only a new connection looks it up again."""
 
 LAST_ANSWERS_S: Final = 0.1
-"""From the last answers to the end: what a client has not read by then is lost to it."""
+"""Time between the last answers and the end. What a client has not read by then is lost to it."""
 
 _VIEW_SERVER: Final = "view-server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageServerConfig:
-    """`view_server` and `address` are HOST:PORT; under `address` clients and other servers find
-    this one. `listen` is a ZeroMQ endpoint. Raises InvalidRequest."""
+    """`view_server` and `address` are HOST:PORT. Clients and other servers find this server at
+    `address`. `listen` is a ZeroMQ endpoint. Raises InvalidRequest."""
 
     name: str
     view_server: str
@@ -67,7 +67,7 @@ class StorageServerConfig:
 def serve_storage(config: StorageServerConfig) -> int:
     """Run a storage server until SIGTERM or SIGINT. Returns the exit code 0.
 
-    Raises PortTaken, ListenError; Refused if the view server says that it cannot be of use.
+    Raises PortTaken, ListenError; Refused if the view server says that this server is of no use.
     """
     with ExitStack() as stack:
         log = stack.enter_context(TextLog(config.name, config.log_level))
@@ -87,7 +87,7 @@ class _StorageServer(Loop):
         self._view_asked_ms: int | None = None  # the same of the view server
         self._view_link = Links(self._opened, self._closing)
         stack.callback(self._view_link.close_all)
-        self._linked: set[str] = set()  # to whom there is a link
+        self._linked: set[str] = set()  # servers to which there is a link
         self._links = PeerLinks(self.context)
         stack.callback(self._links.close)
         self._name_lookup = NameLookup()
@@ -151,8 +151,8 @@ class _StorageServer(Loop):
             self._open_links()
 
     def _open_links(self) -> None:
-        """Connect to the others of the view before there is a word for them: a message needs a
-        connection that stands."""
+        """Connect to the other servers of the view before there is a message for them, because a
+        message needs an established connection."""
         view = self._replica.view
         me = self._replica.me
         members = [view.primary, view.backup] if view else []
@@ -180,7 +180,7 @@ class _StorageServer(Loop):
             self.answer(client, reply)
 
     def _renew_silent_links(self) -> None:
-        """Connect anew to whoever does not answer; have the view server's name looked up."""
+        """Connect again to servers that do not answer; have the view server's name looked up."""
         silent: dict[str, str] = {}
         if self._view_asked_ms is not None and self.now_ms - self._view_asked_ms > SILENCE_MS:
             self._view_asked_ms = self.now_ms
@@ -196,7 +196,7 @@ class _StorageServer(Loop):
         self._name_lookup.silent = silent
 
     def say_goodbye(self) -> None:
-        """After the last turn: tell clients that wait to ask again, and let that leave."""
+        """After the last turn: tell waiting clients to ask again, and let these answers leave."""
         self._replica.stop()
         self._send()
         time.sleep(LAST_ANSWERS_S)
@@ -227,7 +227,7 @@ class _StorageServer(Loop):
         }
 
     def _tell(self) -> None:
-        """Write into the log what has changed."""
+        """Log what has changed."""
         replica = self._replica
         now = {
             "role": (replica.role, replica.view_number),

@@ -1,4 +1,4 @@
-"""What a primary and its backup hold: keys, and the client sessions that make a retry harmless.
+"""What a primary and its backup hold: keys, and the client sessions that make retries harmless.
 
 The pieces are those of the state machine that Raft replicates (raftzmq/machine): tables, sessions
 and snapshots. The operations are fewer, and `append` is one that Raft's machine does not have.
@@ -28,9 +28,10 @@ _SESSION_WRITES: Final = ("open", "close")
 
 
 def append(state: State, key: str, value: Any) -> Outcome:
-    """`append key value`: put what the key holds and then the value. Text and text is text; where
-    either is bytes, so is the whole. Of an absent key, this is a put. A value that would be longer
-    than values may be is left as it is: `too_long`, and how many bytes it would have had."""
+    """`append key value`: put what the key holds followed by the value. Text and text gives
+    text; if either is bytes, the result is bytes. For an absent key this is a put. If the result
+    would exceed the limit of values, the key keeps its value; the code is `too_long`, and the body
+    the length that the result would have had."""
     added = from_wire(value)
     item = state.keys.items.get(key)
     if item is not None:
@@ -73,8 +74,8 @@ def validate(op: Any, session: int) -> None:
 
 
 class Store:
-    """The state after the operation at `index`. Every operation has an index, one after the other,
-    and what it does depends on the state and on itself only; so a backup that executes the same
+    """The state after the operation at `index`. Operations have consecutive indices. What
+    an operation does depends only on the state and on itself. So a backup that executes the same
     operations has the same state."""
 
     def __init__(self, state: State | None = None) -> None:
@@ -86,11 +87,11 @@ class Store:
 
     @property
     def time_ms(self) -> int:
-        """The newest of the primary's times among the operations; it never goes back."""
+        """The newest of the primary's times among the operations; it never decreases."""
         return self._state.time_ms
 
     def __len__(self) -> int:
-        """How many keys there are."""
+        """The number of keys."""
         return len(self._state.keys)
 
     def read(self, key: str) -> Any:
@@ -123,7 +124,7 @@ class Store:
             return kept
         if serial < session.ack:
             return session.refusal(serial, index)
-        # A client asks for one thing after the other: it has the answers of all earlier ones.
+        # A client does one operation after the other, so it has the answers of all earlier ones.
         session.acknowledge(serial)
         code, body = COMMANDS[name].run(state, *arguments)
         done = (code, index, body)
@@ -131,13 +132,13 @@ class Store:
         return done
 
     def records(self) -> Iterator[list[Any]]:
-        """The state as it is now, as records; later changes do not show in them."""
+        """The current state, as records; later changes do not show in them."""
         return records(self._state)
 
 
 class Loading:
-    """A store that is made from the records of another one, a piece at a time: all at once would
-    take seconds for a million keys, and who does not ping for a second is dead."""
+    """A store made from the records of another one, a piece at a time. All at once would take
+    seconds for a million keys, and a server that does not ping for a second is dead."""
 
     def __init__(self) -> None:
         self._header: tuple[int, int, int] | None = None
@@ -145,7 +146,7 @@ class Loading:
         self._keys = KeyTable()
 
     def take(self, record: Any) -> None:
-        """Take the next record. Raises DataError for one that is none, or has no place here."""
+        """Take the next record. Raises DataError for a malformed or misplaced one."""
         match record:
             case ["machine", 2, int(index), int(time_ms), int(revision)] if self._header is None:
                 self._header = index, time_ms, revision
@@ -164,7 +165,8 @@ class Loading:
                 raise DataError("a record of the primary's state is none that is known here")
 
     def finish(self) -> Store:
-        """Return the store; nothing more can be taken. Raises DataError if the beginning lacks."""
+        """Return the store; nothing more can be taken. Raises DataError if the first record is
+        missing."""
         if self._header is None:
             raise DataError("the primary's state does not begin with its index")
         return Store(State(*self._header, self._keys, Sessions(self._sessions)))

@@ -1,4 +1,4 @@
-"""Who serves: a view names one primary and at most one backup, and has a number."""
+"""A view names one primary and at most one backup, and has a number."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 class Server(NamedTuple):
     """A storage server: its name, the random id of this run of it, and HOST:PORT.
 
-    Nothing of a server outlives its process, so another incarnation is another server: it has
-    none of what the first one held.
+    No data of a server outlives its process. So another incarnation is another server: it has
+    none of the data of the first one.
     """
 
     name: str
@@ -33,9 +33,9 @@ class Server(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One decision of the view server. `number` grows; `service` is the random id of the service
-    that begins with view 1, so that views of another one are told apart; `reign` that of the run of
-    the view server that made it."""
+    """One decision of the view server. `number` grows. `service` is the random id of the service
+    that starts with view 1, which distinguishes its views from those of another service. `reign`
+    is the random id of the run of the view server that made the view."""
 
     service: str
     reign: str
@@ -64,9 +64,9 @@ class Timing:
     """Times in milliseconds.
 
     A server pings every `ping_ms`; one not heard for `dead_ms` counts as dead. A view server that
-    has just started listens for `forming_ms` before it believes that nobody else is there. What
-    a backup has not acknowledged for `resend_ms` is sent again. Raises InvalidRequest for times
-    that cannot work.
+    has just started listens for `forming_ms` before it believes that there are no other servers.
+    What a backup has not acknowledged for `resend_ms` is sent again. Raises InvalidRequest for
+    times that cannot work.
     """
 
     ping_ms: int = 100

@@ -24,12 +24,12 @@ from raftzmq.views.view import Timing, View, parse_server_name
 PORT: Final = 7000
 
 REASON_MS: Final = 1000
-"""Why a view does not change is worth a line of the log after this time."""
+"""After this time the log says why a view does not change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewServerConfig:
-    """`listen` is a ZeroMQ endpoint. Raises InvalidRequest for a name that is none."""
+    """`listen` is a ZeroMQ endpoint. Raises InvalidRequest for an invalid name."""
 
     name: str = "view-server"
     listen: str = f"tcp://*:{PORT}"
@@ -54,9 +54,9 @@ class _ViewServer(Loop):
         super().__init__(config.listen, log, stack)
         self._name = config.name
         self._service = ViewService(random_id(), random_id(), config.timing, now_ms())
-        self._view: View | None = None  # as the log has it
+        self._view: View | None = None  # as last logged
         self._reason = ""
-        self._reason_ms = self.now_ms  # since when it is so
+        self._reason_ms = self.now_ms  # since when
         self._reason_told = ""
         log(
             "starting",
@@ -98,7 +98,7 @@ class _ViewServer(Loop):
         self._tell(service.view, service.reason)
 
     def _tell(self, view: View | None, reason: str) -> None:
-        """Write into the log what has changed; a reason to wait, once that takes a while."""
+        """Log what has changed, and a reason to wait once that takes a while."""
         if view is not None and view != self._view:
             self._view = view
             backup = view.backup or "none"

@@ -1,6 +1,6 @@
 """The messages of messages.py as frames, one each: PROTOCOL.md in this folder.
 
-What arrives is untrusted; the checks are those of transport/frames.py, and whatever is wrong is a
+What arrives is untrusted. The checks are those of transport/frames.py, and any failure is a
 WireError.
 """
 
@@ -39,7 +39,7 @@ _WORDS: Final = {
         *("Request", "Reply", "Forward", "Ack", "Chunk", "ChunkAck", "OldView"),
     )
 }
-"""Class -> the word for it: `ChunkAck` is chunk_ack."""
+"""Class -> its type on the wire: `ChunkAck` is chunk_ack."""
 
 
 def encode(message: Message) -> bytes:
@@ -53,7 +53,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(frame: bytes) -> Message:
-    """Return the message of a frame. Raises WireError, with the id to answer to if it has one."""
+    """Return the message of a frame. Raises WireError, with the id to answer if there is one."""
     header = load_object(frame)
     ident = header.get("id")
     ids = [ident] if is_count(ident) else None
@@ -200,7 +200,7 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "op": _any,
     "body": _any,
 }
-"""Field -> what reads it, whatever the message; other fields are whole numbers."""
+"""Field -> its reader, in any message; all other fields are whole numbers."""
 
 _EXCEPTIONS: Final[dict[tuple[str, str], Callable[[object, str], Any]]] = {
     ("ping", "view"): _view,
