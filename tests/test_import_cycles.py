@@ -15,13 +15,6 @@ from tests.test_architecture import IMPORTS, MODULES, Import, within
 ALLOWED: tuple[frozenset[str], ...] = (
     frozenset({"raftzmq.client.calls", "raftzmq.client.routes"}),
     frozenset({"raftzmq.machine.leases", "raftzmq.machine.queues"}),
-    frozenset(
-        f"raftzmq.node.{part}"
-        for part in (
-            *("admin", "clients", "expiry", "joining", "node", "parked", "scaling"),
-            *("snapshotting", "watches"),
-        )
-    ),
     frozenset({"raftzmq_cli.compare", "raftzmq_cli.local", "raftzmq_cli.views"}),
     frozenset({"raftzmq_cli.local.commands", "raftzmq_cli.local.views"}),
     frozenset({"raftzmq_cli.main", "raftzmq_cli.up_down"}),

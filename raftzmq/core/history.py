@@ -19,18 +19,18 @@ class MembershipHistory:
 
     def __init__(self, snapshot: SnapshotMeta | None, entries: Iterable[Entry]) -> None:
         base = (0, Membership()) if snapshot is None else (snapshot.index, snapshot.membership)
-        self._steps: list[tuple[int, Membership]] = [base]
+        self.steps: list[tuple[int, Membership]] = [base]
         self._refresh()
         self.append(entry for entry in entries if entry.index > base[0])
 
     @property
     def index(self) -> int:
         """The index of the entry (or snapshot) that the membership in force comes from."""
-        return self._steps[-1][0]
+        return self.steps[-1][0]
 
     def at(self, index: int) -> Membership:
         """The membership in force at `index`, which must not lie below the snapshot."""
-        for since, membership in reversed(self._steps):
+        for since, membership in reversed(self.steps):
             if since <= index:
                 return membership
         raise IndexError(index)
@@ -39,25 +39,25 @@ class MembershipHistory:
         """Take the memberships out of newly appended entries."""
         news = [entry for entry in entries if entry.kind == CONFIG]
         if news:
-            self._steps += [(entry.index, Membership.from_body(entry.body)) for entry in news]
+            self.steps += [(entry.index, Membership.from_body(entry.body)) for entry in news]
             self._refresh()
 
     def truncate_from(self, index: int) -> None:
         """Take back what came with entries from `index` on."""
         if self.index >= index:
-            self._steps = [step for step in self._steps if step[0] < index]
-            assert self._steps, "the snapshot's membership cannot be truncated"
+            self.steps = [step for step in self.steps if step[0] < index]
+            assert self.steps, "the snapshot's membership cannot be truncated"
             self._refresh()
 
     def compact(self, index: int) -> None:
         """Forget what was superseded at or before `index`."""
-        older = [step for step in self._steps if step[0] <= index]
-        self._steps = older[-1:] + self._steps[len(older) :]
+        older = [step for step in self.steps if step[0] <= index]
+        self.steps = older[-1:] + self.steps[len(older) :]
 
     def restore(self, snapshot: SnapshotMeta, *, keep_suffix: bool) -> None:
         """Begin again from a snapshot, with or without the log entries after it."""
-        suffix = [step for step in self._steps if step[0] > snapshot.index] if keep_suffix else []
-        self._steps = [(snapshot.index, snapshot.membership), *suffix]
+        suffix = [step for step in self.steps if step[0] > snapshot.index] if keep_suffix else []
+        self.steps = [(snapshot.index, snapshot.membership), *suffix]
         self._refresh()
 
     def may_campaign(self, node: NodeId, commit_index: int) -> bool:
@@ -68,11 +68,11 @@ class MembershipHistory:
         """
         if node in self.voters:
             return True
-        possible = [self.at(commit_index), *(m for i, m in self._steps if i > commit_index)]
+        possible = [self.at(commit_index), *(m for i, m in self.steps if i > commit_index)]
         return any(node in membership.voters for membership in possible)
 
     def _refresh(self) -> None:
-        self.membership = self._steps[-1][1]
+        self.membership = self.steps[-1][1]
         self.voters = self.membership.voters
         self.ids = self.membership.ids
         self.learners = self.membership.learners

@@ -263,7 +263,8 @@ class RaftState:
 
     def hears(self, node: NodeId) -> bool:
         """Whether this node leads and has heard of late from that other member."""
-        progress, timeout_ms = self.progress.get(node), self.config.election_timeout_ms
+        progress = self.progress.get(node)
+        timeout_ms = self.config.election_timeout_ms
         return progress is not None and not progress.is_silent(self.now_ms, timeout_ms)
 
     def require_leader(self) -> None:

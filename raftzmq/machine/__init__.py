@@ -1,6 +1,7 @@
 """The replicated state machine: pure, deterministic, driven by committed log entries."""
 
 from raftzmq.machine.machine import Machine
+from raftzmq.machine.reads import UNDECIDED
 from raftzmq.machine.sessions import Result
 from raftzmq.machine.validation import (
     READS,
@@ -13,6 +14,7 @@ from raftzmq.machine.validation import (
 
 __all__ = [
     "READS",
+    "UNDECIDED",
     "WRITES",
     "Machine",
     "Result",

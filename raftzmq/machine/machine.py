@@ -16,7 +16,7 @@ from raftzmq.machine.keys import Change
 from raftzmq.machine.leasing import expire, expiry_due, next_expiry_ms
 from raftzmq.machine.operations import COMMANDS
 from raftzmq.machine.queues import Decision
-from raftzmq.machine.reads import READS
+from raftzmq.machine.reads import READS, UNDECIDED
 from raftzmq.machine.runs import execute_puts
 from raftzmq.machine.sessions import Result, refusal
 from raftzmq.machine.state import State
@@ -99,14 +99,14 @@ class Machine:
     def read(self, op: Any) -> Result:
         """Return the result of a validated read `[id, name, …arguments]`, at applied state.
 
-        Of a read that waits, and that there is nothing to say about yet, the body is false. Raises
-        InvalidRequest for an unknown read.
+        Of a read that waits, and that there is nothing to say about yet, the body is UNDECIDED.
+        Raises InvalidRequest for an unknown read.
         """
         read = READS.get(op[1])
         if read is None or len(op) != read.arguments + 2:
             raise InvalidRequest(f"unknown read {op[1]!r:.40}")
         if read.waits:
-            return self.decide(op) or ("ok", self.revision, False)
+            return self.decide(op) or ("ok", self.revision, UNDECIDED)
         return ("ok", self.revision, read.run(self._state, *op[2:]))
 
     def decide(self, op: Any) -> Result | None:

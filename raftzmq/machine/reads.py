@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from raftzmq import limits
 from raftzmq.errors import UnknownEntry
@@ -24,6 +24,10 @@ class Read(NamedTuple):
     arguments: int
     run: Callable[..., Any]
     waits: bool = False
+
+
+UNDECIDED: Final = False
+"""The body of a read that waits, as long as there is nothing to say (`false` in PROTOCOL.md)."""
 
 
 def item_body(item: Item | None) -> list[Any] | None:

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from raftzmq import __version__
 from raftzmq.core.role import Role
 from raftzmq.errors import NotLeader, OutcomeUnknown, RaftzmqError, Refused
+from raftzmq.node.admission import Admission
+from raftzmq.node.joining import Joining
+from raftzmq.node.replies import Replies
+from raftzmq.node.scaling import Scaling
+from raftzmq.node.state import NodeState
 from raftzmq.transport.client_wire import (
     Done,
     MemberRequest,
@@ -20,9 +25,6 @@ from raftzmq.transport.client_wire import (
     StopRequest,
     TransferRequest,
 )
-
-if TYPE_CHECKING:
-    from raftzmq.node.node import Node
 
 ADMIN_TIMEOUT_MS: Final = 60_000
 """A membership change or transfer not complete by then is answered as refused, saying so."""
@@ -40,17 +42,30 @@ class _Change:
 class Admin:
     """Changes under way, and the answers to operators."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(
+        self,
+        node: NodeState,
+        replies: Replies,
+        admission: Admission,
+        scaling: Scaling,
+        joining: Joining,
+    ) -> None:
         self._node = node
+        self._replies = replies
+        self._admission = admission
+        self._scaling = scaling
+        self._joining = joining
         self._changes: list[_Change] = []
 
     def status(self, client: bytes, request: StatusRequest) -> None:
-        self._node.clients.reply(client, StatusReply(request.id, status(self._node)))
+        self._replies.reply(
+            client, StatusReply(request.id, status(self._node, self._joining, self._scaling))
+        )
 
     def stop(self, client: bytes, request: StopRequest) -> None:
         node = self._node
         node.stop_requested = True
-        node.clients.reply(client, Done(request.id, f"{node.name} is stopping"))
+        self._replies.reply(client, Done(request.id, f"{node.name} is stopping"))
 
     def transfer(self, client: bytes, request: TransferRequest, now_ms: int) -> None:
         node, raft = self._node, self._node.raft
@@ -89,18 +104,18 @@ class Admin:
 
     def _admit(self, name: str, action: str, change: _Change) -> None:
         node, raft = self._node, self._node.raft
-        if node.scaling.is_surplus(name):
-            raise Refused(node.scaling.why_surplus(name))
+        if self._scaling.is_surplus(name):
+            raise Refused(self._scaling.why_surplus(name))
         known = raft.membership.named(name) is not None
         if action == "promote" and not known:
             raise Refused(f"{name} is not a member: add it first")
         if action == "add" and not known:
-            if not node.admission.is_asking(name):
+            if not self._admission.is_asking(name):
                 raise Refused(
                     f"{name} has not asked to join: start it with this cluster's peers, "
                     "wait until it says that it is not an initial member, then add it"
                 )
-            node.admission.invite(name)
+            self._admission.invite(name)
 
         def done() -> str | None:
             member = raft.membership.named(name)
@@ -112,9 +127,9 @@ class Admin:
 
     def _remove(self, name: str, change: _Change) -> None:
         raft = self._node.raft
-        if self._node.scaling.wants(name):
+        if self._scaling.wants(name):
             raise Refused(
-                f"{name} is one of the {self._node.scaling.replicas} replicas of the StatefulSet "
+                f"{name} is one of the {self._scaling.replicas} replicas of the StatefulSet "
                 "and would be admitted again: scale it down instead"
             )
         membership = raft.membership
@@ -155,7 +170,7 @@ class Admin:
         for change in self._changes:
             message = change.done() if change.start is None else None
             if message is not None:
-                self._node.clients.reply(change.client, Done(change.request_id, message))
+                self._replies.reply(change.client, Done(change.request_id, message))
             elif now_ms >= change.deadline_ms:
                 error = Refused("not complete in time; `raftzmq client status` shows how far it is")
                 self._refuse(change.client, change.request_id, error)
@@ -173,10 +188,10 @@ class Admin:
         self._changes.clear()
 
     def _refuse(self, client: bytes, request_id: int, error: RaftzmqError) -> None:
-        self._node.clients.refuse(client, [request_id], error)
+        self._replies.refuse(client, [request_id], error)
 
 
-def status(node: Node) -> dict[str, Any]:
+def status(node: NodeState, joining: Joining, scaling: Scaling) -> dict[str, Any]:
     """What a node says of itself; the fields are in PROTOCOL.md."""
     raft = node.raft
     stopping = node.stopping or node.stop_requested
@@ -194,9 +209,9 @@ def status(node: Node) -> dict[str, Any]:
         "first_index": raft.log.first_index,
         "members": raft.membership.to_body()["members"],
         "forming": list(raft.membership.forming),
-        "waiting": node.joining.waiting,
+        "waiting": joining.waiting,
         "unresolved": dict(node.unresolved),
-        "replicas": node.scaling.replicas,
+        "replicas": scaling.replicas,
         "disk_full": node.disk_full,
         "stopping": stopping,
         "version": __version__,

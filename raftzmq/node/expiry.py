@@ -8,12 +8,10 @@ more time, never less.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from raftzmq.core.role import Role
-
-if TYPE_CHECKING:
-    from raftzmq.node.node import Node
+from raftzmq.node.state import NodeState
 
 EXPIRY_MS: Final = 20
 """The least time between two entries that end something: what ends in between ends together."""
@@ -22,7 +20,7 @@ EXPIRY_MS: Final = 20
 class Expiry:
     """Proposes `expire` when it would do something."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodeState) -> None:
         self._node = node
         self._free_ms = 0  # when the next one may be proposed
         self._proposed = (0, 0)  # the term and the index of the last one

@@ -9,18 +9,19 @@ wait for just these, however many wait.
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from raftzmq import limits
 from raftzmq.core.role import Role
 from raftzmq.errors import Overloaded
-
-if TYPE_CHECKING:
-    from raftzmq.node.node import Node
+from raftzmq.machine import UNDECIDED
+from raftzmq.node.counts import READ
+from raftzmq.node.replies import Replies
+from raftzmq.node.state import NodeState
 
 ELECTION: Final = "election"
 
-Place = tuple[str, str, int]
+Subject = tuple[str, str, int]
 """What a read waits for: kind, name and token of a place; token 0 for any of an election's."""
 
 
@@ -38,10 +39,11 @@ class _Parked:
 class Parked:
     """All reads that wait at this node."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodeState, replies: Replies) -> None:
         self._node = node
-        self._by_place: dict[Place, dict[int, _Parked]] = {}  # by a number that only grows
-        self._by_time: list[tuple[int, int, Place]] = []  # a heap; has answered ones too
+        self._replies = replies
+        self._by_subject: dict[Subject, dict[int, _Parked]] = {}  # by a number that only grows
+        self._by_time: list[tuple[int, int, Subject]] = []  # a heap; has answered ones too
         self._number = 0
         self._term = 0  # in which all that wait were confirmed
         self.count = 0
@@ -54,16 +56,16 @@ class Parked:
     def park(self, client: bytes, op: Any) -> bool:
         """Keep an undecided read, if it may be kept; else it is to be answered as it is. Raises
         Overloaded if too many are kept."""
-        place = _place(op)
-        if place is None or op[-1] <= 0:
+        subject = _subject(op)
+        if subject is None or op[-1] <= 0:
             return False
         if self.count >= limits.PARKED_READS:
             raise Overloaded("too many reads wait for locks and elections: try again")
         self._number += 1
         self._term = self._node.raft.term
         until_ms = self._node.raft.now_ms + op[-1]
-        self._by_place.setdefault(place, {})[self._number] = _Parked(client, op, until_ms)
-        heappush(self._by_time, (until_ms, self._number, place))
+        self._by_subject.setdefault(subject, {})[self._number] = _Parked(client, op, until_ms)
+        heappush(self._by_time, (until_ms, self._number, subject))
         self.count += 1
         return True
 
@@ -82,13 +84,13 @@ class Parked:
             if kind == ELECTION:
                 self._look((kind, name, 0), now_ms)
         while self.count and self._by_time[0][0] <= now_ms:
-            _, number, place = heappop(self._by_time)
-            if number in self._by_place.get(place, ()):
-                self._look(place, now_ms)
+            _, number, subject = heappop(self._by_time)
+            if number in self._by_subject.get(subject, ()):
+                self._look(subject, now_ms)
 
-    def _look(self, place: Place, now_ms: int) -> None:
-        """Answer the reads of a place that are decided, or whose time has passed."""
-        waiting = self._by_place.get(place)
+    def _look(self, subject: Subject, now_ms: int) -> None:
+        """Answer the reads of a subject that are decided, or whose time has passed."""
+        waiting = self._by_subject.get(subject)
         if waiting is None:
             return
         node = self._node
@@ -97,28 +99,28 @@ class Parked:
             if result is None:
                 if now_ms < read.until_ms:
                     continue
-                result = ("ok", node.machine.revision, False)
+                result = ("ok", node.machine.revision, UNDECIDED)
             del waiting[number]
             self.count -= 1
-            node.clients.answer(read.client, read.op[0], result)
+            self._replies.answer(read.client, read.op[0], result)
         if not waiting:
-            del self._by_place[place]
+            del self._by_subject[subject]
         if not self.count:
             self._by_time.clear()
 
     def _refuse_all(self) -> None:
         by_client: dict[bytes, list[int]] = {}
-        for waiting in self._by_place.values():
+        for waiting in self._by_subject.values():
             for read in waiting.values():
                 by_client.setdefault(read.client, []).append(read.op[0])
-        self._by_place.clear()
+        self._by_subject.clear()
         self._by_time.clear()
         self.count = 0
         for client, ids in by_client.items():
-            self._node.clients.refuse_reads(client, ids)
+            self._replies.refuse(client, ids, self._replies.not_leader(), READ)
 
 
-def _place(op: Any) -> Place | None:
+def _subject(op: Any) -> Subject | None:
     """What a read waits for; None if it is of a kind that does not wait."""
     match op[1]:
         case "await":

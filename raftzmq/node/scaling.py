@@ -11,16 +11,14 @@ emptied, and comes back as it was.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from raftzmq.core.membership import Member, Membership
 from raftzmq.core.quorum import majority
 from raftzmq.core.role import Role
 from raftzmq.errors import Refused
 from raftzmq.naming import parse_pod_name
-
-if TYPE_CHECKING:
-    from raftzmq.node.node import Node
+from raftzmq.node.state import NodeState
 
 HANDOVER_PAUSE_MS: Final = 5000
 """From one try to hand leadership away to the next: writes are refused during each."""
@@ -29,7 +27,7 @@ HANDOVER_PAUSE_MS: Final = 5000
 class Scaling:
     """What is known of the wanted number of replicas, and the leader's way there."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodeState) -> None:
         self._node = node
         self._base = parse_pod_name(node.name).base
         self._noticed_ms: int | None = None  # since when this leader has surplus members
@@ -41,7 +39,8 @@ class Scaling:
 
     def read(self, replicas: int | None, read_ms: int) -> None:
         """Take a reading of the wanted number, asked for at `read_ms`."""
-        self.replicas, self.read_ms = replicas, read_ms
+        self.replicas = replicas
+        self.read_ms = read_ms
 
     @property
     def needs_reading_from_ms(self) -> int | None:
@@ -83,8 +82,8 @@ class Scaling:
         if awaited:  # the cluster would wait for it, and take no writes, for ever
             raft.propose_membership(raft.membership.without(awaited[0]))
             return
-        for member in sorted(surplus, key=lambda m: self._order(m, now_ms)):
-            if member.id != raft.id and self._can_do_without(member, now_ms):
+        for member in sorted(surplus, key=self._order):
+            if member.id != raft.id and self._can_do_without(member):
                 raft.propose_membership(raft.membership.without(member.id.name))
                 return
 
@@ -98,7 +97,7 @@ class Scaling:
         able = [
             m.id
             for m in raft.membership
-            if m.voter and not self.is_surplus(m.id.name) and self._is_alive(m, now_ms)
+            if m.voter and not self.is_surplus(m.id.name) and self._is_alive(m)
         ]
         if not able:
             return False
@@ -111,19 +110,19 @@ class Scaling:
                 return False
         return True
 
-    def _order(self, member: Member, now_ms: int) -> tuple[bool, bool, int]:
+    def _order(self, member: Member) -> tuple[bool, bool, int]:
         """Learners first, then the dead, then the highest: each step leaves the cluster as able
         to lose a node as possible."""
-        alive = self._is_alive(member, now_ms)
+        alive = self._is_alive(member)
         return (member.voter, alive, -parse_pod_name(member.id.name).ordinal)
 
-    def _can_do_without(self, member: Member, now_ms: int) -> bool:
+    def _can_do_without(self, member: Member) -> bool:
         """Whether those that remain have a majority alive: a removal must not stop the cluster."""
         remaining = self._node.raft.membership.without(member.id.name)
-        return self._alive_voters(remaining, now_ms) >= majority(len(remaining.voters))
+        return self._alive_voters(remaining) >= majority(len(remaining.voters))
 
-    def _alive_voters(self, membership: Membership, now_ms: int) -> int:
-        return sum(m.voter and self._is_alive(m, now_ms) for m in membership)
+    def _alive_voters(self, membership: Membership) -> int:
+        return sum(m.voter and self._is_alive(m) for m in membership)
 
-    def _is_alive(self, member: Member, now_ms: int) -> bool:
-        return member.id == self._node.raft.id or self._node.admission.is_alive(member.id, now_ms)
+    def _is_alive(self, member: Member) -> bool:
+        return member.id == self._node.raft.id or self._node.raft.hears(member.id)

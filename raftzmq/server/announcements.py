@@ -23,7 +23,7 @@ class Announcements:
         raft = node.raft
         looked_at = (
             *(raft.role, raft.term, raft.leader, raft.membership),
-            *(node.joining.removed, node.joining.waiting, node.disk_full),
+            *(node.removed, node.joining.waiting, node.disk_full),
         )
         if looked_at == self._looked_at:  # what follows takes longer, and is for every turn
             return

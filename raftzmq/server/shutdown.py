@@ -12,7 +12,7 @@ from typing import Final
 
 from raftzmq.core.role import Role
 from raftzmq.node import Node
-from raftzmq.node.outside import Outbox
+from raftzmq.node.interfaces import Outbox
 from raftzmq.server.replica_feed import ReplicaFeed
 from raftzmq.server.text_log import TextLog
 

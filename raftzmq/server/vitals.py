@@ -201,7 +201,7 @@ class Recorder:
             lags=tuple((to.name, last_index - p.match_index) for to, p in raft.progress.items()),
             members=len(membership),
             voters=len(raft.memberships.voters),
-            proposals_pending=node.clients.pending,
+            proposals_pending=node.proposals.pending,
             proposals_applied_count=counts.proposals_applied,
             proposals_failed_count=counts.proposals_failed,
             requests=tuple(

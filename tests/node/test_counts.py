@@ -56,7 +56,7 @@ def test_every_write_is_counted_as_applied_with_how_long_it_took() -> None:
     assert counts.proposals_applied == sum(tally.counts) == counts.answered[WRITE]["ok"] == 51
     # To the followers and back: two steps of 10 ms.
     assert 0.01 * 51 <= tally.total <= 0.04 * 51
-    assert leader.clients.pending == 0
+    assert leader.proposals.pending == 0
 
 
 def test_entries_that_nobody_here_asked_for_are_not_counted() -> None:
@@ -65,7 +65,7 @@ def test_entries_that_nobody_here_asked_for_are_not_counted() -> None:
     session = world.session(leader.name)
     request = OperationsRequest(session, 70, False, [[70, "put", "k", "1"]], leader.cluster)
     world.ask(leader.name, request)
-    leader.clients.propose()
+    leader.proposals.propose()
     leader.raft.propose([(0, 0, (0, "expire"))])  # as when time has passed
     world.run(1)
     assert leader.counts.answered[WRITE]["ok"] == 2, "the session, and the write"
@@ -80,7 +80,7 @@ def test_writes_whose_outcome_was_not_seen_are_counted_as_failed() -> None:
     world.answer(leader.name, request)
     assert leader.counts.proposals_failed == 1
     assert leader.counts.answered[WRITE]["outcome_unknown"] == 1
-    assert leader.clients.pending == 0
+    assert leader.proposals.pending == 0
 
 
 def test_nodes_do_not_all_write_their_snapshots_at_the_same_moment() -> None:

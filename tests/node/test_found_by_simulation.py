@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftzmq.core.messages import SnapshotChunk
-from raftzmq.node import Node
+from raftzmq.node import Node, admission
 from raftzmq.storage import StorageConfig
 from raftzmq.transport.client_wire import Done, MemberRequest, TransferRequest
 from raftzmq.transport.peer_wire import Envelope
@@ -90,7 +90,7 @@ def test_a_learner_that_has_gone_silent_is_not_made_a_voter(
     world.start("raft-3")
     world.run(1)
     with monkeypatch.context() as held_back:
-        held_back.setattr(type(leader.admission), "CAUGHT_UP_ENTRIES", -1_000_000)
+        held_back.setattr(admission, "CAUGHT_UP_ENTRIES", -1_000_000)
         world.ask(leader.name, MemberRequest(1, "add", "raft-3"))  # answered when it is a voter
         progress = world.until(lambda: leader.raft.progress.get(world.nodes["raft-3"].raft.id))
         world.until(lambda: progress.match_index == leader.raft.commit_index)

@@ -11,11 +11,11 @@ import pytest
 
 from raftzmq import limits
 from raftzmq.machine import Machine
-from raftzmq.node import batches as batches_module
-from raftzmq.node import watches as watches_module
-from raftzmq.node.history import weight
-from raftzmq.node.node import observed
-from raftzmq.node.watches import RETRY_MOST_MS, Watches
+from raftzmq.node.state import with_observers
+from raftzmq.node.watches import Watches, messages
+from raftzmq.node.watches import watches as watches_module
+from raftzmq.node.watches.history import weight
+from raftzmq.node.watches.watches import RETRY_MOST_MS
 from raftzmq.transport.client_wire import Reply, decode_reply, encode_reply
 from raftzmq.transport.watch_wire import Encoded, UnwatchRequest, encode_events
 from tests.node.watcher import Watcher
@@ -28,7 +28,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.now_ms = 1_000
-        self.machine = observed(Machine())
+        self.machine = with_observers(Machine())
         self.raft = SimpleNamespace(leader="raft-0")
         node: Any = SimpleNamespace(
             name="raft-0",
@@ -318,7 +318,7 @@ def test_an_ended_watch_hears_nothing_more_and_leaves_nothing_behind(hub: Hub) -
     hub.turn()
     assert [len(watcher.events) for watcher in watchers] == [0] * 4
     assert hub.watches.next_deadline_ms is None
-    assert len(hub.watches._groups) == 0
+    assert len(hub.watches.groups) == 0
 
 
 def test_who_begins_where_others_have_just_ended_hears_nothing_of_theirs(
@@ -369,7 +369,7 @@ def test_a_snapshot_ends_the_watches_that_lack_what_it_skips(hub: Hub) -> None:
     newer = Hub()
     newer.index = 500
     newer.put("k")
-    hub.machine = hub.node.machine = observed(Machine.restore(newer.machine.snapshot()))
+    hub.machine = hub.node.machine = with_observers(Machine.restore(newer.machine.snapshot()))
     hub.watches.restart()
     hub.turn()
     assert behind.lost is not None
@@ -428,7 +428,7 @@ def test_watchers_of_one_thing_share_the_matching_and_the_encoding(
         encoded.append(len(events))
         return encode_events(events)
 
-    monkeypatch.setattr(batches_module, "encode_events", counted)
+    monkeypatch.setattr(messages, "encode_events", counted)
     watchers = [hub.watch("k", client=b"%d" % n) for n in range(100)]
     hub.turn()
     for n in range(10):

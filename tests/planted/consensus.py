@@ -90,13 +90,13 @@ def applied_before_the_log_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def applied_ahead_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot moves the indices, and its state is forgotten."""
-    restore = Node._restore_machine
+    restore = Node.restore_machine
 
     def restore_machine(node: Node, meta: SnapshotMeta) -> None:
         if not hasattr(node, "raft"):  # at a start, where it was thought of
             restore(node, meta)
 
-    monkeypatch.setattr(Node, "_restore_machine", restore_machine)
+    monkeypatch.setattr(Node, "restore_machine", restore_machine)
 
 
 # What is committed, and with whom.

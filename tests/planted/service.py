@@ -66,7 +66,7 @@ def stamp_with_the_own_clock(patch: pytest.MonkeyPatch) -> None:
     apply = Node._apply
 
     def at_once(node: Node, committed: Sequence[Entry]) -> None:
-        apply(node, [entry._replace(time_ms=node._now_ms) for entry in committed])
+        apply(node, [entry._replace(time_ms=node.now_ms) for entry in committed])
 
     patch.setattr(Node, "_apply", at_once)
 

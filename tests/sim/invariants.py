@@ -367,7 +367,7 @@ class Rules:
                 f"{process.name}'s log begins at {durable.first_index}, its durable snapshot "
                 f"ends at {durable.snapshot[0]}"
             )
-        pending = node.clients.pending
+        pending = node.proposals.pending
         if pending > limits.PROPOSALS_IN_FLIGHT + limits.OPERATIONS_PER_MESSAGE:
             raise Violation(f"{process.name} holds {pending} proposals")
 
@@ -406,7 +406,7 @@ class Rules:
                 raise Violation(f"{process.name} commits entry {new} of term {term} by counting")
             # It was counted with the membership of that moment, and changed since, perhaps.
             steps = [(new, raft.memberships.at(new))]
-            steps += [step for step in raft.memberships._steps if step[0] > new]
+            steps += [step for step in raft.memberships.steps if step[0] > new]
             held = [m.voters for _, m in steps if self._is_held(new, term, m.voters)]
             self.voters = held[0] if held else steps[-1][1].voters
             self._check_quorum(new, term, self.voters)
@@ -463,6 +463,6 @@ class Rules:
         older = steps.at(raft.membership_index - 1)
         if len(older.voters ^ raft.membership.voters) > 1:
             raise Violation(f"{process.name} changes more than one voter at once")
-        before = max((i for i, _ in steps._steps if i < raft.membership_index), default=0)
+        before = max((i for i, _ in steps.steps if i < raft.membership_index), default=0)
         if before > raft.commit_index or not raft.term_committed:
             raise Violation(f"{process.name} changes the membership before it may")

@@ -106,22 +106,22 @@ class WatchedNode(Node):
 
     def _apply(self, committed: Sequence[Entry]) -> None:
         results: list[Any] = []
-        answer = self.clients.applied
+        answer = self.proposals.applied
 
         def applied(entries: Sequence[Entry], found: Sequence[Any]) -> None:
             results.extend(found)
             answer(entries, found)
 
-        vars(self.clients)["applied"] = applied
+        vars(self.proposals)["applied"] = applied
         try:
             super()._apply(committed)
         finally:
-            del vars(self.clients)["applied"]
+            del vars(self.proposals)["applied"]
         if committed:
             self.process.world.rules.applied(self.process, committed, results)
 
-    def _restore_machine(self, meta: SnapshotMeta) -> None:
-        super()._restore_machine(meta)
+    def restore_machine(self, meta: SnapshotMeta) -> None:
+        super().restore_machine(meta)
         self.process.world.rules.restored(self.process, meta, self.machine)
 
 

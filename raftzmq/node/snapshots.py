@@ -6,29 +6,25 @@ one is begun, and that writing it never keeps a turn long.
 
 from __future__ import annotations
 
-from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from raftzmq.core.identity import NodeId
 from raftzmq.core.messages import SnapshotChunk
 from raftzmq.core.ready import SnapshotMeta
 from raftzmq.errors import CorruptFile, DiskFull
+from raftzmq.node.state import NodeState
 from raftzmq.storage import SnapshotWriter
-
-if TYPE_CHECKING:
-    from raftzmq.node.node import Node
 
 PATIENCE_MOST: Final = 1.25
 """How much further than needed, at most, the log may grow before a snapshot is begun. Each node
 draws anew each time: else all would write theirs at the same moment, and no majority be quick."""
 
 
-class Snapshotting:
+class Snapshots:
     """The part of a node that writes, receives and reads snapshots, a slice or chunk at a time."""
 
-    def __init__(self, node: Node, random: Random) -> None:
+    def __init__(self, node: NodeState) -> None:
         self._node = node
-        self._random = random
         self._patience = self._draw()
         self._writer: tuple[SnapshotWriter, SnapshotMeta] | None = None
         self._covered: int | None = None  # what files of the log may still be deleted up to
@@ -39,7 +35,7 @@ class Snapshotting:
         return self._writer is not None or self._covered is not None
 
     def _draw(self) -> float:
-        return self._random.uniform(1, PATIENCE_MOST)
+        return self._node.random.uniform(1, PATIENCE_MOST)
 
     def turn(self) -> None:
         """Begin a snapshot when the log has grown enough; write the next slice of one; when it is

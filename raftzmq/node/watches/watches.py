@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from raftzmq import limits
-from raftzmq.node.batches import Batch, batches
-from raftzmq.node.history import History, revision_of
-from raftzmq.node.watchers import Group, Groups, Watcher
+from raftzmq.node.interfaces import Outbox
+from raftzmq.node.state import NodeState
+from raftzmq.node.watches.groups import Group, Groups, Watcher
+from raftzmq.node.watches.history import History, revision_of
+from raftzmq.node.watches.messages import Batch, batches
 from raftzmq.transport.watch_wire import Events, UnwatchRequest, Watching, WatchLost, WatchRequest
-
-if TYPE_CHECKING:
-    from raftzmq.node.node import Node
-    from raftzmq.node.outside import Outbox
 
 MEMBERS_PER_MS: Final = 10
 """A group is told of nothing further for a millisecond for each so many members: a message costs
@@ -43,11 +41,11 @@ RETRY_MOST_MS: Final = 500
 class Watches:
     """All watches at this node. Public attributes are for reading."""
 
-    def __init__(self, node: Node, now_ms: int) -> None:
+    def __init__(self, node: NodeState, now_ms: int) -> None:
         self._node = node
         self._now_ms = now_ms
         self._closed = False
-        self._groups = Groups()
+        self.groups = Groups()
         self._watchers: dict[bytes, dict[int, Watcher]] = {}
         self._confirmed: OrderedDict[Watcher, int] = OrderedDict()  # when, the oldest first
         self._said: OrderedDict[Group, None] = OrderedDict()  # who heard least lately comes first
@@ -132,7 +130,7 @@ class Watches:
         newest = self.history.through
         after = newest if request.start is None else request.start - 1
         subject = (request.key, request.prefix, request.previous)
-        group = self._groups.get(subject, newest, self._now_ms)
+        group = self.groups.get(subject, newest, self._now_ms)
         group.size += 1
         self._said.setdefault(group)
         watcher = Watcher(client, request.id, group, after)
@@ -156,7 +154,7 @@ class Watches:
         changes = machine.take_changes()
         self.history.add(changes, machine.revision)
         if self._confirmed and changes:
-            self._begun += self._groups.sort(changes)
+            self._begun += self.groups.sort(changes)
 
     def turn(self, now_ms: int, out: Outbox) -> None:
         """Tell whoever is to be told now, once all is collected."""
@@ -171,7 +169,7 @@ class Watches:
 
     def restart(self) -> None:
         """A snapshot has taken the place of all state: what was between is not known here."""
-        for group in self._groups:
+        for group in self.groups:
             for watcher in list(group.members):
                 owed = [c for c in group.pending if revision_of(c) > watcher.seen]
                 newest = max(self.history.through, watcher.seen)
@@ -252,7 +250,9 @@ class Watches:
                 return True
             message = Events(watcher.id, batch.after, batch.through, batch.events, batch.skip)
             if not out.reply(watcher.client, message):
-                watcher.after, watcher.skip, watcher.seen = batch.after, batch.skip, batch.before
+                watcher.after = batch.after
+                watcher.skip = batch.skip
+                watcher.seen = batch.before
                 watcher.wait_ms = min(RETRY_MOST_MS, max(RETRY_MS, 2 * watcher.wait_ms))
                 watcher.retry_ms = self._now_ms + watcher.wait_ms
                 return False
@@ -359,7 +359,7 @@ class Watches:
         group.leave(watcher)
         group.size -= 1
         if not group.size:
-            self._groups.remove(group)
+            self.groups.remove(group)
             del self._said[group]
 
 

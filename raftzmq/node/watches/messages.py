@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from raftzmq import limits
 from raftzmq.machine.keys import Change
 from raftzmq.machine.values import to_wire
-from raftzmq.node.history import revision_of, weight
+from raftzmq.node.watches.history import revision_of, weight
 from raftzmq.transport.watch_wire import Encoded, encode_events
 
 HEAD_BYTES = 512

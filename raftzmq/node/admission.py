@@ -1,0 +1,110 @@
+"""Who becomes a member: the leader's side of joining, and the next change of membership to make."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from raftzmq.core.identity import NodeId
+from raftzmq.core.role import Role
+from raftzmq.node.scaling import Scaling
+from raftzmq.node.state import NodeState
+from raftzmq.transport.peer_wire import Hello
+
+CAUGHT_UP_ENTRIES: Final = 1000
+"""A learner that lacks at most so many committed entries may vote."""
+
+ASKING_FRESH_MS: Final = 3000
+"""A node that has not asked for this long does not ask any more."""
+
+
+class Admission:
+    """Who asks to be a member, and whom an operator has invited."""
+
+    def __init__(self, node: NodeState, scaling: Scaling) -> None:
+        self._node = node
+        self._scaling = scaling
+        self._asking: dict[NodeId, tuple[str, int]] = {}  # -> address, when last heard
+        self._invited: set[str] = set()
+
+    def hello(self, hello: Hello, now_ms: int) -> str:
+        """Note that a node asks; return why it is not admitted at once, or "" if it will be."""
+        if hello.cluster != self._node.cluster:
+            return ""  # it adopts the cluster's id first, then asks again
+        self._asking[hello.sender] = (hello.address, now_ms)
+        return self._objection(hello.sender)
+
+    def silent_members(self) -> dict[str, str]:
+        """Name -> address of the members that the leader does not hear. One that was cut off
+        while the leader was admitted does not know where to send its answers; greeted, it does."""
+        raft = self._node.raft
+        return {
+            m.id.name: m.address
+            for m in raft.membership
+            if m.id != raft.id and not raft.hears(m.id)
+        }
+
+    def is_asking(self, name: str) -> bool:
+        return any(node.name == name for node in self._asking)
+
+    def invite(self, name: str) -> None:
+        """An operator wants the node of this name."""
+        self._invited.add(name)
+
+    def tick(self, now_ms: int) -> None:
+        """Propose the next change of membership, if one is due and none is under way."""
+        node, raft = self._node, self._node.raft
+        for newcomer, (_, heard_ms) in list(self._asking.items()):
+            if now_ms - heard_ms > ASKING_FRESH_MS:
+                del self._asking[newcomer]
+        if raft.role is not Role.LEADER:
+            self._invited.clear()
+            return
+        if not (self._asking or raft.memberships.learners) or not node.membership_settled:
+            return
+        membership = raft.membership
+        for member in membership:
+            if self._scaling.is_surplus(member.id.name):
+                continue
+            if not member.voter and self._caught_up(member.id):
+                raft.propose_membership(membership.promoted(member.id.name))
+                return
+        for newcomer, (address, _) in self._asking.items():
+            if newcomer not in membership.ids and not self._objection(newcomer):
+                self._invited.discard(newcomer.name)
+                # A peer that everybody was told of keeps the address everybody was told.
+                known = node.initial.get(newcomer.name, address)
+                raft.propose_membership(membership.with_learner(newcomer, known))
+                return
+
+    def _objection(self, newcomer: NodeId) -> str:
+        raft = self._node.raft
+        membership = raft.membership
+        former = membership.named(newcomer.name)
+        if self._scaling.is_surplus(newcomer.name):
+            return self._scaling.why_surplus(newcomer.name)
+        if former is None:
+            if newcomer.name in membership.forming or newcomer.name in self._invited:
+                return ""
+            if self._scaling.wants(newcomer.name):
+                return ""
+            return (
+                f"{newcomer.name} is not an initial member: "
+                f"admit it with `raftzmq client member add {newcomer.name}`"
+            )
+        if former.id == newcomer:
+            return ""
+        if former.id == raft.id or raft.hears(former.id):
+            return f"{newcomer.name} is running on another data directory: stop one of the two"
+        return ""
+
+    def _caught_up(self, learner: NodeId) -> bool:
+        """Whether the learner may vote. Not while it is silent: a voter that is down already
+        could cost the cluster its majority."""
+        raft = self._node.raft
+        progress = raft.progress.get(learner)
+        return (
+            progress is not None
+            and progress.match_index > 0
+            and progress.match_index >= raft.commit_index - CAUGHT_UP_ENTRIES
+            and raft.hears(learner)
+        )

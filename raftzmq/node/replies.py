@@ -1,0 +1,78 @@
+"""What clients are owed: the results of a turn leave in one message for each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from raftzmq.errors import NotLeader, RaftzmqError
+from raftzmq.machine import Result
+from raftzmq.node.counts import ADMIN, READ
+from raftzmq.node.state import NodeState
+from raftzmq.transport.client_wire import ErrorReply, Reply, Results
+
+
+class Replies:
+    """The answers of a turn, by client."""
+
+    def __init__(self, node: NodeState) -> None:
+        self._node = node
+        self._messages: list[tuple[bytes, Reply]] = []
+        self.results: defaultdict[bytes, list[Any]] = defaultdict(list)
+        """Of operations, `(id, code, revision, body)`: whoever adds some here counts them too."""
+
+        self.results_bytes = 0
+        """About what the results of reads among them take."""
+
+    def refuse(self, client: bytes, ids: list[int], error: RaftzmqError, kind: str = ADMIN) -> None:
+        """Answer `ids` of `client`, requests of `kind`, with `error`."""
+        node = self._node
+        leader, address = node.leader_hint()
+        reply = ErrorReply(
+            ids=ids,
+            code=error.code,
+            message=str(error),
+            node=node.name,
+            term=node.raft.term,
+            leader=leader,
+            address=address,
+        )
+        self._messages.append((client, reply))
+        node.counts.answered[kind][error.code] += len(ids)
+
+    def not_leader(self) -> NotLeader:
+        """What to refuse with because this node does not lead."""
+        leader, address = self._node.leader_hint()
+        where = f"ask {leader}" if leader else "no leader is known"
+        return NotLeader(f"{self._node.name} does not lead: {where}", leader, address)
+
+    def reply(self, client: bytes, reply: Reply) -> None:
+        """Queue the reply to an operator whose request is done."""
+        self._messages.append((client, reply))
+        self._node.counts.answered[ADMIN]["ok"] += 1
+
+    def answer(self, client: bytes, ident: int, result: Result) -> None:
+        """Answer a read that was parked."""
+        self.results[client].append((ident, *result))
+        self._node.counts.answered[READ][result[0]] += 1
+
+    def take(self) -> list[tuple[bytes, Reply]]:
+        """Everything owed now, one message of results a client."""
+        messages, self._messages = self._messages, []
+        for client, results in self.results.items():
+            if results:
+                messages.append((client, self._message_of(results)))
+        self.results.clear()
+        self.results_bytes = 0
+        return messages
+
+    def _message_of(self, results: list[Any]) -> Results:
+        raft = self._node.raft
+        leader = raft.leader
+        return Results(
+            node=self._node.name,
+            term=raft.term,
+            leader=leader.name if leader else None,
+            results=results,
+            cluster=self._node.cluster,
+        )
