@@ -96,8 +96,3 @@ def _split(data: bytes) -> list[bytes]:
     pieces = [piece + b"\n" for piece in data.split(b"\n")]
     last = pieces.pop()[:-1]
     return [*pieces, last] if last else pieces
-
-
-def decode_entries(data: bytes) -> list[Entry]:
-    """Return the entries of whole lines, in order. Raises CorruptLine."""
-    return [decode_entry(line, offset) for offset, line in split_lines(data)]

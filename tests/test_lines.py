@@ -14,7 +14,6 @@ from raftzmq import limits
 from raftzmq.core.entry import COMMAND, CONFIG, KINDS, NOOP, Entry
 from raftzmq.errors import CorruptLine
 from raftzmq.lines import (
-    decode_entries,
     decode_entry,
     decode_line,
     encode_entry,
@@ -153,6 +152,10 @@ def some_entries() -> list[Entry]:
         encode_entry(6, 2, 11, COMMAND, [1, 0, [1, "put", "line\u2028\x85break", "\r\n"]]),
         encode_entry(7, 3, 12, CONFIG, {"members": [], "forming": []}),
     ]
+
+
+def decode_entries(data: bytes) -> list[Entry]:
+    return [decode_entry(line, offset) for offset, line in split_lines(data)]
 
 
 def test_lines_put_together_are_read_as_they_were() -> None:
