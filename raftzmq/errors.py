@@ -1,4 +1,4 @@
-"""Every error of raftzmq, in one tree, by whose concern it is.
+"""Every error of raftzmq, in one tree, by whom it concerns.
 
     RaftzmqError
       InvalidRequest      the caller's fault; nothing was done
@@ -6,9 +6,9 @@
       Unavailable         no leader, or no answer in time, before anything was sent that could act
       OutcomeUnknown      it may or may not have been done, and must not be called failed
       DataError           a node's own directory or files
-      CorruptLine         bytes that are not what their checksum says (storage, wire)
+      CorruptLine         bytes that do not match their checksum (storage, wire)
       WireError           a message that is not of the protocol
-      ListenError         a port that cannot be listened on; PortTaken when somebody else does
+      ListenError         a port that cannot be bound; PortTaken if another process has it
 
 Each client-facing error has a `code`, the word that travels on the wire (PROTOCOL.md).
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 
 class RaftzmqError(Exception):
-    """The root: `except RaftzmqError` catches whatever this library raises on purpose."""
+    """The root: `except RaftzmqError` catches everything that this library raises on purpose."""
 
     code = "error"
 
@@ -60,7 +60,7 @@ class Overloaded(Refused):
 
 
 class DiskFull(Refused):
-    """The leader's disk takes no more; reads go on."""
+    """The leader's disk is full; reads go on."""
 
     code = "disk_full"
 
@@ -72,7 +72,7 @@ class SessionExpired(Refused):
 
 
 class LeaseExpired(Refused):
-    """The lease has ended, or never was: what it held is given up, its keys are deleted."""
+    """The lease has ended, or never existed. What it held is given up, and its keys are deleted."""
 
     code = "lease_expired"
 
@@ -84,7 +84,7 @@ class NotAcquired(Refused):
 
 
 class NotHeld(Refused):
-    """There is no such place: it was released, its lease has ended, or it never was."""
+    """There is no such place: it was released, its lease has ended, or it never existed."""
 
     code = "not_held"
 
@@ -104,7 +104,7 @@ class Fenced(Refused):
 class WatchLost(Refused):
     """A watch has ended before its time. `reason` is why: the history no longer reaches back so
     far ("compacted"), or the watcher was too slow ("slow"). `start` is the first revision from
-    which a new watch can go on; what is between is to be read anew."""
+    which a new watch can go on; read the keys again for the changes in between."""
 
     code = "watch_lost"
 
@@ -115,7 +115,7 @@ class WatchLost(Refused):
 
 
 class Unavailable(RaftzmqError):
-    """No leader, or nobody answered before the deadline; the message says who answered what."""
+    """There is no leader, or no node answered in time; the message says what each node answered."""
 
     code = "unavailable"
 
@@ -190,8 +190,8 @@ class CorruptLine(RaftzmqError):
 class WireError(RaftzmqError):
     """A malformed message. `reason` is a short word, counted in metrics.
 
-    `ids` are those of the client's request, when they could be read: whom to answer about what.
-    `code` is the word to answer with: "malformed", or the reason where that is a code itself.
+    `ids` are those of the client's request, if they could be read, for the answer.
+    `code` is the code to answer with: "malformed", or the reason if that is itself a code.
     """
 
     code = "malformed"
@@ -205,10 +205,10 @@ class WireError(RaftzmqError):
 
 
 class ListenError(RaftzmqError):
-    """A port that this node cannot listen on; the message says why and what to do."""
+    """A port that this node cannot bind; the message says why and what to do."""
 
     code = "listen"
 
 
 class PortTaken(ListenError):
-    """Somebody else already listens on the port."""
+    """Another process already listens on the port."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a Histogram had counted at some moment. `counts` has one number for each of `bounds`,
-    of what was at most that and above the bound before, and a last one for everything beyond."""
+    """The counts of a Histogram at some moment. `counts` has one number for each of `bounds`, of
+    the values up to that bound and above the one before, and a last number for all larger
+    values."""
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
@@ -36,5 +37,5 @@ class Histogram:
         self._total += value * times
 
     def tally(self) -> Tally:
-        """What has been counted up to now."""
+        """The counts up to now."""
         return Tally(self._bounds, tuple(self._counts), self._total)

@@ -1,4 +1,4 @@
-"""Names and addresses: what a pod name looks like, and where a node of that name is found."""
+"""Names and addresses: what a pod name looks like, and where to find a node of that name."""
 
 from __future__ import annotations
 
