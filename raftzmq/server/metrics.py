@@ -66,11 +66,11 @@ def _raft(v: Vitals) -> Iterator[Metric]:
     roles = [(role, role == v.role) for role in ROLES]
     yield _gauge("role", "1 for the role that the node has, 0 for the others.", roles, "role")
     yield _gauge("is_leader", "Whether the node leads.", v.role == Role.LEADER.value)
-    yield _gauge("has_leader", "Whether the node knows of a leader.", v.leader is not None)
+    yield _gauge("has_leader", "Whether the node knows a leader.", v.leader is not None)
     yield _gauge("term", "The node's term.", v.term)
     yield _counter(
         "leader_changes",
-        "Terms in which the node came to know of a leader.",
+        "Terms in which the node learned of a leader.",
         v.leader_changes_count,
     )
     yield _gauge("members", "Members of the cluster, as far as the node knows.", v.members)
@@ -78,21 +78,21 @@ def _raft(v: Vitals) -> Iterator[Metric]:
 
 
 def _log(v: Vitals) -> Iterator[Metric]:
-    yield _gauge("commit_index", "The last entry that the node knows is committed.", v.commit_index)
+    yield _gauge("commit_index", "The last entry known to be committed.", v.commit_index)
     yield _gauge("applied_index", "The last entry that is applied.", v.applied_index)
     yield _gauge("last_index", "The last entry in the log.", v.last_index)
     yield _gauge("first_index", "The first entry that is still in memory.", v.first_index)
     yield _gauge("snapshot_index", "The last entry in the newest snapshot.", v.snapshot_index)
     yield _gauge(
         "follower_lag_entries",
-        "By how many entries a member is behind; only the leader says this.",
+        "How many entries a member is behind; only on the leader.",
         v.lags,
         "peer",
     )
     counts = [(action, count) for action, count, _ in v.snapshots]
     sizes = [(action, size) for action, _, size in v.snapshots]
     yield _counter("snapshots", "Snapshots taken, received and sent.", counts, "action")
-    yield _counter("snapshot_bytes", "Their bytes, as written or sent.", sizes, "action")
+    yield _counter("snapshot_bytes", "Bytes of snapshots, as written or sent.", sizes, "action")
 
 
 def _service(v: Vitals) -> Iterator[Metric]:
@@ -108,12 +108,12 @@ def _service(v: Vitals) -> Iterator[Metric]:
     )
     yield _counter(
         "proposals_failed",
-        "Clients' writes that were not proposed in the end, or whose outcome the node did not see.",
+        "Clients' writes that were not proposed after all, or whose outcome was not seen.",
         v.proposals_failed_count,
     )
     yield _histogram(
         "commit_duration_seconds",
-        "From proposing a client's write to having applied it, on the leader.",
+        "Time from proposing a client's write until it is applied, on the leader.",
         v.commit_seconds,
     )
     yield _counter(
@@ -123,16 +123,18 @@ def _service(v: Vitals) -> Iterator[Metric]:
         "kind",
         "code",
     )
-    yield _counter("messages_received", "Messages that came in.", v.received, "port")
-    yield _counter("messages_sent", "Messages that left.", v.sent, "port")
+    yield _counter("messages_received", "Messages received.", v.received, "port")
+    yield _counter("messages_sent", "Messages sent.", v.sent, "port")
     yield _counter(
         "messages_dropped",
-        "Messages that were not acted upon, or could not be sent.",
+        "Messages that were ignored, or could not be sent.",
         [(place, reason.replace(" ", "_"), count) for place, reason, count in v.dropped],
         "place",
         "reason",
     )
-    yield _counter("connections_cut", "Connections that cost too much.", v.cut, "port", "reason")
+    yield _counter(
+        "connections_cut", "Connections cut because they cost too much.", v.cut, "port", "reason"
+    )
 
 
 def _coordination(v: Vitals) -> Iterator[Metric]:
@@ -140,17 +142,17 @@ def _coordination(v: Vitals) -> Iterator[Metric]:
     yield _gauge("sessions", "Sessions of clients.", v.sessions)
     yield _gauge("leases", "Leases that have not ended.", v.leases)
     yield _gauge("queues", "Locks, semaphores, counters and elections.", v.queues)
-    yield _gauge("places", "Places in all of them, held or waiting.", v.places)
+    yield _gauge("places", "Places in all queues, held or waiting.", v.places)
     yield _gauge("parked_reads", "Reads that wait for a place or an election.", v.parked_reads)
     yield _gauge("watches", "Watches at the node.", v.watches)
-    yield _gauge("watches_behind", "Those that are not told of the newest yet.", v.watches_behind)
+    yield _gauge("watches_behind", "Watches that receive older events.", v.watches_behind)
     yield _counter("watch_events", "Events sent to watchers.", v.watch_events_count)
     yield _counter(
         "watches_lost", "Watches that the node refused or ended.", v.watches_lost, "code"
     )
     yield _gauge(
         "watch_first_revision",
-        "The first revision from which a watch can begin at the node.",
+        "The first revision from which a watch can start here.",
         v.watch_first_revision,
     )
 
@@ -158,10 +160,10 @@ def _coordination(v: Vitals) -> Iterator[Metric]:
 def _disk(v: Vitals) -> Iterator[Metric]:
     yield _histogram(
         "fsync_duration_seconds",
-        "How long the loop waited for the disk to have a file's data: log, vote or snapshot.",
+        "How long the loop waited for an fsync: of the log, the vote, or a snapshot.",
         v.sync_seconds,
     )
-    yield _gauge("disk_full", "Whether the last write found no room.", v.disk_full)
+    yield _gauge("disk_full", "Whether the last write found no space.", v.disk_full)
     yield _gauge(
         "disk_free_bytes",
         "Room on the file system of the data directory.",

@@ -296,7 +296,7 @@ class Server:
     def _warn_once(self, what: str, reason: str) -> None:
         if reason not in self._warned:
             self._warned.add(reason)
-            self._log.warn(f"{what} (told once for each reason)", reason=reason)
+            self._log.warn(f"{what} (logged once per reason)", reason=reason)
 
     # -- Outbox -------------------------------------------------------------------------------
 
@@ -378,7 +378,7 @@ def set_aside_once(data_dir: Path) -> str:
     earlier = earlier_directories(data_dir)
     if earlier:
         return (
-            f"--rejoin is ignored: {earlier[-1]} is there from the last time; "
+            f"--rejoin is ignored: {earlier[-1]} exists from the last time; "
             "remove it first if this directory is to be set aside again"
         )
     aside = Storage.set_aside(data_dir)

@@ -124,4 +124,4 @@ class Loop(ABC):
     def warn_once(self, what: str, reason: str) -> None:
         if reason not in self._warned:
             self._warned.add(reason)
-            self.log.warn(f"{what} (told once for each reason)", reason=reason)
+            self.log.warn(f"{what} (logged once per reason)", reason=reason)

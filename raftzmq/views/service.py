@@ -54,7 +54,7 @@ class ViewService:
         self.reign = reign
         self.timing = timing
         self.view: View | None = None
-        self.reason = "has just started, and listens who is there"
+        self.reason = "has just started, and waits for pings of storage servers"
         self._service = service
         self._known: dict[str, Known] = {}
         self._began_ms = now_ms

@@ -109,4 +109,4 @@ class _ViewServer(Loop):
         lasts = self.now_ms - self._reason_ms >= REASON_MS
         if lasts and self._reason_told != reason:
             self._reason_told = reason
-            self.log(reason or "nothing is waited for any more")
+            self.log(reason or "no longer waiting")
