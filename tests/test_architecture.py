@@ -67,11 +67,9 @@ PARTS: dict[str, tuple[str, ...]] = {
 PURE_PARTS = ("raftzmq.core", "raftzmq.machine", "raftzmq.node", "raftzmq.client", "raftzmq.views")
 SHELLS = (
     "raftzmq.client.blocking",
-    "raftzmq.client.blocking_claims",
-    "raftzmq.client.blocking_watch",
+    "raftzmq.client.blocking_shell",
     "raftzmq.client.aio",
-    "raftzmq.client.aio_claims",
-    "raftzmq.client.aio_watch",
+    "raftzmq.client.aio_shell",
     "raftzmq.client.direct",
     "raftzmq.client.links",
     "raftzmq.views.loop",
@@ -82,7 +80,7 @@ SHELLS = (
 PURE_STDLIB = set(
     """
     __future__ abc base64 binascii bisect collections collections.abc contextlib copy dataclasses
-    enum functools hashlib heapq itertools json math operator re string struct types typing
+    enum functools hashlib heapq inspect itertools json math operator re string struct types typing
     weakref zlib
     """.split()  # noqa: SIM905 -- a list of twenty quoted words is harder to read
 )

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from raftzmq.client import coordination
-from raftzmq.client.calls import LONGEST_TIMEOUT_S, Call
+from raftzmq.client.calls import Call
 from raftzmq.client.leasing import NEVER_MS, HeldLease, LeaseKeeper, Submit
 from raftzmq.client.tasks import Task
-from raftzmq.client.work import Operation
+from raftzmq.client.work import LONGEST_TIMEOUT_S, Operation
 from raftzmq.errors import LeaseExpired, NotAcquired, OutcomeUnknown, RaftzmqError, Unavailable
 
 AT_ONCE_MS: Final = 5000

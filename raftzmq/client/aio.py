@@ -1,46 +1,151 @@
-"""The asyncio client: the same names and results as the blocking one, and no threads.
-
-The sockets' file descriptors are watched by the event loop. Calls made in one round of the loop
-leave together, and callers whose answers arrive together are woken together.
-"""
+"""The asyncio client: the same names and results as the blocking one, and no threads. How it waits
+is in aio_shell.py."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable, Sequence
-from random import Random, SystemRandom
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from raftzmq.client import claims, operations
-from raftzmq.client.aio_coordination import AsyncCoordination
-from raftzmq.client.calls import Call, node_status
-from raftzmq.client.claims import AnyFence, AnyLease, guarded
-from raftzmq.client.coordinating import CoordinatingSession
-from raftzmq.client.links import Links, Socket, descriptor, now_ms, turn
-from raftzmq.client.results import (
-    CasResult,
-    Deleted,
-    Item,
-    NodeStatus,
-    Range,
-    TxnResult,
-    Value,
-    Written,
-)
-from raftzmq.client.subscriptions import Subscription
-from raftzmq.client.tasks import Task
-from raftzmq.client.transactions import Compare, TxnOperation
-from raftzmq.client.work import NodeRequest, Operation
-from raftzmq.errors import ForkedClient, InvalidRequest, Unavailable
+from raftzmq.client import coordination, methods, operations
+from raftzmq.client.aio_shell import AsyncShell
+from raftzmq.client.calls import node_status
+from raftzmq.client.handles import claims, lease, watch
+from raftzmq.client.handles.handles import TTL_S, Handles
+from raftzmq.client.leasing import HeldLease
+from raftzmq.client.methods import Asked
+from raftzmq.client.results import Event, Leader, NodeStatus
+from raftzmq.client.shell import OnLost
+from raftzmq.client.signatures import present
 
 T = TypeVar("T")
-
-CLOSE_S: Final = 0.2
-"""How long closing waits for the cluster to forget the session."""
+P = ParamSpec("P")
 
 
-class AsyncClient(AsyncCoordination):
+class Lease(lease.Lease):
+    """A lease that is kept alive in the background until it is closed: use it with `async with`, or
+    await it and `close` it. `lost` is set once it has ended: also when the cluster says so, or when
+    the cluster did not confirm it within its time to live by this process's own clock; then
+    `on_lost` is called too."""
+
+    lost: asyncio.Event
+
+    open = lease.Lease._open
+    revoke = lease.Lease._revoke
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self.open().__await__()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Claim(claims.Claim):
+    lost: asyncio.Event
+
+    describe = claims.Claim._describe
+
+    async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self._exit(error)
+
+
+class Lock(_Claim, claims.Lock):
+    """A lock: one holder at a time, in the order of asking. Made by `AsyncClient.lock`."""
+
+    acquire = claims.Lock._acquire
+    release = claims.Lock._release
+
+    async def __aenter__(self) -> Self:
+        return await self.acquire()
+
+
+class Election(_Claim, claims.Election):
+    """An election: the first candidate in line leads until it resigns or its lease ends. Made by
+    `AsyncClient.election`."""
+
+    campaign = claims.Election._campaign
+    resign = claims.Election._resign
+    leader = claims.Election._leader
+
+    async def observe(self) -> AsyncIterator[Leader | None]:
+        """Who leads, and then each who leads after that; None when nobody does. Leaders of whom
+        none was seen in between may be left out. Never ends by itself."""
+        term = 0
+        while True:
+            seen = await self._leader_after(term)
+            term = 0 if seen is None else seen.term
+            yield seen
+
+    async def __aenter__(self) -> Self:
+        await self.campaign()
+        return self
+
+
+class Semaphore(_Claim, claims.Semaphore):
+    """A semaphore, first come first served. Made by `AsyncClient.semaphore`."""
+
+    wait = claims.Semaphore._wait
+    signal = claims.Semaphore._signal
+    resize = claims.Semaphore._resize
+
+    async def __aenter__(self) -> Self:
+        await self.wait()
+        return self
+
+
+class PlainSemaphore(_Claim, claims.PlainSemaphore):
+    """A plain counting semaphore: waiting takes permits for good, and anybody may add some. Made
+    by `AsyncClient.semaphore` with `plain=True`."""
+
+    wait = claims.PlainSemaphore._wait
+    signal = claims.PlainSemaphore._signal
+
+
+class Watch(watch.Watch):
+    """What happens to a key, or to all that begin with a prefix: every change, in order, each
+    once, whatever happens to nodes meanwhile. Made by `AsyncClient.watch`.
+
+    An asynchronous iterator that waits for the next event, for one task. Iterating opens it, as
+    `async with` does; `close` ends it, from another task too. Raises WatchLost when events are
+    missing: `start` is the first revision from which one can watch again.
+    """
+
+    open = watch.Watch._open
+    next = watch.Watch._next
+    batch = watch.Watch._batch
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = await self.next()
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+
+def call(
+    asks: Callable[P, Asked[T]],
+) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
+    """A method of the client that is one call."""
+
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._shell.run(*asks(*args, **kwargs))
+
+    present(method, asks, "AsyncClient")
+    return method
+
+
+class AsyncClient(Handles[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     """A connection to a cluster, for one event loop: that of the first call. `await close()` it,
     or use `async with`.
 
@@ -51,333 +156,69 @@ class AsyncClient(AsyncCoordination):
     is refused (Fenced) unless all of them hold.
     """
 
+    _shell: AsyncShell
+    _lock = Lock
+    _semaphore = Semaphore
+    _plain_semaphore = PlainSemaphore
+    _election = Election
+    _watch = Watch
+
     def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
         default those of a local cluster."""
         self.endpoints = operations.endpoint_list(endpoints)
-        self._session = CoordinatingSession(self.endpoints, Random(SystemRandom().getrandbits(64)))
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._links: Links | None = None
-        self._pid = 0
-        self._closed = False  # no call is taken any more
-        self._over: str | None = None  # why no call can be answered any more
-        self._turn_is_due = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._shell = AsyncShell(self.endpoints)
 
-    async def put(
-        self,
-        key: str,
-        value: Value,
-        *,
-        ttl: float | None = None,
-        lease: AnyLease | None = None,
-        fence: AnyFence = None,
-        timeout: float = 5,
-    ) -> Written:
-        """Write a key. It is deleted `ttl` seconds later unless written again, or when the `lease`
-        ends."""
-        return await self._run(claims.put(key, value, ttl, lease, fence), timeout)
-
-    async def get(
-        self, key: str, *, stale: bool = False, endpoint: str | None = None, timeout: float = 5
-    ) -> Item | None:
-        """Read a key; None if it is absent. Linearizable, unless `stale`: then whichever node is
-        asked, or the one at `endpoint`, answers from what it has applied."""
-        return await self._run(operations.get(key, stale=stale, endpoint=endpoint), timeout)
-
-    async def delete(self, key: str, *, fence: AnyFence = None, timeout: float = 5) -> Deleted:
-        """Delete a key, if it is there."""
-        return await self._run(guarded(operations.delete(key), fence), timeout)
-
-    async def delete_prefix(
-        self, prefix: str, *, fence: AnyFence = None, timeout: float = 5
-    ) -> Deleted:
-        """Delete every key that begins with `prefix`."""
-        return await self._run(guarded(operations.delete_prefix(prefix), fence), timeout)
-
-    async def cas(
-        self, key: str, value: Value, revision: int, *, fence: AnyFence = None, timeout: float = 5
-    ) -> CasResult:
-        """Write a key if its revision is `revision` (0: if it is absent)."""
-        return await self._run(guarded(operations.cas(key, value, revision), fence), timeout)
-
-    async def put_if_absent(
-        self, key: str, value: Value, *, fence: AnyFence = None, timeout: float = 5
-    ) -> CasResult:
-        """Write a key if it is absent."""
-        return await self._run(guarded(operations.put_if_absent(key, value), fence), timeout)
-
-    async def range(
-        self,
-        start: str = "",
-        end: str = "",
-        limit: int = 1000,
-        *,
-        stale: bool = False,
-        endpoint: str | None = None,
-        timeout: float = 5,
-    ) -> Range:
-        """Read the keys from `start` up to but excluding `end` ("": no end), at most `limit`."""
-        work = operations.range_(start, end, limit, stale=stale, endpoint=endpoint)
-        return await self._run(work, timeout)
-
-    async def prefix(
-        self,
-        prefix: str,
-        limit: int = 1000,
-        *,
-        stale: bool = False,
-        endpoint: str | None = None,
-        timeout: float = 5,
-    ) -> Range:
-        """Read the keys that begin with `prefix`, at most `limit`."""
-        work = operations.prefix_(prefix, limit, stale=stale, endpoint=endpoint)
-        return await self._run(work, timeout)
-
-    async def txn(
-        self,
-        compares: Sequence[Compare] = (),
-        then: Sequence[TxnOperation] = (),
-        otherwise: Sequence[TxnOperation] = (),
-        *,
-        fence: AnyFence = None,
-        timeout: float = 5,
-    ) -> TxnResult:
-        """Do the operations of `then` if every compare holds, else those of `otherwise`, all at
-        one index."""
-        return await self._run(guarded(operations.txn(compares, then, otherwise), fence), timeout)
-
-    async def status(self, endpoint: str | None = None, *, timeout: float = 5) -> dict[str, Any]:
-        """What the node at `endpoint`, or any, says of itself; PROTOCOL.md has the fields."""
-        return await self._run(operations.status(endpoint), timeout)
+    put = call(methods.put)
+    get = call(methods.get)
+    delete = call(methods.delete)
+    delete_prefix = call(methods.delete_prefix)
+    cas = call(methods.cas)
+    put_if_absent = call(methods.put_if_absent)
+    range = call(methods.range_)
+    prefix = call(methods.prefix)
+    txn = call(methods.txn)
+    status = call(methods.status)
+    stop = call(methods.stop)
+    transfer = call(methods.transfer)
+    member_add = call(methods.member_add)
+    member_promote = call(methods.member_promote)
+    member_remove = call(methods.member_remove)
+    lease_grant = call(methods.lease_grant)
+    lease_keep = call(methods.lease_keep)
+    lease_revoke = call(methods.lease_revoke)
+    lease_info = call(methods.lease_info)
+    leases = call(methods.leases)
+    release = call(methods.release)
+    signal = call(methods.signal)
+    resize = call(methods.resize)
+    forget = call(methods.forget)
+    describe = call(methods.describe)
+    queues = call(methods.queues)
+    acquire = Handles._acquire
 
     async def statuses(
         self, endpoints: Sequence[str] | None = None, *, timeout: float = 1
     ) -> list[NodeStatus]:
         """The status of each endpoint, asked all at once, or why there is none."""
         asked = self.endpoints if endpoints is None else list(endpoints)
-        calls = await self._run_all([operations.status(endpoint) for endpoint in asked], timeout)
+        works = [operations.status(endpoint) for endpoint in asked]
+        calls = await self._shell.run_all(works, timeout)
         return [node_status(e, call) for e, call in zip(asked, calls, strict=True)]
 
-    async def stop(self, endpoint: str, *, timeout: float = 5) -> str:
-        """Stop the node at `endpoint`, as SIGTERM does. Returns what it said."""
-        return await self._run(operations.stop(endpoint), timeout)
-
-    async def transfer(self, to: str | None = None, *, timeout: float = 5) -> str:
-        """Hand leadership to the node named `to`, or to whoever is most caught up."""
-        return await self._run(operations.transfer(to), timeout)
-
-    async def member_add(self, name: str, *, timeout: float = 5) -> str:
-        """Admit the waiting node `name`; done when it is a voter."""
-        return await self._run(operations.member("add", name), timeout)
-
-    async def member_promote(self, name: str, *, timeout: float = 5) -> str:
-        """Make the learner `name` a voter."""
-        return await self._run(operations.member("promote", name), timeout)
-
-    async def member_remove(self, name: str, *, timeout: float = 5) -> str:
-        """Remove the member `name`."""
-        return await self._run(operations.member("remove", name), timeout)
+    def lease(self, ttl: float = TTL_S, *, on_lost: OnLost = None, timeout: float = 5) -> Lease:
+        """A lease of `ttl` seconds that is kept alive in the background: granted by `async with`,
+        or by awaiting it, within `timeout` seconds."""
+        state = HeldLease(coordination.milliseconds(ttl), timeout_s=timeout)
+        return Lease(self._shell, state, on_lost)
 
     async def close(self) -> None:
         """End the session, give up what is held, and close the sockets; calls in other tasks
         fail. May be repeated."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._links is None or self._over or self._pid != os.getpid():
-            return  # nothing was opened, or not by this process
-        try:
-            if self._session.can_close_session:
-                self._session.leases.drop_all("the client was closed", now_ms())
-                await self._wait([Call(operations.close_session(), now_ms(), CLOSE_S)])
-        finally:
-            self._end("the client was closed")
+        await self._shell.close()
 
     async def __aenter__(self) -> AsyncClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    async def _run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
-        # As _run_all for one, in one coroutine: each further one costs a call its microsecond.
-        loop = self._check()
-        now = now_ms()
-        call = Call(work, now, timeout)
-        call.waiter = loop.create_future()
-        self._session.submit(call, now)
-        self._turn_soon()
-        try:
-            await call.waiter
-        except BaseException:
-            self._session.cancel(call, now_ms())
-            raise
-        result: T = call.result()
-        return result
-
-    async def _run_all(
-        self, works: Sequence[Operation[T] | NodeRequest[T]], timeout: float
-    ) -> list[Call]:
-        """Have all of them done at the same time; return the calls when all are done."""
-        self._check()
-        now = now_ms()
-        return await self._wait([Call(work, now, timeout) for work in works])
-
-    async def _perform(self, task: Task) -> None:
-        loop = self._check()
-        task.waiter = loop.create_future()
-        self._session.begin(task, now_ms())
-        self._turn_soon()
-        try:
-            await task.waiter
-        except BaseException:
-            self._post(lambda session, now: session.abandon(task, now))
-            raise
-        task.result()
-
-    def _post(self, action: Callable[[CoordinatingSession, int], None]) -> None:
-        self._check_process()
-        if self._over is not None or (self._closed and self._links is None):
-            return
-        if not self._closed:
-            self._check()
-        action(self._session, now_ms())
-        self._turn_soon()
-
-    async def _await(
-        self, subscription: Subscription, ready: Callable[[], bool], timeout: float | None
-    ) -> bool:
-        loop = self._check()
-        timer = None
-        until = None if timeout is None else loop.time() + timeout
-        try:
-            while not ready():
-                if self._over is not None:
-                    raise Unavailable(self._over)
-                if until is not None and loop.time() >= until:
-                    return False
-                subscription.waiter = waiter = loop.create_future()
-                if until is not None and timer is None:
-                    timer = loop.call_at(until, self._news_for, subscription)
-                await waiter
-        finally:
-            if timer is not None:
-                timer.cancel()
-        return True
-
-    def _check_process(self) -> None:
-        if self._links is not None and self._pid != os.getpid():
-            raise ForkedClient("this client is of another process: make a new one after a fork")
-
-    def _check(self) -> asyncio.AbstractEventLoop:
-        """Return the loop that runs, if calls may be made in it now."""
-        loop = asyncio.get_running_loop()
-        if self._closed or self._over is not None:
-            raise Unavailable(self._over or "this client is closed")
-        if self._loop is None:
-            self._loop = loop
-            self._pid = os.getpid()
-            self._links = Links(self._opened, self._closing)
-        self._check_process()
-        if self._loop is not loop:
-            raise InvalidRequest("this client belongs to another event loop: make one for each")
-        return loop
-
-    async def _wait(self, calls: list[Call]) -> list[Call]:
-        assert self._loop is not None
-        now = calls[0].submitted_ms
-        for call in calls:
-            call.waiter = self._loop.create_future()
-            self._session.submit(call, now)
-        self._turn_soon()
-        try:
-            for call in calls:
-                await call.waiter
-        except BaseException:
-            for call in calls:
-                self._session.cancel(call, now_ms())
-            raise
-        return calls
-
-    # -- in the event loop --------------------------------------------------------------------
-
-    def _opened(self, socket: Socket) -> None:
-        assert self._loop is not None
-        self._loop.add_reader(descriptor(socket), self._turn)
-
-    def _closing(self, socket: Socket) -> None:
-        assert self._loop is not None
-        self._loop.remove_reader(descriptor(socket))
-
-    def _turn_soon(self) -> None:
-        """Make a turn after the callbacks that are due now: calls gather until then."""
-        if not self._turn_is_due:
-            self._turn_is_due = True
-            assert self._loop is not None
-            self._loop.call_soon(self._due_turn)
-
-    def _due_turn(self) -> None:
-        self._turn_is_due = False
-        self._turn()
-
-    def _turn(self) -> None:
-        if self._over is not None or self._links is None:
-            return
-        try:
-            self._wake(turn(self._session, self._links))
-            self._wake_waiting()
-            if self._links.readable():
-                self._turn_soon()  # the file descriptors will not tell of it again
-            self._set_timer()
-        except BaseException as error:
-            self._end(f"the client has failed ({error!r})")
-            raise
-
-    def _end(self, why: str) -> None:
-        """Fail every call, and close what is open: from now on nobody answers."""
-        if self._over is not None or self._links is None:
-            return
-        self._over = why
-        self._session.close(why)
-        self._wake(self._session.take_finished())
-        self._wake_waiting()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._links.close_all()
-
-    def _wake(self, finished: list[Call]) -> None:
-        for call in finished:
-            if not call.waiter.done():
-                call.waiter.set_result(None)
-
-    def _wake_waiting(self) -> None:
-        """Wake those who wait for tasks, and for news of what they watch."""
-        for task in self._session.take_tasks():
-            if task.waiter is not None and not task.waiter.done():
-                task.waiter.set_result(None)
-        for subscription in self._session.take_news():
-            self._news_for(subscription)
-
-    def _news_for(self, subscription: Subscription) -> None:
-        waiter = subscription.waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def _set_timer(self) -> None:
-        """Be woken when the session next has something to do; an earlier timer may stay."""
-        assert self._loop is not None
-        due_ms = self._session.next_deadline_ms()
-        timer = self._timer
-        if due_ms is None:
-            return
-        when = self._loop.time() + max(0, due_ms - now_ms()) / 1000
-        if timer is not None:
-            if timer.when() <= when:
-                return
-            timer.cancel()
-        self._timer = self._loop.call_at(when, self._timed_turn)
-
-    def _timed_turn(self) -> None:
-        self._timer = None
-        self._turn()

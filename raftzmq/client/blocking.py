@@ -1,58 +1,144 @@
-"""The blocking client: usable from any number of threads.
-
-One daemon thread owns the sockets and the session. Callers hand it their calls through a queue and
-a socket pair that wakes it, and wait each on a lock of their own: what a signal can interrupt.
-"""
+"""The blocking client: usable from any number of threads. How it waits is in blocking_shell.py."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
 import threading
-import time
-import weakref
-from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
-from random import Random, SystemRandom
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from raftzmq.client import claims, operations
-from raftzmq.client.blocking_claims import Action
-from raftzmq.client.blocking_coordination import Coordination
-from raftzmq.client.calls import Call, node_status
-from raftzmq.client.claims import AnyFence, AnyLease, guarded
-from raftzmq.client.coordinating import CoordinatingSession
-from raftzmq.client.links import Links, Sleeper, now_ms, turn
-from raftzmq.client.outcomes import abandoned
-from raftzmq.client.results import (
-    CasResult,
-    Deleted,
-    Item,
-    NodeStatus,
-    Range,
-    TxnResult,
-    Value,
-    Written,
-)
-from raftzmq.client.subscriptions import Subscription
-from raftzmq.client.tasks import Task
-from raftzmq.client.transactions import Compare, TxnOperation
-from raftzmq.client.work import NodeRequest, Operation
-from raftzmq.errors import ForkedClient, Unavailable
+from raftzmq.client import coordination, methods, operations
+from raftzmq.client.blocking_shell import BlockingShell
+from raftzmq.client.calls import node_status
+from raftzmq.client.handles import claims, lease, watch
+from raftzmq.client.handles.handles import TTL_S, Handles
+from raftzmq.client.leasing import HeldLease
+from raftzmq.client.methods import Asked
+from raftzmq.client.results import Event, Leader, NodeStatus
+from raftzmq.client.shell import OnLost, blocking, finish
+from raftzmq.client.signatures import present
 
 T = TypeVar("T")
-
-CLOSE_S: Final = 0.2
-"""How long closing waits for the cluster to forget the session."""
-
-JOIN_S: Final = 2.0
-ALIVE_CHECK_S: Final = 1.0
-"""How often a waiting caller looks whether the I/O thread still lives."""
+P = ParamSpec("P")
 
 
-class Client(Coordination):
+class Lease(lease.Lease):
+    """A lease that is kept alive in the background until it is closed: use it with `with`, or
+    `close` it. `lost` is set once it has ended: also when the cluster says so, or when the cluster
+    did not confirm it within its time to live by this process's own clock; then `on_lost` is called
+    too."""
+
+    lost: threading.Event
+
+    revoke = blocking(lease.Lease._revoke)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Claim(claims.Claim):
+    lost: threading.Event
+
+    describe = blocking(claims.Claim._describe)
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self._exit(error)
+
+
+class Lock(_Claim, claims.Lock):
+    """A lock: one holder at a time, in the order of asking. Made by `Client.lock`."""
+
+    acquire = blocking(claims.Lock._acquire)
+    release = blocking(claims.Lock._release)
+
+    def __enter__(self) -> Self:
+        return self.acquire()
+
+
+class Election(_Claim, claims.Election):
+    """An election: the first candidate in line leads until it resigns or its lease ends. Made by
+    `Client.election`."""
+
+    campaign = blocking(claims.Election._campaign)
+    resign = blocking(claims.Election._resign)
+    leader = blocking(claims.Election._leader)
+
+    def observe(self) -> Iterator[Leader | None]:
+        """Who leads, and then each who leads after that; None when nobody does. Leaders of whom
+        none was seen in between may be left out. Never ends by itself."""
+        term = 0
+        while True:
+            seen = finish(self._leader_after(term))
+            term = 0 if seen is None else seen.term
+            yield seen
+
+    def __enter__(self) -> Self:
+        self.campaign()
+        return self
+
+
+class Semaphore(_Claim, claims.Semaphore):
+    """A semaphore, first come first served. Made by `Client.semaphore`."""
+
+    wait = blocking(claims.Semaphore._wait)
+    signal = blocking(claims.Semaphore._signal)
+    resize = blocking(claims.Semaphore._resize)
+
+    def __enter__(self) -> Self:
+        self.wait()
+        return self
+
+
+class PlainSemaphore(_Claim, claims.PlainSemaphore):
+    """A plain counting semaphore: waiting takes permits for good, and anybody may add some. Made
+    by `Client.semaphore` with `plain=True`."""
+
+    wait = blocking(claims.PlainSemaphore._wait)
+    signal = blocking(claims.PlainSemaphore._signal)
+
+
+class Watch(watch.Watch):
+    """What happens to a key, or to all that begin with a prefix: every change, in order, each
+    once, whatever happens to nodes meanwhile. Made by `Client.watch`.
+
+    An iterator that waits for the next event, for one thread. Iterating opens it, as `with` does;
+    `close` ends it, from another thread too. Raises WatchLost when events are missing: `start` is
+    the first revision from which one can watch again.
+    """
+
+    open = blocking(watch.Watch._open)
+    next = blocking(watch.Watch._next)
+    batch = blocking(watch.Watch._batch)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        event = self.next()
+        if event is None:
+            raise StopIteration
+        return event
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def call(asks: Callable[P, Asked[T]]) -> Callable[Concatenate[Client, P], T]:
+    """A method of the client that is one call."""
+
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return finish(self._shell.run(*asks(*args, **kwargs)))
+
+    present(method, asks, "Client")
+    return method
+
+
+class Client(Handles[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     """A connection to a cluster. Opens sockets at the first call; `close` it, or use `with`.
 
     Every call takes `timeout` in seconds, and raises InvalidRequest (nothing was sent), Refused
@@ -61,371 +147,67 @@ class Client(Coordination):
     name and a token, or several of these: it is refused (Fenced) unless all of them hold.
     """
 
+    _shell: BlockingShell
+    _lock = Lock
+    _semaphore = Semaphore
+    _plain_semaphore = PlainSemaphore
+    _election = Election
+    _watch = Watch
+
     def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
         default those of a local cluster."""
         self.endpoints = operations.endpoint_list(endpoints)
-        self._lock = threading.Lock()
-        self._io: _IoThread | None = None
-        self._closed = False
+        self._shell = BlockingShell(self.endpoints)
 
-    def put(
-        self,
-        key: str,
-        value: Value,
-        *,
-        ttl: float | None = None,
-        lease: AnyLease | None = None,
-        fence: AnyFence = None,
-        timeout: float = 5,
-    ) -> Written:
-        """Write a key. It is deleted `ttl` seconds later unless written again, or when the `lease`
-        ends."""
-        return self._run(claims.put(key, value, ttl, lease, fence), timeout)
-
-    def get(
-        self, key: str, *, stale: bool = False, endpoint: str | None = None, timeout: float = 5
-    ) -> Item | None:
-        """Read a key; None if it is absent. Linearizable, unless `stale`: then whichever node is
-        asked, or the one at `endpoint`, answers from what it has applied."""
-        return self._run(operations.get(key, stale=stale, endpoint=endpoint), timeout)
-
-    def delete(self, key: str, *, fence: AnyFence = None, timeout: float = 5) -> Deleted:
-        """Delete a key, if it is there."""
-        return self._run(guarded(operations.delete(key), fence), timeout)
-
-    def delete_prefix(self, prefix: str, *, fence: AnyFence = None, timeout: float = 5) -> Deleted:
-        """Delete every key that begins with `prefix`."""
-        return self._run(guarded(operations.delete_prefix(prefix), fence), timeout)
-
-    def cas(
-        self, key: str, value: Value, revision: int, *, fence: AnyFence = None, timeout: float = 5
-    ) -> CasResult:
-        """Write a key if its revision is `revision` (0: if it is absent)."""
-        return self._run(guarded(operations.cas(key, value, revision), fence), timeout)
-
-    def put_if_absent(
-        self, key: str, value: Value, *, fence: AnyFence = None, timeout: float = 5
-    ) -> CasResult:
-        """Write a key if it is absent."""
-        return self._run(guarded(operations.put_if_absent(key, value), fence), timeout)
-
-    def range(
-        self,
-        start: str = "",
-        end: str = "",
-        limit: int = 1000,
-        *,
-        stale: bool = False,
-        endpoint: str | None = None,
-        timeout: float = 5,
-    ) -> Range:
-        """Read the keys from `start` up to but excluding `end` ("": no end), at most `limit`."""
-        work = operations.range_(start, end, limit, stale=stale, endpoint=endpoint)
-        return self._run(work, timeout)
-
-    def prefix(
-        self,
-        prefix: str,
-        limit: int = 1000,
-        *,
-        stale: bool = False,
-        endpoint: str | None = None,
-        timeout: float = 5,
-    ) -> Range:
-        """Read the keys that begin with `prefix`, at most `limit`."""
-        work = operations.prefix_(prefix, limit, stale=stale, endpoint=endpoint)
-        return self._run(work, timeout)
-
-    def txn(
-        self,
-        compares: Sequence[Compare] = (),
-        then: Sequence[TxnOperation] = (),
-        otherwise: Sequence[TxnOperation] = (),
-        *,
-        fence: AnyFence = None,
-        timeout: float = 5,
-    ) -> TxnResult:
-        """Do the operations of `then` if every compare holds, else those of `otherwise`, all at
-        one index."""
-        return self._run(guarded(operations.txn(compares, then, otherwise), fence), timeout)
-
-    def status(self, endpoint: str | None = None, *, timeout: float = 5) -> dict[str, Any]:
-        """What the node at `endpoint`, or any, says of itself; PROTOCOL.md has the fields."""
-        return self._run(operations.status(endpoint), timeout)
+    put = call(methods.put)
+    get = call(methods.get)
+    delete = call(methods.delete)
+    delete_prefix = call(methods.delete_prefix)
+    cas = call(methods.cas)
+    put_if_absent = call(methods.put_if_absent)
+    range = call(methods.range_)
+    prefix = call(methods.prefix)
+    txn = call(methods.txn)
+    status = call(methods.status)
+    stop = call(methods.stop)
+    transfer = call(methods.transfer)
+    member_add = call(methods.member_add)
+    member_promote = call(methods.member_promote)
+    member_remove = call(methods.member_remove)
+    lease_grant = call(methods.lease_grant)
+    lease_keep = call(methods.lease_keep)
+    lease_revoke = call(methods.lease_revoke)
+    lease_info = call(methods.lease_info)
+    leases = call(methods.leases)
+    release = call(methods.release)
+    signal = call(methods.signal)
+    resize = call(methods.resize)
+    forget = call(methods.forget)
+    describe = call(methods.describe)
+    queues = call(methods.queues)
+    acquire = blocking(Handles._acquire)
 
     def statuses(
         self, endpoints: Sequence[str] | None = None, *, timeout: float = 1
     ) -> list[NodeStatus]:
         """The status of each endpoint, asked all at once, or why there is none."""
         asked = self.endpoints if endpoints is None else list(endpoints)
-        calls = self._run_all([operations.status(endpoint) for endpoint in asked], timeout)
+        calls = self._shell.run_all([operations.status(endpoint) for endpoint in asked], timeout)
         return [node_status(e, call) for e, call in zip(asked, calls, strict=True)]
 
-    def stop(self, endpoint: str, *, timeout: float = 5) -> str:
-        """Stop the node at `endpoint`, as SIGTERM does. Returns what it said."""
-        return self._run(operations.stop(endpoint), timeout)
-
-    def transfer(self, to: str | None = None, *, timeout: float = 5) -> str:
-        """Hand leadership to the node named `to`, or to whoever is most caught up."""
-        return self._run(operations.transfer(to), timeout)
-
-    def member_add(self, name: str, *, timeout: float = 5) -> str:
-        """Admit the waiting node `name`; done when it is a voter."""
-        return self._run(operations.member("add", name), timeout)
-
-    def member_promote(self, name: str, *, timeout: float = 5) -> str:
-        """Make the learner `name` a voter."""
-        return self._run(operations.member("promote", name), timeout)
-
-    def member_remove(self, name: str, *, timeout: float = 5) -> str:
-        """Remove the member `name`."""
-        return self._run(operations.member("remove", name), timeout)
+    def lease(self, ttl: float = TTL_S, *, on_lost: OnLost = None, timeout: float = 5) -> Lease:
+        """Grant a lease of `ttl` seconds and keep it alive in the background."""
+        state = HeldLease(coordination.milliseconds(ttl), timeout_s=timeout)
+        return finish(Lease(self._shell, state, on_lost)._open())
 
     def close(self) -> None:
         """End the session, give up what is held, and close the sockets; calls in other threads
         fail. May be repeated."""
-        self._closed = True
-        io = self._io
-        if io is None or io.pid != os.getpid():
-            return  # nothing was opened, or not by this process
-        try:
-            io.end_session()
-        finally:
-            io.stop()
+        self._shell.close()
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
-        result: T = self._run_all([work], timeout)[0].result()
-        return result
-
-    def _run_all(
-        self, works: Sequence[Operation[T] | NodeRequest[T]], timeout: float
-    ) -> list[Call]:
-        """Have all of them done at the same time; return the calls when all are done."""
-        return self._here().run([Call(work, now_ms(), timeout) for work in works])
-
-    def _perform(self, task: Task) -> None:
-        self._here().perform(task)
-        task.result()
-
-    def _post(self, action: Action) -> None:
-        self._check_process()
-        io = self._io
-        if io is None and not self._closed:
-            io = self._started()
-        if io is not None:
-            io.post(action)
-
-    def _await(
-        self, subscription: Subscription, ready: Callable[[], bool], timeout: float | None
-    ) -> bool:
-        return self._here().wait_for_news(subscription, ready, timeout)
-
-    def _check_process(self) -> None:
-        if self._io is not None and self._io.pid != os.getpid():
-            raise ForkedClient("this client is of another process: make a new one after a fork")
-
-    def _here(self) -> _IoThread:
-        io = self._io
-        if io is None or self._closed or io.pid != os.getpid():
-            io = self._started()
-        return io
-
-    def _started(self) -> _IoThread:
-        """The I/O thread, started at the first call."""
-        if self._closed:
-            raise Unavailable("this client is closed")
-        # Before the lock: in a forked child, a thread that is not there may hold it.
-        self._check_process()
-        with self._lock:
-            if self._io is None:
-                self._io = _IoThread(self.endpoints)
-                weakref.finalize(self, self._io.stop)
-            return self._io
-
-
-def _cancel(call: Call, session: CoordinatingSession, now_ms: int) -> None:
-    session.cancel(call, now_ms)
-
-
-class _IoThread:
-    """The thread that owns the session and its sockets. Holds no reference to the Client, so that
-    one nobody uses any more can go."""
-
-    def __init__(self, endpoints: Sequence[str]) -> None:
-        self.pid = os.getpid()
-        self._session = CoordinatingSession(endpoints, Random(SystemRandom().getrandbits(64)))
-        self._inbox: deque[Call | Task | Action] = deque()
-        self._wake_out, self._wake_in = socket.socketpair()
-        self._wake_out.setblocking(False)
-        self._wake_in.setblocking(False)
-        self._awake = False
-        self._stopping = False
-        self._over: str | None = None  # why no call can be answered any more
-        self._ending = threading.Lock()
-        self._thread = threading.Thread(target=self._main, name="raftzmq-client", daemon=True)
-        self._thread.start()
-
-    # -- in the callers' threads --------------------------------------------------------------
-
-    def run(self, calls: list[Call]) -> list[Call]:
-        """Return the calls when all are done. What interrupts the wait cancels them."""
-        for call in calls:
-            call.waiter = threading.Lock()
-            call.waiter.acquire()
-        try:
-            self._inbox.extend(calls)
-            self._wake()
-            for call in calls:
-                self._wait(call)
-        except BaseException:
-            for call in calls:
-                self.post(partial(_cancel, call))
-            raise
-        return calls
-
-    def perform(self, task: Task) -> None:
-        """Return when the task is done. What interrupts the wait gives up what it is to get."""
-        task.waiter = threading.Lock()
-        task.waiter.acquire()
-        try:
-            self._inbox.append(task)
-            self._wake()
-            self._wait(task)
-        except BaseException:
-            self.post(lambda session, now: session.abandon(task, now))
-            raise
-
-    def post(self, action: Action) -> None:
-        """Have something done in the I/O thread."""
-        self._inbox.append(action)
-        self._wake()
-
-    def wait_for_news(
-        self, subscription: Subscription, ready: Callable[[], bool], timeout_s: float | None
-    ) -> bool:
-        """Return once something is `ready`; False if it is not in time."""
-        until_s = None if timeout_s is None else time.monotonic() + timeout_s
-        waiter = threading.Lock()
-        waiter.acquire()
-        subscription.waiter = waiter  # from now on, what arrives releases it
-        while not ready():
-            if self._over is not None:
-                raise Unavailable(self._over)
-            left_s = ALIVE_CHECK_S if until_s is None else until_s - time.monotonic()
-            if left_s <= 0:
-                return False
-            told = waiter.acquire(timeout=min(left_s, ALIVE_CHECK_S))
-            if not (told or self._thread.is_alive()):
-                self._end("the client's I/O thread has died")
-        return True
-
-    def _wait(self, call: Call | Task) -> None:
-        # The thread says that it is over before it fails what is left in the queue: a call either
-        # was in the queue by then, or sees here that nobody will look at it.
-        while self._over is None:
-            if call.waiter.acquire(timeout=ALIVE_CHECK_S):
-                return
-            if not self._thread.is_alive():
-                self._end("the client's I/O thread has died")
-        self._end(self._over)
-        call.waiter.acquire()
-
-    def end_session(self) -> None:
-        """Tell the cluster that the session is not needed; no matter if that fails."""
-        if self._over is None and self._session.can_close_session:
-            self.post(lambda session, now: session.leases.drop_all("the client was closed", now))
-            self.run([Call(operations.close_session(), now_ms(), CLOSE_S)])
-
-    def stop(self) -> None:
-        """End the thread and what it owns. In a forked child there is nothing to end."""
-        if self.pid != os.getpid():
-            return
-        self._stopping = True
-        self._wake(force=True)
-        if threading.current_thread() is not self._thread:  # where the collector may bring us
-            self._thread.join(JOIN_S)
-
-    def _wake(self, *, force: bool = False) -> None:
-        if self._awake and not force:
-            return
-        self._awake = True
-        # Full: it will wake. Closed: the calls are failed anyway.
-        with contextlib.suppress(OSError):
-            self._wake_out.send(b"!")
-
-    # -- in the I/O thread --------------------------------------------------------------------
-
-    def _main(self) -> None:
-        why = "the client was closed"
-        links = None
-        try:
-            links = Links()
-            self._loop(links)
-        except BaseException as error:
-            why = f"the client's I/O thread has died ({error!r})"
-            raise
-        finally:
-            self._end(why)
-            if links is not None:
-                links.close_all()
-            self._wake_in.close()
-            self._wake_out.close()
-
-    def _loop(self, links: Links) -> None:
-        session = self._session
-        wake_fd = self._wake_in.fileno()
-        sleeper = Sleeper(wake_fd)
-        while not self._stopping:
-            self._take_over()
-            for call in turn(session, links):
-                call.waiter.release()
-            self._wake_waiting()
-            if wake_fd in sleeper.sleep((session, links)):
-                self._wake_in.recv(4096)
-                self._awake = False  # before the queue is looked at: no wake-up is lost
-
-    def _take_over(self) -> None:
-        """Move what callers handed in to the session."""
-        now, session = now_ms(), self._session
-        while self._inbox:
-            work = self._inbox.popleft()
-            if isinstance(work, Call):
-                session.submit(work, now)
-            elif isinstance(work, Task):
-                session.begin(work, now)
-            else:
-                work(session, now)
-
-    def _wake_waiting(self) -> None:
-        """Wake those who wait for tasks, and for news of what they watch."""
-        waited_for: list[Task | Subscription] = [*self._session.take_tasks()]
-        waited_for += self._session.take_news()
-        for waited in waited_for:
-            waiter = waited.waiter
-            if waiter is not None and waiter.locked():
-                waiter.release()
-
-    def _end(self, why: str) -> None:
-        """Fail everything: from now on nobody answers."""
-        with self._ending:
-            self._over = why
-            self._session.close(why)
-            failed: list[Call | Task] = [*self._session.take_finished()]
-            while self._inbox:
-                work = self._inbox.popleft()
-                if isinstance(work, Call | Task):
-                    work.error = (
-                        abandoned(work, why) if isinstance(work, Call) else Unavailable(why)
-                    )
-                    failed.append(work)
-            for call in failed:
-                if call.waiter.locked():
-                    call.waiter.release()
-            self._wake_waiting()

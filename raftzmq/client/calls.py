@@ -9,14 +9,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from raftzmq.client.results import NodeStatus
-from raftzmq.client.work import Answer, Operation, Work
+from raftzmq.client.work import LONGEST_TIMEOUT_S, Answer, Operation, Work
 from raftzmq.errors import InvalidRequest, RaftzmqError, WireError
 from raftzmq.transport.client_wire import Done, StatusReply
 
 if TYPE_CHECKING:
     from raftzmq.client.routes import Lane
 
-LONGEST_TIMEOUT_S: Final = 7 * 24 * 3600.0
 REQUEST_BYTES: Final = 64
 OPEN: Final = b'"open"]'
 

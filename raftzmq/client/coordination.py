@@ -7,6 +7,7 @@ here, before anything is sent. Times to live are in seconds here, as in the clie
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
@@ -25,6 +26,7 @@ from raftzmq.client.results import (
     Written,
 )
 from raftzmq.client.work import (
+    LONGEST_TIMEOUT_S,
     Answer,
     Operation,
     check_bound,
@@ -49,6 +51,35 @@ KINDS: Final = (LOCK, SEMAPHORE, COUNTER, ELECTION)
 
 Fence = tuple[str, int]
 """The name of a queue, and the token of a place that must hold in it."""
+
+
+class Leased(ABC):
+    """What has a lease: its number is all that the cluster wants to know."""
+
+    @property
+    @abstractmethod
+    def id(self) -> int: ...
+
+
+class Fencing(ABC):
+    """What holds places of a queue, that a write may be made to depend on."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def token(self) -> int:
+        """The newest. Raises NotHeld if there is none."""
+
+    @property
+    @abstractmethod
+    def tokens(self) -> tuple[int, ...]: ...
+
+
+AnyLease = Leased | int
+
+AnyFence = Fencing | Fence | Sequence[Fencing | Fence] | None
+"""What must hold for a write to be done: locks and the like that are held, or names and tokens."""
 
 # -- leases -----------------------------------------------------------------------------------
 
@@ -80,8 +111,9 @@ def leases(after: int, limit: int) -> Operation[Leases]:
     return read("leases", [_count("after", after), check_limit(limit)], decode)
 
 
-def put_leased(key: str, value: Value, lease: int) -> Operation[Written]:
-    return write("put_leased", [check_key(key), encode_value(value), _lease(lease)], _written)
+def put_leased(key: str, value: Value, lease: AnyLease) -> Operation[Written]:
+    number = lease.id if isinstance(lease, Leased) else lease
+    return write("put_leased", [check_key(key), encode_value(value), _lease(number)], _written)
 
 
 def put_ttl(key: str, value: Value, ttl: float) -> Operation[Written]:
@@ -192,6 +224,24 @@ def fenced(fences: Sequence[Fence], operation: Operation[T]) -> Operation[T]:
     return Operation(tail_of("fenced", [guards, inner]), operation.decode, is_write=True)
 
 
+def guarded(operation: Operation[T], fence: AnyFence) -> Operation[T]:
+    """The write, to be done only if what `fence` names holds. Raises NotHeld if it does not even
+    here."""
+    return operation if fence is None else fenced(_fences(fence), operation)
+
+
+def _fences(fence: Any) -> list[Fence]:
+    if isinstance(fence, Fencing):
+        return [(fence.name, token) for token in fence.tokens] or [(fence.name, fence.token)]
+    if isinstance(fence, tuple) and len(fence) == 2 and isinstance(fence[0], str):
+        return [(fence[0], fence[1])]
+    if isinstance(fence, list | tuple) and fence:
+        return [pair for part in fence for pair in _fences(part)]
+    raise InvalidRequest(
+        f"a fence is a lock that is held, or (name, token), or several, not {fence!r:.40}"
+    )
+
+
 # -- arguments --------------------------------------------------------------------------------
 
 
@@ -204,6 +254,17 @@ def milliseconds(ttl: float) -> int:
             return ttl_ms
     shortest, longest = limits.LEASE_TTL_MIN_MS / 1000, limits.LEASE_TTL_MAX_MS // 1000
     raise InvalidRequest(f"a time to live is {shortest:g} to {longest} seconds, not {ttl!r:.40}")
+
+
+def timeout_ms(timeout: float | None) -> int | None:
+    """The time that somebody is ready to wait, which is given in seconds. Raises
+    InvalidRequest."""
+    if timeout is None:
+        return None
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not (number and math.isfinite(timeout) and timeout >= 0):
+        raise InvalidRequest(f"timeout is a number of seconds, 0 or above, not {timeout!r:.40}")
+    return math.ceil(min(timeout, LONGEST_TIMEOUT_S) * 1000)
 
 
 def _kind(kind: str) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Final
 
 from raftzmq.client import coordination
-from raftzmq.client.calls import LONGEST_TIMEOUT_S, Call
+from raftzmq.client.calls import Call
 from raftzmq.client.tasks import Task
+from raftzmq.client.work import LONGEST_TIMEOUT_S
 from raftzmq.errors import LeaseExpired, RaftzmqError, Unavailable
 
 KEEPS_IN_TTL: Final = 3

@@ -16,11 +16,11 @@ from collections.abc import Collection, Iterable
 from typing import Any, Final, Protocol
 
 from raftzmq import limits
-from raftzmq.client.calls import LONGEST_TIMEOUT_S, WATCHES, Call
+from raftzmq.client.calls import WATCHES, Call
 from raftzmq.client.leasing import NEVER_MS
 from raftzmq.client.results import Event
 from raftzmq.client.subscriptions import Stream, Subscription
-from raftzmq.client.work import NodeRequest, decode_value
+from raftzmq.client.work import LONGEST_TIMEOUT_S, NodeRequest, decode_value
 from raftzmq.errors import InvalidRequest, RaftzmqError, Unavailable, WatchLost
 from raftzmq.transport import watch_wire
 from raftzmq.transport.watch_wire import Events, UnwatchRequest, Watching, WatchRequest

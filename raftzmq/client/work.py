@@ -21,6 +21,8 @@ from raftzmq.transport.client_wire import Done, Request, StatusReply
 
 T = TypeVar("T")
 
+LONGEST_TIMEOUT_S: Final = 7 * 24 * 3600.0
+
 ENVELOPE_BYTES: Final = 512
 """More than a message of operations adds to the operations in it."""
 

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import pytest
 
 from raftzmq import AsyncClient, Client
-from raftzmq.client.aio_watch import Watch
 from raftzmq.client.calls import Call
-from raftzmq.client.claims import Claim, Leased
+from raftzmq.client.handles.claims import Claim
+from raftzmq.client.handles.lease import Lease
+from raftzmq.client.handles.watch import Watch
 from raftzmq.client.links import Links, turn
 from raftzmq.client.session import ClientSession
 from tests.client.fake_cluster import FakeCluster
@@ -47,7 +48,7 @@ class InThread:
             raise
         if result is self._inner:
             return self
-        wrapped = isinstance(result, Claim | Leased | Watch) or hasattr(result, "__anext__")
+        wrapped = isinstance(result, Claim | Lease | Watch) or hasattr(result, "__anext__")
         return InThread(self._loop, result) if wrapped else result
 
     def __getattr__(self, name: str) -> Any:
@@ -105,7 +106,7 @@ def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr("raftzmq.client.flight.SILENCE_MS", 3_600_000)
         monkeypatch.setattr("raftzmq.client.session.RENEW_MS", 3_600_000)
         monkeypatch.setattr("raftzmq.client.steering.SUSPECT_MS", 300)
-        monkeypatch.setattr("raftzmq.client.blocking.JOIN_S", 60.0)
+        monkeypatch.setattr("raftzmq.client.blocking_shell.JOIN_S", 60.0)
 
 
 @pytest.fixture

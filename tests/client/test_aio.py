@@ -107,7 +107,7 @@ def test_the_event_loop_is_not_kept_busy_by_a_call_that_waits(
             await db.get("k")
             for node in cluster.nodes:
                 cluster.kill(node)
-            turns = count_turns(monkeypatch, "raftzmq.client.aio.turn")
+            turns = count_turns(monkeypatch, "raftzmq.client.aio_shell.turn")
             with pytest.raises(Unavailable):
                 await db.get("k", timeout=1)
             assert len(turns) < 200
@@ -131,7 +131,7 @@ def test_answers_that_arrive_during_a_turn_are_not_forgotten(
         async with AsyncClient(cluster.endpoints) as db:
             await db.put("k", "v")
             monkeypatch.setattr("raftzmq.client.session.LINK_CHECK_MS", 3_600_000)  # nor a timer
-            monkeypatch.setattr("raftzmq.client.aio.turn", slow_turn)
+            monkeypatch.setattr("raftzmq.client.aio_shell.turn", slow_turn)
             for _ in range(20):
                 await asyncio.wait_for(db.get("k", timeout=3600), 60)
 

@@ -90,7 +90,7 @@ def test_a_client_that_nobody_holds_any_more_ends_its_thread(cluster: FakeCluste
 def test_an_idle_client_is_not_kept_busy(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = count_turns(monkeypatch, "raftzmq.client.blocking.turn")
+    turns = count_turns(monkeypatch, "raftzmq.client.blocking_shell.turn")
     with Client(cluster.endpoints) as db:
         db.put("k", "v")
         turns.clear()
@@ -101,7 +101,7 @@ def test_an_idle_client_is_not_kept_busy(
 def test_a_client_that_waits_for_a_dead_cluster_is_not_kept_busy(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = count_turns(monkeypatch, "raftzmq.client.blocking.turn")
+    turns = count_turns(monkeypatch, "raftzmq.client.blocking_shell.turn")
     for node in cluster.nodes:
         cluster.kill(node)
     with Client(cluster.endpoints) as db:

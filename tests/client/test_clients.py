@@ -323,8 +323,8 @@ def test_large_values_go_there_and_back(connect: Connect, cluster: FakeCluster) 
 def test_closing_tells_the_cluster_to_forget_the_session(
     connect: Connect, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raftzmq.client.blocking.CLOSE_S", 60.0)
-    monkeypatch.setattr("raftzmq.client.aio.CLOSE_S", 60.0)
+    monkeypatch.setattr("raftzmq.client.blocking_shell.CLOSE_S", 60.0)
+    monkeypatch.setattr("raftzmq.client.aio_shell.CLOSE_S", 60.0)
     db = connect(cluster.endpoints)
     db.put("k", "v")
     assert cluster.machine.session_count == 1

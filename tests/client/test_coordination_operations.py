@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftzmq import limits
-from raftzmq.client import claims, coordination, operations
+from raftzmq import Client, limits
+from raftzmq.client import coordination, methods, operations
 from raftzmq.client.calls import Call
 from raftzmq.client.coordination import COUNTER, ELECTION, KINDS, LOCK, SEMAPHORE
+from raftzmq.client.handles.lease import held_lease
 from raftzmq.client.work import Answer, Operation
 from raftzmq.errors import InvalidRequest, NotHeld, WireError
 from raftzmq.machine import Machine, validate_read, validate_write
@@ -104,12 +105,12 @@ WRONG: list[Callable[[], Any]] = [
     lambda: coordination.observe("n", -1),
     lambda: coordination.fenced([("n", 1)] * 17, operations.put("k", "v")),
     lambda: coordination.fenced([("n", 0)], operations.put("k", "v")),
-    lambda: claims.put("k", "v", 5, 7, None),
-    lambda: claims.put("k", "v", None, None, "n"),  # type: ignore[arg-type]
-    lambda: claims.put("k", "v", None, None, []),
-    lambda: claims.timeout_ms(-1),
-    lambda: claims.timeout_ms(float("inf")),
-    lambda: claims.held_lease(0),
+    lambda: methods.put("k", "v", ttl=5, lease=7),
+    lambda: methods.put("k", "v", fence="n"),  # type: ignore[arg-type]
+    lambda: methods.put("k", "v", fence=[]),
+    lambda: coordination.timeout_ms(-1),
+    lambda: coordination.timeout_ms(float("inf")),
+    lambda: held_lease(0),
 ]
 
 
@@ -177,7 +178,9 @@ def test_what_the_state_machine_answers_is_understood() -> None:
     assert (leader.term, leader.value) == (token, "me")
     assert ask(coordination.observe("e", token)) is False
     ask(coordination.put_leased("k", "v", lease))
-    ask(claims.put("k2", "v", None, lease, [("e", token)]))
+    put, _ = methods.put("k2", "v", lease=lease, fence=[("e", token)])
+    assert isinstance(put, Operation)
+    ask(put)
     info = ask(coordination.lease_info(lease))
     assert (info.id, info.ttl, info.remaining, info.keys, info.places) == (lease, 5.0, 5.0, 2, 2)
     assert list(ask(coordination.leases(0, 10))) == [info]
@@ -187,8 +190,8 @@ def test_what_the_state_machine_answers_is_understood() -> None:
 
 
 def test_a_claim_that_is_not_held_is_no_fence() -> None:
-    claim = claims.Claim("n", ttl=5, lease=None, timeout=None)
+    claim = Client().lock("n", ttl=5)
     with pytest.raises(NotHeld):
-        claims.guarded(operations.put("k", "v"), claim)
+        coordination.guarded(operations.put("k", "v"), claim)
     with pytest.raises(NotHeld):
-        claims.guarded(operations.put("k", "v"), [("m", 1), claim])
+        coordination.guarded(operations.put("k", "v"), [("m", 1), claim])

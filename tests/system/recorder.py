@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import orjson
 
 from raftzmq import AsyncClient, Client
+from raftzmq.client.aio_shell import AsyncShell
+from raftzmq.client.blocking_shell import BlockingShell
 from raftzmq.client.calls import Call
 from raftzmq.client.work import Answer, NodeRequest, Operation
 from raftzmq.errors import OutcomeUnknown
@@ -94,12 +96,18 @@ class RecordedClient(Client):
 
     def __init__(self, endpoints: Sequence[str], name: str, recorder: Recorder) -> None:
         super().__init__(endpoints)
+        self._shell = _RecordedShell(endpoints, name, recorder)
+
+
+class _RecordedShell(BlockingShell):
+    def __init__(self, endpoints: Sequence[str], name: str, recorder: Recorder) -> None:
+        super().__init__(endpoints)
         self._name, self._recorder = name, recorder
 
-    def _run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
+    async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
         assert isinstance(work, Operation)
         op = self._recorder.begin(self._name, work)
-        call = self._run_all([work], timeout)[0]
+        call = self.run_all([work], timeout)[0]
         self._recorder.end(op, call)
         result: T = call.result()
         return result
@@ -110,12 +118,18 @@ class RecordedAsyncClient(AsyncClient):
 
     def __init__(self, endpoints: Sequence[str], name: str, recorder: Recorder) -> None:
         super().__init__(endpoints)
+        self._shell = _RecordedAsyncShell(endpoints, name, recorder)
+
+
+class _RecordedAsyncShell(AsyncShell):
+    def __init__(self, endpoints: Sequence[str], name: str, recorder: Recorder) -> None:
+        super().__init__(endpoints)
         self._name, self._recorder = name, recorder
 
-    async def _run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
+    async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
         assert isinstance(work, Operation)
         op = self._recorder.begin(self._name, work)
-        call = (await self._run_all([work], timeout))[0]
+        call = (await self.run_all([work], timeout))[0]
         self._recorder.end(op, call)
         result: T = call.result()
         return result

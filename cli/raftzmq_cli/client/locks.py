@@ -23,7 +23,7 @@ from raftzmq_cli.common.invocation import Invocation
 from raftzmq_cli.common.settings import TIMEOUT_S
 
 if TYPE_CHECKING:
-    from raftzmq.client.blocking_claims import Election, Lock, Semaphore
+    from raftzmq.client.blocking import Election, Lock, Semaphore
 
     Held = Lock | Election | Semaphore
 

@@ -1,0 +1,243 @@
+"""How the asyncio client waits: the event loop watches the sockets' file descriptors.
+
+Calls made in one round of the loop leave together, and callers whose answers arrive together are
+woken together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from random import Random, SystemRandom
+from typing import Final, TypeVar
+
+from raftzmq.client import operations
+from raftzmq.client.calls import Call
+from raftzmq.client.coordinating import CoordinatingSession
+from raftzmq.client.links import Links, Socket, descriptor, now_ms, turn
+from raftzmq.client.shell import Action, Shell
+from raftzmq.client.subscriptions import Subscription
+from raftzmq.client.tasks import Task
+from raftzmq.client.work import NodeRequest, Operation, Work
+from raftzmq.errors import ForkedClient, InvalidRequest, Unavailable
+
+T = TypeVar("T")
+
+CLOSE_S: Final = 0.2
+"""How long closing waits for the cluster to forget the session."""
+
+
+class AsyncShell(Shell):
+    """Runs the session in the event loop of the first call."""
+
+    now_ms = staticmethod(now_ms)
+    flag = asyncio.Event
+
+    def __init__(self, endpoints: Sequence[str]) -> None:
+        self._session = CoordinatingSession(endpoints, Random(SystemRandom().getrandbits(64)))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._links: Links | None = None
+        self._pid = 0
+        self._closed = False  # no call is taken any more
+        self._over: str | None = None  # why no call can be answered any more
+        self._turn_is_due = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @staticmethod
+    def notify(function: Callable[[], object]) -> None:
+        asyncio.get_running_loop().call_soon(function)
+
+    async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
+        # As run_all for one, in one coroutine: each further one costs a call its microsecond.
+        loop = self._check()
+        now = now_ms()
+        call = Call(work, now, timeout)
+        call.waiter = loop.create_future()
+        self._session.submit(call, now)
+        self._turn_soon()
+        try:
+            await call.waiter
+        except BaseException:
+            self._session.cancel(call, now_ms())
+            raise
+        result: T = call.result()
+        return result
+
+    async def run_all(self, works: Sequence[Work], timeout: float) -> list[Call]:
+        """Have all of them done at the same time; return the calls when all are done."""
+        self._check()
+        now = now_ms()
+        return await self._wait([Call(work, now, timeout) for work in works])
+
+    async def perform(self, task: Task) -> None:
+        loop = self._check()
+        task.waiter = loop.create_future()
+        self._session.begin(task, now_ms())
+        self._turn_soon()
+        try:
+            await task.waiter
+        except BaseException:
+            self.post(lambda session, now: session.abandon(task, now))
+            raise
+        task.result()
+
+    def post(self, action: Action) -> None:
+        self.check_process()
+        if self._over is not None or (self._closed and self._links is None):
+            return
+        if not self._closed:
+            self._check()
+        action(self._session, now_ms())
+        self._turn_soon()
+
+    async def wait_for_news(
+        self, subscription: Subscription, ready: Callable[[], bool], timeout: float | None
+    ) -> bool:
+        loop = self._check()
+        timer = None
+        until = None if timeout is None else loop.time() + timeout
+        try:
+            while not ready():
+                if self._over is not None:
+                    raise Unavailable(self._over)
+                if until is not None and loop.time() >= until:
+                    return False
+                subscription.waiter = waiter = loop.create_future()
+                if until is not None and timer is None:
+                    timer = loop.call_at(until, self._news_for, subscription)
+                await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return True
+
+    def check_process(self) -> None:
+        if self._links is not None and self._pid != os.getpid():
+            raise ForkedClient("this client is of another process: make a new one after a fork")
+
+    async def close(self) -> None:
+        """End the session, give up what is held, and close the sockets. May be repeated."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._links is None or self._over or self._pid != os.getpid():
+            return  # nothing was opened, or not by this process
+        try:
+            if self._session.can_close_session:
+                self._session.leases.drop_all("the client was closed", now_ms())
+                await self._wait([Call(operations.close_session(), now_ms(), CLOSE_S)])
+        finally:
+            self._end("the client was closed")
+
+    def _check(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that runs, if calls may be made in it now."""
+        loop = asyncio.get_running_loop()
+        if self._closed or self._over is not None:
+            raise Unavailable(self._over or "this client is closed")
+        if self._loop is None:
+            self._loop = loop
+            self._pid = os.getpid()
+            self._links = Links(self._opened, self._closing)
+        self.check_process()
+        if self._loop is not loop:
+            raise InvalidRequest("this client belongs to another event loop: make one for each")
+        return loop
+
+    async def _wait(self, calls: list[Call]) -> list[Call]:
+        assert self._loop is not None
+        now = calls[0].submitted_ms
+        for call in calls:
+            call.waiter = self._loop.create_future()
+            self._session.submit(call, now)
+        self._turn_soon()
+        try:
+            for call in calls:
+                await call.waiter
+        except BaseException:
+            for call in calls:
+                self._session.cancel(call, now_ms())
+            raise
+        return calls
+
+    # -- in the event loop --------------------------------------------------------------------
+
+    def _opened(self, socket: Socket) -> None:
+        assert self._loop is not None
+        self._loop.add_reader(descriptor(socket), self._turn)
+
+    def _closing(self, socket: Socket) -> None:
+        assert self._loop is not None
+        self._loop.remove_reader(descriptor(socket))
+
+    def _turn_soon(self) -> None:
+        """Make a turn after the callbacks that are due now: calls gather until then."""
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            assert self._loop is not None
+            self._loop.call_soon(self._due_turn)
+
+    def _due_turn(self) -> None:
+        self._turn_is_due = False
+        self._turn()
+
+    def _turn(self) -> None:
+        if self._over is not None or self._links is None:
+            return
+        try:
+            self._wake(turn(self._session, self._links))
+            self._wake_waiting()
+            if self._links.readable():
+                self._turn_soon()  # the file descriptors will not tell of it again
+            self._set_timer()
+        except BaseException as error:
+            self._end(f"the client has failed ({error!r})")
+            raise
+
+    def _end(self, why: str) -> None:
+        """Fail every call, and close what is open: from now on nobody answers."""
+        if self._over is not None or self._links is None:
+            return
+        self._over = why
+        self._session.close(why)
+        self._wake(self._session.take_finished())
+        self._wake_waiting()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._links.close_all()
+
+    def _wake(self, finished: list[Call]) -> None:
+        for call in finished:
+            if not call.waiter.done():
+                call.waiter.set_result(None)
+
+    def _wake_waiting(self) -> None:
+        """Wake those who wait for tasks, and for news of what they watch."""
+        for task in self._session.take_tasks():
+            if task.waiter is not None and not task.waiter.done():
+                task.waiter.set_result(None)
+        for subscription in self._session.take_news():
+            self._news_for(subscription)
+
+    def _news_for(self, subscription: Subscription) -> None:
+        waiter = subscription.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _set_timer(self) -> None:
+        """Be woken when the session next has something to do; an earlier timer may stay."""
+        assert self._loop is not None
+        due_ms = self._session.next_deadline_ms()
+        timer = self._timer
+        if due_ms is None:
+            return
+        when = self._loop.time() + max(0, due_ms - now_ms()) / 1000
+        if timer is not None:
+            if timer.when() <= when:
+                return
+            timer.cancel()
+        self._timer = self._loop.call_at(when, self._timed_turn)
+
+    def _timed_turn(self) -> None:
+        self._timer = None
+        self._turn()

@@ -1,0 +1,295 @@
+"""How the blocking client waits: one thread owns the sockets and the session.
+
+Callers hand the thread their calls through a queue and a socket pair that wakes it, and wait each
+on a lock of their own: what a signal can interrupt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random, SystemRandom
+from typing import Final, TypeVar
+
+from raftzmq.client import operations
+from raftzmq.client.calls import Call
+from raftzmq.client.coordinating import CoordinatingSession
+from raftzmq.client.links import Links, Sleeper, now_ms, turn
+from raftzmq.client.outcomes import abandoned
+from raftzmq.client.shell import Action, Shell
+from raftzmq.client.subscriptions import Subscription
+from raftzmq.client.tasks import Task
+from raftzmq.client.work import NodeRequest, Operation, Work
+from raftzmq.errors import ForkedClient, Unavailable
+
+T = TypeVar("T")
+
+CLOSE_S: Final = 0.2
+"""How long closing waits for the cluster to forget the session."""
+
+JOIN_S: Final = 2.0
+ALIVE_CHECK_S: Final = 1.0
+"""How often a waiting caller looks whether the I/O thread still lives."""
+
+
+class BlockingShell(Shell):
+    """Starts the I/O thread at the first call. Its coroutines block, and never suspend."""
+
+    now_ms = staticmethod(now_ms)
+    flag = threading.Event
+
+    def __init__(self, endpoints: Sequence[str]) -> None:
+        self._endpoints = endpoints
+        self._lock = threading.Lock()
+        self._io: _IoThread | None = None
+        self._closed = False
+
+    @staticmethod
+    def notify(function: Callable[[], object]) -> None:
+        threading.Thread(target=function, name="raftzmq-lost", daemon=True).start()
+
+    async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
+        result: T = self.run_all([work], timeout)[0].result()
+        return result
+
+    def run_all(self, works: Sequence[Work], timeout: float) -> list[Call]:
+        """Have all of them done at the same time; return the calls when all are done."""
+        return self._here().run([Call(work, now_ms(), timeout) for work in works])
+
+    async def perform(self, task: Task) -> None:
+        self._here().perform(task)
+        task.result()
+
+    async def wait_for_news(
+        self, subscription: Subscription, ready: Callable[[], bool], timeout: float | None
+    ) -> bool:
+        return self._here().wait_for_news(subscription, ready, timeout)
+
+    def post(self, action: Action) -> None:
+        self.check_process()
+        io = self._io
+        if io is None and not self._closed:
+            io = self._started()
+        if io is not None:
+            io.post(action)
+
+    def check_process(self) -> None:
+        if self._io is not None and self._io.pid != os.getpid():
+            raise ForkedClient("this client is of another process: make a new one after a fork")
+
+    def close(self) -> None:
+        """End the session, give up what is held, and close the sockets. May be repeated."""
+        self._closed = True
+        io = self._io
+        if io is None or io.pid != os.getpid():
+            return  # nothing was opened, or not by this process
+        try:
+            io.end_session()
+        finally:
+            io.stop()
+
+    def _here(self) -> _IoThread:
+        io = self._io
+        if io is None or self._closed or io.pid != os.getpid():
+            io = self._started()
+        return io
+
+    def _started(self) -> _IoThread:
+        """The I/O thread, started at the first call."""
+        if self._closed:
+            raise Unavailable("this client is closed")
+        # Before the lock: in a forked child, a thread that is not there may hold it.
+        self.check_process()
+        with self._lock:
+            if self._io is None:
+                self._io = _IoThread(self._endpoints)
+                weakref.finalize(self, self._io.stop)
+            return self._io
+
+
+def _cancel(call: Call, session: CoordinatingSession, now_ms: int) -> None:
+    session.cancel(call, now_ms)
+
+
+class _IoThread:
+    """The thread that owns the session and its sockets. Holds no reference to the shell, so that
+    one nobody uses any more can go."""
+
+    def __init__(self, endpoints: Sequence[str]) -> None:
+        self.pid = os.getpid()
+        self._session = CoordinatingSession(endpoints, Random(SystemRandom().getrandbits(64)))
+        self._inbox: deque[Call | Task | Action] = deque()
+        self._wake_out, self._wake_in = socket.socketpair()
+        self._wake_out.setblocking(False)
+        self._wake_in.setblocking(False)
+        self._awake = False
+        self._stopping = False
+        self._over: str | None = None  # why no call can be answered any more
+        self._ending = threading.Lock()
+        self._thread = threading.Thread(target=self._main, name="raftzmq-client", daemon=True)
+        self._thread.start()
+
+    # -- in the callers' threads --------------------------------------------------------------
+
+    def run(self, calls: list[Call]) -> list[Call]:
+        """Return the calls when all are done. What interrupts the wait cancels them."""
+        for call in calls:
+            call.waiter = threading.Lock()
+            call.waiter.acquire()
+        try:
+            self._inbox.extend(calls)
+            self._wake()
+            for call in calls:
+                self._wait(call)
+        except BaseException:
+            for call in calls:
+                self.post(partial(_cancel, call))
+            raise
+        return calls
+
+    def perform(self, task: Task) -> None:
+        """Return when the task is done. What interrupts the wait gives up what it is to get."""
+        task.waiter = threading.Lock()
+        task.waiter.acquire()
+        try:
+            self._inbox.append(task)
+            self._wake()
+            self._wait(task)
+        except BaseException:
+            self.post(lambda session, now: session.abandon(task, now))
+            raise
+
+    def post(self, action: Action) -> None:
+        """Have something done in the I/O thread."""
+        self._inbox.append(action)
+        self._wake()
+
+    def wait_for_news(
+        self, subscription: Subscription, ready: Callable[[], bool], timeout_s: float | None
+    ) -> bool:
+        """Return once something is `ready`; False if it is not in time."""
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        waiter = threading.Lock()
+        waiter.acquire()
+        subscription.waiter = waiter  # from now on, what arrives releases it
+        while not ready():
+            if self._over is not None:
+                raise Unavailable(self._over)
+            left_s = ALIVE_CHECK_S if until_s is None else until_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            told = waiter.acquire(timeout=min(left_s, ALIVE_CHECK_S))
+            if not (told or self._thread.is_alive()):
+                self._end("the client's I/O thread has died")
+        return True
+
+    def _wait(self, call: Call | Task) -> None:
+        # The thread says that it is over before it fails what is left in the queue: a call either
+        # was in the queue by then, or sees here that nobody will look at it.
+        while self._over is None:
+            if call.waiter.acquire(timeout=ALIVE_CHECK_S):
+                return
+            if not self._thread.is_alive():
+                self._end("the client's I/O thread has died")
+        self._end(self._over)
+        call.waiter.acquire()
+
+    def end_session(self) -> None:
+        """Tell the cluster that the session is not needed; no matter if that fails."""
+        if self._over is None and self._session.can_close_session:
+            self.post(lambda session, now: session.leases.drop_all("the client was closed", now))
+            self.run([Call(operations.close_session(), now_ms(), CLOSE_S)])
+
+    def stop(self) -> None:
+        """End the thread and what it owns. In a forked child there is nothing to end."""
+        if self.pid != os.getpid():
+            return
+        self._stopping = True
+        self._wake(force=True)
+        if threading.current_thread() is not self._thread:  # where the collector may bring us
+            self._thread.join(JOIN_S)
+
+    def _wake(self, *, force: bool = False) -> None:
+        if self._awake and not force:
+            return
+        self._awake = True
+        # Full: it will wake. Closed: the calls are failed anyway.
+        with contextlib.suppress(OSError):
+            self._wake_out.send(b"!")
+
+    # -- in the I/O thread --------------------------------------------------------------------
+
+    def _main(self) -> None:
+        why = "the client was closed"
+        links = None
+        try:
+            links = Links()
+            self._loop(links)
+        except BaseException as error:
+            why = f"the client's I/O thread has died ({error!r})"
+            raise
+        finally:
+            self._end(why)
+            if links is not None:
+                links.close_all()
+            self._wake_in.close()
+            self._wake_out.close()
+
+    def _loop(self, links: Links) -> None:
+        session = self._session
+        wake_fd = self._wake_in.fileno()
+        sleeper = Sleeper(wake_fd)
+        while not self._stopping:
+            self._take_over()
+            for call in turn(session, links):
+                call.waiter.release()
+            self._wake_waiting()
+            if wake_fd in sleeper.sleep((session, links)):
+                self._wake_in.recv(4096)
+                self._awake = False  # before the queue is looked at: no wake-up is lost
+
+    def _take_over(self) -> None:
+        """Move what callers handed in to the session."""
+        now, session = now_ms(), self._session
+        while self._inbox:
+            work = self._inbox.popleft()
+            if isinstance(work, Call):
+                session.submit(work, now)
+            elif isinstance(work, Task):
+                session.begin(work, now)
+            else:
+                work(session, now)
+
+    def _wake_waiting(self) -> None:
+        """Wake those who wait for tasks, and for news of what they watch."""
+        waited_for: list[Task | Subscription] = [*self._session.take_tasks()]
+        waited_for += self._session.take_news()
+        for waited in waited_for:
+            waiter = waited.waiter
+            if waiter is not None and waiter.locked():
+                waiter.release()
+
+    def _end(self, why: str) -> None:
+        """Fail everything: from now on nobody answers."""
+        with self._ending:
+            self._over = why
+            self._session.close(why)
+            failed: list[Call | Task] = [*self._session.take_finished()]
+            while self._inbox:
+                work = self._inbox.popleft()
+                if isinstance(work, Call | Task):
+                    work.error = (
+                        abandoned(work, why) if isinstance(work, Call) else Unavailable(why)
+                    )
+                    failed.append(work)
+            for call in failed:
+                if call.waiter.locked():
+                    call.waiter.release()
+            self._wake_waiting()

@@ -1,0 +1,253 @@
+"""Locks, semaphores and elections: places in queues, asked for, waited for, held and given up."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import EllipsisType
+from typing import ClassVar, Self
+
+from raftzmq.client import coordination
+from raftzmq.client.acquiring import Acquisition
+from raftzmq.client.coordination import AnyLease, Fencing, timeout_ms
+from raftzmq.client.handles.lease import held_lease, lose
+from raftzmq.client.results import Leader, Queue
+from raftzmq.client.shell import Flag, OnLost, Shell
+from raftzmq.client.work import LONGEST_TIMEOUT_S
+from raftzmq.errors import InvalidRequest, NotHeld, RaftzmqError
+
+Timeout = float | EllipsisType | None
+"""Seconds; 0: only at once; None: however long it takes; `...`: what the object was made with."""
+
+
+class Claim(Fencing):
+    """A claim to something that others may claim too. One object is one claimant: make another
+    for each thread or task that shares nothing with the others. `lost` is set once the lease has
+    ended while it was held; acquiring anew clears it."""
+
+    kind: ClassVar[str]
+    lost: Flag
+
+    def __init__(
+        self,
+        shell: Shell,
+        name: str,
+        *,
+        ttl: float,
+        lease: AnyLease | None,
+        timeout: float | None,
+        on_lost: OnLost,
+        permits: int = 1,
+        capacity: int = 0,
+        value: str | None = None,
+    ) -> None:
+        self.name = name
+        self._shell = shell
+        self._ttl_ms = coordination.milliseconds(ttl)
+        self._lease = held_lease(lease)
+        self._timeout = timeout
+        self._on_lost = on_lost
+        self._permits = permits
+        self._capacity = capacity
+        self._value = value
+        self._places: list[Acquisition] = []
+        self.lost = shell.flag()
+        self._new_place(timeout)  # what is wrong with it, the caller learns now
+
+    @property
+    def held(self) -> bool:
+        """Whether it was acquired and not released; `check` says whether that is still so."""
+        return bool(self._places)
+
+    @property
+    def token(self) -> int:
+        """The fencing token: higher than that of whoever held it before. Raises NotHeld."""
+        return self._newest().token
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """The tokens of all that is held, the oldest first."""
+        return tuple(place.token for place in self._places)
+
+    def check(self) -> None:
+        """Raise LeaseExpired if what is held is lost, which this knows by its own clock too;
+        NotHeld if it is not held; ForkedClient in a process forked from the one that holds it."""
+        self._shell.check_process()
+        self._newest()
+        now_ms = self._shell.now_ms()
+        for place in self._places:
+            place.check(now_ms)
+
+    async def _describe(self, *, timeout: float = 5) -> Queue | None:
+        """Who holds it and who waits, as the cluster has it; None if nobody does."""
+        return await self._shell.run(coordination.describe(self.kind, self.name), timeout)
+
+    # -- acquiring ----------------------------------------------------------------------------
+
+    async def _acquire(self, timeout: Timeout = ...) -> Self:
+        """Wait for it. Raises NotAcquired if it is not held within `timeout` seconds, and
+        LeaseExpired if the lease that it was given ended before; then no place in the line is
+        left behind."""
+        if self._places:
+            raise InvalidRequest(
+                f"this {self.kind} {self.name!r} is held already: another claimant needs an "
+                "object of its own"
+            )
+        await self._take(self._new_place(timeout))
+        return self
+
+    async def _take(self, place: Acquisition) -> None:
+        if not self._places:
+            self.lost.clear()
+        await self._shell.perform(place)
+        self._places.append(place)
+        try:
+            # The caller may have waited for its turn to run longer than the lease lives.
+            place.check(self._shell.now_ms())
+        except BaseException:
+            self._leave()
+            raise
+
+    def _new_place(self, timeout: Timeout, permits: int | None = None) -> Acquisition:
+        """A place to ask for."""
+        place = Acquisition(
+            self.kind,
+            self.name,
+            timeout_ms=timeout_ms(self._timeout if timeout is ... else timeout),
+            lease=self._lease,
+            ttl_ms=self._ttl_ms,
+            permits=self._permits if permits is None else permits,
+            capacity=self._capacity,
+            value=self._value,
+        )
+        # As of a lease: without this object.
+        place.on_lost = partial(lose, self.lost, self._shell.notify, self._on_lost)
+        return place
+
+    # -- giving up ----------------------------------------------------------------------------
+
+    async def _release(self, *, wait: bool = True, timeout: float = 5) -> None:
+        """Give it up. Raises NotHeld if it was not held, LeaseExpired if it was lost before.
+        Without `wait` the cluster is told in the background; as it is after an error here."""
+        place = self._newest()
+        if not wait:
+            self._leave()
+            place.check(self._shell.now_ms())
+            return
+        self._places.pop()
+        try:
+            release = coordination.release(self.kind, self.name, place.token)
+            await self._shell.run(release, timeout)
+        except NotHeld:
+            self._shell.post(lambda session, _: session.places.given_back(place))
+            place.check(self._shell.now_ms())
+            raise
+        except BaseException:
+            self._shell.post(lambda session, now: session.abandon(place, now))
+            raise
+        self._shell.post(lambda session, _: session.places.given_back(place))
+
+    def _leave(self) -> None:
+        """Give the newest place up, without waiting for the cluster to say so."""
+        place = self._newest()
+        self._places.pop()
+        self._shell.post(lambda session, now: session.abandon(place, now))
+
+    def _exit(self, error: type[BaseException] | None) -> None:
+        """Give it up without waiting. Raises LeaseExpired if it was lost meanwhile, unless the
+        body raised something itself."""
+        if not self._places:
+            return  # the body gave it up
+        place = self._places[-1]
+        try:
+            self._leave()
+            place.check(self._shell.now_ms())
+        except RaftzmqError:
+            if error is None:
+                raise
+
+    def _newest(self) -> Acquisition:
+        """The place acquired last. Raises NotHeld."""
+        if not self._places:
+            raise NotHeld(f"this {self.kind} {self.name!r} is not held")
+        return self._places[-1]
+
+
+class Lock(Claim):
+    """A lock: one holder at a time, in the order of asking. Made by `lock` of a client."""
+
+    kind = coordination.LOCK
+
+
+class Election(Claim):
+    """An election: the first candidate in line leads until it resigns or its lease ends. Made by
+    `election` of a client."""
+
+    kind = coordination.ELECTION
+
+    @property
+    def term(self) -> int:
+        """The term in which it leads, which is its fencing token too. Raises NotHeld."""
+        return self.token
+
+    async def _campaign(self, timeout: Timeout = ...) -> int:
+        """Wait to be elected; return the term. Raises as `Lock.acquire`."""
+        await self._acquire(timeout)
+        return self.token
+
+    async def _resign(self, *, wait: bool = True, timeout: float = 5) -> None:
+        """Lead no longer. Raises as `Lock.release`."""
+        await self._release(wait=wait, timeout=timeout)
+
+    async def _leader(self, *, timeout: float = 5) -> Leader | None:
+        """Who leads now, if anybody."""
+        queue = await self._describe(timeout=timeout)
+        if queue is None or not queue.holders:
+            return None
+        return Leader(queue.holders[0].token, queue.holders[0].value)
+
+    async def _leader_after(self, term: int) -> Leader | None:
+        """Who leads, once that is not the one of `term`."""
+        while True:
+            observe = coordination.observe(self.name, term)
+            seen = await self._shell.run(observe, LONGEST_TIMEOUT_S)
+            if not isinstance(seen, bool):
+                return seen
+
+
+class Semaphore(Claim):
+    """A semaphore, first come first served. Made by `semaphore` of a client."""
+
+    kind = coordination.SEMAPHORE
+
+    async def _wait(self, count: int | None = None, timeout: Timeout = ...) -> int:
+        """Wait for `count` permits; return the token of the place that holds them. Raises as
+        `Lock.acquire`. May be repeated for more."""
+        await self._take(self._new_place(timeout, count))
+        return self.token
+
+    async def _signal(self, *, wait: bool = True, timeout: float = 5) -> None:
+        """Give back the permits of the newest `wait`. Raises as `Lock.release`."""
+        await self._release(wait=wait, timeout=timeout)
+
+    async def _resize(self, permits: int, *, timeout: float = 5) -> None:
+        """Let it have so many permits. Who holds more than there are goes on holding them."""
+        await self._shell.run(coordination.resize(self.name, permits), timeout)
+
+
+class PlainSemaphore(Claim):
+    """A plain counting semaphore: waiting takes permits for good, and anybody may add some. Made
+    by `semaphore` of a client with `plain=True`."""
+
+    kind = coordination.COUNTER
+
+    async def _wait(self, count: int | None = None, timeout: Timeout = ...) -> int:
+        """Wait for `count` permits and take them; return the token of the place that got them.
+        Raises as `Lock.acquire`."""
+        await self._take(self._new_place(timeout, count))
+        token = self.token
+        self._leave()
+        return token
+
+    async def _signal(self, count: int = 1, *, timeout: float = 5) -> int:
+        """Add `count` permits; return how many there are then."""
+        return await self._shell.run(coordination.signal(self.name, count), timeout)

@@ -1,0 +1,160 @@
+"""The methods of a client that make handles."""
+
+from __future__ import annotations
+
+from typing import Final, Generic, Literal, TypeVar, overload
+
+from raftzmq.client.acquiring import Acquisition
+from raftzmq.client.coordination import AnyLease, timeout_ms
+from raftzmq.client.handles.claims import Election, Lock, PlainSemaphore, Semaphore
+from raftzmq.client.handles.lease import held_lease
+from raftzmq.client.handles.watch import Watch
+from raftzmq.client.shell import OnLost, Shell
+from raftzmq.client.subscriptions import Subscription
+
+TTL_S: Final = 10.0
+
+LockT = TypeVar("LockT", bound=Lock)
+SemaphoreT = TypeVar("SemaphoreT", bound=Semaphore)
+PlainT = TypeVar("PlainT", bound=PlainSemaphore)
+ElectionT = TypeVar("ElectionT", bound=Election)
+WatchT = TypeVar("WatchT", bound=Watch)
+
+
+class Handles(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
+    """The methods of a client that make locks, semaphores, plain ones, elections and watches.
+
+    What is held needs a lease. Without `lease` it is the client's own, one for each `ttl`: granted
+    when first needed, kept alive in the background, ended soon after nothing needs it any more.
+    """
+
+    _shell: Shell
+    # Its own kinds of handles.
+    _lock: type[LockT]
+    _semaphore: type[SemaphoreT]
+    _plain_semaphore: type[PlainT]
+    _election: type[ElectionT]
+    _watch: type[WatchT]
+
+    def lock(
+        self,
+        name: str,
+        *,
+        ttl: float = TTL_S,
+        lease: AnyLease | None = None,
+        timeout: float | None = None,
+        on_lost: OnLost = None,
+    ) -> LockT:
+        """A lock, to be held with `with` or `acquire`, within `timeout` seconds (0: at once;
+        None: however long it takes). If this process dies, it is free `ttl` seconds later."""
+        return self._lock(self._shell, name, ttl=ttl, lease=lease, timeout=timeout, on_lost=on_lost)
+
+    @overload
+    def semaphore(
+        self,
+        name: str,
+        permits: int = 0,
+        count: int = 1,
+        *,
+        plain: Literal[False] = False,
+        ttl: float = TTL_S,
+        lease: AnyLease | None = None,
+        timeout: float | None = None,
+        on_lost: OnLost = None,
+    ) -> SemaphoreT: ...
+
+    @overload
+    def semaphore(
+        self,
+        name: str,
+        permits: int = 0,
+        count: int = 1,
+        *,
+        plain: Literal[True],
+        ttl: float = TTL_S,
+        lease: AnyLease | None = None,
+        timeout: float | None = None,
+        on_lost: OnLost = None,
+    ) -> PlainT: ...
+
+    def semaphore(
+        self,
+        name: str,
+        permits: int = 0,
+        count: int = 1,
+        *,
+        plain: bool = False,
+        ttl: float = TTL_S,
+        lease: AnyLease | None = None,
+        timeout: float | None = None,
+        on_lost: OnLost = None,
+    ) -> SemaphoreT | PlainT:
+        """A semaphore of which `count` permits are held with `with` or `wait`. It is created with
+        `permits` if there is none; 0: it must be there, or NotFound is raised. `plain`: one of the
+        counting kind, whose permits are taken for good, and which anybody may signal."""
+        make: type[SemaphoreT | PlainT] = self._plain_semaphore if plain else self._semaphore
+        return make(
+            self._shell,
+            name,
+            ttl=ttl,
+            lease=lease,
+            timeout=timeout,
+            on_lost=on_lost,
+            permits=count,
+            capacity=permits,
+        )
+
+    def election(
+        self,
+        name: str,
+        value: str | None = None,
+        *,
+        ttl: float = TTL_S,
+        lease: AnyLease | None = None,
+        timeout: float | None = None,
+        on_lost: OnLost = None,
+    ) -> ElectionT:
+        """An election, to campaign in with `with` or `campaign`, or to observe. `value` is what
+        others see of this candidate: its address, for instance."""
+        return self._election(
+            self._shell, name, ttl=ttl, lease=lease, timeout=timeout, on_lost=on_lost, value=value
+        )
+
+    def watch(
+        self,
+        key: str | None = None,
+        *,
+        prefix: str | None = None,
+        start: int | None = None,
+        previous: bool = False,
+    ) -> WatchT:
+        """Watch a key, or all that begin with `prefix`, from the revision `start` on (None: from
+        now on), with the values before if `previous`."""
+        return self._watch(self._shell, Subscription(key, prefix, start, previous))
+
+    async def _acquire(
+        self,
+        kind: str,
+        name: str,
+        lease: AnyLease,
+        *,
+        permits: int = 1,
+        capacity: int = 0,
+        value: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Wait for a place to hold, under a lease; return its token. Raises as `Lock.acquire`;
+        of a lease that is a number the client does not know when it ends."""
+        place = Acquisition(
+            kind,
+            name,
+            timeout_ms=timeout_ms(timeout),
+            lease=held_lease(lease),
+            permits=permits,
+            capacity=capacity,
+            value=value,
+        )
+        await self._shell.perform(place)
+        # It is the caller's now.
+        self._shell.post(lambda session, _: session.places.given_back(place))
+        return place.token

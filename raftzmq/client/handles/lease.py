@@ -1,0 +1,110 @@
+"""A lease in the hands of its user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Self
+
+from raftzmq import limits
+from raftzmq.client import coordination
+from raftzmq.client.coordination import AnyLease, Leased
+from raftzmq.client.leasing import HeldLease
+from raftzmq.client.shell import Flag, OnLost, Shell
+from raftzmq.errors import InvalidRequest, LeaseExpired
+
+
+class Lease(Leased):
+    """A lease that is kept alive in the background until it is closed. `lost` is set once it has
+    ended: also when the cluster says so, or when the cluster did not confirm it within its time to
+    live by this process's own clock; then `on_lost` is called too."""
+
+    lost: Flag
+
+    def __init__(self, shell: Shell, state: HeldLease, on_lost: OnLost) -> None:
+        self._shell = shell
+        self._state = state
+        self._began = False
+        self.lost = shell.flag()
+        # It must know neither this object nor the shell: what nobody holds can go then.
+        self._listener = partial(lose, self.lost, shell.notify, on_lost)
+        state.listeners[self._listener] = None
+
+    @property
+    def id(self) -> int:
+        """The number that the cluster gave the lease."""
+        return self._state.id
+
+    @property
+    def ttl(self) -> float:
+        """Its time to live, in seconds."""
+        return self._state.ttl_ms / 1000
+
+    @property
+    def remaining(self) -> float:
+        """How many seconds it certainly lives on without being kept alive; 0.0: it has ended."""
+        return (self._state.deadline_ms - self._shell.now_ms()) / 1000 if self.alive else 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended, as far as can be known here."""
+        return self._state.alive(self._shell.now_ms()) and not self.lost.is_set()
+
+    def check(self) -> None:
+        """Raise LeaseExpired if it has ended."""
+        self._shell.check_process()
+        self._state.check(self._shell.now_ms())
+        if self.lost.is_set():
+            raise LeaseExpired(f"lease {self.id} was closed")
+
+    def close(self) -> None:
+        """End it, without waiting for the cluster to say so. May be repeated."""
+        self._closing()
+        state = self._state
+        self._shell.post(lambda session, now: session.leases.drop(state, "it was closed", now))
+
+    async def _open(self) -> Self:
+        """Return once it is granted."""
+        if not self._began:
+            self._began = True
+            await self._shell.perform(self._state)
+        return self
+
+    async def _revoke(self, *, timeout: float = 5) -> None:
+        """End it now, with all that it holds. Raises LeaseExpired if it had ended already."""
+        self._closing()
+        try:
+            await self._shell.run(coordination.lease_revoke(self.id), timeout)
+        except BaseException:
+            self.close()
+            raise
+        state, ended = self._state, LeaseExpired(f"lease {self.id} was revoked")
+        self._shell.post(lambda session, now: session.leases.end(state, ended, now))
+
+    def _closing(self) -> None:
+        """What ends it now is no loss."""
+        self._state.listeners.pop(self._listener, None)
+        self.lost.set()
+
+
+def lose(
+    lost: Flag,
+    notify: Callable[[Callable[[], object]], None],
+    on_lost: OnLost,
+    _now_ms: int = 0,
+) -> None:
+    """Tell the user that something is lost."""
+    lost.set()
+    if on_lost is not None:
+        notify(on_lost)
+
+
+def held_lease(lease: AnyLease | None) -> HeldLease | None:
+    """The lease as a session knows it. Raises InvalidRequest."""
+    if lease is None:
+        return None
+    if isinstance(lease, Lease):
+        return lease._state
+    if type(lease) is not int or not 1 <= lease <= limits.INDEX_MAX:
+        raise InvalidRequest(f"a lease is a Lease or its number, not {lease!r:.40}")
+    return HeldLease.numbered(lease)

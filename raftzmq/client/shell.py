@@ -1,0 +1,104 @@
+"""What handles and methods need of a client, whichever way it waits.
+
+Handles are coroutines over a Shell. Those of the asyncio client's shell suspend. Those of the
+blocking client's block and never suspend, so that `finish` runs what is made of them from its
+beginning to its end in one step.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from raftzmq.client.coordinating import CoordinatingSession
+from raftzmq.client.subscriptions import Subscription
+from raftzmq.client.tasks import Task
+from raftzmq.client.work import NodeRequest, Operation
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Action = Callable[[CoordinatingSession, int], None]
+"""What is done where the session is: it gets the session, and the time."""
+
+OnLost = Callable[[], object] | None
+"""Called once when what was held is lost: by the blocking client in a thread of its own, by the
+asyncio client in its event loop."""
+
+
+class Flag(Protocol):
+    """threading.Event or asyncio.Event."""
+
+    def set(self) -> object: ...
+    def clear(self) -> object: ...
+    def is_set(self) -> bool: ...
+
+
+class Shell(ABC):
+    """Runs a session: sockets, clock, and waiting.
+
+    Whoever holds a shell keeps its client's sockets open. The session does not: what it calls later
+    are the static methods here, so that a client that nobody holds can go.
+    """
+
+    @staticmethod
+    @abstractmethod
+    def now_ms() -> int:
+        """Monotonic time in milliseconds."""
+
+    @staticmethod
+    @abstractmethod
+    def flag() -> Flag:
+        """A new flag, which is not set."""
+
+    @staticmethod
+    @abstractmethod
+    def notify(function: Callable[[], object]) -> None:
+        """Call a function of the user's soon, where it may take its time."""
+
+    @abstractmethod
+    async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
+        """Have it done within `timeout` seconds; return its result or raise its error."""
+
+    @abstractmethod
+    async def perform(self, task: Task) -> None:
+        """Have a task done, or raise its error. What interrupts the wait gives the task up."""
+
+    @abstractmethod
+    async def wait_for_news(
+        self, subscription: Subscription, ready: Callable[[], bool], timeout: float | None
+    ) -> bool:
+        """Wait until something is `ready`, as news of the subscription may make it; False: it was
+        not within `timeout` seconds. Raises Unavailable once there can be no more news."""
+
+    @abstractmethod
+    def post(self, action: Action) -> None:
+        """Have something done where the session is, soon. Nothing, if the client is closed. Raises
+        ForkedClient."""
+
+    @abstractmethod
+    def check_process(self) -> None:
+        """Raise ForkedClient in a process forked from the client's."""
+
+
+def finish(steps: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends."""
+    try:
+        steps.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    steps.close()
+    raise RuntimeError("a coroutine of the blocking client was suspended")
+
+
+def blocking(coroutine: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """A coroutine function as the method that the blocking client has."""
+
+    @wraps(coroutine)
+    def method(*args: P.args, **kwargs: P.kwargs) -> T:
+        return finish(coroutine(*args, **kwargs))
+
+    return method
