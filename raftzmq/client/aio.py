@@ -7,14 +7,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from raftzmq.client import coordination, methods, operations
 from raftzmq.client.aio_shell import AsyncShell
-from raftzmq.client.calls import node_status
+from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.handles import claims, lease, watch
-from raftzmq.client.handles.handles import TTL_S, Handles
-from raftzmq.client.leasing import HeldLease
-from raftzmq.client.methods import Asked
-from raftzmq.client.results import Event, Leader, NodeStatus
+from raftzmq.client.operations import cluster, coordination, methods
+from raftzmq.client.operations.methods import Asked
+from raftzmq.client.results import Event, Leader
+from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost
 from raftzmq.client.signatures import present
 
@@ -145,7 +144,7 @@ def call(
     return method
 
 
-class AsyncClient(Handles[Lock, Semaphore, PlainSemaphore, Election, Watch]):
+class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     """A connection to a cluster, for one event loop: that of the first call. `await close()` it,
     or use `async with`.
 
@@ -166,7 +165,7 @@ class AsyncClient(Handles[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
         default those of a local cluster."""
-        self.endpoints = operations.endpoint_list(endpoints)
+        self.endpoints = cluster.endpoint_list(endpoints)
         self._shell = AsyncShell(self.endpoints)
 
     put = call(methods.put)
@@ -195,16 +194,8 @@ class AsyncClient(Handles[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     forget = call(methods.forget)
     describe = call(methods.describe)
     queues = call(methods.queues)
-    acquire = Handles._acquire
-
-    async def statuses(
-        self, endpoints: Sequence[str] | None = None, *, timeout: float = 1
-    ) -> list[NodeStatus]:
-        """The status of each endpoint, asked all at once, or why there is none."""
-        asked = self.endpoints if endpoints is None else list(endpoints)
-        works = [operations.status(endpoint) for endpoint in asked]
-        calls = await self._shell.run_all(works, timeout)
-        return [node_status(e, call) for e, call in zip(asked, calls, strict=True)]
+    statuses = BaseClient._statuses
+    acquire = BaseClient._acquire
 
     def lease(self, ttl: float = TTL_S, *, on_lost: OnLost = None, timeout: float = 5) -> Lease:
         """A lease of `ttl` seconds that is kept alive in the background: granted by `async with`,

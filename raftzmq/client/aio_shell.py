@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from random import Random, SystemRandom
 from typing import Final, TypeVar
 
-from raftzmq.client import operations
-from raftzmq.client.calls import Call
-from raftzmq.client.coordinating import CoordinatingSession
-from raftzmq.client.links import Links, Socket, descriptor, now_ms, turn
+from raftzmq.client.operations import cluster
+from raftzmq.client.operations.arguments import NodeRequest, Operation, Work
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.session import Session
+from raftzmq.client.session.subscriptions import Subscription
+from raftzmq.client.session.tasks import Task
 from raftzmq.client.shell import Action, Shell
-from raftzmq.client.subscriptions import Subscription
-from raftzmq.client.tasks import Task
-from raftzmq.client.work import NodeRequest, Operation, Work
+from raftzmq.client.sockets import Links, Socket, descriptor, now_ms, turn
 from raftzmq.errors import ForkedClient, InvalidRequest, Unavailable
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class AsyncShell(Shell):
     flag = asyncio.Event
 
     def __init__(self, endpoints: Sequence[str]) -> None:
-        self._session = CoordinatingSession(endpoints, Random(SystemRandom().getrandbits(64)))
+        self._session = Session(endpoints, Random(SystemRandom().getrandbits(64)))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._links: Links | None = None
         self._pid = 0
@@ -65,7 +65,6 @@ class AsyncShell(Shell):
         return result
 
     async def run_all(self, works: Sequence[Work], timeout: float) -> list[Call]:
-        """Have all of them done at the same time; return the calls when all are done."""
         self._check()
         now = now_ms()
         return await self._wait([Call(work, now, timeout) for work in works])
@@ -126,7 +125,7 @@ class AsyncShell(Shell):
         try:
             if self._session.can_close_session:
                 self._session.leases.drop_all("the client was closed", now_ms())
-                await self._wait([Call(operations.close_session(), now_ms(), CLOSE_S)])
+                await self._wait([Call(cluster.close_session(), now_ms(), CLOSE_S)])
         finally:
             self._end("the client was closed")
 

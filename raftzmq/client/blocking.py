@@ -6,14 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from raftzmq.client import coordination, methods, operations
+from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.blocking_shell import BlockingShell
-from raftzmq.client.calls import node_status
 from raftzmq.client.handles import claims, lease, watch
-from raftzmq.client.handles.handles import TTL_S, Handles
-from raftzmq.client.leasing import HeldLease
-from raftzmq.client.methods import Asked
-from raftzmq.client.results import Event, Leader, NodeStatus
+from raftzmq.client.operations import cluster, coordination, methods
+from raftzmq.client.operations.methods import Asked
+from raftzmq.client.results import Event, Leader
+from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost, blocking, finish
 from raftzmq.client.signatures import present
 
@@ -138,7 +137,7 @@ def call(asks: Callable[P, Asked[T]]) -> Callable[Concatenate[Client, P], T]:
     return method
 
 
-class Client(Handles[Lock, Semaphore, PlainSemaphore, Election, Watch]):
+class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     """A connection to a cluster. Opens sockets at the first call; `close` it, or use `with`.
 
     Every call takes `timeout` in seconds, and raises InvalidRequest (nothing was sent), Refused
@@ -157,7 +156,7 @@ class Client(Handles[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
         default those of a local cluster."""
-        self.endpoints = operations.endpoint_list(endpoints)
+        self.endpoints = cluster.endpoint_list(endpoints)
         self._shell = BlockingShell(self.endpoints)
 
     put = call(methods.put)
@@ -186,15 +185,8 @@ class Client(Handles[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     forget = call(methods.forget)
     describe = call(methods.describe)
     queues = call(methods.queues)
-    acquire = blocking(Handles._acquire)
-
-    def statuses(
-        self, endpoints: Sequence[str] | None = None, *, timeout: float = 1
-    ) -> list[NodeStatus]:
-        """The status of each endpoint, asked all at once, or why there is none."""
-        asked = self.endpoints if endpoints is None else list(endpoints)
-        calls = self._shell.run_all([operations.status(endpoint) for endpoint in asked], timeout)
-        return [node_status(e, call) for e, call in zip(asked, calls, strict=True)]
+    statuses = blocking(BaseClient._statuses)
+    acquire = blocking(BaseClient._acquire)
 
     def lease(self, ttl: float = TTL_S, *, on_lost: OnLost = None, timeout: float = 5) -> Lease:
         """Grant a lease of `ttl` seconds and keep it alive in the background."""

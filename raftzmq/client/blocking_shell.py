@@ -18,15 +18,15 @@ from functools import partial
 from random import Random, SystemRandom
 from typing import Final, TypeVar
 
-from raftzmq.client import operations
-from raftzmq.client.calls import Call
-from raftzmq.client.coordinating import CoordinatingSession
-from raftzmq.client.links import Links, Sleeper, now_ms, turn
-from raftzmq.client.outcomes import abandoned
+from raftzmq.client.operations import cluster
+from raftzmq.client.operations.arguments import NodeRequest, Operation, Work
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.session import Session
+from raftzmq.client.session.subscriptions import Subscription
+from raftzmq.client.session.tasks import Task
+from raftzmq.client.session.verdicts import abandoned
 from raftzmq.client.shell import Action, Shell
-from raftzmq.client.subscriptions import Subscription
-from raftzmq.client.tasks import Task
-from raftzmq.client.work import NodeRequest, Operation, Work
+from raftzmq.client.sockets import Links, Sleeper, now_ms, turn
 from raftzmq.errors import ForkedClient, Unavailable
 
 T = TypeVar("T")
@@ -56,11 +56,10 @@ class BlockingShell(Shell):
         threading.Thread(target=function, name="raftzmq-lost", daemon=True).start()
 
     async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
-        result: T = self.run_all([work], timeout)[0].result()
+        result: T = self._here().run([Call(work, now_ms(), timeout)])[0].result()
         return result
 
-    def run_all(self, works: Sequence[Work], timeout: float) -> list[Call]:
-        """Have all of them done at the same time; return the calls when all are done."""
+    async def run_all(self, works: Sequence[Work], timeout: float) -> list[Call]:
         return self._here().run([Call(work, now_ms(), timeout) for work in works])
 
     async def perform(self, task: Task) -> None:
@@ -114,7 +113,7 @@ class BlockingShell(Shell):
             return self._io
 
 
-def _cancel(call: Call, session: CoordinatingSession, now_ms: int) -> None:
+def _cancel(call: Call, session: Session, now_ms: int) -> None:
     session.cancel(call, now_ms)
 
 
@@ -124,7 +123,7 @@ class _IoThread:
 
     def __init__(self, endpoints: Sequence[str]) -> None:
         self.pid = os.getpid()
-        self._session = CoordinatingSession(endpoints, Random(SystemRandom().getrandbits(64)))
+        self._session = Session(endpoints, Random(SystemRandom().getrandbits(64)))
         self._inbox: deque[Call | Task | Action] = deque()
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
@@ -205,7 +204,7 @@ class _IoThread:
         """Tell the cluster that the session is not needed; no matter if that fails."""
         if self._over is None and self._session.can_close_session:
             self.post(lambda session, now: session.leases.drop_all("the client was closed", now))
-            self.run([Call(operations.close_session(), now_ms(), CLOSE_S)])
+            self.run([Call(cluster.close_session(), now_ms(), CLOSE_S)])
 
     def stop(self) -> None:
         """End the thread and what it owns. In a forked child there is nothing to end."""

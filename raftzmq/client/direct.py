@@ -10,25 +10,25 @@ from collections.abc import Sequence
 from random import Random, SystemRandom
 from typing import Any, Final
 
-from raftzmq.client import operations
-from raftzmq.client.calls import Call
-from raftzmq.client.coordinating import CoordinatingSession
-from raftzmq.client.links import Links, Sleeper, now_ms, turn
-from raftzmq.client.subscriptions import Subscription
-from raftzmq.client.tasks import Task
-from raftzmq.client.work import Operation
+from raftzmq.client.operations import cluster
+from raftzmq.client.operations.arguments import Operation
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.session import Session
+from raftzmq.client.session.subscriptions import Subscription
+from raftzmq.client.session.tasks import Task
+from raftzmq.client.sockets import Links, Sleeper, now_ms, turn
 
 CLOSE_S: Final = 0.2
 """How long closing waits for the cluster to forget the session."""
 
 
 class DirectClient:
-    """Operations (`operations.put(key, value)` and the like) in, finished calls out. For one
+    """Operations (`keys.put(key, value)` and the like) in, finished calls out. For one
     thread. Nothing is sent or received but in `wait`."""
 
     def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
         random = Random(SystemRandom().getrandbits(64))
-        self._session = CoordinatingSession(operations.endpoint_list(endpoints), random)
+        self._session = Session(cluster.endpoint_list(endpoints), random)
         self._links = Links()
         self._sleeper = Sleeper()
 
@@ -104,7 +104,7 @@ class DirectClient:
         try:
             if self._session.can_close_session:
                 self._session.leases.drop_all("the client was closed", now_ms())
-                self._until_done(self.submit(operations.close_session(), CLOSE_S))
+                self._until_done(self.submit(cluster.close_session(), CLOSE_S))
         finally:
             self._session.close("the client was closed")
             self._links.close_all()

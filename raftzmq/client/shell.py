@@ -8,19 +8,20 @@ beginning to its end in one step.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from raftzmq.client.coordinating import CoordinatingSession
-from raftzmq.client.subscriptions import Subscription
-from raftzmq.client.tasks import Task
-from raftzmq.client.work import NodeRequest, Operation
+from raftzmq.client.operations.arguments import NodeRequest, Operation, Work
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.session import Session
+from raftzmq.client.session.subscriptions import Subscription
+from raftzmq.client.session.tasks import Task
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
-Action = Callable[[CoordinatingSession, int], None]
+Action = Callable[[Session, int], None]
 """What is done where the session is: it gets the session, and the time."""
 
 OnLost = Callable[[], object] | None
@@ -61,6 +62,10 @@ class Shell(ABC):
     @abstractmethod
     async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
         """Have it done within `timeout` seconds; return its result or raise its error."""
+
+    @abstractmethod
+    async def run_all(self, works: Sequence[Work], timeout: float) -> list[Call]:
+        """Have all of them done at the same time; return the calls when all are done."""
 
     @abstractmethod
     async def perform(self, task: Task) -> None:

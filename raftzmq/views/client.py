@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import zmq
 
-from raftzmq.client.links import Links, now_ms
 from raftzmq.client.results import Deleted, Item, Value
+from raftzmq.client.sockets import Links, now_ms
 from raftzmq.errors import ForkedClient, RaftzmqError, Unavailable, WireError
 from raftzmq.machine.values import from_wire, to_wire
 from raftzmq.naming import parse_address

@@ -10,7 +10,7 @@ from typing import Any, Final
 import zmq
 
 from raftzmq import __version__
-from raftzmq.client.links import Links
+from raftzmq.client.sockets import Links
 from raftzmq.errors import Refused, WireError
 from raftzmq.naming import parse_address
 from raftzmq.server.name_lookup import NameLookup

@@ -21,11 +21,11 @@ import time
 from array import array
 from contextlib import closing
 
-from raftzmq.client import coordination, operations
-from raftzmq.client.acquiring import Acquisition
 from raftzmq.client.direct import DirectClient, DirectClients
-from raftzmq.client.leasing import HeldLease
-from raftzmq.client.subscriptions import Subscription
+from raftzmq.client.operations import coordination, keys
+from raftzmq.client.session.leases import HeldLease
+from raftzmq.client.session.places import Acquisition
+from raftzmq.client.session.subscriptions import Subscription
 from raftzmq_cli.client.bench import percentile_ms
 from raftzmq_cli.client.bench_loop import calm_collector
 
@@ -106,7 +106,7 @@ def run_watch(endpoints: list[str], watchers: int, size: int, seconds: float) ->
         subscriptions = [Subscription(None, PREFIX, None, False) for _ in range(watchers)]
         for number, one in enumerate(subscriptions):
             listening[number % len(listening)].watch(one)
-        writing.run(operations.put(f"{PREFIX}begin", stamp(size)), TIMEOUT_S)
+        writing.run(keys.put(f"{PREFIX}begin", stamp(size)), TIMEOUT_S)
         while not all(one.opened for one in subscriptions):
             clients.wait()
             for client in listening:
@@ -122,9 +122,7 @@ def watch(clients: DirectClients, first: Subscription, size: int, seconds: float
     tally = Tally(seconds)
 
     def put(writer: int, number: int) -> None:
-        call = writing.submit(
-            operations.put(f"{PREFIX}{writer}-{number % 1000}", stamp(size)), TIMEOUT_S
-        )
+        call = writing.submit(keys.put(f"{PREFIX}{writer}-{number % 1000}", stamp(size)), TIMEOUT_S)
         call.waiter = (writer, number)
 
     for writer in range(WRITERS):

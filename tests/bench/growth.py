@@ -31,8 +31,8 @@ from typing import Any
 from urllib.request import urlopen
 
 from raftzmq import Client
-from raftzmq.client import operations
 from raftzmq.client.direct import DirectClients
+from raftzmq.client.operations.keys import put
 from raftzmq_cli.client.bench_loop import calm_collector
 from tests.bench.cpu import cpu_s
 from tests.bench.machine import describe
@@ -76,7 +76,7 @@ class Writer:
         more = True
         while more or in_flight:
             while more and in_flight < OUTSTANDING and (count is None or begun < count):
-                work = operations.put(next(self._names), VALUE)
+                work = put(next(self._names), VALUE)
                 client.submit(work, TIMEOUT_S).waiter = now
                 begun += 1
                 in_flight += 1

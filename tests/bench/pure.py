@@ -21,9 +21,9 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from raftzmq.client.calls import Call
-from raftzmq.client.operations import get, put
-from raftzmq.client.session import ClientSession
+from raftzmq.client.operations.keys import get, put
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.session import Session
 from raftzmq.core.messages import Message
 from raftzmq.core.role import Role
 from raftzmq.node import Node, NodeSettings
@@ -105,7 +105,7 @@ class Bench:
         self.profile = cProfile.Profile()
         self.measuring = False
         leader = self.leader()
-        self.client = ClientSession([ENDPOINT], Random(1))
+        self.client = Session([ENDPOINT], Random(1))
         self.client.endpoints.link(ENDPOINT)
         self.serving = leader
 

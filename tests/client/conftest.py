@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 import pytest
 
 from raftzmq import AsyncClient, Client
-from raftzmq.client.calls import Call
 from raftzmq.client.handles.claims import Claim
 from raftzmq.client.handles.lease import Lease
 from raftzmq.client.handles.watch import Watch
-from raftzmq.client.links import Links, turn
-from raftzmq.client.session import ClientSession
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.session import Session
+from raftzmq.client.sockets import Links, turn
 from tests.client.fake_cluster import FakeCluster
 
 Connect = Callable[[Sequence[str]], Any]
@@ -103,16 +103,16 @@ def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Where time passes for real, nothing is sent again only because the machine is slow, and what
     ends is waited for."""
     if "cluster" in request.fixturenames:
-        monkeypatch.setattr("raftzmq.client.flight.SILENCE_MS", 3_600_000)
-        monkeypatch.setattr("raftzmq.client.session.RENEW_MS", 3_600_000)
-        monkeypatch.setattr("raftzmq.client.steering.SUSPECT_MS", 300)
+        monkeypatch.setattr("raftzmq.client.session.flight.SILENCE_MS", 3_600_000)
+        monkeypatch.setattr("raftzmq.client.session.answers.RENEW_MS", 3_600_000)
+        monkeypatch.setattr("raftzmq.client.session.routing.SUSPECT_MS", 300)
         monkeypatch.setattr("raftzmq.client.blocking_shell.JOIN_S", 60.0)
 
 
 @pytest.fixture
 def impatience(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of messages that get lost: silence is noticed soon."""
-    monkeypatch.setattr("raftzmq.client.flight.SILENCE_MS", 200)
+    monkeypatch.setattr("raftzmq.client.session.flight.SILENCE_MS", 200)
 
 
 TIMEOUTS_S = (0.4, 4.0, 40.0)
@@ -132,7 +132,7 @@ def count_turns(monkeypatch: pytest.MonkeyPatch, name: str) -> list[None]:
     """The turns that the client of that module makes from now on: few, unless it is kept busy."""
     turns: list[None] = []
 
-    def counted(session: ClientSession, links: Links) -> list[Call]:
+    def counted(session: Session, links: Links) -> list[Call]:
         turns.append(None)
         return turn(session, links)
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from raftzmq.client import operations
-from raftzmq.client.calls import Call
-from raftzmq.client.session import ClientSession
-from raftzmq.client.work import Work
+from raftzmq.client.operations import keys
+from raftzmq.client.operations.arguments import Work
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.session import Session
 from raftzmq.transport.client_wire import (
     Done,
     ErrorReply,
@@ -58,7 +58,7 @@ class Sent:
 class Conversation:
     def __init__(self, endpoints: Sequence[str] = (A, B, C), **bounds: int) -> None:
         self.now_ms = 1_000_000
-        self.session = ClientSession(endpoints, Random(7), **bounds)
+        self.session = Session(endpoints, Random(7), **bounds)
         self.down: set[str] = set()
         self.closed: list[str] = []
 
@@ -68,13 +68,13 @@ class Conversation:
         return call
 
     def put(self, key: str, value: str = "v", timeout: float = 5) -> Call:
-        return self.call(operations.put(key, value), timeout)
+        return self.call(keys.put(key, value), timeout)
 
     def get(self, key: str, timeout: float = 5) -> Call:
-        return self.call(operations.get(key, stale=False, endpoint=None), timeout)
+        return self.call(keys.get(key, stale=False, endpoint=None), timeout)
 
     def stale_get(self, key: str, endpoint: str | None = None, timeout: float = 5) -> Call:
-        return self.call(operations.get(key, stale=True, endpoint=endpoint), timeout)
+        return self.call(keys.get(key, stale=True, endpoint=endpoint), timeout)
 
     def turn(self) -> list[Sent]:
         """What a shell does in its turns until the session wants no more of them now."""

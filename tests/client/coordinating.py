@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from raftzmq.client.acquiring import Acquisition
-from raftzmq.client.coordinating import CoordinatingSession
-from raftzmq.client.leasing import HeldLease
-from raftzmq.client.subscriptions import Subscription
+from raftzmq.client.session.leases import HeldLease
+from raftzmq.client.session.places import Acquisition
+from raftzmq.client.session.session import Session
+from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.transport.client_wire import OperationsRequest
 from raftzmq.transport.watch_wire import Events, UnwatchRequest, Watching, WatchLost, WatchRequest
 from tests.client.conversation import CLUSTER, NAMES, A, B, C, Conversation, Sent
@@ -19,7 +19,7 @@ TTL_MS = 9000
 class Coordinating(Conversation):
     def __init__(self) -> None:
         super().__init__()
-        self.session: CoordinatingSession = CoordinatingSession((A, B, C), Random(7))
+        self.session: Session = Session((A, B, C), Random(7))
         self.open_session()
         self.index = 100
 

@@ -19,9 +19,9 @@ from raftzmq import (
     OutcomeUnknown,
     Unavailable,
 )
-from raftzmq.client.calls import Call
-from raftzmq.client.links import Links, turn
-from raftzmq.client.session import ClientSession
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.session import Session
+from raftzmq.client.sockets import Links, turn
 from tests.client.conftest import count_turns
 from tests.client.fake_cluster import IGNORE, FakeCluster
 
@@ -121,7 +121,7 @@ def test_the_event_loop_is_not_kept_busy_by_a_call_that_waits(
 def test_answers_that_arrive_during_a_turn_are_not_forgotten(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow_turn(session: ClientSession, links: Links) -> list[Call]:
+    def slow_turn(session: Session, links: Links) -> list[Call]:
         finished = turn(session, links)
         time.sleep(0.005)
         links.readable()  # from here on, the file descriptors do not tell of what has arrived
@@ -130,7 +130,9 @@ def test_answers_that_arrive_during_a_turn_are_not_forgotten(
     async def main() -> None:
         async with AsyncClient(cluster.endpoints) as db:
             await db.put("k", "v")
-            monkeypatch.setattr("raftzmq.client.session.LINK_CHECK_MS", 3_600_000)  # nor a timer
+            monkeypatch.setattr(
+                "raftzmq.client.session.session.LINK_CHECK_MS", 3_600_000
+            )  # nor a timer
             monkeypatch.setattr("raftzmq.client.aio_shell.turn", slow_turn)
             for _ in range(20):
                 await asyncio.wait_for(db.get("k", timeout=3600), 60)
@@ -183,7 +185,7 @@ def test_a_fault_in_the_client_fails_every_call_instead_of_hanging(
             def fail(*_: object) -> None:
                 raise MemoryError("planted")
 
-            monkeypatch.setattr(ClientSession, "tick", fail)
+            monkeypatch.setattr(Session, "tick", fail)
             with pytest.raises(Unavailable, match="planted"):
                 await db.put("k", "v", timeout=30)
             with pytest.raises(Unavailable, match="planted"):

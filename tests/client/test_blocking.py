@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from raftzmq import Client, ForkedClient, OutcomeUnknown, Unavailable
-from raftzmq.client.session import ClientSession
+from raftzmq.client.session.session import Session
 from raftzmq.transport.client_wire import OperationsRequest
 from tests.client.conftest import count_turns, until
 from tests.client.fake_cluster import IGNORE, SERVE, FakeCluster
@@ -217,7 +217,7 @@ def test_a_thread_that_dies_fails_every_call_instead_of_hanging(
         def fail(*_: object) -> None:
             raise MemoryError("planted")
 
-        monkeypatch.setattr(ClientSession, "tick", fail)
+        monkeypatch.setattr(Session, "tick", fail)
         with pytest.raises(OutcomeUnknown, match="has died"):
             waiting.result(100)
     with pytest.raises(Unavailable, match="has died"):

@@ -22,9 +22,9 @@ from raftzmq import (
     Unavailable,
     Written,
 )
-from raftzmq.client.calls import Call
-from raftzmq.client.flight import MESSAGES_IN_FLIGHT
-from raftzmq.client.session import ClientSession
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.flight import MESSAGES_IN_FLIGHT
+from raftzmq.client.session.session import Session
 from tests.client.conftest import Connect, given_time, until
 from tests.client.fake_cluster import (
     ANSWER_TWICE,
@@ -296,13 +296,13 @@ def test_many_calls_at_once_travel_in_few_messages(
     db.put("first", "")
     before = len(cluster.nodes[0].requests)
     submitted = []
-    submit = ClientSession.submit
+    submit = Session.submit
 
-    def noted(session: ClientSession, call: Call, now_ms: int) -> None:
+    def noted(session: Session, call: Call, now_ms: int) -> None:
         submit(session, call, now_ms)
         submitted.append(call)
 
-    monkeypatch.setattr(ClientSession, "submit", noted)
+    monkeypatch.setattr(Session, "submit", noted)
     with ThreadPoolExecutor(64) as pool:
         with cluster.held():
             writes = [pool.submit(db.put, f"k{i}", "v") for i in range(64)]

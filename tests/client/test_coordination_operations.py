@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftzmq import Client, limits
-from raftzmq.client import coordination, methods, operations
-from raftzmq.client.calls import Call
-from raftzmq.client.coordination import COUNTER, ELECTION, KINDS, LOCK, SEMAPHORE
 from raftzmq.client.handles.lease import held_lease
-from raftzmq.client.work import Answer, Operation
+from raftzmq.client.operations import cluster, coordination, keys, methods
+from raftzmq.client.operations.arguments import Answer, Operation
+from raftzmq.client.operations.coordination import COUNTER, ELECTION, KINDS, LOCK, SEMAPHORE
+from raftzmq.client.session.calls import Call
 from raftzmq.errors import InvalidRequest, NotHeld, WireError
 from raftzmq.machine import Machine, validate_read, validate_write
 
@@ -25,8 +25,8 @@ numbers = st.integers(1, limits.INDEX_MAX)
 counts = st.integers(1, limits.PERMITS)
 ttls = st.floats(limits.LEASE_TTL_MIN_MS / 1000, limits.LEASE_TTL_MAX_MS / 1000)
 plain = st.one_of(
-    st.builds(operations.put, names, values),
-    st.builds(operations.delete, names),
+    st.builds(keys.put, names, values),
+    st.builds(keys.delete, names),
     st.builds(coordination.put_leased, names, values, numbers),
     st.builds(coordination.put_ttl, names, values, ttls),
 )
@@ -103,8 +103,8 @@ WRONG: list[Callable[[], Any]] = [
     lambda: coordination.forget(LOCK, "n"),
     lambda: coordination.queues(LOCK, "", 0),
     lambda: coordination.observe("n", -1),
-    lambda: coordination.fenced([("n", 1)] * 17, operations.put("k", "v")),
-    lambda: coordination.fenced([("n", 0)], operations.put("k", "v")),
+    lambda: coordination.fenced([("n", 1)] * 17, keys.put("k", "v")),
+    lambda: coordination.fenced([("n", 0)], keys.put("k", "v")),
     lambda: methods.put("k", "v", ttl=5, lease=7),
     lambda: methods.put("k", "v", fence="n"),  # type: ignore[arg-type]
     lambda: methods.put("k", "v", fence=[]),
@@ -159,7 +159,7 @@ def test_what_the_state_machine_answers_is_understood() -> None:
         return operation.decode(Answer(True, revision, body, 1, "raft-0"))
 
     session = 0
-    session, _ = ask(operations.open_session())
+    session, _ = ask(cluster.open_session())
     lease = ask(coordination.lease_grant(5))
     token, held = ask(coordination.acquire(ELECTION, "e", lease, value="me"))
     assert held
@@ -192,6 +192,6 @@ def test_what_the_state_machine_answers_is_understood() -> None:
 def test_a_claim_that_is_not_held_is_no_fence() -> None:
     claim = Client().lock("n", ttl=5)
     with pytest.raises(NotHeld):
-        coordination.guarded(operations.put("k", "v"), claim)
+        coordination.guarded(keys.put("k", "v"), claim)
     with pytest.raises(NotHeld):
-        coordination.guarded(operations.put("k", "v"), [("m", 1), claim])
+        coordination.guarded(keys.put("k", "v"), [("m", 1), claim])

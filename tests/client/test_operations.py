@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftzmq import limits
-from raftzmq.client import operations
-from raftzmq.client.calls import Call
+from raftzmq.client.operations import cluster, keys
+from raftzmq.client.operations.arguments import Answer, Operation
 from raftzmq.client.results import CasResult, Deleted, Item, Range, Written
+from raftzmq.client.session.calls import Call
 from raftzmq.client.transactions import (
     Compare,
     Delete,
@@ -22,45 +23,46 @@ from raftzmq.client.transactions import (
     GetRange,
     Put,
 )
-from raftzmq.client.work import Answer, Operation
 from raftzmq.errors import InvalidRequest, WireError
 from raftzmq.machine import Machine, validate_read, validate_write
 
-keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+some_keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 values = texts | st.binary(max_size=20)
 ranges = st.integers(1, limits.RANGE_LIMIT)
 steps = st.one_of(
-    st.builds(Put, keys, values),
-    st.builds(Delete, keys),
+    st.builds(Put, some_keys, values),
+    st.builds(Delete, some_keys),
     st.builds(DeletePrefix, texts),
-    st.builds(Get, keys),
+    st.builds(Get, some_keys),
     st.builds(GetRange, texts, texts, ranges),
     st.builds(GetPrefix, texts, ranges),
 )
 compares = st.one_of(
-    st.builds(Compare, keys, st.just("value"), st.sampled_from(["=", "!="]), values | st.none()),
+    st.builds(
+        Compare, some_keys, st.just("value"), st.sampled_from(["=", "!="]), values | st.none()
+    ),
     st.builds(
         Compare,
-        keys,
+        some_keys,
         st.just("revision"),
         st.sampled_from(["=", "!=", "<", ">"]),
         st.integers(0, limits.INDEX_MAX),
     ),
 )
 writes = st.one_of(
-    st.builds(operations.put, keys, values),
-    st.builds(operations.cas, keys, values, st.integers(0, limits.INDEX_MAX)),
-    st.builds(operations.delete, keys),
-    st.builds(operations.delete_prefix, texts),
+    st.builds(keys.put, some_keys, values),
+    st.builds(keys.cas, some_keys, values, st.integers(0, limits.INDEX_MAX)),
+    st.builds(keys.delete, some_keys),
+    st.builds(keys.delete_prefix, texts),
     st.builds(
-        operations.txn,
+        keys.txn,
         st.lists(compares, max_size=4),
         st.lists(steps, max_size=4),
         st.lists(steps, max_size=4),
     ),
-    st.builds(operations.open_session),
-    st.builds(operations.close_session),
+    st.builds(cluster.open_session),
+    st.builds(cluster.close_session),
 )
 
 
@@ -75,14 +77,14 @@ def test_every_write_that_can_be_made_is_valid_to_a_node(operation: Operation[An
     validate_write(on_the_wire(operation))
 
 
-@given(keys, texts, texts, ranges)
+@given(some_keys, texts, texts, ranges)
 def test_every_read_that_can_be_made_is_valid_to_a_node(
     key: str, start: str, end: str, limit: int
 ) -> None:
     for operation in (
-        operations.get(key, stale=False, endpoint=None),
-        operations.range_(start, end, limit, stale=False, endpoint=None),
-        operations.prefix_(start, limit, stale=True, endpoint="a:1"),
+        keys.get(key, stale=False, endpoint=None),
+        keys.range_(start, end, limit, stale=False, endpoint=None),
+        keys.prefix_(start, limit, stale=True, endpoint="a:1"),
     ):
         assert not operation.is_write
         validate_read(on_the_wire(operation))
@@ -110,19 +112,19 @@ class Store:
         return call.result()
 
     def get(self, key: str) -> Any:
-        return self.do(operations.get(key, stale=False, endpoint=None))
+        return self.do(keys.get(key, stale=False, endpoint=None))
 
 
-@given(keys, values)
+@given(some_keys, values)
 def test_a_value_comes_back_as_what_it_was(key: str, value: str | bytes) -> None:
     store = Store()
-    store.do(operations.put(key, value))
+    store.do(keys.put(key, value))
     assert store.get(key) == Item(key, value, 2)
 
 
 def test_buffers_are_stored_as_bytes() -> None:
     store = Store()
-    store.do(operations.put("a", bytearray(b"x\0")))  # type: ignore[arg-type]
+    store.do(keys.put("a", bytearray(b"x\0")))  # type: ignore[arg-type]
     assert store.get("a").value == b"x\0"
 
 
@@ -132,44 +134,42 @@ def test_a_missing_key_is_none() -> None:
 
 def test_compare_and_put_says_what_stood_in_the_way() -> None:
     store = Store()
-    first = store.do(operations.put_if_absent("k", "one"))
+    first = store.do(keys.put_if_absent("k", "one"))
     assert first == CasResult(True, 2, Item("k", "one", 2), 2, 3, "raft-0")
-    second = store.do(operations.put_if_absent("k", "two"))
+    second = store.do(keys.put_if_absent("k", "two"))
     assert second == CasResult(False, 2, Item("k", "one", 2), 3, 3, "raft-0")
-    third = store.do(operations.cas("absent", "two", 7))
+    third = store.do(keys.cas("absent", "two", 7))
     assert third == CasResult(False, 0, None, 4, 3, "raft-0")
-    fourth = store.do(operations.cas("k", b"two", 2))
+    fourth = store.do(keys.cas("k", b"two", 2))
     assert (fourth.succeeded, fourth.current) == (True, Item("k", b"two", 5))
 
 
 def test_deletes_count() -> None:
     store = Store()
     for key in ("a1", "a2", "b"):
-        store.do(operations.put(key, ""))
-    assert store.do(operations.delete("b")) == Deleted(1, 5, 3, "raft-0")
-    assert store.do(operations.delete("b")).count == 0
-    assert store.do(operations.delete_prefix("a")).count == 2
+        store.do(keys.put(key, ""))
+    assert store.do(keys.delete("b")) == Deleted(1, 5, 3, "raft-0")
+    assert store.do(keys.delete("b")).count == 0
+    assert store.do(keys.delete_prefix("a")).count == 2
 
 
 def test_ranges_are_in_order_and_say_whether_there_is_more() -> None:
     store = Store()
     for key in ("b", "a", "c"):
-        store.do(operations.put(key, key.upper()))
-    found = store.do(operations.range_("a", "c", 10, stale=False, endpoint=None))
+        store.do(keys.put(key, key.upper()))
+    found = store.do(keys.range_("a", "c", 10, stale=False, endpoint=None))
     assert isinstance(found, Range)
     assert [item.key for item in found] == ["a", "b"]
     assert not found.more
-    first = store.do(operations.prefix_("", 2, stale=False, endpoint=None))
+    first = store.do(keys.prefix_("", 2, stale=False, endpoint=None))
     assert (len(first), first.more) == (2, True)
-    rest = store.do(
-        operations.range_(first.items[-1].key + "\0", "", 10, stale=False, endpoint=None)
-    )
+    rest = store.do(keys.range_(first.items[-1].key + "\0", "", 10, stale=False, endpoint=None))
     assert [item.value for item in rest] == ["C"]
 
 
 def test_a_transaction_gives_one_result_for_each_operation_of_its_branch() -> None:
     store = Store()
-    work = operations.txn(
+    work = keys.txn(
         [Compare("k", "revision", "=", 0)],
         [Put("k", "v"), Get("k"), GetPrefix(""), GetRange("x"), Delete("k"), DeletePrefix("k")],
         [Get("k"), Get("none")],
@@ -184,7 +184,7 @@ def test_a_transaction_gives_one_result_for_each_operation_of_its_branch() -> No
         Deleted(1, 2, 3, "raft-0"),
         Deleted(0, 2, 3, "raft-0"),
     )
-    store.do(operations.put("k", "w"))
+    store.do(keys.put("k", "w"))
     other = store.do(work)
     assert (other.succeeded, other.results) == (False, (Item("k", "w", 3), None))
 
@@ -195,53 +195,53 @@ get = {"stale": False, "endpoint": None}
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: operations.put("", "v"),
-        lambda: operations.put(None, "v"),  # type: ignore[arg-type]
-        lambda: operations.put(b"k", "v"),  # type: ignore[arg-type]
-        lambda: operations.put("k" * (limits.KEY_BYTES + 1), "v"),
-        lambda: operations.put("\N{SNOWMAN}" * (limits.KEY_BYTES // 3 + 1), "v"),
-        lambda: operations.put("\ud800", "v"),
-        lambda: operations.put("k", "\ud800"),
-        lambda: operations.put("k", None),  # type: ignore[arg-type]
-        lambda: operations.put("k", 5),  # type: ignore[arg-type]
-        lambda: operations.put("k", float("nan")),  # type: ignore[arg-type]
-        lambda: operations.put("k", {"b64": "eA=="}),  # type: ignore[arg-type]
-        lambda: operations.put("k", "v" * (limits.VALUE_BYTES + 1)),
-        lambda: operations.put("k", "é" * (limits.VALUE_BYTES // 2 + 1)),
-        lambda: operations.put("k", b"v" * (limits.VALUE_BYTES + 1)),
-        lambda: operations.cas("k", "v", -1),
-        lambda: operations.cas("k", "v", True),
-        lambda: operations.cas("k", "v", 1.0),  # type: ignore[arg-type]
-        lambda: operations.cas("k", "v", limits.INDEX_MAX + 1),
-        lambda: operations.get("", **get),  # type: ignore[arg-type]
-        lambda: operations.get("k", stale=False, endpoint="a:1"),
-        lambda: operations.get("k", stale=True, endpoint="nowhere"),
-        lambda: operations.range_("a", "b", 0, **get),  # type: ignore[arg-type]
-        lambda: operations.range_("a", "b", limits.RANGE_LIMIT + 1, **get),  # type: ignore[arg-type]
-        lambda: operations.range_("a", "b", True, **get),  # type: ignore[arg-type]
-        lambda: operations.range_(None, "b", 1, **get),  # type: ignore[arg-type]
-        lambda: operations.prefix_("k" * 5000, 1, **get),  # type: ignore[arg-type]
-        lambda: operations.delete_prefix(None),  # type: ignore[arg-type]
-        lambda: operations.txn("k", (), ()),  # type: ignore[arg-type]
-        lambda: operations.txn([("k", "value", "=", "v")], (), ()),  # type: ignore[list-item]
-        lambda: operations.txn([Compare("k", "version", "=", 0)], (), ()),
-        lambda: operations.txn([Compare("k", "value", "<", "v")], (), ()),
-        lambda: operations.txn([Compare("k", "value", "=", 5)], (), ()),
-        lambda: operations.txn([Compare("k", "revision", "==", 0)], (), ()),
-        lambda: operations.txn([Compare("k", "revision", "=", "0")], (), ()),
-        lambda: operations.txn([Compare("k", "revision", "=", None)], (), ()),
-        lambda: operations.txn((), [Get("")], ()),
-        lambda: operations.txn((), [("get", "k")], ()),  # type: ignore[list-item]
-        lambda: operations.txn((), (), [Get("k")] * (limits.TRANSACTION_OPERATIONS + 1)),
-        lambda: operations.status("nowhere"),
-        lambda: operations.stop("raft-0"),
-        lambda: operations.transfer("raft"),
-        lambda: operations.transfer(5),  # type: ignore[arg-type]
-        lambda: operations.member("add", "-1"),
-        lambda: operations.endpoint_list([]),
-        lambda: operations.endpoint_list(" , "),
-        lambda: operations.endpoint_list(["a:b"]),
-        lambda: operations.endpoint_list([5]),  # type: ignore[list-item]
+        lambda: keys.put("", "v"),
+        lambda: keys.put(None, "v"),  # type: ignore[arg-type]
+        lambda: keys.put(b"k", "v"),  # type: ignore[arg-type]
+        lambda: keys.put("k" * (limits.KEY_BYTES + 1), "v"),
+        lambda: keys.put("\N{SNOWMAN}" * (limits.KEY_BYTES // 3 + 1), "v"),
+        lambda: keys.put("\ud800", "v"),
+        lambda: keys.put("k", "\ud800"),
+        lambda: keys.put("k", None),  # type: ignore[arg-type]
+        lambda: keys.put("k", 5),  # type: ignore[arg-type]
+        lambda: keys.put("k", float("nan")),  # type: ignore[arg-type]
+        lambda: keys.put("k", {"b64": "eA=="}),  # type: ignore[arg-type]
+        lambda: keys.put("k", "v" * (limits.VALUE_BYTES + 1)),
+        lambda: keys.put("k", "é" * (limits.VALUE_BYTES // 2 + 1)),
+        lambda: keys.put("k", b"v" * (limits.VALUE_BYTES + 1)),
+        lambda: keys.cas("k", "v", -1),
+        lambda: keys.cas("k", "v", True),
+        lambda: keys.cas("k", "v", 1.0),  # type: ignore[arg-type]
+        lambda: keys.cas("k", "v", limits.INDEX_MAX + 1),
+        lambda: keys.get("", **get),  # type: ignore[arg-type]
+        lambda: keys.get("k", stale=False, endpoint="a:1"),
+        lambda: keys.get("k", stale=True, endpoint="nowhere"),
+        lambda: keys.range_("a", "b", 0, **get),  # type: ignore[arg-type]
+        lambda: keys.range_("a", "b", limits.RANGE_LIMIT + 1, **get),  # type: ignore[arg-type]
+        lambda: keys.range_("a", "b", True, **get),  # type: ignore[arg-type]
+        lambda: keys.range_(None, "b", 1, **get),  # type: ignore[arg-type]
+        lambda: keys.prefix_("k" * 5000, 1, **get),  # type: ignore[arg-type]
+        lambda: keys.delete_prefix(None),  # type: ignore[arg-type]
+        lambda: keys.txn("k", (), ()),  # type: ignore[arg-type]
+        lambda: keys.txn([("k", "value", "=", "v")], (), ()),  # type: ignore[list-item]
+        lambda: keys.txn([Compare("k", "version", "=", 0)], (), ()),
+        lambda: keys.txn([Compare("k", "value", "<", "v")], (), ()),
+        lambda: keys.txn([Compare("k", "value", "=", 5)], (), ()),
+        lambda: keys.txn([Compare("k", "revision", "==", 0)], (), ()),
+        lambda: keys.txn([Compare("k", "revision", "=", "0")], (), ()),
+        lambda: keys.txn([Compare("k", "revision", "=", None)], (), ()),
+        lambda: keys.txn((), [Get("")], ()),
+        lambda: keys.txn((), [("get", "k")], ()),  # type: ignore[list-item]
+        lambda: keys.txn((), (), [Get("k")] * (limits.TRANSACTION_OPERATIONS + 1)),
+        lambda: cluster.status("nowhere"),
+        lambda: cluster.stop("raft-0"),
+        lambda: cluster.transfer("raft"),
+        lambda: cluster.transfer(5),  # type: ignore[arg-type]
+        lambda: cluster.member("add", "-1"),
+        lambda: cluster.endpoint_list([]),
+        lambda: cluster.endpoint_list(" , "),
+        lambda: cluster.endpoint_list(["a:b"]),
+        lambda: cluster.endpoint_list([5]),  # type: ignore[list-item]
     ],
 )
 def test_wrong_arguments_are_refused_on_one_line(make: Any) -> None:
@@ -254,24 +254,24 @@ def test_wrong_arguments_are_refused_on_one_line(make: Any) -> None:
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), True, None, "5"])
 def test_a_timeout_is_a_positive_number_of_seconds(timeout: Any) -> None:
     with pytest.raises(InvalidRequest, match="seconds"):
-        Call(operations.put("k", "v"), 0, timeout)
+        Call(keys.put("k", "v"), 0, timeout)
 
 
 def test_the_largest_key_and_value_are_accepted() -> None:
-    op = on_the_wire(operations.put("k" * limits.KEY_BYTES, "v" * limits.VALUE_BYTES))
+    op = on_the_wire(keys.put("k" * limits.KEY_BYTES, "v" * limits.VALUE_BYTES))
     validate_write(op)
-    validate_write(on_the_wire(operations.put("k", b"\xff" * limits.VALUE_BYTES)))
+    validate_write(on_the_wire(keys.put("k", b"\xff" * limits.VALUE_BYTES)))
 
 
 def test_endpoints_may_be_a_list_or_text() -> None:
-    assert operations.endpoint_list(None)[0] == "127.0.0.1:6001"
-    assert operations.endpoint_list("a:1, tcp://b:2,a:1,") == ("a:1", "b:2")
-    assert operations.endpoint_list(["[::1]:6001"]) == ("[::1]:6001",)
+    assert cluster.endpoint_list(None)[0] == "127.0.0.1:6001"
+    assert cluster.endpoint_list("a:1, tcp://b:2,a:1,") == ("a:1", "b:2")
+    assert cluster.endpoint_list(["[::1]:6001"]) == ("[::1]:6001",)
 
 
 @pytest.mark.parametrize("body", [None, "12", -1, 2**53, 2**64, 1.5, True, [12], {}], ids=repr)
 def test_a_session_whose_number_is_none_is_not_opened(body: Any) -> None:
-    call = Call(operations.open_session(), 0, 5)
+    call = Call(cluster.open_session(), 0, 5)
     call.answer = Answer(True, 7, body, 3, "raft-0", "c1")
     with pytest.raises(WireError):
         call.result()

@@ -6,10 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from raftzmq.client import operations
-from raftzmq.client.calls import Call
+from raftzmq.client.operations import keys
 from raftzmq.client.results import Item, Written
-from raftzmq.client.routes import BACKOFF_MOST_MS
+from raftzmq.client.session.calls import BACKOFF_MOST_MS, Call
 from raftzmq.errors import (
     DiskFull,
     InvalidRequest,
@@ -353,7 +352,7 @@ def test_garbage_is_no_answer_and_is_named_at_the_deadline(garbage: bytes) -> No
 @pytest.mark.parametrize("body", [None, 5, "x", [], {}, [[1]], [True, 5], [1, [2]]])
 def test_a_body_of_a_wrong_shape_is_an_error_of_its_own_kind(body: object) -> None:
     talk = Conversation()
-    call = talk.call(operations.prefix_("", 10, stale=False, endpoint=None))
+    call = talk.call(keys.prefix_("", 10, stale=False, endpoint=None))
     talk.done(talk.one(), 5, body)
     with pytest.raises(WireError, match="not of the protocol"):
         call.result()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from raftzmq import limits
-from raftzmq.client import operations
-from raftzmq.client.flight import BYTES_IN_FLIGHT, MESSAGES_IN_FLIGHT
-from raftzmq.client.packing import MESSAGE_BYTES
+from raftzmq.client.operations import cluster, keys
+from raftzmq.client.session.flight import BYTES_IN_FLIGHT, MESSAGES_IN_FLIGHT
+from raftzmq.client.session.packer import MESSAGE_BYTES
 from raftzmq.client.transactions import Put
 from raftzmq.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
 from raftzmq.transport.client_wire import MemberRequest, StatusRequest, TransferRequest
@@ -44,7 +44,7 @@ def test_the_longest_value_fits_into_a_frame_however_it_is_escaped() -> None:
 def test_an_operation_larger_than_a_frame_is_refused_before_it_is_sent() -> None:
     puts = [Put(f"k{i}", "v" * limits.VALUE_BYTES) for i in range(9)]
     with pytest.raises(InvalidRequest, match="bytes as JSON"):
-        operations.txn((), puts, ())
+        keys.txn((), puts, ())
 
 
 def test_with_many_messages_in_flight_calls_gather_for_the_next() -> None:
@@ -121,7 +121,7 @@ def find_leader(talk: Conversation, leader: str) -> None:
 
 def test_a_change_of_membership_is_sent_only_to_a_node_that_says_it_leads() -> None:
     talk = Conversation()
-    call = talk.call(operations.member("add", "raft-3"))
+    call = talk.call(cluster.member("add", "raft-3"))
     find_leader(talk, C)
     sent = talk.one()
     assert sent.endpoint == C
@@ -134,7 +134,7 @@ def test_a_change_of_membership_is_sent_only_to_a_node_that_says_it_leads() -> N
 def test_a_leader_that_has_just_answered_is_not_searched_for() -> None:
     talk = Conversation()
     talk.open_session()
-    talk.call(operations.transfer("raft-2"))
+    talk.call(cluster.transfer("raft-2"))
     sent = talk.one()
     assert sent.endpoint == A
     assert isinstance(sent.request, TransferRequest)
@@ -144,14 +144,14 @@ def test_a_leader_that_has_not_answered_for_long_is_searched_for_again() -> None
     talk = Conversation()
     talk.open_session()
     talk.now_ms += 5000
-    talk.call(operations.transfer(None))
+    talk.call(cluster.transfer(None))
     assert {type(sent.request) for sent in talk.turn()} == {StatusRequest}
 
 
 def test_a_transfer_is_never_sent_a_second_time_after_silence() -> None:
     talk = Conversation()
     talk.open_session()
-    call = talk.call(operations.transfer(None), timeout=5)
+    call = talk.call(cluster.transfer(None), timeout=5)
     talk.one()
     assert talk.later(5100) == []
     with pytest.raises(OutcomeUnknown):
@@ -161,7 +161,7 @@ def test_a_transfer_is_never_sent_a_second_time_after_silence() -> None:
 def test_a_transfer_whose_link_is_lost_is_of_unknown_outcome_at_once() -> None:
     talk = Conversation()
     talk.open_session()
-    call = talk.call(operations.transfer(None), timeout=60)
+    call = talk.call(cluster.transfer(None), timeout=60)
     talk.one()
     talk.down.add(A)
     talk.later(150)
@@ -172,7 +172,7 @@ def test_a_transfer_whose_link_is_lost_is_of_unknown_outcome_at_once() -> None:
 def test_a_transfer_answered_with_not_leader_goes_to_the_leader() -> None:
     talk = Conversation()
     talk.open_session()
-    call = talk.call(operations.transfer("raft-2"))
+    call = talk.call(cluster.transfer("raft-2"))
     talk.refuse(talk.one(), "not_leader", B)
     find_leader(talk, B)
     sent = talk.one()
@@ -184,7 +184,7 @@ def test_a_transfer_answered_with_not_leader_goes_to_the_leader() -> None:
 def test_a_refused_change_is_refused_at_once() -> None:
     talk = Conversation()
     talk.open_session()
-    call = talk.call(operations.member("remove", "raft-9"))
+    call = talk.call(cluster.member("remove", "raft-9"))
     talk.refuse(talk.one(), "refused", message="raft-9 is not a member")
     with pytest.raises(Refused, match="raft-9 is not a member"):
         call.result()
@@ -193,7 +193,7 @@ def test_a_refused_change_is_refused_at_once() -> None:
 def test_a_change_with_an_unknown_outcome_is_not_tried_again() -> None:
     talk = Conversation()
     talk.open_session()
-    call = talk.call(operations.member("remove", "raft-2"))
+    call = talk.call(cluster.member("remove", "raft-2"))
     talk.refuse(talk.one(), "outcome_unknown", message="this node stops")
     with pytest.raises(OutcomeUnknown, match="this node stops"):
         call.result()
@@ -202,7 +202,7 @@ def test_a_change_with_an_unknown_outcome_is_not_tried_again() -> None:
 
 def test_without_a_leader_a_change_is_asked_for_at_a_moderate_pace_until_the_deadline() -> None:
     talk = Conversation()
-    call = talk.call(operations.member("add", "raft-3"), timeout=3)
+    call = talk.call(cluster.member("add", "raft-3"), timeout=3)
     asked = 0
     while not call.done:
         for sent in talk.later(20):
@@ -218,7 +218,7 @@ def test_without_a_leader_a_change_is_asked_for_at_a_moderate_pace_until_the_dea
 
 def test_a_change_finds_a_leader_that_only_another_node_knows() -> None:
     talk = Conversation([A])
-    call = talk.call(operations.member("add", "raft-3"))
+    call = talk.call(cluster.member("add", "raft-3"))
     for _ in range(10):
         for sent in talk.later(20):
             if isinstance(sent.request, StatusRequest):
@@ -232,7 +232,7 @@ def test_a_change_finds_a_leader_that_only_another_node_knows() -> None:
 
 def test_a_change_is_not_sent_while_no_node_answers() -> None:
     talk = Conversation()
-    call = talk.call(operations.transfer(None), timeout=3)
+    call = talk.call(cluster.transfer(None), timeout=3)
     sent = talk.later(3100)
     assert {type(message.request) for message in sent} == {StatusRequest}
     with pytest.raises(Unavailable, match="no answer"):
@@ -242,7 +242,7 @@ def test_a_change_is_not_sent_while_no_node_answers() -> None:
 def test_the_leader_is_found_although_other_nodes_are_silent() -> None:
     talk = Conversation()
     talk.down.add(A)
-    call = talk.call(operations.transfer(None))
+    call = talk.call(cluster.transfer(None))
     for _ in range(100):
         for sent in talk.later(10):
             if sent.endpoint == C:
@@ -255,7 +255,7 @@ def test_the_leader_is_found_although_other_nodes_are_silent() -> None:
 
 def test_operations_go_on_while_a_change_waits_for_the_leader() -> None:
     talk = Conversation()
-    talk.call(operations.member("add", "raft-3"))
+    talk.call(cluster.member("add", "raft-3"))
     read = talk.get("k")
     sent = talk.turn()
     (message,) = [m for m in sent if not isinstance(m.request, StatusRequest)]
@@ -265,7 +265,7 @@ def test_operations_go_on_while_a_change_waits_for_the_leader() -> None:
 
 def test_stopping_a_node_asks_that_node_once() -> None:
     talk = Conversation()
-    call = talk.call(operations.stop(B), timeout=2)
+    call = talk.call(cluster.stop(B), timeout=2)
     assert talk.one().endpoint == B
     assert talk.later(2100) == []
     with pytest.raises(OutcomeUnknown):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raftzmq import limits
-from raftzmq.client.calls import Call
-from raftzmq.client.serials import WINDOW, Serials
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.serials import WINDOW, Serials
 from raftzmq.errors import DiskFull, OutcomeUnknown, Unavailable
 from tests.client.conversation import CLUSTER, A, B, Conversation, Sent
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from raftzmq.client import operations
+from raftzmq.client.operations import cluster
 from raftzmq.errors import OutcomeUnknown, Unavailable
 from tests.client.conversation import A, B, C, Conversation
 
@@ -329,7 +329,7 @@ def test_stale_reads_do_not_wait_while_the_cluster_has_no_leader() -> None:
 
 def test_a_status_is_asked_again_after_silence() -> None:
     talk = Conversation()
-    call = talk.call(operations.status(B))
+    call = talk.call(cluster.status(B))
     talk.one()
     (again,) = talk.later(800)
     assert again.endpoint == B

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from raftzmq import AsyncClient, Client
-from raftzmq.client import aio, blocking, methods
+from raftzmq.client import aio, blocking
+from raftzmq.client.operations import methods
 
 if TYPE_CHECKING:
     from typing import assert_type

@@ -13,8 +13,8 @@ import pytest
 
 from raftzmq import Client, Event, InvalidRequest, Unavailable, WatchLost
 from raftzmq.client.direct import DirectClient
-from raftzmq.client.operations import put
-from raftzmq.client.subscriptions import Subscription
+from raftzmq.client.operations.keys import put
+from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.transport.watch_wire import WatchRequest
 from tests.client.conftest import Connect, given_time, until
 from tests.client.fake_cluster import IGNORE, FakeCluster

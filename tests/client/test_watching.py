@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from raftzmq import limits
-from raftzmq.client import watching
 from raftzmq.client.results import Event
-from raftzmq.client.subscriptions import Subscription
+from raftzmq.client.session import watches
+from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.errors import InvalidRequest, Unavailable, WatchLost
 from raftzmq.transport.client_wire import encode_reply
 from raftzmq.transport.watch_wire import Events, WatchRequest
@@ -191,7 +191,7 @@ def test_too_slow_for_one_node_it_goes_on_where_it_stands_if_that_can_be(c: Coor
 def test_who_takes_nothing_is_told_from_where_to_go_on(
     c: Coordinating, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "BACKLOG_EVENTS", 3)
+    monkeypatch.setattr(watches, "BACKLOG_EVENTS", 3)
     one, node, request = watched(c)
     other = c.subscribe()
     c.events(node, request, 10, 12, 11, 12)

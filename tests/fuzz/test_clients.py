@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from raftzmq.client import operations
-from raftzmq.client.calls import Call
+from raftzmq.client.operations import cluster
+from raftzmq.client.session.calls import Call
 from raftzmq.errors import RaftzmqError
 from raftzmq.transport.client_wire import (
     Done,
@@ -61,7 +61,7 @@ def converse(mangler_seed: int, outcomes: Counter[str]) -> None:
     told = 0
     while told < LIFE:
         calls += [talk.put("key"), talk.get("key"), talk.stale_get("key")]
-        calls.append(talk.call(operations.status(endpoint=None)))
+        calls.append(talk.call(cluster.status(endpoint=None)))
         for sent in talk.later(random.choice((0, 50, 600))):
             frame = (encode_reply(answer_to(random, sent)),)
             changes = random.choice((CHANGES, GENTLE))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from raftzmq.client import leasing as client_leasing
-from raftzmq.client.watching import Watches
+from raftzmq.client.session import leases as client_leasing
+from raftzmq.client.session.watches import Watches
 from raftzmq.core.raft import Raft
 from raftzmq.core.role import Role
 from raftzmq.machine import leasing, snapshots
@@ -20,11 +20,11 @@ from tests.sim import claims
 if TYPE_CHECKING:
     import pytest
 
-    from raftzmq.client.calls import Call
-    from raftzmq.client.coordination import Fence
-    from raftzmq.client.leasing import HeldLease, LeaseKeeper
-    from raftzmq.client.subscriptions import Stream
-    from raftzmq.client.work import Operation
+    from raftzmq.client.operations.arguments import Operation
+    from raftzmq.client.operations.coordination import Fence
+    from raftzmq.client.session.calls import Call
+    from raftzmq.client.session.leases import HeldLease, LeaseKeeper
+    from raftzmq.client.session.subscriptions import Stream
     from raftzmq.machine.outcomes import Outcome
     from raftzmq.transport.watch_wire import Events
 

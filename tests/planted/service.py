@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from raftzmq import limits
-from raftzmq.client import outcomes
+from raftzmq.client.session import verdicts
 from raftzmq.core.entry import Entry
 from raftzmq.errors import CorruptFile
 from raftzmq.machine import Result, machine, snapshots
@@ -131,7 +131,7 @@ def revive_ended_sessions(patch: pytest.MonkeyPatch) -> None:
 
 
 def call_a_timeout_a_failure(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(outcomes, "_may_act", lambda call: False)
+    patch.setattr(verdicts, "_may_act", lambda call: False)
 
 
 def take_keys_to_be_there(patch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from raftzmq.client import coordination, operations
-from raftzmq.client.acquiring import HELD, Acquisition
-from raftzmq.client.coordination import Fence
-from raftzmq.client.leasing import HeldLease
+from raftzmq.client.operations import coordination, keys
+from raftzmq.client.operations.arguments import Operation
+from raftzmq.client.operations.coordination import Fence
+from raftzmq.client.session.leases import HeldLease
+from raftzmq.client.session.places import HELD, Acquisition
 from raftzmq.client.transactions import Put
-from raftzmq.client.work import Operation
 from raftzmq.machine.queues import COUNTER, ELECTION, LOCK, SEMAPHORE
 from tests.sim.history import OK, Op
 from tests.sim.ledger import REGISTER
@@ -137,10 +137,10 @@ class Claim:
         """Without another look at the lease: so it is where there is a sleep after the look."""
         fence = (place.name, place.token)
         if self._random.random() < 0.5:
-            operation: Operation[Any] = operations.put(REGISTER, value)
+            operation: Operation[Any] = keys.put(REGISTER, value)
             inner: list[Any] = ["put", REGISTER, value]
         else:
-            operation = operations.txn([], [Put(REGISTER, value)], [])
+            operation = keys.txn([], [Put(REGISTER, value)], [])
             inner = ["txn", [], [["put", REGISTER, value]], []]
         op = self._client.operation("fenced", [list(fence)], inner)
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from raftzmq import limits
-from raftzmq.client import operations
-from raftzmq.client.calls import Call
-from raftzmq.client.outcomes import REFUSALS
-from raftzmq.client.session import ClientSession
+from raftzmq.client.operations import cluster, keys
+from raftzmq.client.operations.arguments import Answer, Operation, Work, decode_value, encode_value
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.session import Session
+from raftzmq.client.session.verdicts import REFUSALS
 from raftzmq.client.transactions import Compare, Delete, DeletePrefix, Get, GetPrefix, GetRange, Put
-from raftzmq.client.work import Answer, Operation, Work, decode_value, encode_value
 from raftzmq.errors import OutcomeUnknown, RaftzmqError
 from tests.sim.history import FAILED, NEVER, ODD, OK, REFUSED, UNKNOWN, Op
 
@@ -99,8 +99,8 @@ class SimClient:
             for _ in range(self._calls_at_once()):
                 self._later()
 
-    def _session(self, endpoints: list[str], random: Random) -> ClientSession:
-        return ClientSession(endpoints, random)
+    def _session(self, endpoints: list[str], random: Random) -> Session:
+        return Session(endpoints, random)
 
     def _calls_at_once(self) -> int:
         return self.world.options.outstanding
@@ -160,7 +160,7 @@ class SimClient:
     def _draw(self, kind: str) -> tuple[Op, Work]:
         history, random = self.world.history, self.random
         key, other = random.sample(history.keys, 2)
-        ops = operations
+        ops = keys
         match kind:
             case "put":
                 value = self._value()
@@ -191,7 +191,7 @@ class SimClient:
                     start, end, limit, stale=False, endpoint=None
                 )
             case "close":
-                return self._op("close"), ops.close_session()
+                return self._op("close"), cluster.close_session()
             case "odd":
                 ill = random.choice(ILL_FORMED)
                 tail = orjson.dumps(ill)[1:]
@@ -221,11 +221,11 @@ class SimClient:
         return self._txn([Compare(key, "value", "=", operand)], [Delete(key), *then], [])
 
     def _txn(self, compares: list[Any], then: list[Any], other: list[Any]) -> tuple[Op, Work]:
-        work = operations.txn(compares, then, other)
+        work = keys.txn(compares, then, other)
         arguments = [
-            [operations._compare(compare) for compare in compares],
-            [operations._branch(operation) for operation in then],
-            [operations._branch(operation) for operation in other],
+            [keys.encode_compare(compare) for compare in compares],
+            [keys.encode_branch(operation) for operation in then],
+            [keys.encode_branch(operation) for operation in other],
         ]
         return self._op("txn", *arguments), work
 
@@ -251,12 +251,12 @@ class SimClient:
 
     def read(self, key: str, timeout: float) -> None:
         """Read a key now."""
-        self._submit(self._op("get", key), operations.get(key, stale=False, endpoint=None), timeout)
+        self._submit(self._op("get", key), keys.get(key, stale=False, endpoint=None), timeout)
 
     def write(self, key: str, timeout: float, done: Callable[[Op], None]) -> None:
         """Write a new value, and say how it ended."""
         value = self._value()
-        self.perform(self._op("put", key, wire(value)), operations.put(key, value), timeout, done)
+        self.perform(self._op("put", key, wire(value)), keys.put(key, value), timeout, done)
 
     def perform(self, op: Op, work: Work, timeout: float, done: Callable[[Op], None]) -> None:
         """Have an operation done, and say how it ended."""

@@ -12,13 +12,13 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from raftzmq import limits
-from raftzmq.client import coordination, operations
-from raftzmq.client.acquiring import Acquisition
-from raftzmq.client.coordinating import CoordinatingSession
-from raftzmq.client.leasing import HeldLease
-from raftzmq.client.subscriptions import Subscription
-from raftzmq.client.tasks import Task
-from raftzmq.client.work import Work
+from raftzmq.client.operations import coordination, keys
+from raftzmq.client.operations.arguments import Work
+from raftzmq.client.session.leases import HeldLease
+from raftzmq.client.session.places import Acquisition
+from raftzmq.client.session.session import Session
+from raftzmq.client.session.subscriptions import Subscription
+from raftzmq.client.session.tasks import Task
 from raftzmq.machine.queues import COUNTER, ELECTION, KINDS, SEMAPHORE, SIZED
 from tests.sim.claims import CAPACITY, Claim
 from tests.sim.clients import SimClient, wire
@@ -61,7 +61,7 @@ DEAF: Final = 4
 class Coordinator(SimClient):
     """See the module."""
 
-    session: CoordinatingSession
+    session: Session
 
     def __init__(self, world: World, name: str) -> None:
         self._tasks: dict[Task, Callable[[], None]] = {}
@@ -77,8 +77,8 @@ class Coordinator(SimClient):
         self._claims = [Claim(self) for _ in range(world.options.claims)]
         self._watchers = [Watcher(self) for _ in range(self.random.choice([1, 2, 3]))]
 
-    def _session(self, endpoints: list[str], random: Random) -> CoordinatingSession:
-        return CoordinatingSession(endpoints, random)
+    def _session(self, endpoints: list[str], random: Random) -> Session:
+        return Session(endpoints, random)
 
     def _calls_at_once(self) -> int:
         return 1
@@ -129,7 +129,7 @@ class Coordinator(SimClient):
 
     def read_register(self, done: Callable[[Op], None], timeout: float) -> None:
         op = self._op("get", REGISTER)
-        self.perform(op, operations.get(REGISTER, stale=False, endpoint=None), timeout, done)
+        self.perform(op, keys.get(REGISTER, stale=False, endpoint=None), timeout, done)
 
     def operation(self, name: str, *arguments: Any) -> Op:
         return self._op(name, *arguments)
@@ -230,7 +230,7 @@ class Coordinator(SimClient):
                 return self._op(kind, key, wire(value), ttl_ms), work
             case "put over":
                 value = self._value()
-                return self._op("put", key, wire(value)), operations.put(key, value)
+                return self._op("put", key, wire(value)), keys.put(key, value)
             case "leases":
                 return self._op(kind, 0, 100), ops.leases(0, 100)
         return self._draw_of_queue(kind, lease)
@@ -263,7 +263,7 @@ class Coordinator(SimClient):
             case "fenced":
                 value = self._value()
                 fences, inner = [[at, token]], ["put", "t0", wire(value)]
-                work = ops.fenced([(at, token)], operations.put("t0", value))
+                work = ops.fenced([(at, token)], keys.put("t0", value))
                 return self._op(kind, fences, inner), work
             case "describe":
                 return self._op(kind, of, name), ops.describe(of, name)

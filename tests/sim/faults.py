@@ -11,9 +11,9 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from raftzmq.client import operations
-from raftzmq.client.calls import Call
-from raftzmq.client.work import Work
+from raftzmq.client.operations import cluster
+from raftzmq.client.operations.arguments import Work
+from raftzmq.client.session.calls import Call
 from raftzmq.core.quorum import majority
 from raftzmq.core.role import Role
 from tests.sim.ambushes import Ambushes
@@ -438,12 +438,12 @@ class Faults:
 
     def _transfer(self) -> bool:
         to = self._some().name if self._random.random() < 0.5 else None
-        self._ask(f"hand leadership to {to or 'anybody'}", operations.transfer(to), 3)
+        self._ask(f"hand leadership to {to or 'anybody'}", cluster.transfer(to), 3)
         return True
 
     def _stop(self) -> bool:
         process = self._some()
-        self._ask(f"stop {process.name}", operations.stop(process.client_address), 3)
+        self._ask(f"stop {process.name}", cluster.stop(process.client_address), 3)
         return True
 
     def _add_member(self) -> bool:
@@ -459,7 +459,7 @@ class Faults:
             name = self._random.choice(outside)
         else:
             return False
-        self._ask(f"add {name}", operations.member("add", name))
+        self._ask(f"add {name}", cluster.member("add", name))
         return True
 
     def remove_member(self) -> bool:
@@ -471,7 +471,7 @@ class Faults:
             return False
         self._removal_ms = self._world.now_ms
         name = self._random.choice(members)
-        self._ask(f"remove {name}", operations.member("remove", name))
+        self._ask(f"remove {name}", cluster.member("remove", name))
         return True
 
     def _scale(self) -> bool:

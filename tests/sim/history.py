@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from raftzmq.client.packing import READ_IDS
+from raftzmq.client.session.packer import READ_IDS
 
 OK, REFUSED, FAILED, UNKNOWN = "ok", "refused", "failed", "unknown"
 """How an operation ended; refused: it was executed, and its result says no. See Op.code."""

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from raftzmq import limits
-from raftzmq.client.outcomes import DONE, REFUSALS
-from raftzmq.client.packing import READ_IDS
+from raftzmq.client.session.packer import READ_IDS
+from raftzmq.client.session.verdicts import DONE, REFUSALS
 from raftzmq.core.entry import COMMAND, COMMANDS, CONFIG, Entry
 from raftzmq.core.identity import NodeId
 from raftzmq.core.membership import Membership

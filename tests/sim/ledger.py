@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from raftzmq.client.acquiring import HELD, Acquisition
-from raftzmq.client.leasing import HeldLease
-from raftzmq.client.outcomes import DONE
+from raftzmq.client.session.leases import HeldLease
+from raftzmq.client.session.places import HELD, Acquisition
+from raftzmq.client.session.verdicts import DONE
 from raftzmq.core.entry import Entry
 from raftzmq.machine import Machine
 from raftzmq.machine.queues import COUNTER, SEMAPHORE, SIZED, Queue

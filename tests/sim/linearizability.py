@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple
 
-from raftzmq.client.outcomes import DONE, REFUSALS
+from raftzmq.client.session.verdicts import DONE, REFUSALS
 from raftzmq.core.entry import Entry
 from tests.machine.entries import commands_of, follow
 from tests.machine.model import Model

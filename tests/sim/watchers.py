@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from raftzmq.client.results import Event
-from raftzmq.client.subscriptions import Subscription
+from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.errors import RaftzmqError, WatchLost
 from tests.sim.clients import unwired
 from tests.sim.story import Violation

@@ -14,8 +14,8 @@ import orjson
 from raftzmq import AsyncClient, Client
 from raftzmq.client.aio_shell import AsyncShell
 from raftzmq.client.blocking_shell import BlockingShell
-from raftzmq.client.calls import Call
-from raftzmq.client.work import Answer, NodeRequest, Operation
+from raftzmq.client.operations.arguments import Answer, NodeRequest, Operation
+from raftzmq.client.session.calls import Call
 from raftzmq.errors import OutcomeUnknown
 from tests.sim.history import FAILED, NEVER, OK, UNKNOWN, History, Op
 
@@ -107,7 +107,7 @@ class _RecordedShell(BlockingShell):
     async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
         assert isinstance(work, Operation)
         op = self._recorder.begin(self._name, work)
-        call = self.run_all([work], timeout)[0]
+        call = (await self.run_all([work], timeout))[0]
         self._recorder.end(op, call)
         result: T = call.result()
         return result

@@ -16,8 +16,8 @@ from itertools import cycle
 from threading import BrokenBarrierError
 from typing import TYPE_CHECKING, Any, Final
 
-from raftzmq.client import operations
 from raftzmq.client.direct import DirectClient, DirectClients
+from raftzmq.client.operations import keys
 from raftzmq.errors import RaftzmqError, Unavailable
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from raftzmq.client.work import Operation
+    from raftzmq.client.operations.arguments import Operation
 
 FILL_OUTSTANDING: Final = 256
 _PAUSE_AFTER_ERROR_S: Final = 0.01
@@ -93,7 +93,7 @@ class _Share:
         """Connect, wait for the others at the barrier, and run the loop."""
         with closing(DirectClients(self.plan.connections, self.endpoints)) as clients:
             for client in clients.members:
-                client.run(operations.put(self.names[0], "x" * self.plan.size), self.timeout_s)
+                client.run(keys.put(self.names[0], "x" * self.plan.size), self.timeout_s)
             if barrier is not None:
                 barrier.wait(_START_S)
             with progress, calm_collector():
@@ -119,7 +119,7 @@ def measure(endpoints: Sequence[str], timeout_s: float, plan: Plan) -> Measured:
     with closing(DirectClient(endpoints)) as client:
         try:
             # The first write opens the session, and shows at once if there is no cluster.
-            client.run(operations.put(names[0], "x" * plan.size), timeout_s)
+            client.run(keys.put(names[0], "x" * plan.size), timeout_s)
             if plan.op != "put":
                 _fill(client, names, "x" * plan.size, timeout_s)
             if plan.processes == 1:
@@ -128,13 +128,13 @@ def measure(endpoints: Sequence[str], timeout_s: float, plan: Plan) -> Measured:
         finally:
             if not plan.keep:
                 with suppress(RaftzmqError):
-                    client.run(operations.delete_prefix(prefix), timeout_s)
+                    client.run(keys.delete_prefix(prefix), timeout_s)
 
 
 def _fill(client: DirectClient, names: Sequence[str], value: str, timeout_s: float) -> None:
     for start in range(0, len(names), FILL_OUTSTANDING):
         batch = names[start : start + FILL_OUTSTANDING]
-        calls = [client.submit(operations.put(name, value), timeout_s) for name in batch]
+        calls = [client.submit(keys.put(name, value), timeout_s) for name in batch]
         while not all(call.done for call in calls):
             client.wait()
         for call in calls:
@@ -206,10 +206,10 @@ class _Loop:
         value = "x" * plan.size
 
         def put(key: str) -> Operation[Any]:
-            return operations.put(key, value)
+            return keys.put(key, value)
 
         def get(key: str) -> Operation[Any]:
-            return operations.get(key, stale=plan.op == "stale", endpoint=None)
+            return keys.get(key, stale=plan.op == "stale", endpoint=None)
 
         kinds = {"put": [put], "get": [get], "stale": [get], "mixed": [put, get]}
         self._works = cycle(kinds[plan.op])

@@ -6,13 +6,13 @@ from functools import partial
 from types import EllipsisType
 from typing import ClassVar, Self
 
-from raftzmq.client import coordination
-from raftzmq.client.acquiring import Acquisition
-from raftzmq.client.coordination import AnyLease, Fencing, timeout_ms
 from raftzmq.client.handles.lease import held_lease, lose
+from raftzmq.client.operations import coordination
+from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S
+from raftzmq.client.operations.coordination import AnyLease, Fencing, timeout_ms
 from raftzmq.client.results import Leader, Queue
+from raftzmq.client.session.places import Acquisition
 from raftzmq.client.shell import Flag, OnLost, Shell
-from raftzmq.client.work import LONGEST_TIMEOUT_S
 from raftzmq.errors import InvalidRequest, NotHeld, RaftzmqError
 
 Timeout = float | EllipsisType | None

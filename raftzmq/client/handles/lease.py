@@ -7,9 +7,9 @@ from functools import partial
 from typing import Self
 
 from raftzmq import limits
-from raftzmq.client import coordination
-from raftzmq.client.coordination import AnyLease, Leased
-from raftzmq.client.leasing import HeldLease
+from raftzmq.client.operations import coordination
+from raftzmq.client.operations.coordination import AnyLease, Leased
+from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import Flag, OnLost, Shell
 from raftzmq.errors import InvalidRequest, LeaseExpired
 

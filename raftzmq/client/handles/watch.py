@@ -6,10 +6,10 @@ from collections import deque
 from functools import partial
 from typing import Self
 
+from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S
 from raftzmq.client.results import Event
+from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.shell import Shell
-from raftzmq.client.subscriptions import Subscription
-from raftzmq.client.work import LONGEST_TIMEOUT_S
 from raftzmq.errors import Unavailable
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
-from raftzmq.client import operations
-from raftzmq.client.calls import Call
-from raftzmq.client.routes import Endpoints, Lane
-from raftzmq.client.serials import Serials
+from raftzmq.client.operations import cluster
+from raftzmq.client.session.calls import Call, Lane
+from raftzmq.client.session.endpoints import Endpoints
+from raftzmq.client.session.serials import Serials
 from raftzmq.errors import RaftzmqError, Unavailable
 from raftzmq.transport.client_wire import StatusReply
 
@@ -26,13 +26,13 @@ class SessionOpening:
         self,
         serials: Serials,
         lane: Lane,
-        start: Callable[[Call], None],
-        finish: Callable[[Call, RaftzmqError], None],
+        start: Callable[[Call, int], None],
+        fail: Callable[[Call, RaftzmqError, int], None],
     ) -> None:
         self._serials = serials
         self._lane = lane
         self._start = start
-        self._finish = finish
+        self._fail = fail
         self._parked: list[Call] = []
         self._opening: Call | None = None
 
@@ -41,13 +41,13 @@ class SessionOpening:
         self._parked.append(call)
         opening = self._opening
         if opening is None:
-            opening = Call(operations.open_session(), now_ms, 1, internal=self._opened)
+            opening = Call(cluster.open_session(), now_ms, 1, internal=self._opened)
             opening.deadline_ms = call.deadline_ms
             self._opening = opening
-            self._start(opening)
+            self._start(opening, now_ms)
         opening.deadline_ms = max(opening.deadline_ms, call.deadline_ms)
 
-    def _opened(self, opening: Call, now_ms: int) -> None:  # noqa: ARG002 (as every `internal`)
+    def _opened(self, opening: Call, now_ms: int) -> None:
         self._opening = None
         parked, self._parked = self._parked, []
         parked = [call for call in parked if not call.done]
@@ -57,7 +57,7 @@ class SessionOpening:
             pass  # whatever still waits has a later deadline, and tries again
         except RaftzmqError as error:
             for call in parked:
-                self._finish(call, error)
+                self._fail(call, error, now_ms)
             return
         self._lane.requeue(parked)
 
@@ -68,7 +68,7 @@ class LeaderSearch:
     until all have had time to answer: then one that answered will know whom to ask instead."""
 
     def __init__(
-        self, endpoints: Endpoints, lane: Lane, random: Random, start: Callable[[Call], None]
+        self, endpoints: Endpoints, lane: Lane, random: Random, start: Callable[[Call, int], None]
     ) -> None:
         self._endpoints = endpoints
         self._lane = lane
@@ -90,10 +90,10 @@ class LeaderSearch:
             return
         self._answering = None
         for endpoint in dict.fromkeys((*self._endpoints.configured, self._lane.target)):
-            probe = Call(operations.status(endpoint), now_ms, PROBE_S, internal=self._answered)
+            probe = Call(cluster.status(endpoint), now_ms, PROBE_S, internal=self._answered)
             self._probes[probe] = endpoint
         for probe in list(self._probes):
-            self._start(probe)
+            self._start(probe, now_ms)
 
     def _answered(self, probe: Call, now_ms: int) -> None:
         endpoint = self._probes.pop(probe)

@@ -1,20 +1,19 @@
-"""One call of a caller, from submission to its outcome, and the messages that carry calls."""
+"""One call of a caller, from submission to its outcome; the lane it waits in, and the batch that
+carries it."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from random import Random
+from typing import Any, Final
 
-from raftzmq.client.results import NodeStatus
-from raftzmq.client.work import LONGEST_TIMEOUT_S, Answer, Operation, Work
+from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, Answer, Operation, Work
 from raftzmq.errors import InvalidRequest, RaftzmqError, WireError
 from raftzmq.transport.client_wire import Done, StatusReply
-
-if TYPE_CHECKING:
-    from raftzmq.client.routes import Lane
 
 REQUEST_BYTES: Final = 64
 OPEN: Final = b'"open"]'
@@ -22,6 +21,12 @@ OPEN: Final = b'"open"]'
 AWAITS: Final = "awaits"
 WATCHES: Final = "watches"
 """Lanes that travel apart: of what nodes keep back, and of requests to watch."""
+
+BACKOFF_MS: Final = 20
+BACKOFF_MOST_MS: Final = 100
+OVERLOADED_MOST_MS: Final = 1000
+"""Pauses after "try again": doubling up to a bound, each cut by a random part up to a half. The
+bound is what an election takes longer, on the average by half of it, for those who wait for it."""
 
 
 class Call:
@@ -106,14 +111,6 @@ class Call:
             raise WireError("body", f"an answer that is not of the protocol: {error}") from None
 
 
-def node_status(endpoint: str, call: Call) -> NodeStatus:
-    """The outcome of a status call as a value, whether it succeeded or not."""
-    try:
-        return NodeStatus(endpoint, call.result(), None)
-    except RaftzmqError as error:
-        return NodeStatus(endpoint, None, str(error))
-
-
 @lru_cache(maxsize=64, typed=True)  # a program has few timeouts, and True is not 1
 def _milliseconds(timeout: float) -> int:
     if (
@@ -123,6 +120,48 @@ def _milliseconds(timeout: float) -> int:
     ):
         raise InvalidRequest(f"timeout is a number of seconds above 0, not {timeout!r:.40}")
     return math.ceil(min(timeout, LONGEST_TIMEOUT_S) * 1000)
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """Calls that go to the same endpoint now: the leader's, anybody's, or one that was named
+    (`fixed`)."""
+
+    target: str
+    fixed: bool = False
+    stale: bool = False  # whoever is asked answers, from what it has applied
+    holds: bool = False  # nodes keep answers back: that they are owed says nothing of the load
+    queue: deque[Call] = field(default_factory=deque)
+    aimed_ms: int = 0
+    resume_ms: int = 0
+    failures: int = 0
+    chases: int = 0
+    confirmed: bool = False  # the target has answered as leader, and nothing said otherwise since
+    messages: int = 0  # in flight
+    bytes: int = 0  # in flight
+
+    def aim(self, endpoint: str, now_ms: int) -> None:
+        self.target = endpoint
+        self.aimed_ms = now_ms
+        self.confirmed = False
+
+    def answered(self) -> None:
+        """Progress: pauses and chases start from the beginning."""
+        self.failures = 0
+        self.chases = 0
+
+    def pause(self, now_ms: int, random: Random, most_ms: int = BACKOFF_MOST_MS) -> None:
+        """Send nothing for a while, a longer one each time in a row."""
+        if now_ms < self.resume_ms:
+            return
+        backoff_ms = min(most_ms, BACKOFF_MS << min(self.failures, 16))
+        self.resume_ms = now_ms + 1 + int(backoff_ms * (0.5 + random.random() / 2))
+        self.failures += 1
+        self.chases = 0
+
+    def requeue(self, calls: list[Call]) -> None:
+        """Put calls back in front, in their order."""
+        self.queue.extendleft(reversed(calls))
 
 
 @dataclass(slots=True, eq=False)

@@ -12,8 +12,8 @@ from typing import Any, Final, cast
 
 import zmq
 
-from raftzmq.client.calls import Call
-from raftzmq.client.session import ClientSession
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.session import Session
 from raftzmq.transport import options
 
 FRAMES_PER_TURN: Final = 64
@@ -120,7 +120,7 @@ class Sleeper:
         self._watched: dict[Any, int] = {}
         self._poller = zmq.Poller()
 
-    def sleep(self, *conversations: tuple[ClientSession, Links]) -> list[Any]:
+    def sleep(self, *conversations: tuple[Session, Links]) -> list[Any]:
         """Wait until a frame arrives, a wanted link is up, one of the others is readable, or
         something is due. Return which sockets and descriptors woke it."""
         due_ms: int | None = None
@@ -141,7 +141,7 @@ class Sleeper:
         return [source for source, _ in self._poller.poll(timeout_ms)]
 
 
-def turn(session: ClientSession, links: Links) -> list[Call]:
+def turn(session: Session, links: Links) -> list[Call]:
     """Receive what is there, do what is due, send what can be sent. Return the calls that are
     done."""
     now = now_ms()

@@ -1,16 +1,21 @@
-"""The methods of a client that make handles."""
+"""What both clients have in common besides the methods that are one call."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Generic, Literal, TypeVar, overload
 
-from raftzmq.client.acquiring import Acquisition
-from raftzmq.client.coordination import AnyLease, timeout_ms
 from raftzmq.client.handles.claims import Election, Lock, PlainSemaphore, Semaphore
 from raftzmq.client.handles.lease import held_lease
 from raftzmq.client.handles.watch import Watch
+from raftzmq.client.operations import cluster
+from raftzmq.client.operations.coordination import AnyLease, timeout_ms
+from raftzmq.client.results import NodeStatus
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.places import Acquisition
+from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.shell import OnLost, Shell
-from raftzmq.client.subscriptions import Subscription
+from raftzmq.errors import RaftzmqError
 
 TTL_S: Final = 10.0
 
@@ -21,15 +26,15 @@ ElectionT = TypeVar("ElectionT", bound=Election)
 WatchT = TypeVar("WatchT", bound=Watch)
 
 
-class Handles(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
-    """The methods of a client that make locks, semaphores, plain ones, elections and watches.
+class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
+    """A client whose locks, semaphores, plain ones, elections and watches are of these kinds.
 
     What is held needs a lease. Without `lease` it is the client's own, one for each `ttl`: granted
     when first needed, kept alive in the background, ended soon after nothing needs it any more.
     """
 
+    endpoints: tuple[str, ...]
     _shell: Shell
-    # Its own kinds of handles.
     _lock: type[LockT]
     _semaphore: type[SemaphoreT]
     _plain_semaphore: type[PlainT]
@@ -132,6 +137,15 @@ class Handles(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
         now on), with the values before if `previous`."""
         return self._watch(self._shell, Subscription(key, prefix, start, previous))
 
+    async def _statuses(
+        self, endpoints: Sequence[str] | None = None, *, timeout: float = 1
+    ) -> list[NodeStatus]:
+        """The status of each endpoint, asked all at once, or why there is none."""
+        asked = self.endpoints if endpoints is None else list(endpoints)
+        works = [cluster.status(endpoint) for endpoint in asked]
+        calls = await self._shell.run_all(works, timeout)
+        return [_node_status(e, call) for e, call in zip(asked, calls, strict=True)]
+
     async def _acquire(
         self,
         kind: str,
@@ -158,3 +172,11 @@ class Handles(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
         # It is the caller's now.
         self._shell.post(lambda session, _: session.places.given_back(place))
         return place.token
+
+
+def _node_status(endpoint: str, call: Call) -> NodeStatus:
+    """The outcome of a status call as a value, whether it succeeded or not."""
+    try:
+        return NodeStatus(endpoint, call.result(), None)
+    except RaftzmqError as error:
+        return NodeStatus(endpoint, None, str(error))

@@ -12,15 +12,17 @@ should be, makes it ask anew from there: no event is missed, and none comes twic
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Any, Final, Protocol
+from collections.abc import Iterable
+from typing import Any, Final
 
 from raftzmq import limits
-from raftzmq.client.calls import WATCHES, Call
-from raftzmq.client.leasing import NEVER_MS
+from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, NodeRequest, decode_value
 from raftzmq.client.results import Event
-from raftzmq.client.subscriptions import Stream, Subscription
-from raftzmq.client.work import LONGEST_TIMEOUT_S, NodeRequest, decode_value
+from raftzmq.client.session.calls import WATCHES, Call
+from raftzmq.client.session.leases import NEVER_MS
+from raftzmq.client.session.outstanding import Outstanding
+from raftzmq.client.session.routing import Routing
+from raftzmq.client.session.subscriptions import Stream, Subscription
 from raftzmq.errors import InvalidRequest, RaftzmqError, Unavailable, WatchLost
 from raftzmq.transport import watch_wire
 from raftzmq.transport.watch_wire import Events, UnwatchRequest, Watching, WatchRequest
@@ -40,28 +42,12 @@ ELSEWHERE: Final = frozenset({"stopping", "forming", "overloaded"})
 """Ends of a watch that say nothing of the history: another node is asked."""
 
 
-class Desk(Protocol):
-    """What a session does for its watches."""
-
-    def submit(self, call: Call, now_ms: int) -> None: ...
-
-    def cancel(self, call: Call, now_ms: int) -> None: ...
-
-    def leave_endpoint(self, endpoint: str, what: str, now_ms: int) -> None:
-        """Ask others for a while."""
-
-    def watch_later(self, endpoint: str, now_ms: int) -> None:
-        """Ask another endpoint than this for watches, after a pause."""
-
-    def watch_elsewhere(self, tried: Collection[str], now_ms: int) -> bool:
-        """Ask one that was not tried for watches; False if there is none."""
-
-
 class Watches:
     """All of a client's. `due_ms` is when `tick` is wanted next."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, calls: Outstanding, routing: Routing) -> None:
+        self._calls = calls
+        self._routing = routing
         self._streams: dict[tuple[str, bool, bool], list[Stream]] = {}
         self._by_id: dict[int, Stream] = {}
         self._frames: list[tuple[str, WatchRequest | UnwatchRequest]] = []
@@ -159,7 +145,7 @@ class Watches:
                 continue
             if now_ms - stream.heard_ms >= SILENCE_MS:
                 silent = stream.endpoint
-                self._desk.leave_endpoint(silent, "no word of a watch", now_ms)
+                self._routing.leave(silent, "no word of a watch", now_ms)
                 self._again(stream, now_ms)
                 self._of_no_use(stream, silent, now_ms)
             elif now_ms - stream.confirmed_ms >= CONFIRM_MS:
@@ -176,7 +162,7 @@ class Watches:
                 self._again(stream, now_ms)
             return
         if stream.call is not None:
-            self._desk.cancel(stream.call, now_ms)
+            self._calls.cancel(stream.call, now_ms)
             stream.call = None
         stream.endpoint = endpoint
         stream.cluster = reply.cluster
@@ -199,7 +185,7 @@ class Watches:
         try:
             events = tuple([_event(*one) for one in raw[stream.partial - reply.skip :]])
         except (TypeError, ValueError, LookupError):
-            self._desk.leave_endpoint(str(stream.endpoint), "a watch not of the protocol", now_ms)
+            self._routing.leave(str(stream.endpoint), "a watch not of the protocol", now_ms)
             self._again(stream, now_ms)
             return
         above = sum(1 for one in raw if one[0] > reply.through)
@@ -233,11 +219,11 @@ class Watches:
     ) -> None:
         """A node ended the watch, or would not begin it."""
         if stream.call is not None:
-            self._desk.cancel(stream.call, now_ms)
+            self._calls.cancel(stream.call, now_ms)
             stream.call = None
         stream.endpoint = None
         if reply.code in ELSEWHERE:
-            self._desk.watch_later(endpoint, now_ms)
+            self._routing.watch_later(endpoint, now_ms)
             self._ask(stream, now_ms)
             self._of_no_use(stream, endpoint, now_ms)
             return
@@ -249,12 +235,12 @@ class Watches:
             self._fail(stream, error)
             return
         if stream.position is None or reply.start <= stream.position + 1:
-            self._desk.watch_later(endpoint, now_ms)
+            self._routing.watch_later(endpoint, now_ms)
             self._ask(stream, now_ms)  # it has what is needed, or has by now
             return
         # Others may remember more: one that has restarted begins with what it restarted from.
         stream.lacking[endpoint] = error
-        if self._desk.watch_elsewhere(stream.lacking, now_ms):
+        if self._routing.watch_elsewhere(stream.lacking, now_ms):
             self._ask(stream, now_ms)
         else:
             self._give_up(stream)
@@ -264,13 +250,13 @@ class Watches:
         cluster. All others are asked before it is asked again, and not even then if one of those
         lacks what is needed."""
         stream.lacking[endpoint] = None
-        if self._desk.watch_elsewhere(stream.lacking, now_ms):
+        if self._routing.watch_elsewhere(stream.lacking, now_ms):
             return
         if not any(stream.lacking.values()):
             stream.lacking.clear()
             return
         if stream.call is not None:
-            self._desk.cancel(stream.call, now_ms)
+            self._calls.cancel(stream.call, now_ms)
         self._give_up(stream)
 
     def _give_up(self, stream: Stream) -> None:
@@ -304,7 +290,7 @@ class Watches:
             LONGEST_TIMEOUT_S,
             internal=lambda call, _: self._refused(stream, call),
         )
-        self._desk.submit(stream.call, now_ms)
+        self._calls.submit(stream.call, now_ms)
 
     def _refused(self, stream: Stream, call: Call) -> None:
         if stream.call is call:
@@ -334,7 +320,7 @@ class Watches:
 
     def _end(self, stream: Stream, now_ms: int) -> None:
         if stream.call is not None:
-            self._desk.cancel(stream.call, now_ms)
+            self._calls.cancel(stream.call, now_ms)
             stream.call = None
         if stream.endpoint is not None:
             self._stop(stream.endpoint, stream.id, now_ms)

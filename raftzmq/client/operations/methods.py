@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from raftzmq.client import coordination, operations
-from raftzmq.client.coordination import AnyFence, AnyLease, guarded
+from raftzmq.client.operations import cluster, coordination, keys
+from raftzmq.client.operations.arguments import NodeRequest, Operation
+from raftzmq.client.operations.coordination import AnyFence, AnyLease, guarded
 from raftzmq.client.results import (
     CasResult,
     Deleted,
@@ -28,7 +29,6 @@ from raftzmq.client.results import (
     Written,
 )
 from raftzmq.client.transactions import Compare, TxnOperation
-from raftzmq.client.work import NodeRequest, Operation
 from raftzmq.errors import InvalidRequest
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def put(
     elif lease is not None:
         write = coordination.put_leased(key, value, lease)
     else:
-        write = operations.put(key, value)
+        write = keys.put(key, value)
     return guarded(write, fence), timeout
 
 
@@ -64,31 +64,31 @@ def get(
 ) -> Asked[Item | None]:
     """Read a key; None if it is absent. Linearizable, unless `stale`: then whichever node is
     asked, or the one at `endpoint`, answers from what it has applied."""
-    return operations.get(key, stale=stale, endpoint=endpoint), timeout
+    return keys.get(key, stale=stale, endpoint=endpoint), timeout
 
 
 def delete(key: str, *, fence: AnyFence = None, timeout: float = 5) -> Asked[Deleted]:
     """Delete a key, if it is there."""
-    return guarded(operations.delete(key), fence), timeout
+    return guarded(keys.delete(key), fence), timeout
 
 
 def delete_prefix(prefix: str, *, fence: AnyFence = None, timeout: float = 5) -> Asked[Deleted]:
     """Delete every key that begins with `prefix`."""
-    return guarded(operations.delete_prefix(prefix), fence), timeout
+    return guarded(keys.delete_prefix(prefix), fence), timeout
 
 
 def cas(
     key: str, value: Value, revision: int, *, fence: AnyFence = None, timeout: float = 5
 ) -> Asked[CasResult]:
     """Write a key if its revision is `revision` (0: if it is absent)."""
-    return guarded(operations.cas(key, value, revision), fence), timeout
+    return guarded(keys.cas(key, value, revision), fence), timeout
 
 
 def put_if_absent(
     key: str, value: Value, *, fence: AnyFence = None, timeout: float = 5
 ) -> Asked[CasResult]:
     """Write a key if it is absent."""
-    return guarded(operations.put_if_absent(key, value), fence), timeout
+    return guarded(keys.put_if_absent(key, value), fence), timeout
 
 
 def range_(
@@ -101,7 +101,7 @@ def range_(
     timeout: float = 5,
 ) -> Asked[Range]:
     """Read the keys from `start` up to but excluding `end` ("": no end), at most `limit`."""
-    return operations.range_(start, end, limit, stale=stale, endpoint=endpoint), timeout
+    return keys.range_(start, end, limit, stale=stale, endpoint=endpoint), timeout
 
 
 def prefix(
@@ -113,7 +113,7 @@ def prefix(
     timeout: float = 5,
 ) -> Asked[Range]:
     """Read the keys that begin with `prefix`, at most `limit`."""
-    return operations.prefix_(prefix, limit, stale=stale, endpoint=endpoint), timeout
+    return keys.prefix_(prefix, limit, stale=stale, endpoint=endpoint), timeout
 
 
 def txn(
@@ -126,37 +126,37 @@ def txn(
 ) -> Asked[TxnResult]:
     """Do the operations of `then` if every compare holds, else those of `otherwise`, all at one
     index."""
-    return guarded(operations.txn(compares, then, otherwise), fence), timeout
+    return guarded(keys.txn(compares, then, otherwise), fence), timeout
 
 
 def status(endpoint: str | None = None, *, timeout: float = 5) -> Asked[dict[str, Any]]:
     """What the node at `endpoint`, or any, says of itself; PROTOCOL.md has the fields."""
-    return operations.status(endpoint), timeout
+    return cluster.status(endpoint), timeout
 
 
 def stop(endpoint: str, *, timeout: float = 5) -> Asked[str]:
     """Stop the node at `endpoint`, as SIGTERM does. Returns what it said."""
-    return operations.stop(endpoint), timeout
+    return cluster.stop(endpoint), timeout
 
 
 def transfer(to: str | None = None, *, timeout: float = 5) -> Asked[str]:
     """Hand leadership to the node named `to`, or to whoever is most caught up."""
-    return operations.transfer(to), timeout
+    return cluster.transfer(to), timeout
 
 
 def member_add(name: str, *, timeout: float = 5) -> Asked[str]:
     """Admit the waiting node `name`; done when it is a voter."""
-    return operations.member("add", name), timeout
+    return cluster.member("add", name), timeout
 
 
 def member_promote(name: str, *, timeout: float = 5) -> Asked[str]:
     """Make the learner `name` a voter."""
-    return operations.member("promote", name), timeout
+    return cluster.member("promote", name), timeout
 
 
 def member_remove(name: str, *, timeout: float = 5) -> Asked[str]:
     """Remove the member `name`."""
-    return operations.member("remove", name), timeout
+    return cluster.member("remove", name), timeout
 
 
 # -- leases and queues, for those who keep numbers themselves ------------------------------------

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from raftzmq.client import coordination
-from raftzmq.client.calls import Call
-from raftzmq.client.tasks import Task
-from raftzmq.client.work import LONGEST_TIMEOUT_S
+from raftzmq.client.operations import coordination
+from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.tasks import Task
 from raftzmq.errors import LeaseExpired, RaftzmqError, Unavailable
 
 KEEPS_IN_TTL: Final = 3

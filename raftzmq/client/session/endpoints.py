@@ -1,25 +1,9 @@
-"""Where to send: what is known of each endpoint, and lanes of calls that go the same way."""
+"""What is known of each endpoint: its link, and what it last said."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
-from random import Random
+from dataclasses import dataclass
 from typing import Final
-
-from raftzmq.client.calls import Call
-
-SUSPECT_MS: Final = 1000
-"""An endpoint that was silent, lost or out of reach is avoided for so long."""
-
-BACKOFF_MS: Final = 20
-BACKOFF_MOST_MS: Final = 100
-OVERLOADED_MOST_MS: Final = 1000
-"""Pauses after "try again": doubling up to a bound, each cut by a random part up to a half. The
-bound is what an election takes longer, on the average by half of it, for those who wait for it."""
-
-CHASES: Final = 3
-"""Most leader hints followed in a row; they may be wrong, or lead in a circle."""
 
 HINTED_LINKS: Final = 8
 """Most links kept to endpoints that were not configured, but named by nodes or callers."""
@@ -107,45 +91,3 @@ class Endpoints:
                     text = "no answer" if link.up else "no connection"
             parts.append(f"{endpoint}: {text}")
         return "; ".join(parts)
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """Calls that go to the same endpoint now: the leader's, anybody's, or one that was named
-    (`fixed`)."""
-
-    target: str
-    fixed: bool = False
-    stale: bool = False  # whoever is asked answers, from what it has applied
-    holds: bool = False  # nodes keep answers back: that they are owed says nothing of the load
-    queue: deque[Call] = field(default_factory=deque)
-    aimed_ms: int = 0
-    resume_ms: int = 0
-    failures: int = 0
-    chases: int = 0
-    confirmed: bool = False  # the target has answered as leader, and nothing said otherwise since
-    messages: int = 0  # in flight
-    bytes: int = 0  # in flight
-
-    def aim(self, endpoint: str, now_ms: int) -> None:
-        self.target = endpoint
-        self.aimed_ms = now_ms
-        self.confirmed = False
-
-    def answered(self) -> None:
-        """Progress: pauses and chases start from the beginning."""
-        self.failures = 0
-        self.chases = 0
-
-    def pause(self, now_ms: int, random: Random, most_ms: int = BACKOFF_MOST_MS) -> None:
-        """Send nothing for a while, a longer one each time in a row."""
-        if now_ms < self.resume_ms:
-            return
-        backoff_ms = min(most_ms, BACKOFF_MS << min(self.failures, 16))
-        self.resume_ms = now_ms + 1 + int(backoff_ms * (0.5 + random.random() / 2))
-        self.failures += 1
-        self.chases = 0
-
-    def requeue(self, calls: list[Call]) -> None:
-        """Put calls back in front, in their order."""
-        self.queue.extendleft(reversed(calls))

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from raftzmq.client.calls import Call
-from raftzmq.client.routes import Endpoints
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.endpoints import Endpoints
 from raftzmq.errors import (
     DiskFull,
     Fenced,

@@ -1,16 +1,28 @@
-"""Every method of the clients, once: its arguments checked and encoded, its answer decoded.
+"""The operations of keys and transactions: encoded and decoded.
 
-A function here returns an `Operation` or a `NodeRequest`: what the session sends, and `decode` for
-what comes back. Both clients' methods are one line each on top of these. Whatever a node would
-refuse as invalid is refused here, before anything is sent (InvalidRequest).
+A function here returns an `Operation`: what the session sends, and `decode` for what comes back.
+Whatever a node would refuse as invalid is refused here, before anything is sent (InvalidRequest).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from raftzmq import limits
+from raftzmq.client.operations.arguments import (
+    Answer,
+    Operation,
+    check_bound,
+    check_key,
+    check_limit,
+    copy_value,
+    decode_item,
+    decode_value,
+    encode_value,
+    read,
+    write,
+)
 from raftzmq.client.results import CasResult, Deleted, Item, Range, TxnResult, Value, Written
 from raftzmq.client.transactions import (
     Compare,
@@ -22,35 +34,7 @@ from raftzmq.client.transactions import (
     Put,
     TxnOperation,
 )
-from raftzmq.client.work import (
-    Answer,
-    NodeRequest,
-    Operation,
-    check_bound,
-    check_endpoint,
-    check_key,
-    check_limit,
-    copy_value,
-    decode_item,
-    decode_value,
-    encode_value,
-    read,
-    write,
-)
 from raftzmq.errors import InvalidRequest
-from raftzmq.naming import parse_pod_name
-from raftzmq.transport.client_wire import (
-    Done,
-    MemberRequest,
-    StatusReply,
-    StatusRequest,
-    StopRequest,
-    TransferRequest,
-)
-from raftzmq.transport.frames import is_count
-
-DEFAULT_ENDPOINTS: Final = ("127.0.0.1:6001", "127.0.0.1:6011", "127.0.0.1:6021")
-"""The client ports of a local cluster."""
 
 
 def put(key: str, value: Value) -> Operation[Written]:
@@ -131,56 +115,11 @@ def txn(
         )
         return TxnResult(succeeded, results, answer.index, answer.term, answer.leader)
 
-    args = [[_compare(c) for c in compares], [_branch(o) for o in then]]
-    return write("txn", [*args, [_branch(o) for o in otherwise]], decode)
+    args = [[encode_compare(c) for c in compares], [encode_branch(o) for o in then]]
+    return write("txn", [*args, [encode_branch(o) for o in otherwise]], decode)
 
 
-def open_session() -> Operation[tuple[int, str]]:
-    """Gives the session's number, and the cluster in which it means something."""
-    return write("open", [], _session)
-
-
-def close_session() -> Operation[None]:
-    return write("close", [], lambda _: None)
-
-
-def status(endpoint: str | None) -> NodeRequest[dict[str, Any]]:
-    return NodeRequest(StatusRequest, _status, True, False, endpoint and check_endpoint(endpoint))
-
-
-def stop(endpoint: str) -> NodeRequest[str]:
-    return NodeRequest(StopRequest, _message, False, False, check_endpoint(endpoint))
-
-
-def transfer(to: str | None) -> NodeRequest[str]:
-    if to is not None:
-        _node_name(to)
-    return NodeRequest(lambda ident: TransferRequest(ident, to), _message, False, True)
-
-
-def member(action: str, name: str) -> NodeRequest[str]:
-    _node_name(name)
-    return NodeRequest(lambda ident: MemberRequest(ident, action, name), _message, False, True)
-
-
-def endpoint_list(endpoints: Sequence[str] | str | None) -> tuple[str, ...]:
-    """Return the endpoints of a list, or of text with commas in between, each once."""
-    if endpoints is None:
-        return DEFAULT_ENDPOINTS
-    if isinstance(endpoints, str):
-        endpoints = [part for part in endpoints.split(",") if part.strip()]
-    if not endpoints:
-        raise InvalidRequest("no endpoints: name at least one node's client port, as HOST:PORT")
-    return tuple(dict.fromkeys(map(check_endpoint, endpoints)))
-
-
-def _node_name(name: str) -> None:
-    if not isinstance(name, str):
-        raise InvalidRequest(f"a node's name is text, such as raft-1, not {name!r:.40}")
-    parse_pod_name(name)
-
-
-def _compare(compare: Compare) -> list[Any]:
+def encode_compare(compare: Compare) -> list[Any]:
     if not isinstance(compare, Compare):
         raise InvalidRequest(f"compares are made with Compare(...), not {compare!r:.40}")
     key, field, operator, operand = compare.key, compare.field, compare.operator, compare.operand
@@ -197,7 +136,7 @@ def _compare(compare: Compare) -> list[Any]:
     return [check_key(key), field, operator, None if operand is None else encode_value(operand)]
 
 
-def _branch(operation: TxnOperation) -> list[Any]:
+def encode_branch(operation: TxnOperation) -> list[Any]:
     match operation:
         case Put(key, value):
             return ["put", check_key(key), encode_value(value)]
@@ -220,12 +159,6 @@ def _branch(operation: TxnOperation) -> list[Any]:
 
 
 # -- decoding: bodies come from the network; a wrong shape raises TypeError, ValueError and such --
-
-
-def _session(answer: Answer) -> tuple[int, str]:
-    if not is_count(answer.body):  # it will stand in every request
-        raise ValueError("not the number of a session")
-    return answer.body, answer.cluster
 
 
 def _written(answer: Answer) -> Written:
@@ -253,15 +186,3 @@ def _branch_result(
         case Get(key):
             return decode_item(key, body)
     return _range(answer)
-
-
-def _status(reply: StatusReply | Done) -> dict[str, Any]:
-    if not isinstance(reply, StatusReply):
-        raise TypeError("not a status")
-    return reply.status
-
-
-def _message(reply: StatusReply | Done) -> str:
-    if not isinstance(reply, Done):
-        raise TypeError("not a message")
-    return reply.message

@@ -6,10 +6,10 @@ from collections import deque
 from typing import Any
 
 from raftzmq import limits
-from raftzmq.client.calls import Call
+from raftzmq.client.operations.arguments import check_bound, check_key
 from raftzmq.client.results import Event
-from raftzmq.client.tasks import copy_of
-from raftzmq.client.work import check_bound, check_key
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.tasks import copy_of
 from raftzmq.errors import InvalidRequest, RaftzmqError, WatchLost
 from raftzmq.transport.watch_wire import WatchRequest
 

@@ -14,18 +14,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from raftzmq import limits
-from raftzmq.client.results import (
-    Leader,
-    LeaseInfo,
-    Leases,
-    Place,
-    Queue,
-    Queues,
-    QueueSummary,
-    Value,
-    Written,
-)
-from raftzmq.client.work import (
+from raftzmq.client.operations.arguments import (
     LONGEST_TIMEOUT_S,
     Answer,
     Operation,
@@ -37,6 +26,17 @@ from raftzmq.client.work import (
     tail_of,
     utf8_bytes,
     write,
+)
+from raftzmq.client.results import (
+    Leader,
+    LeaseInfo,
+    Leases,
+    Place,
+    Queue,
+    Queues,
+    QueueSummary,
+    Value,
+    Written,
 )
 from raftzmq.errors import InvalidRequest
 from raftzmq.transport.frames import is_count

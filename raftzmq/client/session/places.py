@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from raftzmq.client import coordination
-from raftzmq.client.calls import Call
-from raftzmq.client.leasing import NEVER_MS, HeldLease, LeaseKeeper, Submit
-from raftzmq.client.tasks import Task
-from raftzmq.client.work import LONGEST_TIMEOUT_S, Operation
+from raftzmq.client.operations import coordination
+from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, Operation
+from raftzmq.client.session.calls import Call
+from raftzmq.client.session.leases import NEVER_MS, HeldLease, LeaseKeeper, Submit
+from raftzmq.client.session.tasks import Task
 from raftzmq.errors import LeaseExpired, NotAcquired, OutcomeUnknown, RaftzmqError, Unavailable
 
 AT_ONCE_MS: Final = 5000

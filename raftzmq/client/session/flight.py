@@ -8,8 +8,7 @@ from random import Random
 from typing import Final
 
 from raftzmq import limits
-from raftzmq.client.calls import Batch, Call
-from raftzmq.client.routes import Lane
+from raftzmq.client.session.calls import Batch, Call, Lane
 
 SILENCE_MS: Final = 500
 """A message unanswered for so long is sent again; twice as long after each further silence."""

@@ -8,12 +8,11 @@ from typing import Any, Final
 import orjson
 
 from raftzmq import limits
-from raftzmq.client.calls import Batch, Call
-from raftzmq.client.flight import Flight
-from raftzmq.client.routes import Lane
-from raftzmq.client.serials import Serials
-from raftzmq.client.waiting import LeaderSearch, SessionOpening
-from raftzmq.client.work import NodeRequest
+from raftzmq.client.operations.arguments import NodeRequest
+from raftzmq.client.session.calls import Batch, Call, Lane
+from raftzmq.client.session.flight import Flight
+from raftzmq.client.session.prerequisites import LeaderSearch, SessionOpening
+from raftzmq.client.session.serials import Serials
 from raftzmq.errors import OutcomeUnknown, RaftzmqError
 from raftzmq.transport.client_wire import OperationsRequest, encode_request
 
@@ -29,7 +28,7 @@ READ_IDS: Final = 2**40
 
 class Packer:
     """Gives calls their ids and makes messages of them. Calls at the head of a queue that cannot
-    be sent yet are put where they wait (waiting.py), so that those behind them can go on."""
+    be sent yet are put where they wait (prerequisites.py), so that those behind them can go on."""
 
     def __init__(
         self,
@@ -37,13 +36,13 @@ class Packer:
         serials: Serials,
         opening: SessionOpening,
         search: LeaderSearch,
-        finish: Callable[[Call, RaftzmqError], None],
+        fail: Callable[[Call, RaftzmqError, int], None],
     ) -> None:
         self._flight = flight
         self._serials = serials
         self._opening = opening
         self._search = search
-        self._finish = finish
+        self._fail = fail
         self._next_id = READ_IDS
 
     def pack(self, lane: Lane, now_ms: int) -> Batch | None:
@@ -114,7 +113,7 @@ class Packer:
                     "sent, and then its session expired before the answer came: "
                     "it may have been done"
                 )
-                self._finish(call, error)
+                self._fail(call, error, now_ms)
                 return False
         if not self._serials.session:
             self._opening.park(call, now_ms)

@@ -1,0 +1,1 @@
+"""What a client asks, purely: arguments checked and encoded, answers decoded."""
