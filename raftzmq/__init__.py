@@ -10,158 +10,40 @@ Names are imported when they are first used: a node does not load the clients, n
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from raftzmq.client.aio import AsyncClient
-    from raftzmq.client.blocking import Client
-    from raftzmq.client.results import (
-        CasResult,
-        Deleted,
-        Event,
-        Item,
-        Leader,
-        LeaseInfo,
-        Leases,
-        NodeStatus,
-        Place,
-        Queue,
-        Queues,
-        QueueSummary,
-        Range,
-        TxnResult,
-        Value,
-        Written,
-    )
-    from raftzmq.client.transactions import (
-        Compare,
-        Delete,
-        DeletePrefix,
-        Get,
-        GetPrefix,
-        GetRange,
-        Put,
-    )
-    from raftzmq.errors import (
-        DiskFull,
-        Fenced,
-        ForkedClient,
-        InvalidRequest,
-        LeaseExpired,
-        NotAcquired,
-        NotFound,
-        NotHeld,
-        OutcomeUnknown,
-        Overloaded,
-        RaftzmqError,
-        Refused,
-        Unavailable,
-        WatchLost,
-    )
+    from raftzmq.client.aio import AsyncClient as AsyncClient
+    from raftzmq.client.blocking import Client as Client
+    from raftzmq.client.results import *  # noqa: F403 (it has `__all__`)
+    from raftzmq.client.transactions import *  # noqa: F403 (it has `__all__`)
+    from raftzmq.errors import *  # noqa: F403 (it has `__all__`)
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "raftzmq.client.aio": ["AsyncClient"],
-    "raftzmq.client.blocking": ["Client"],
-    "raftzmq.client.results": [
-        "CasResult",
-        "Deleted",
-        "Event",
-        "Item",
-        "Leader",
-        "LeaseInfo",
-        "Leases",
-        "NodeStatus",
-        "Place",
-        "Queue",
-        "QueueSummary",
-        "Queues",
-        "Range",
-        "TxnResult",
-        "Value",
-        "Written",
-    ],
-    "raftzmq.client.transactions": [
-        "Compare",
-        "Delete",
-        "DeletePrefix",
-        "Get",
-        "GetPrefix",
-        "GetRange",
-        "Put",
-    ],
-    "raftzmq.errors": [
-        "DiskFull",
-        "Fenced",
-        "ForkedClient",
-        "InvalidRequest",
-        "LeaseExpired",
-        "NotAcquired",
-        "NotFound",
-        "NotHeld",
-        "OutcomeUnknown",
-        "Overloaded",
-        "RaftzmqError",
-        "Refused",
-        "Unavailable",
-        "WatchLost",
-    ],
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_CLIENTS: Final = {"AsyncClient": "raftzmq.client.aio", "Client": "raftzmq.client.blocking"}
+_HOMES: Final = ("raftzmq.errors", "raftzmq.client.results", "raftzmq.client.transactions")
+"""Modules whose `__all__` lists the names that are imported from here too."""
 
-__all__ = [
-    "AsyncClient",
-    "CasResult",
-    "Client",
-    "Compare",
-    "Delete",
-    "DeletePrefix",
-    "Deleted",
-    "DiskFull",
-    "Event",
-    "Fenced",
-    "ForkedClient",
-    "Get",
-    "GetPrefix",
-    "GetRange",
-    "InvalidRequest",
-    "Item",
-    "Leader",
-    "LeaseExpired",
-    "LeaseInfo",
-    "Leases",
-    "NodeStatus",
-    "NotAcquired",
-    "NotFound",
-    "NotHeld",
-    "OutcomeUnknown",
-    "Overloaded",
-    "Place",
-    "Put",
-    "Queue",
-    "QueueSummary",
-    "Queues",
-    "RaftzmqError",
-    "Range",
-    "Refused",
-    "TxnResult",
-    "Unavailable",
-    "Value",
-    "WatchLost",
-    "Written",
-    "__version__",
-]
+
+def _public() -> list[str]:
+    listed = [name for home in _HOMES for name in import_module(home).__all__]
+    return sorted([*_CLIENTS, *listed, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+    if name == "__all__":
+        return _public()
+    # Modules of this package are asked for here too, before they are imported: to tell them apart
+    # loads nothing, for they begin with a small letter.
+    homes = (_CLIENTS[name],) if name in _CLIENTS else _HOMES if name[:1].isupper() else ()
+    for home in homes:
+        module = import_module(home)
+        if name in _CLIENTS or name in module.__all__:
+            value = globals()[name] = getattr(module, name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_public()})

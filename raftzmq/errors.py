@@ -17,6 +17,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+__all__ = [
+    "DiskFull",
+    "Fenced",
+    "ForkedClient",
+    "InvalidRequest",
+    "LeaseExpired",
+    "NotAcquired",
+    "NotFound",
+    "NotHeld",
+    "OutcomeUnknown",
+    "Overloaded",
+    "RaftzmqError",
+    "Refused",
+    "Unavailable",
+    "WatchLost",
+]
+"""Those that users of the package meet: `raftzmq` has them too."""
+
 
 class RaftzmqError(Exception):
     """The root: `except RaftzmqError` catches everything that this library raises on purpose."""

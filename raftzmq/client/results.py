@@ -12,6 +12,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+__all__ = [
+    "CasResult",
+    "Deleted",
+    "Event",
+    "Item",
+    "Leader",
+    "LeaseInfo",
+    "Leases",
+    "NodeStatus",
+    "Place",
+    "Queue",
+    "QueueSummary",
+    "Queues",
+    "Range",
+    "TxnResult",
+    "Value",
+    "Written",
+]
+
 Value = str | bytes
 """What a key holds. Text comes back as text and bytes as bytes."""
 

@@ -13,6 +13,16 @@ from dataclasses import dataclass
 
 from raftzmq.client.results import Value
 
+__all__ = [
+    "Compare",
+    "Delete",
+    "DeletePrefix",
+    "Get",
+    "GetPrefix",
+    "GetRange",
+    "Put",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Compare:

@@ -1,0 +1,47 @@
+"""What `raftzmq` offers its users: each name is listed once, where it is defined."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import raftzmq
+from raftzmq import errors
+from raftzmq.client import results, transactions
+
+
+def test_the_package_has_the_names_of_its_homes_and_both_clients() -> None:
+    listed = {*errors.__all__, *results.__all__, *transactions.__all__}
+    assert {*raftzmq.__all__} == {*listed, "AsyncClient", "Client", "__version__"}
+    assert {*raftzmq.__all__} <= {*dir(raftzmq)}
+    for home in (errors, results, transactions):
+        for name in home.__all__:
+            assert getattr(raftzmq, name) is getattr(home, name)
+
+
+def test_a_star_import_brings_them_all() -> None:
+    script = (
+        "from raftzmq import *\n"
+        "names = {name for name in dir() if not name.startswith('_')}\n"
+        "import raftzmq\n"
+        "assert names == {*raftzmq.__all__} - {'__version__'}, names\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("name", ["DataError", "Nothing", "nothing", "Lock"])
+def test_it_has_no_other_names(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"module 'raftzmq' has no attribute '{name}'"):
+        getattr(raftzmq, name)
+
+
+def test_a_module_of_the_package_is_imported_alone() -> None:
+    script = (
+        "import sys\n"
+        "from raftzmq import limits\n"
+        "loaded = [name for name in sys.modules if name.startswith('raftzmq.')]\n"
+        "assert loaded == ['raftzmq.limits'], loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
