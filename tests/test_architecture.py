@@ -31,6 +31,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq.errors": (),
     "raftzmq.naming": ("raftzmq.errors",),
     "raftzmq.histogram": (),
+    "raftzmq.standard_streams": (),
     "raftzmq.core": ("raftzmq.limits", "raftzmq.errors"),
     "raftzmq.machine": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core.entry"),
     "raftzmq.lines": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core"),
@@ -39,6 +40,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq.node": (*ENTRIES, *WIRE, "raftzmq.machine", "raftzmq.storage"),
     "raftzmq.server": (
         *ENTRIES,
+        "raftzmq.standard_streams",
         "raftzmq.machine",
         "raftzmq.storage",
         "raftzmq.transport",

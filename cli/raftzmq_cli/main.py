@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from raftzmq import standard_streams
 from raftzmq_cli.common import exits
 from raftzmq_cli.common.coercion import use_plain_coercion
 from raftzmq_cli.common.invocation import examples_text
@@ -119,6 +120,7 @@ def run(words: Sequence[str]) -> int:
 
 def main() -> None:
     """The entry point of the installed program."""
+    standard_streams.reserve()
     if _COMPLETION in os.environ:
         build().main(prog_name=PROGRAM)
     sys.exit(run(sys.argv[1:]))

@@ -18,7 +18,7 @@ from typing import Final
 
 import zmq
 
-from raftzmq import __version__, limits
+from raftzmq import __version__, limits, standard_streams
 from raftzmq.core.config import Config
 from raftzmq.core.membership import Membership
 from raftzmq.core.messages import REPLIES, Message
@@ -89,6 +89,7 @@ def serve(config: ServerConfig) -> int:
     Raises DataError for a directory that cannot be used or a disk that fails, PortTaken for an
     endpoint that cannot be bound.
     """
+    standard_streams.reserve()
     with ExitStack() as stack:
         log = stack.enter_context(TextLog(config.name, config.log_level))
         server = Server(config, log, stack)

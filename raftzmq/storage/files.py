@@ -18,6 +18,9 @@ from raftzmq.histogram import Histogram
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
+STREAMS: Final = 3
+"""The standard streams are the descriptors below this one."""
+
 SYNC_BOUNDS_S: Final = (
     *(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
 )
@@ -92,9 +95,24 @@ def _write(fd: int, data: bytes) -> None:
         written += os.write(fd, memoryview(data)[written:])
 
 
+def open_beyond_streams(path: Path, flags: int) -> int:
+    """Open a file that is written to, and never as one of the descriptors 0 to 2.
+
+    Where a standard stream is closed, the system would give its number to the file, and what is
+    printed would land among the data. Raises OSError.
+    """
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o640)
+    if descriptor >= STREAMS:
+        return descriptor
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STREAMS)
+    finally:
+        os.close(descriptor)
+
+
 class _OsAppendFile:
     def __init__(self, path: Path, flags: int, sync_seconds: Histogram) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o640)
+        self._fd = open_beyond_streams(path, os.O_WRONLY | os.O_APPEND | flags)
         self._sync_seconds = sync_seconds
 
     def write(self, data: bytes) -> None:
@@ -117,7 +135,7 @@ class _OsAppendFile:
 
 class _OsLock:
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._fd = open_beyond_streams(path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -177,7 +195,7 @@ class OsFiles:
         return _OsAppendFile(path, 0, self.sync_seconds)
 
     def write_again(self, path: Path, data: bytes) -> None:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = open_beyond_streams(path, os.O_WRONLY)
         try:
             _write(fd, data)
             os.fsync(fd)  # and not fdatasync: its size may have been cut without a sync

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli.common import exits, printers
+from raftzmq_cli.common import exits, printers, standard_input
 from raftzmq_cli.common.exits import AnswerIsNo
 from raftzmq_cli.common.invocation import Invocation
 from raftzmq_cli.common.settings import Output
@@ -174,7 +174,7 @@ def text(word: str, what: str) -> str:
 def read_value(word: str) -> Value:
     """The value that an argument stands for: @FILE, - for standard input, or itself."""
     if word == "-":
-        return from_bytes(sys.stdin.buffer.read(limits.VALUE_BYTES + 1))
+        return from_bytes(standard_input.read_bytes(limits.VALUE_BYTES + 1))
     if word.startswith("@"):
         path = Path(word[1:])
         try:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli.common import exits
+from raftzmq_cli.common import exits, standard_input
 from raftzmq_cli.common.invocation import Invocation
 
 PROMPT: Final = "raftzmq> "
@@ -105,7 +105,7 @@ def _completer(group: Any, readline: ModuleType) -> Any:
 
 def _lines(interactive: bool) -> Iterator[str]:
     if not interactive:
-        yield from sys.stdin
+        yield from standard_input.read_lines()
         return
     print("The client commands of raftzmq. Type help to list them, exit or Ctrl-D to leave.")
     while True:

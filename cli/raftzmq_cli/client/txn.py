@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from base64 import b64decode
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from raftzmq import (
 )
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.client.keys import fences, item_document
-from raftzmq_cli.common import exits
+from raftzmq_cli.common import exits, standard_input
 from raftzmq_cli.common.invocation import Invocation
 
 Operation = Put | Delete | DeletePrefix | Get | GetRange | GetPrefix
@@ -116,7 +115,7 @@ def show_result(run: Invocation, result: TxnResult, branch: Sequence[Operation])
 
 def _read(file: str) -> bytes:
     if file == "-":
-        return sys.stdin.buffer.read(limits.FRAME_BYTES + 1)
+        return standard_input.read_bytes(limits.FRAME_BYTES + 1)
     try:
         return Path(file).read_bytes()
     except OSError as error:
