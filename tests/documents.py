@@ -1,7 +1,11 @@
-"""What a program can read out of the documents: their links, headings and figures."""
+"""What a program can read out of the documents: links, headings, figures, places in the code.
+
+python -m tests.documents    sets the lines in links to places in the code (`just fix` does)
+"""
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,3 +72,67 @@ def _cells(lines: list[str]) -> Iterator[str]:
             in_table = False
         elif in_table:
             yield from line.strip("|").split("|")[1:]
+
+
+# -- places in the code -------------------------------------------------------------------------
+
+SAME_SCREEN_LINES = 20
+"""How far a link to a function may be off before it is wrong: whoever follows it still sees it."""
+
+_PLACE = re.compile(r"\[`([\w.]+)`\]\(([^)#\s]+\.py)#L(\d+)\)")
+
+
+class Place(NamedTuple):
+    """A link whose text names something that its target, a Python file, defines."""
+
+    where: str  # path:line
+    name: str  # `Class.method`, `function` or `CONSTANT`
+    target: Path
+    line: int
+
+
+def places_of(document: Path) -> Iterator[Place]:
+    """The places in the code to which a document leads."""
+    for number, line in enumerate(document.read_text().splitlines(), start=1):
+        for name, target, at in _PLACE.findall(line):
+            path = (document.parent / target).resolve()
+            yield Place(f"{document.relative_to(ROOT)}:{number}", name, path, int(at))
+
+
+def line_of(name: str, path: Path) -> int | None:
+    """The line on which `path` defines `name`; None if it does not."""
+    scope: ast.AST | None = ast.parse(path.read_text())
+    for part in name.split("."):
+        body = scope.body if isinstance(scope, ast.Module | ast.ClassDef) else []
+        scope = next((node for node in body if part in _names_of(node)), None)
+    return getattr(scope, "lineno", None)
+
+
+def _names_of(node: ast.stmt) -> list[str]:
+    """What a statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return [target.id for target in targets if isinstance(target, ast.Name)]
+    return []
+
+
+def renumber(document: Path) -> None:
+    """Set the lines in the document's links to places in the code. Raises LookupError for a place
+    that is not there."""
+
+    def place(found: re.Match[str]) -> str:
+        name, target, _ = found.groups()
+        line = line_of(name, (document.parent / target).resolve())
+        if line is None:
+            raise LookupError(f"{document}: {target} does not define {name}")
+        return f"[`{name}`]({target}#L{line})"
+
+    document.write_text(_PLACE.sub(place, document.read_text()))
+
+
+if __name__ == "__main__":  # python -m tests.documents, by `just fix`
+    for each in DOCUMENTS:
+        if _PLACE.search(each.read_text()):
+            renumber(each)

@@ -9,10 +9,14 @@ import pytest
 from tests.documents import (
     DOCUMENTS,
     ROOT,
+    SAME_SCREEN_LINES,
     anchor_of,
     anchors_of,
     figures_of,
+    line_of,
     links_of,
+    places_of,
+    renumber,
     section,
 )
 
@@ -65,3 +69,63 @@ def test_the_readme_quotes_the_figures_of_the_benchmarks() -> None:
     measured = figures_of((ROOT / "docs" / "benchmarks.md").read_text())
     assert quoted
     assert not quoted - measured, "docs/benchmarks.md has other figures than these of the README"
+
+
+# -- places in the code -------------------------------------------------------------------------
+
+
+def test_every_place_in_the_code_that_a_document_names_is_there() -> None:
+    places = [place for document in DOCUMENTS for place in places_of(document)]
+    wrong = []
+    for where, name, target, line in places:
+        found = line_of(name, target)
+        if found is None:
+            wrong.append(f"{where}: {target.relative_to(ROOT)} does not define {name}")
+        elif abs(found - line) > SAME_SCREEN_LINES:
+            wrong.append(f"{where}: {name} is at line {found} now: run `./justw fix`")
+    assert places
+    assert not wrong, "; ".join(wrong)
+
+
+CODE = """
+LIMIT = 3
+
+class Client:
+    put = call(methods.put)
+
+    def get(self):
+        pass
+
+def get():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("LIMIT", 2),
+        ("Client", 4),
+        ("Client.put", 5),
+        ("Client.get", 7),
+        ("get", 10),
+        ("put", None),
+        ("Client.delete", None),
+        ("get.deeper", None),
+    ],
+)
+def test_a_place_is_found_by_its_name(tmp_path: Path, name: str, line: int | None) -> None:
+    code = tmp_path / "code.py"
+    code.write_text(CODE)
+    assert line_of(name, code) == line
+
+
+def test_lines_are_set_anew(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(CODE)
+    document = tmp_path / "page.md"
+    document.write_text("See [`Client.get`](code.py#L1) and [`get`](code.py#L1).")
+    renumber(document)
+    assert document.read_text() == "See [`Client.get`](code.py#L7) and [`get`](code.py#L10)."
+    document.write_text("See [`put`](code.py#L1).")
+    with pytest.raises(LookupError, match=r"code\.py does not define put"):
+        renumber(document)

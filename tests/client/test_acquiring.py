@@ -109,7 +109,7 @@ def test_when_time_is_up_it_leaves_the_line_and_says_that_it_is_not_held(c: Coor
     assert not place.done
     sent = c.later(1)
     assert [op[1:] for s in sent for op in s.ops] == [RELEASE]
-    with pytest.raises(NotAcquired, match=r"lock 'l' was not to be had within 0\.7 s"):
+    with pytest.raises(NotAcquired, match=r"could not acquire lock 'l' within 0\.7 s"):
         place.result()
 
 
@@ -239,7 +239,7 @@ def test_at_once_or_not_at_all(c: Coordinating) -> None:
     sent = c.one()
     assert sent.ops[0][-2] is False, "it does not wait"
     c.says(sent, "busy")
-    with pytest.raises(NotAcquired, match="lock 'l' was not to be had at once"):
+    with pytest.raises(NotAcquired, match="could not acquire lock 'l' at once"):
         place.result()
     assert c.sends() == []
 

@@ -300,13 +300,13 @@ def _count(what: str, number: int) -> int:
 def _permits_of(kind: str, permits: int, capacity: int) -> tuple[int, int]:
     if kind in (LOCK, ELECTION):
         if permits != 1 or capacity != 0:
-            raise InvalidRequest(f"there is one of a {kind}, so it has no permits to choose")
+            raise InvalidRequest("a lock and an election have one permit: leave permits out")
         return 1, 0
     _permits("permits", permits)
     if type(capacity) is not int or capacity != 0:
         _permits("a capacity", capacity)
         if kind == SEMAPHORE and permits > capacity:
-            raise InvalidRequest(f"{permits} permits of {capacity} are never to be had")
+            raise InvalidRequest(f"{permits} permits are more than the {capacity} that there are")
     return permits, capacity
 
 

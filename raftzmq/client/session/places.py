@@ -25,7 +25,7 @@ from raftzmq.client.session.tasks import Task
 from raftzmq.errors import LeaseExpired, NotAcquired, OutcomeUnknown, RaftzmqError, Unavailable
 
 AT_ONCE_MS: Final = 5000
-"""How long to wait for the answer whether something is to be had at once."""
+"""How long to wait for the answer whether a place can be granted at once."""
 
 LEASE, ASKED, LINE, HELD, LEAVING, OVER = "lease", "asked", "line", "held", "leaving", "over"
 
@@ -66,7 +66,7 @@ class Acquisition(Task):
         capacity: int = 0,
         value: str | None = None,
     ) -> None:
-        """`timeout_ms` None: however long it takes; 0: only what is to be had at once. Without a
+        """`timeout_ms` None: however long it takes; 0: only what can be granted at once. Without a
         `lease` it takes the client's own of `ttl_ms`. Raises InvalidRequest."""
         super().__init__()
         self.kind = kind
@@ -205,7 +205,7 @@ class Acquisitions:
             self._leases.end(place.lease, error, now_ms)
         except NotAcquired as error:
             self._over(place)
-            self._fail(place, NotAcquired(f"{_named(place)} was not to be had at once ({error})"))
+            self._fail(place, NotAcquired(f"could not acquire {_named(place)} at once ({error})"))
         except RaftzmqError as error:
             assert place.lease is not None
             if isinstance(error, OutcomeUnknown) and place.lease.ttl_ms:
@@ -232,7 +232,7 @@ class Acquisitions:
             held = call.result()
         except RaftzmqError as error:
             self._over(place)
-            self._fail(place, NotAcquired(f"{_named(place)} is not waited for any more: {error}"))
+            self._fail(place, NotAcquired(f"could not wait for {_named(place)}: {error}"))
         else:
             if held is True:
                 self._holds(place)
@@ -322,7 +322,7 @@ class Acquisitions:
         within = (
             "at once" if place.timeout_ms == 0 else f"within {(place.timeout_ms or 0) / 1000:g} s"
         )
-        return NotAcquired(f"{_named(place)} was not to be had {within} ({why})")
+        return NotAcquired(f"could not acquire {_named(place)} {within} ({why})")
 
 
 def _never_sent(call: Call) -> bool:
