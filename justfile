@@ -22,7 +22,7 @@ test *arguments: _venv
     @case "${1-}" in \
         kind|k8s) exec .venv/bin/raftzmq cluster test "$@" ;; \
     esac; \
-    exec .venv/bin/python -m pytest "$@"
+    exec .venv/bin/python -m pytest -n auto "$@"
 
 # Look for mistakes without changing a file: lint, format, types
 [no-exit-message]

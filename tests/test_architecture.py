@@ -90,6 +90,7 @@ IMPORT_NAMES = {
     "prometheus-client": "prometheus_client",
     "kubernetes-validate": "kubernetes_validate",
     "pyyaml": "yaml",
+    "pytest-xdist": "xdist",
 }
 
 
@@ -113,9 +114,9 @@ MODULES = {module_name(path) for path in SOURCES}
 
 def imports_of(path: Path) -> Iterator[Import]:
     """Every import of a file, wherever it stands in it."""
-    importer = module_name(path)
+    importer, file = module_name(path), path.relative_to(ROOT)
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+        where = f"{file}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(importer, alias.name, (), where)

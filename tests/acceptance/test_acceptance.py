@@ -79,18 +79,22 @@ def image() -> Iterator[str]:
         engine.docker("image", "rm", "--force", tag)
 
 
+@pytest.mark.proof
 def test_on_processes(tmp_path: Path) -> None:
     accept(Local, tmp_path)
 
 
+@pytest.mark.proof
 def test_on_containers(image: str, tmp_path: Path) -> None:
     accept(lambda say: Docker(say, image), tmp_path)
 
 
+@pytest.mark.proof
 def test_the_older_design_on_processes(tmp_path: Path) -> None:
     accept(ViewsLocal, tmp_path, OF_VIEWS)
 
 
+@pytest.mark.proof
 def test_the_older_design_on_containers(image: str, tmp_path: Path) -> None:
     accept(lambda say: ViewsDocker(say, image), tmp_path, OF_VIEWS)
 

@@ -6,6 +6,7 @@ a cluster. There is no Raft: who leads is what the test says.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import deque
@@ -33,9 +34,7 @@ from raftzmq.transport.client_wire import (
 )
 from raftzmq.transport.watch_wire import UnwatchRequest, WatchRequest
 from tests.client.fake_watches import CLUSTER, FakeWatches
-
-PORTS = (32_000, 32_767)
-"""Below those that the kernel gives to connections: a dead node's port stays free."""
+from tests.system.ports import STEP, free_ports
 
 PATIENCE_S = 120.0
 
@@ -206,7 +205,7 @@ class FakeCluster:
         if node.port:
             self._bind_again(socket, node.port)
         else:
-            node.port = socket.bind_to_random_port("tcp://127.0.0.1", *PORTS, max_tries=1000)
+            node.port = socket.bind_to_random_port("tcp://127.0.0.1", *_ports(), max_tries=1000)
         node.socket = socket
 
     def _bind_again(self, socket: zmq.Socket[bytes], port: int) -> None:
@@ -330,6 +329,15 @@ class FakeCluster:
             address = leader.endpoint
         name = leader.name if leader else None
         return ErrorReply(ids, code, f"{node.name}: {code}", node.name, 1, name, address)
+
+
+@functools.cache
+def _ports() -> tuple[int, int]:
+    """The first port and the one after the last: this process's own, so that a dead node's port
+    stays free."""
+    tens = 8
+    base = free_ports(tens)
+    return base, base + STEP * tens
 
 
 def _ids(request: Request) -> list[int]:

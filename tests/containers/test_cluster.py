@@ -16,7 +16,7 @@ from tests.containers.engine import (
     logs,
 )
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.proof]
 
 NODES = ("raft-0", "raft-1", "raft-2")
 ENDPOINTS = ",".join(f"{node}.raft-service:6001" for node in NODES)

@@ -9,7 +9,7 @@ import pytest
 from raftzmq import __version__
 from tests.containers.engine import HARDENED, Engine, answer, base_image
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.proof]
 
 ADDED_MAX = 45_000_000
 """Bytes on top of the base image. Measured: 37.5 million."""

@@ -24,6 +24,7 @@ from tests.amounts import amount
 from tests.client.conversation import CLUSTER, NAMES, Conversation, Sent
 from tests.fuzz.decoders import hold
 from tests.fuzz.mangler import CHANGES, GENTLE, Mangler
+from tests.progress import counted
 
 SEED = 31
 LIFE = 20
@@ -86,7 +87,7 @@ def converse(mangler_seed: int, outcomes: Counter[str]) -> None:
 
 def test_no_mangled_answer_breaks_a_client() -> None:
     outcomes: Counter[str] = Counter()
-    for number in range(amount(60, 600)):
+    for number in counted("conversations with a client", range(amount(60, 600))):
         converse(SEED << 20 | number, outcomes)
     print(dict(outcomes))
     assert outcomes["answered"] > outcomes.total() / 20

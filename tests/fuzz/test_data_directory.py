@@ -24,6 +24,7 @@ from tests.amounts import amount
 from tests.fuzz.decoders import hold
 from tests.fuzz.mangler import CHANGES, Found, seal
 from tests.fuzz.worlds import contents
+from tests.progress import counted
 from tests.storage.helpers import (
     DATA,
     LOG,
@@ -198,7 +199,7 @@ def outcome_of(original: Original, disk: Disk) -> str:
 def test_a_mangled_directory_is_what_it_was_or_refused(make: Callable[[], Disk]) -> None:
     original = Original.of(make())
     outcomes: Counter[str] = Counter()
-    for number in range(amount(700, 8_000)):
+    for number in counted("mangled directories", range(amount(700, 8_000))):
         disk = damaged(Random(SEED << 40 | number), original.disk)
         try:
             outcomes[outcome_of(original, disk)] += 1
@@ -236,7 +237,7 @@ def test_nonsense_under_right_checksums_raises_nothing_else(make: Callable[[], D
     """No disk does this; a bug, or a person with an editor, may."""
     good = make()
     outcomes: Counter[str] = Counter()
-    for number in range(amount(700, 8_000)):
+    for number in counted("directories of nonsense", range(amount(700, 8_000))):
         random = Random(SEED << 40 | number)
         path = random.choice(sorted(path for path in good if path.name != "lock"))
         disk = good | {path: resealed(random, path, good[path])}

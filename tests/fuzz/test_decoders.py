@@ -21,6 +21,7 @@ from tests.fuzz import __main__ as command
 from tests.fuzz.corpus import PEER, REPLY, REQUEST
 from tests.fuzz.decoders import DECODERS, PEERS, REASONS, REPLIES, REQUESTS, Decoder, Tally, run
 from tests.fuzz.mangler import CHANGES, Found, Mangler, seal, variants
+from tests.progress import Progress
 from tests.transport.samples import json_values, nodes
 
 COUNT = amount(5_000, 100_000)
@@ -31,7 +32,8 @@ examples = settings(max_examples=amount(150, 600), deadline=None)
 
 @pytest.fixture(scope="module")
 def tally() -> Tally:
-    return run(COUNT, SEED)
+    progress = Progress("mangled messages", COUNT)
+    return run(COUNT, SEED, progress=lambda done: progress.at(done.inputs))
 
 
 def test_mangled_messages_are_refused_or_mean_what_they_say(tally: Tally) -> None:

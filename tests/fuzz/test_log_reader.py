@@ -9,7 +9,7 @@ nothing, or is refused too when it looks like a line's end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from itertools import pairwise
 from random import Random
 
@@ -22,6 +22,7 @@ from raftzmq.lines import encode_entry
 from raftzmq.storage import MemoryFiles, StorageConfig
 from raftzmq.storage.segments import load_segments
 from tests.amounts import amount
+from tests.progress import counted
 from tests.storage.helpers import LOG, NODE, US, fresh, lines, opened, segment
 
 SIZE = 16 * 1024
@@ -62,7 +63,7 @@ def flipped(data: bytes, bit: int) -> bytes:
     return data[:byte] + bytes([data[byte] ^ 1 << bit % 8]) + data[byte + 1 :]
 
 
-def bits(random: Random, data: bytes, count: int) -> Iterable[int]:
+def bits(random: Random, data: bytes, count: int) -> Collection[int]:
     """`count` bits of the data, or all of them; the newlines' are always among them."""
     every = range(8 * len(data))
     if count >= len(every):
@@ -82,7 +83,7 @@ def test_every_bit_of_a_log_of_16_kib() -> None:
     assert len(good) == SIZE
     files = directory_of(log)
     refused = 0
-    for bit in bits(Random(16), good, amount(3_000, 8 * SIZE)):
+    for bit in counted("bits of a log", bits(Random(16), good, amount(3_000, 8 * SIZE))):
         files.put(segment(1), flipped(good, bit))
         try:
             load_segments(files, LOG)
@@ -102,7 +103,7 @@ def test_opening_refuses_as_the_reader_does_and_changes_nothing() -> None:
     log = log_of(4096)
     good = lines(log)
     files = directory_of(log)
-    for bit in bits(Random(17), good, amount(300, 3_000)):
+    for bit in counted("bits of a log that is opened", bits(Random(17), good, amount(300, 3_000))):
         damaged = flipped(good, bit)
         files.put(segment(1), damaged)
         with pytest.raises(CorruptFile) as caught:

@@ -46,6 +46,7 @@ from tests.fuzz.worlds import (
 )
 from tests.machine.model import Model
 from tests.node.world import CLIENT
+from tests.progress import counted
 
 MESSAGES = amount(10_000, 60_000)
 REQUESTS = amount(2_000, 20_000)
@@ -135,7 +136,7 @@ def test_no_mangled_message_breaks_a_node(world: Recorded, moment: str) -> None:
     outcomes: Counter[str] = Counter()
     watched = Watched(deepcopy(original))
     now_ms, random = world.now_ms, Random(SEED)
-    for number in range(MESSAGES // len(MOMENTS)):
+    for number in counted("mangled messages for a node", range(MESSAGES // len(MOMENTS))):
         if number % LIFE == 0:
             watched = Watched(deepcopy(original))
         now_ms += random.choice((0, 1, 10, 400))
@@ -209,7 +210,7 @@ def test_no_mangled_request_breaks_a_cluster(world: Recorded) -> None:
     outcomes: Counter[str] = Counter()
     mangler = Mangler(SEED, requests_of(world))
     watched = [Watched(node) for node in world.nodes.values()]
-    for number in range(REQUESTS):
+    for number in counted("mangled requests for a node", range(REQUESTS)):
         try:
             outcomes[ask_one(world, b"".join(mangler.input(number)[:1]))] += 1
             for one in watched:
@@ -270,7 +271,7 @@ class Twins:
 
 def test_whatever_is_valid_the_machine_executes_as_the_model_does() -> None:
     mangler, twins = Mangler(SEED + 1, REQUEST), Twins()
-    for number in range(amount(4_000, 40_000)):
+    for number in counted("requests for machine and model", range(amount(4_000, 40_000))):
         try:
             request = decode_request(b"".join(mangler.input(number)[:1]))
         except WireError:

@@ -19,6 +19,7 @@ from tests.fuzz.decoders import hold
 from tests.fuzz.mangler import CHANGES, Found
 from tests.fuzz.test_log_reader import bits, flipped, place
 from tests.fuzz.worlds import Recorded, disk_of, essence, lived
+from tests.progress import counted
 from tests.storage.helpers import SNAPSHOTS
 
 SEED = 21
@@ -168,7 +169,7 @@ def test_every_bit_of_a_snapshot_file(last_chunk: SnapshotChunk) -> None:
     index, term = last_chunk.snapshot_index, last_chunk.snapshot_term
     files, path = MemoryFiles(), snapshot_path(SNAPSHOTS, index, term)
     files.make_dirs(SNAPSHOTS)
-    for bit in bits(Random(SEED), good, amount(3_000, 1 << 30)):
+    for bit in counted("bits of a snapshot file", bits(Random(SEED), good, amount(3_000, 1 << 30))):
         files.put(path, flipped(good, bit))
         with pytest.raises(CorruptFile) as caught:
             verify_snapshot(files, path, index, term)
@@ -184,7 +185,8 @@ def test_every_bit_of_a_snapshot_from_a_leader(
     waiting = Untouched(world.moments["lagging"], last_chunk, size=1 << 20)
     dropped = waiting.node.dropped["damaged_snapshot"]
     tried = 0
-    for bit in bits(Random(SEED), last_chunk.data, amount(1_000, 1 << 30)):
+    every = bits(Random(SEED), last_chunk.data, amount(1_000, 1 << 30))
+    for bit in counted("bits of a snapshot from a leader", every):
         assert not waiting.leader.transfer(flipped(last_chunk.data, bit)), f"bit {bit} was taken"
         assert waiting.leader.restarts == 1, f"after bit {bit} it was not asked for again"
         hold(essence(waiting.node) == waiting.before, f"bit {bit} changed the node")
@@ -198,7 +200,7 @@ def test_mangled_snapshots_from_a_leader(
     world: Recorded, last_chunk: SnapshotChunk, state_hash: str
 ) -> None:
     waiting, good = Untouched(world.moments["lagging"], last_chunk), last_chunk.data
-    for number in range(amount(500, 4_000)):
+    for number in counted("mangled snapshots", range(amount(500, 4_000))):
         random = Random(SEED << 40 | number)
         data = random.choice(CHANGES)(random, good, good)
         try:
@@ -249,7 +251,7 @@ def test_chunks_that_are_lost_doubled_misplaced_or_mangled(
         for offset in range(0, len(last_chunk.data), CHUNK)
     ]
     installed = 0
-    for number in range(amount(300, 3_000)):
+    for number in counted("disturbed snapshots", range(amount(300, 3_000))):
         chunks = disturbed(Random(SEED << 40 | number), pieces)
         waiting = Untouched(lagging, last_chunk)
         try:
@@ -273,7 +275,8 @@ def test_damage_that_comes_while_a_snapshot_is_read_is_found(last_chunk: Snapsho
     index, term = last_chunk.snapshot_index, last_chunk.snapshot_term
     files, path = MemoryFiles(), snapshot_path(SNAPSHOTS, index, term)
     files.make_dirs(SNAPSHOTS)
-    for bit in bits(Random(SEED), good, amount(1_000, 1 << 30)):
+    every = bits(Random(SEED), good, amount(1_000, 1 << 30))
+    for bit in counted("bits of a snapshot that is being read", every):
         files.put(path, flipped(good, bit))
         with pytest.raises(CorruptFile) as caught:
             list(read_records(files, path))

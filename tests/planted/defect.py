@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from tests.progress import counted
 from tests.sim.story import SimFailure
 from tests.sim.world import run
 
@@ -52,7 +53,7 @@ def catch(defect: Defect, start: int = START) -> Caught:
     AssertionError if none does, or if one fails for another reason than the defect's."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         defect.plant(monkeypatch)
-        for tried in range(1, defect.seeds + 1):
+        for tried in counted(f"{defect.title}: world", range(1, defect.seeds + 1)):
             seed = start + tried - 1
             try:
                 run(seed, defect.seconds)

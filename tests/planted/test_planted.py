@@ -19,6 +19,8 @@ DEFECTS = sorted(
     (*consensus.DEFECTS, *service.DEFECTS, *coordination.DEFECTS),
     key=lambda d: (d.number, d.half),
 )
+MANY = 100
+"""So many worlds take minutes: a defect that may take as many is for --proof."""
 PLANTED: list[Defect | ProcessDefect] = [*DEFECTS, *processes.DEFECTS]
 
 
@@ -26,7 +28,10 @@ def name(defect: Defect) -> str:
     return f"{defect.number:02}{defect.half}-{defect.title.replace(' ', '-')}"
 
 
-@pytest.mark.parametrize("defect", DEFECTS, ids=name)
+@pytest.mark.parametrize(
+    "defect",
+    [pytest.param(d, id=name(d), marks=[pytest.mark.proof] * (d.seeds >= MANY)) for d in DEFECTS],
+)
 def test_is_caught(defect: Defect, record_property: Callable[[str, object], None]) -> None:
     caught = catch(defect)
     record_property("seeds", caught.seeds)

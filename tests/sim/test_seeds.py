@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.amounts import amount
+from tests.progress import Progress
 from tests.sim.regressions import SEEDS
 from tests.sim.swarm import Summary, swarm
 from tests.sim.world import run
@@ -16,7 +17,10 @@ JOBS = 2
 
 @pytest.fixture(scope="module")
 def summary() -> Summary:
-    return swarm(range(FIRST, FIRST + COUNT), jobs=JOBS)
+    progress = Progress("simulated worlds", COUNT)
+    return swarm(
+        range(FIRST, FIRST + COUNT), jobs=JOBS, progress=lambda done, _: progress.at(done.seeds)
+    )
 
 
 def test_every_rule_holds_in_every_world(summary: Summary) -> None:

@@ -305,8 +305,10 @@ def play(
     cycles: int,
     deck: Sequence[str] = DECK,
     program: str = "tests.system.tiny",
+    progress: Callable[[Done], None] = lambda _done: None,
 ) -> Done:
-    """One cluster in `directory`, hurt `cycles` times, and checked. Raises CrashFailure."""
+    """One cluster in `directory`, hurt `cycles` times, and checked; `progress` is told after each
+    time. Raises CrashFailure."""
     with Cluster(directory) as cluster:
         for node in cluster.nodes:
             node.program = program
@@ -317,6 +319,7 @@ def play(
             with workload:
                 for _ in range(cycles):
                     crashes.cycle()
+                    progress(crashes.done)
             crashes.check()
         except Exception as error:
             crashes.done.problems += 1

@@ -11,15 +11,17 @@ iptables inside the namespaces: of the machine's own network nothing changes but
 
 from __future__ import annotations
 
+import atexit
 import functools
 import itertools
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -41,6 +43,9 @@ PORT: Final = 6000
 
 _NAME = re.compile(r"(?:raftzmq-|rz)(?P<id>(?P<pid>\d+)-\d+)")
 _serials = itertools.count()
+_locks: dict[str, socket.socket] = {}
+_held = ExitStack()
+atexit.register(_held.close)
 
 
 @functools.cache
@@ -258,11 +263,25 @@ def hosts(nodes: Iterable[NodeProcess]) -> list[str]:
 
 
 def _free_network() -> str:
-    """The first three bytes of a network that this machine has no route to."""
+    """The first three bytes of a network that this machine has no route to, and that no other run
+    of the tests is about to make."""
     routes = _run("ip", "-4", "route")
     start = os.getpid() % len(NETWORKS)
     candidates = NETWORKS[start:] + NETWORKS[:start]
-    return next(network for network in candidates if f"{network}." not in routes)
+    return next(n for n in candidates if f"{n}." not in routes and _lock(n))
+
+
+def _lock(network: str) -> bool:
+    """Have the network for this process until it ends, if no other one has it."""
+    if network not in _locks:
+        lock = socket.socket(socket.AF_UNIX)
+        try:
+            lock.bind(f"\0raftzmq-tests-{network}")
+        except OSError:
+            lock.close()
+            return False
+        _locks[network] = _held.enter_context(lock)
+    return True
 
 
 def _namespaces() -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.amounts import amount
+from tests.progress import Progress
 from tests.system.crashes import CrashFailure, play
 
 pytestmark = pytest.mark.system
@@ -16,13 +17,15 @@ SEED = 20
 
 
 def test_no_crash_shows_in_any_history(tmp_path: Path) -> None:
-    done = play(tmp_path, SEED, CYCLES)
+    progress = Progress("cycles of kill -9", CYCLES)
+    done = play(tmp_path, SEED, CYCLES, progress=lambda done: progress.at(done.cycles))
     print(done)
     assert done.cycles == CYCLES
     assert done.kills >= CYCLES
     assert min(done.figures.kept, done.figures.steps, done.figures.compared) > 0
 
 
+@pytest.mark.proof
 def test_a_leader_that_acknowledges_what_only_it_has_is_caught(tmp_path: Path) -> None:
     noticed = "is lost|another entry|not linearizable|the log gives|ended by itself"
     with pytest.raises(CrashFailure, match=noticed) as caught:

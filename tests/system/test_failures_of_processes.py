@@ -47,6 +47,7 @@ def test_what_one_node_acknowledges_is_read_from_every_node(
     assert found["bytes"].value == {"b64": "AP8="}
 
 
+@pytest.mark.proof
 def test_ten_killed_leaders_lose_no_acknowledged_write(cluster: Cluster, client: Client) -> None:
     resumed_s = []
     with Load(client) as load:

@@ -9,6 +9,7 @@ import pytest
 from raftzmq import Client
 from raftzmq.core.entry import COMMANDS, Entry
 from tests.amounts import amount
+from tests.progress import counted
 from tests.sim.story import Violation
 from tests.system.holder import HOLDS, LOST, PERMITS, REGISTER
 from tests.system.holders import Holders, judge
@@ -51,7 +52,7 @@ def test_a_lock_goes_on_when_holders_waiters_and_leaders_are_killed(
     with Holders(
         cluster.endpoints, tmp_path, *arguments, "--ttl", str(TTL_S), "--hold", "0.05"
     ) as holders:
-        for kill in range(KILLS):
+        for kill in counted("holders of a lock, killed", range(KILLS)):
             holders.wait_for_more(HOLDS, 2)
             holders.kill_holder()
             holders.wait_for_more(HOLDS)  # once the lease of the dead one has ended
@@ -75,7 +76,7 @@ def test_a_hundred_processes_on_one_semaphore_get_their_permits_in_turn(
     with Holders(
         cluster.endpoints, tmp_path, *arguments, "--ttl", "5", "--hold", "0.02"
     ) as holders:
-        for kill in range(KILLS):
+        for kill in counted("holders of permits, killed", range(KILLS)):
             holders.wait_for_more(HOLDS, 3)
             holders.kill_holder()
             holders.kill_waiter()

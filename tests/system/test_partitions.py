@@ -18,6 +18,7 @@ import pytest
 
 from raftzmq import Client
 from tests.amounts import amount
+from tests.progress import counted
 from tests.system.namespaces import NamespacedCluster, Network, hosts, missing
 from tests.system.processes import NodeProcess, wait_for
 from tests.system.raw import NoAnswer, Raw
@@ -254,7 +255,7 @@ def test_of_five_nodes_a_leader_that_reaches_a_majority_stays(tmp_path: Path) ->
 def test_links_that_flap_lose_nothing(cluster: NamespacedCluster) -> None:
     network, random = cluster.network, Random(4)
     with Workload(cluster.endpoints, seed=4) as workload:
-        for _ in range(FLAPS):
+        for _ in counted("flaps of links", range(FLAPS)):
             one, other = random.sample(network.hosts, 2)
             match random.randrange(5):
                 case 0:

@@ -20,6 +20,7 @@ import pytest
 
 from raftzmq import Client
 from tests.amounts import amount
+from tests.progress import counted
 from tests.system import zmtp
 from tests.system.processes import STEADY, Cluster, NodeProcess, wait_for
 from tests.system.raw import Stored
@@ -118,12 +119,13 @@ FLOODS: dict[str, Attack] = {
 }
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("cluster", [STEADY], indirect=True, ids=["cluster"])
 @pytest.mark.parametrize("offset", [0, 1], ids=["peers", "clients"])
 def test_floods_are_bounded_in_memory_and_keep_nobody_out(cluster: Cluster, offset: int) -> None:
     leader = cluster.leader()
     with goes_on(cluster, leader, same_term=offset == 1):
-        for what, flood in FLOODS.items():
+        for what, flood in counted("floods of a port", FLOODS.items()):
             flood(leader.port + offset)
             print(f"{what}: {zmtp.resident_bytes(leader.pid, 'VmHWM') // MB} MiB at most so far")
     assert "reason=endless" in leader.output()

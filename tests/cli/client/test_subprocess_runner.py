@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,14 @@ from raftzmq_cli.client.subprocess_runner import LOST, Ended, News, run_command
 from tests.cli.conftest import LIMIT_S
 
 FOREVER = "while :; do sleep 0.02; done"
+
+
+@pytest.fixture(autouse=True)
+def nobody_ignores_sighup() -> Iterator[None]:
+    """As processes do that nohup has started, and all that they start."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def run(script: str, news: News | None = None, *, grace_s: float = LIMIT_S) -> Ended:

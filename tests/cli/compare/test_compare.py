@@ -144,6 +144,7 @@ def test_an_unknown_failure_is_refused(program: Program) -> None:
 
 
 @pytest.mark.system
+@pytest.mark.proof
 def test_both_designs_survive_what_they_must_and_the_difference_is_seen() -> None:
     names = ["leader", "all"]
     result = execute(["views", "compare", "-w", "json", *names])

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.amounts import amount
+from tests.progress import counted
 from tests.views.sim.planted import DEFECTS, Defect, catch
 from tests.views.sim.world import World, run
 
@@ -18,7 +19,7 @@ PLANTED = amount(3, len(DEFECTS))
 def test_every_rule_holds_in_every_world_and_much_happens() -> None:
     counts: Counter[str] = Counter()
     faults: Counter[str] = Counter()
-    for seed in range(FIRST, FIRST + COUNT):
+    for seed in counted("worlds of the older design", range(FIRST, FIRST + COUNT)):
         world = run(seed)
         counts += world.counts
         faults += world.faults_done

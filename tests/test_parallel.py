@@ -1,0 +1,52 @@
+"""How all tests are divided among workers, and what a run with --proof tells meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import progress
+from tests.amounts import VARIABLE
+from tests.parallel import ALONE, FIRST, SHARED, place, unit
+from tests.progress import EVERY_S, counted
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("beginning", [*SHARED, *ALONE, *FIRST])
+def test_what_is_named_is_there(beginning: str) -> None:
+    path, _, function = beginning.partition("::")
+    files = list(ROOT.glob(f"{path}*"))
+    assert files
+    assert all(f"def {function}" in file.read_text() for file in files if function)
+
+
+def test_a_unit_is_a_file_or_what_files_share_or_a_long_test() -> None:
+    assert unit("tests/core/test_parts.py::test_one[1]") == "tests/core/test_parts.py"
+    assert unit("tests/cli/client/test_locks.py::test_a") == unit(
+        "tests/cli/test_faults.py::test_b"
+    )
+    assert unit("tests/system/test_disks.py::test_a[b]") == "tests/system/test_disks.py::test_a[b]"
+    assert unit("tests/system/test_workload.py::test_one") == "a recorded workload"
+
+
+def test_what_is_long_is_dealt_out_first() -> None:
+    others = ["tests/core/test_parts.py::test_one", "tests/test_lines.py::test_one"]
+    long = [f"{beginning}::test_one" for beginning in FIRST]
+    assert sorted(others + long, key=place) == long + others
+
+
+def test_a_proof_tells_now_and_then_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    now_s = 0.0
+    monkeypatch.setenv(VARIABLE, "1")
+    monkeypatch.setattr(progress, "write", told.append)
+    monkeypatch.setattr(progress, "monotonic", lambda: now_s)
+    for _ in counted("worlds", range(5)):
+        now_s += 0.4 * EVERY_S
+    assert told == ["proof: worlds 3 of 5, 18 s"]
+    monkeypatch.delenv(VARIABLE)
+    for _ in counted("worlds", range(5)):
+        now_s += EVERY_S
+    assert len(told) == 1
