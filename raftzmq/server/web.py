@@ -175,16 +175,18 @@ def _response(page: Page, with_body: bool = True, *headers: str) -> bytes:
 def _listen(endpoint: str) -> socket.socket:
     host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
+    if host == "*":  # as for the other two ports: both families
+        host = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
     try:
         if int(port) > 65535:  # getaddrinfo would take it modulo 2**16
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         family, kind, protocol, _, address = socket.getaddrinfo(
-            "0.0.0.0" if host == "*" else host, port, type=socket.SOCK_STREAM
+            host, port, type=socket.SOCK_STREAM
         )[0]
         listening = socket.socket(family, kind, protocol)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if host == "::":  # as for the other two ports: IPv4 too
+            if host == "::":
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             listening.bind(address)
             listening.listen(BACKLOG)

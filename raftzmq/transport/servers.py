@@ -222,8 +222,8 @@ def _bind(socket: Socket, endpoint: str) -> str:
     """Bind, and return the endpoint with its port."""
     port = endpoint.rpartition(":")[2]
     try:
-        if "[" in endpoint:
-            socket.set(zmq.IPV6, 1)
+        if "[" in endpoint or endpoint.startswith("tcp://*:"):
+            socket.set(zmq.IPV6, 1)  # of both families; libzmq does without where there is no IPv6
         if port.isdecimal() and int(port[:6]) > 65535:  # libzmq would bind to the port modulo 2**16
             raise zmq.ZMQError(zmq.EINVAL)
         socket.bind(endpoint)

@@ -285,3 +285,12 @@ def test_closing_ends_the_connections_too_that_were_just_accepted() -> None:
 
 def test_one_that_was_never_started_can_be_closed() -> None:
     Web("tcp://127.0.0.1:0", PAGES).close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_all_interfaces_are_those_of_both_families(host: str) -> None:
+    with closing(Web("tcp://*:0", PAGES)) as made:
+        made.start()
+        with socket.create_connection((host, made.port), PATIENCE_S) as connection:
+            connection.sendall(b"GET /hello HTTP/1.1\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")

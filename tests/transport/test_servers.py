@@ -275,6 +275,16 @@ def test_a_taken_port_is_named_with_a_cure(
     server(context, endpoint).close(0)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_all_interfaces_are_those_of_both_families(context: Context, host: str) -> None:
+    clients = ClientServer(context, "tcp://*:0")
+    try:
+        with tcp.create_connection((host, clients.port), timeout=DEADLINE_S) as connection:
+            assert connection.recv(1) == b"\xff"  # the greeting of ZMTP
+    finally:
+        clients.close()
+
+
 @pytest.mark.parametrize(
     "endpoint", ["tcp://192.0.2.1:6000", "tcp://127.0.0.1:99999", "127.0.0.1:6000", "tcp://", ""]
 )
