@@ -19,7 +19,7 @@ DEFECTS = sorted(
     (*consensus.DEFECTS, *service.DEFECTS, *coordination.DEFECTS),
     key=lambda d: (d.number, d.half),
 )
-MANY = 100
+MANY = 60
 """So many worlds take minutes: a defect that may take as many is for --proof."""
 PLANTED: list[Defect | ProcessDefect] = [*DEFECTS, *processes.DEFECTS]
 
