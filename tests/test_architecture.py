@@ -58,6 +58,27 @@ PARTS: dict[str, tuple[str, ...]] = {
         "raftzmq.client.results",
     ),
     "raftzmq": (*FOUNDATION, "raftzmq.client"),
+    "raftzmq_cli.common": ("raftzmq",),
+    "raftzmq_cli.client": ("raftzmq", "raftzmq_cli.common"),
+    "raftzmq_cli.views": ("raftzmq", "raftzmq_cli.common"),
+    "raftzmq_cli.local": (
+        "raftzmq",
+        "raftzmq_cli.common",
+        "raftzmq_cli.client",
+        "raftzmq_cli.views",
+    ),
+    "raftzmq_cli.cluster": (
+        "raftzmq",
+        "raftzmq_cli.common",
+        "raftzmq_cli.client",
+        "raftzmq_cli.views",
+    ),
+    "raftzmq_cli.compare": (
+        "raftzmq",
+        "raftzmq_cli.common",
+        "raftzmq_cli.local",
+        "raftzmq_cli.views",
+    ),
     "raftzmq_cli": ("raftzmq",),
 }
 
@@ -187,6 +208,9 @@ def test_imports_point_one_way() -> None:
         ("raftzmq.client.session.session", "raftzmq.node.node"),
         ("raftzmq.server.loop", "raftzmq.client"),
         ("raftzmq.server.loop", "raftzmq_cli.main"),
+        ("raftzmq_cli.common.commands", "raftzmq_cli.client.group"),
+        ("raftzmq_cli.client.locks", "raftzmq_cli.main"),
+        ("raftzmq_cli.views.status", "raftzmq_cli.local.views"),
     ],
 )
 def test_the_rule_of_imports_forbids(importer: str, imported: str) -> None:

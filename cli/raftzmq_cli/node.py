@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from raftzmq_cli.common.invocation import examples_text
+from raftzmq.naming import parse_address, parse_peers, parse_pod_name
+from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.server_options import LogLevel, endpoint, level, with_last_words
 
-if TYPE_CHECKING:
-    from raftzmq.server.config import ServerConfig
+commands = Commands(variables="RAFTZMQ")
 
-EXAMPLES = examples_text(
+
+@commands.command(
+    "node",
     """
     raftzmq node raft-0 --data-dir d0 \\
         --peers raft-0=127.0.0.1:6000,raft-1=127.0.0.1:6010,raft-2=127.0.0.1:6020
     raftzmq node $HOSTNAME --service raft-service --namespace default --data-dir /data
     raftzmq node raft-1 --data-dir d1 --rejoin      (after its log was damaged)
-    """
+    """,
 )
-
-LAST_WORDS_S: Final = 5
-"""How long a node that fails waits for somebody to read why; then it ends all the same."""
-
-
 def node(
     pod: Annotated[
         str,
@@ -101,7 +98,7 @@ def node(
             "told to stop, so that it can be removed; less than the pod's grace period.",
         ),
     ] = None,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: LogLevel = "INFO",
 ) -> int:
     """Run one node in this process until it is stopped.
 
@@ -109,15 +106,22 @@ def node(
     form a cluster once all of them have answered, and come back to it after a restart.
     SIGTERM hands leadership over and stops the node; its data stays.
     """
-    optional = {
+    # A list of the commands can do without the server.
+    from raftzmq.server import serve
+    from raftzmq.server.config import ServerConfig
+
+    parse_pod_name(pod)
+    if advertise:
+        parse_address(advertise)
+    optional: dict[str, Any] = {
         "election_timeout_ms": election_timeout_ms,
         "heartbeat_ms": heartbeat_ms,
         "grace_s": grace,
     }
-    config = server_config(
-        pod,
-        data_dir,
-        peers,
+    config = ServerConfig(
+        name=pod,
+        data_dir=data_dir or Path(".raftzmq") / pod,
+        peers=parse_peers(peers) if peers else {},
         service=service or None,
         namespace=namespace or None,
         replicas=replicas,
@@ -130,48 +134,4 @@ def node(
         log_level=level(log_level),
         **{name: value for name, value in optional.items() if value is not None},
     )
-    from raftzmq.server import serve
-
-    try:
-        return serve(config)
-    except BaseException:
-        signal.alarm(LAST_WORDS_S)  # what is about to be printed may meet a full pipe
-        raise
-
-
-def server_config(
-    pod: str, data_dir: Path | None, peers: str | None, **settings: Any
-) -> ServerConfig:
-    """Return the node's settings. Raises InvalidRequest for what cannot be."""
-    from raftzmq.naming import parse_address, parse_peers, parse_pod_name
-
-    parse_pod_name(pod)
-    members = parse_peers(peers) if peers else {}
-    if settings.get("advertise"):
-        parse_address(settings["advertise"])
-
-    from raftzmq.server.config import ServerConfig
-
-    return ServerConfig(
-        name=pod, data_dir=data_dir or Path(".raftzmq") / pod, peers=members, **settings
-    )
-
-
-def endpoint(text: str | None) -> str | None:
-    """Return a listening endpoint, tcp://ADDRESS:PORT; the tcp:// may be left out."""
-    from raftzmq.errors import InvalidRequest
-
-    if not text:
-        return None
-    host, colon, port = text.removeprefix("tcp://").rpartition(":")
-    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise InvalidRequest(f"{text!r} is no place to listen: it must be like tcp://*:6000")
-    return f"tcp://{host}:{port}"
-
-
-def level(text: str) -> str:
-    from raftzmq.errors import InvalidRequest
-
-    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise InvalidRequest(f"--log-level {text!r} is not one of DEBUG, INFO, WARNING, ERROR")
-    return text.upper()
+    return with_last_words(serve, config)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
+from raftzmq_cli.cluster import deployments_record, tools
+from raftzmq_cli.cluster.lifecycle import take_down
 from raftzmq_cli.cluster.options import WAIT_S, Purge, Timeout
 from raftzmq_cli.common import exits
-from raftzmq_cli.common.invocation import examples_text
+from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.messages import line
 from raftzmq_cli.local import commands as local
-from raftzmq_cli.local.commands import line
+from raftzmq_cli.local import processes
+from raftzmq_cli.local import views as local_views
 
 
 class Place(StrEnum):
@@ -23,15 +28,19 @@ class Place(StrEnum):
     K8S = "k8s"
 
 
-UP_EXAMPLES: Final = examples_text(
+commands = Commands()
+
+
+@commands.command(
+    "up",
     """
     raftzmq up                      kind where docker and kind answer, else local
     raftzmq up local --nodes 5      then come the options of `raftzmq local up`
     raftzmq up k8s --namespace try  or those of `raftzmq cluster up`
-    """
+    """,
+    allow_extra_args=True,
+    ignore_unknown_options=True,
 )
-
-
 def up(
     ctx: typer.Context,
     place: Annotated[
@@ -45,8 +54,6 @@ def up(
     ] = None,
 ) -> int:
     """Start a cluster where it can be started; the first line says where that is."""
-    from raftzmq_cli.main import run
-
     if place is None:
         lacks = _what_kind_lacks()
         place = Place.KIND if lacks is None else Place.LOCAL
@@ -55,9 +62,11 @@ def up(
         else:
             line(f"up: local, processes on this machine, not kind: {lacks}")
     group = ["local", "up"] if place is Place.LOCAL else ["cluster", "up", place.value]
+    run: Callable[[Sequence[str]], int] = ctx.obj
     return run([*group, *ctx.args])
 
 
+@commands.command("down")
 def down(
     directory: local.Directory = local.DIRECTORY,
     purge: Purge = False,
@@ -67,9 +76,6 @@ def down(
 
     A Kubernetes that was there before stays, and so does the data, unless --purge.
     """
-    from raftzmq_cli.cluster import deployments_record
-    from raftzmq_cli.cluster.lifecycle import take_down
-
     entries = deployments_record.load()
     has_local = _has_local(directory)
     for entry in reversed(entries):
@@ -82,17 +88,12 @@ def down(
 
 
 def _has_local(directory: Path) -> bool:
-    from raftzmq_cli.local import processes
-    from raftzmq_cli.local import views as views_local
-
-    views = views_local.find(directory, None, local.DIRECTORY)
+    views = local_views.find(directory, None, local.DIRECTORY)
     return views is not None or processes.load(directory) is not None
 
 
 def _what_kind_lacks() -> str | None:
     """Why a kind cluster cannot be made here, or None."""
-    from raftzmq_cli.cluster import tools
-
     try:
         tools.require_docker(quiet=True)
         tools.require_kind(quiet=True)

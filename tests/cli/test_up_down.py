@@ -10,11 +10,11 @@ import pytest
 from raftzmq_cli import main
 from raftzmq_cli.cluster import deployments_record
 from raftzmq_cli.cluster.deployment import Deployment
-from raftzmq_cli.cluster.deployments_record import BroughtUp, Where
+from raftzmq_cli.cluster.deployments_record import Entry, Where
 from tests.cli.conftest import Program
 from tests.cli.programs import Programs
 
-ON_KIND = BroughtUp(
+ON_KIND = Entry(
     where=Where.KIND,
     context="kind-try",
     namespace="default",
@@ -24,7 +24,7 @@ ON_KIND = BroughtUp(
     cluster_name="try",
     registry_name="try-registry",
 )
-ON_K8S = BroughtUp(
+ON_K8S = Entry(
     where=Where.K8S,
     context="there",
     namespace="team",

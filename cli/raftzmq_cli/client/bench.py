@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
 
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli.client.bench_loop import Measured, Plan, measure
-from raftzmq_cli.common import exits
-from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.client.invocation import SHARED, ClientInvocation
+from raftzmq_cli.common import exits, messages
+from raftzmq_cli.common.commands import Commands
+
+if TYPE_CHECKING:
+    from raftzmq_cli.client.bench_loop import Measured, Plan
 
 OPERATIONS: Final = ("put", "get", "stale", "mixed")
 COLUMNS: Final = (
@@ -27,9 +32,55 @@ BOUNDS_NS: Final = [step * 10**power for power in range(3, 11) for step in (10, 
 """Upper ends of the histogram's classes: 10, 15, 20 microseconds, and so on."""
 _BAR: Final = 40
 
+commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
 
-def bench(run: Invocation, plan: Plan) -> int:
-    """Measure and print. Raises the last error if nothing succeeded at all."""
+
+@commands.command(
+    "bench",
+    """
+    raftzmq client bench
+    raftzmq client bench --op put --outstanding 256 --seconds 6 -w json
+    raftzmq client bench --op stale --size 1000
+    raftzmq client bench --op mixed --connections 4 --processes 2
+    """,
+)
+def bench(
+    run: ClientInvocation,
+    *,
+    op: Annotated[
+        str,
+        typer.Option(
+            metavar="put|get|stale|mixed",
+            help="What to do; stale: reads by any node; mixed: puts and gets in turn.",
+        ),
+    ] = "put",
+    outstanding: Annotated[
+        int, typer.Option(min=1, max=16_000, help="Operations in flight at any time.")
+    ] = 64,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="For how long.")] = 5.0,
+    size: Annotated[int, typer.Option(min=0, help="Bytes of a value.")] = 100,
+    keys: Annotated[int, typer.Option(min=1, help="How many different keys.")] = 1000,
+    connections: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="Connections, which share the operations; one a process."
+        ),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes, which share the connections.")
+    ] = 1,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the keys, raftzmq-bench/..., where they are.")
+    ] = False,
+) -> int:
+    """Measure operations a second and their latency, in a closed loop.
+
+    A new operation starts when one ends, so that always as many are in flight.
+    """
+    # With it come multiprocessing and the client, which a list of the commands can do without.
+    from raftzmq_cli.client.bench_loop import Plan, measure
+
+    plan = Plan(op, outstanding, seconds, size, keys, keep, connections or processes, processes)
     if plan.op not in OPERATIONS:
         raise InvalidRequest(f"--op {plan.op!r} is not one of {', '.join(OPERATIONS)}")
     if not plan.processes <= plan.connections <= plan.outstanding:
@@ -44,7 +95,7 @@ def bench(run: Invocation, plan: Plan) -> int:
     document = report(plan, measured)
     run.show(document, lines_of(document), COLUMNS)
     if measured.last_error is not None:
-        exits.say(f"raftzmq: {measured.errors} errors, the last: {measured.last_error}")
+        messages.say(f"raftzmq: {measured.errors} errors, the last: {measured.last_error}")
     return exits.DONE
 
 

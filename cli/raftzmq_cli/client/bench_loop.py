@@ -217,7 +217,8 @@ class _Loop:
     def run(self) -> Measured:
         measured = Measured()
         record = measured.latencies_ns.append
-        started_ns = now = time.perf_counter_ns()
+        started_ns = time.perf_counter_ns()
+        now = started_ns
         end_ns = started_ns + int(self._plan.seconds * 1e9)
         self._start(self._plan.outstanding, now)
         in_flight = self._plan.outstanding

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raftzmq.errors import RaftzmqError
+from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.common import exits, printers
-from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.settings import Output
 
 if TYPE_CHECKING:
     from raftzmq import Client
+
+commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
 
 
 @dataclass(slots=True)
@@ -114,24 +117,27 @@ class Checker:
         self.tell(step)
 
 
-def check(run: Invocation) -> int:
-    """Run the check and print it; return the exit code. Raises what the cluster answers."""
-    simple = run.settings.output is Output.SIMPLE
+@commands.command("check", "raftzmq client check\nraftzmq client check -w json")
+def check(run: ClientInvocation) -> int:
+    """Write, read and overwrite keys, and verify each; then delete them.
+
+    Prints index, term and leader of every write; the last line says whether all passed.
+    """
 
     def tell(step: Step) -> None:
-        if simple:
+        if run.is_simple:
             printers.write_line(step.line)
 
     checker = Checker(run.client, run.timeout_s, tell)
     try:
         checker.run()
     except RaftzmqError:
-        if simple:
+        if run.is_simple:
             printers.write_line(f"NOT PASSED: stopped after {len(checker.steps)} steps")
         raise
     bad = sum(not step.ok for step in checker.steps)
     count = len(checker.steps)
-    if run.settings.output is Output.JSON:
+    if run.is_json:
         steps = [step.document for step in checker.steps]
         printers.write_json({"passed": not bad, "steps": steps})
     else:

@@ -1,38 +1,71 @@
-"""What the commands about keys and values do."""
+"""`raftzmq client get | put | delete`: keys and values."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli.common import exits, printers, standard_input
+from raftzmq_cli.client.invocation import SHARED, ClientInvocation
+from raftzmq_cli.client.options import Fence, Prefix, fences
+from raftzmq_cli.common import printers
+from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.exits import AnswerIsNo
-from raftzmq_cli.common.invocation import Invocation
-from raftzmq_cli.common.settings import Output
+from raftzmq_cli.common.values import (
+    Key,
+    Literal,
+    ValueWord,
+    as_bytes,
+    read_value,
+    show_items,
+    text,
+)
 
 if TYPE_CHECKING:
     from raftzmq import CasResult, Item, Written
-    from raftzmq_cli.client.statuses import Found
 
-Value = str | bytes
+commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
 
 
+@commands.command(
+    "get",
+    """
+    raftzmq client get greeting
+    raftzmq client get --prefix config/ -w json
+    raftzmq client get a --range-end b --limit 100
+    raftzmq client get backup.tar --raw > backup.tar
+    """,
+)
 def get(
-    run: Invocation,
-    key: str,
+    run: ClientInvocation,
+    key: Key,
     *,
-    stale: bool,
-    prefix: bool,
-    range_end: str | None,
-    limit: int | None,
-    fail_missing: bool,
-    raw: bool,
+    stale: Annotated[
+        bool,
+        typer.Option("--stale", help="Let any node answer, with what it has applied so far."),
+    ] = False,
+    prefix: Prefix = False,
+    range_end: Annotated[
+        str | None,
+        typer.Option(metavar="END", help="All keys from KEY up to, but without, END; '': no end."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many keys.")] = None,
+    fail_missing: Annotated[
+        bool, typer.Option("--fail-missing", help="Exit with 1 if there is no such key.")
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Just the value's bytes, without a newline at the end.")
+    ] = False,
 ) -> None:
+    """Print the value of a key; of a missing key, nothing.
+
+    Reads are linearizable: they see every write that was done before, unless --stale.
+    Of several keys, each line has key and value. Many keys are read a page at a time.
+    """
     if prefix and range_end is not None:
         raise InvalidRequest("--prefix and --range-end exclude each other")
     several = prefix or range_end is not None
@@ -56,46 +89,80 @@ def get(
         raise AnswerIsNo(f"there is no key {key!r}" + (" with this prefix" if prefix else ""))
 
 
+@commands.command(
+    "put",
+    """
+    raftzmq client put greeting hello
+    raftzmq client put config @config.json
+    date | raftzmq client put now -
+    raftzmq client put balance -- -5
+    raftzmq client put lock mine --if-absent
+    raftzmq client put seen/worker-3 now --ttl 30
+    raftzmq client put state ready --fence "$RAFTZMQ_LOCK_NAME:$RAFTZMQ_LOCK_TOKEN"
+    """,
+)
 def put(
-    run: Invocation,
-    key: str,
-    word: str,
+    run: ClientInvocation,
+    key: Key,
+    value: ValueWord,
     *,
-    if_revision: int | None,
-    if_absent: bool,
-    literal: bool,
-    ttl_s: float | None,
-    lease: int | None,
-    fence: Sequence[str] | None,
+    if_revision: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="Only if the key is at this revision (0: absent); else exit 1."
+        ),
+    ] = None,
+    if_absent: Annotated[
+        bool, typer.Option("--if-absent", help="Only if there is no such key; else exit 1.")
+    ] = False,
+    literal: Literal = False,
+    ttl: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Delete the key then, unless it is written again."),
+    ] = None,
+    lease: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="LEASE", help="Delete the key when this lease ends."),
+    ] = None,
+    fence: Fence = None,
 ) -> None:
+    """Write a value. What is not UTF-8 text is stored as bytes."""
     if if_absent and if_revision is not None:
         raise InvalidRequest("--if-revision and --if-absent exclude each other")
-    if (if_absent or if_revision is not None) and (ttl_s is not None or lease is not None):
+    if (if_absent or if_revision is not None) and (ttl is not None or lease is not None):
         raise InvalidRequest("--if-revision and --if-absent take no --ttl or --lease")
-    if word == "-" and run.in_shell and not literal:
+    if value == "-" and run.in_shell and not literal:
         raise InvalidRequest("standard input is this session; use @FILE, or --literal for a dash")
     key = text(key, "key")
-    value = literal_value(word) if literal else read_value(word)
+    content = read_value(value, literal)
     expected = 0 if if_absent else if_revision
     guards = fences(fence)
     if expected is None:
         written = run.client.put(
-            key, value, ttl=ttl_s, lease=lease, fence=guards, timeout=run.timeout_s
+            key, content, ttl=ttl, lease=lease, fence=guards, timeout=run.timeout_s
         )
-        show_written(run, written)
+        _show_written(run, written)
         return
-    result = run.client.cas(key, value, expected, fence=guards, timeout=run.timeout_s)
+    result = run.client.cas(key, content, expected, fence=guards, timeout=run.timeout_s)
     if result.succeeded:
-        show_written(run, result)
+        _show_written(run, result)
         return
-    if run.settings.output is Output.JSON:
-        printers.write_json({"succeeded": False, **_written(result)})
+    if run.is_json:
+        printers.write_json({"succeeded": False, **_document(result)})
     found = f"is at revision {result.revision}" if result.revision else "is absent"
     wanted = f"revision {expected}" if expected else "absent"
     raise AnswerIsNo(f"{key!r} {found}, not {wanted}: nothing was written")
 
 
-def delete(run: Invocation, key: str, prefix: bool, fence: Sequence[str] | None) -> None:
+@commands.command(
+    "delete",
+    """
+    raftzmq client delete greeting
+    raftzmq client delete --prefix config/
+    """,
+)
+def delete(run: ClientInvocation, key: Key, prefix: Prefix = False, fence: Fence = None) -> None:
+    """Delete a key, or all keys with a prefix. A missing key is no error."""
     key = text(key, "key")
     delete_one_or_many = run.client.delete_prefix if prefix else run.client.delete
     result = delete_one_or_many(key, fence=fences(fence), timeout=run.timeout_s)
@@ -109,15 +176,8 @@ def delete(run: Invocation, key: str, prefix: bool, fence: Sequence[str] | None)
     run.show(document, [f"{result.count} {keys} deleted, index {result.index}"])
 
 
-def dump(run: Invocation, found: Found) -> None:
-    items = list(pages(run, "", "", None, stale=True, endpoint=found.endpoint))
-    show_items(run, items, with_keys=True)
-    keys = "key" if len(items) == 1 else "keys"
-    exits.say(f"{found.name}: {len(items)} {keys}, as this node has them")
-
-
 def pages(
-    run: Invocation,
+    run: ClientInvocation,
     start: str,
     end: str,
     limit: int | None,
@@ -151,82 +211,12 @@ def prefix_end(prefix: str) -> str:
     return ""
 
 
-def fences(words: Sequence[str] | None) -> list[tuple[str, int]] | None:
-    """What `--fence NAME:TOKEN` stands for; None if it was not given. Raises InvalidRequest."""
-    pairs = []
-    for word in words or ():
-        name, _, token = word.rpartition(":")
-        if not (name and token.isascii() and token.isdigit()):
-            raise InvalidRequest(f"--fence must be NAME:TOKEN, such as nightly:12, not {word!r}")
-        pairs.append((text(name, "name"), int(token)))
-    return pairs or None
-
-
-def text(word: str, what: str) -> str:
-    """An argument that must be text. Raises InvalidRequest for bytes that are not UTF-8."""
-    try:
-        word.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InvalidRequest(f"the {what} is not UTF-8 text") from None
-    return word
-
-
-def read_value(word: str) -> Value:
-    """The value that an argument stands for: @FILE, - for standard input, or itself."""
-    if word == "-":
-        return from_bytes(standard_input.read_bytes(limits.VALUE_BYTES + 1))
-    if word.startswith("@"):
-        path = Path(word[1:])
-        try:
-            with path.open("rb") as file:
-                return from_bytes(file.read(limits.VALUE_BYTES + 1))
-        except OSError as error:
-            raise InvalidRequest(
-                f"{path}: {error.strerror or error}; --literal takes {word!r} as it is"
-            ) from None
-    return literal_value(word)
-
-
-def literal_value(word: str) -> Value:
-    """An argument as a value; the shell hands over bytes, which need not be UTF-8."""
-    return from_bytes(os.fsencode(word))
-
-
-def from_bytes(data: bytes) -> Value:
-    """Text if it is UTF-8, else bytes."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data
-
-
-def as_bytes(value: Value) -> bytes:
-    return value if isinstance(value, bytes) else value.encode("utf-8")
-
-
-def item_document(item: Item) -> dict[str, Any]:
-    return {
-        "key": item.key,
-        "value": printers.value_document(item.value),
-        "revision": item.revision,
-    }
-
-
-def show_items(run: Invocation, items: Iterable[Item], *, with_keys: bool) -> None:
-    documents = [item_document(item) for item in items]
-    lines = (
-        item.key.encode("utf-8") + b"\t" + as_bytes(item.value) if with_keys else item.value
-        for item in items
-    )
-    run.show(documents, lines, ["key", "value", "revision"])
-
-
-def show_written(run: Invocation, result: Written | CasResult) -> None:
+def _show_written(run: ClientInvocation, result: Written | CasResult) -> None:
     line = f"index {result.index}, term {result.term}, leader {result.leader}"
-    run.show(_written(result), [line])
+    run.show(_document(result), [line])
 
 
-def _written(result: Written | CasResult) -> dict[str, Any]:
+def _document(result: Written | CasResult) -> dict[str, Any]:
     return {
         "index": result.index,
         "term": result.term,

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from raftzmq_cli.client.invocation import SHARED, ClientInvocation
+from raftzmq_cli.client.options import TTL_HELP
+from raftzmq_cli.common.commands import Group
 from raftzmq_cli.common.exits import AnswerIsNo
-from raftzmq_cli.common.invocation import Invocation, command, examples_text
 from raftzmq_cli.common.printers import aligned
-from raftzmq_cli.common.settings import CommandEndpoints, CommandOutput, CommandTimeout
 
 if TYPE_CHECKING:
     from raftzmq import LeaseInfo
-
-TTL_HELP = "Seconds to live unless kept alive: 0.5 to a day."
 
 Lease = Annotated[int, typer.Argument(metavar="LEASE", min=1, help="The lease's number.")]
 
@@ -28,36 +26,23 @@ _HEADINGS: Final = {
     "places": "PLACES",
 }
 
-app = typer.Typer(
-    name="lease",
-    help="Leases: what belongs to one goes when it ends.",
-    epilog=examples_text(
-        """
-        lease=$(raftzmq client lease grant --ttl 60)
-        raftzmq client put workers/7 busy --lease $lease     (deleted when the lease ends)
-        raftzmq client lease keep $lease                     (another 60 seconds)
-        raftzmq client lease revoke $lease
-        """
-    ),
-    no_args_is_help=True,
-    rich_markup_mode=None,
+commands = Group(
+    "lease",
+    "Leases: what belongs to one goes when it ends.",
+    """
+    lease=$(raftzmq client lease grant --ttl 60)
+    raftzmq client put workers/7 busy --lease $lease     (deleted when the lease ends)
+    raftzmq client lease keep $lease                     (another 60 seconds)
+    raftzmq client lease revoke $lease
+    """,
+    variables="RAFTZMQ_LEASE_{}",
+    shared=SHARED,
 )
 
 
-@app.callback()
-def group(
-    ctx: typer.Context,
-    endpoints: CommandEndpoints = None,
-    timeout: CommandTimeout = None,
-    output: CommandOutput = None,
-) -> None:
-    settings = ctx.obj.settings.overridden(endpoints, timeout, output)
-    ctx.obj = replace(ctx.obj, settings=settings)
-
-
-@command(app, "grant", "raftzmq client lease grant --ttl 60", prefix="LEASE_GRANT")
+@commands.command("grant", "raftzmq client lease grant --ttl 60")
 def grant(
-    run: Invocation,
+    run: ClientInvocation,
     *,
     ttl: Annotated[float, typer.Option(metavar="SECONDS", help=TTL_HELP)],
 ) -> None:
@@ -66,30 +51,30 @@ def grant(
     run.show({"lease": lease, "ttl_s": ttl}, [str(lease)])
 
 
-@command(app, "keep", "raftzmq client lease keep 12", prefix="LEASE_KEEP")
-def keep(run: Invocation, lease: Lease) -> None:
+@commands.command("keep", "raftzmq client lease keep 12")
+def keep(run: ClientInvocation, lease: Lease) -> None:
     """Let a lease's time begin anew. Exit code 4 if it has ended."""
     ttl_s = run.client.lease_keep(lease, timeout=run.timeout_s)
     run.show({"lease": lease, "ttl_s": ttl_s}, [f"lease {lease} lives {ttl_s:g} s from now"])
 
 
-@command(app, "revoke", "raftzmq client lease revoke 12", prefix="LEASE_REVOKE")
-def revoke(run: Invocation, lease: Lease) -> None:
+@commands.command("revoke", "raftzmq client lease revoke 12")
+def revoke(run: ClientInvocation, lease: Lease) -> None:
     """End a lease now: its keys are deleted, what it holds is given up. Exit code 4 if it has
     ended already."""
     run.client.lease_revoke(lease, timeout=run.timeout_s)
     run.show({"lease": lease}, [f"lease {lease} has ended"])
 
 
-@command(app, "list", "raftzmq client lease list -w json", prefix="LEASE_LIST")
-def list_leases(run: Invocation) -> None:
+@commands.command("list", "raftzmq client lease list -w json")
+def list_leases(run: ClientInvocation) -> None:
     """List all leases: time to live, what remains of it, how many keys and places go with it."""
     rows = [_document(lease) for lease in _all(run)]
     run.show(rows, aligned(rows, _HEADINGS), list(_HEADINGS))
 
 
-@command(app, "show", "raftzmq client lease show 12", prefix="LEASE_SHOW")
-def show(run: Invocation, lease: Lease) -> None:
+@commands.command("show", "raftzmq client lease show 12")
+def show(run: ClientInvocation, lease: Lease) -> None:
     """Show one lease. Exit code 1 if it has ended."""
     found = run.client.lease_info(lease, timeout=run.timeout_s)
     if found is None:
@@ -98,9 +83,10 @@ def show(run: Invocation, lease: Lease) -> None:
     run.show(document, aligned([document], _HEADINGS), list(_HEADINGS))
 
 
-def _all(run: Invocation) -> Iterator[LeaseInfo]:
+def _all(run: ClientInvocation) -> Iterator[LeaseInfo]:
     """All leases, read a page at a time."""
-    after, more = 0, True
+    after = 0
+    more = True
     while more:
         page = run.client.leases(after, timeout=run.timeout_s)
         yield from page

@@ -1,4 +1,4 @@
-"""`raftzmq client lock | elect | sem run`: hold something while COMMAND runs."""
+"""`raftzmq client lock`, and how lock, election and semaphore are held while COMMAND runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from raftzmq.errors import (
     InvalidRequest,
@@ -16,10 +18,20 @@ from raftzmq.errors import (
     NotHeld,
     RaftzmqError,
 )
-from raftzmq_cli.client.subprocess_runner import LOST, Ended, News, ending_with_signals, run_command
-from raftzmq_cli.common import exits
+from raftzmq_cli.client import queues
+from raftzmq_cli.client.invocation import SHARED, ClientInvocation
+from raftzmq_cli.client.options import Grace, Ttl, Words, without_command
+from raftzmq_cli.client.subprocess_runner import (
+    GRACE_S,
+    LOST,
+    Ended,
+    News,
+    ending_with_signals,
+    run_command,
+)
+from raftzmq_cli.common import exits, messages
+from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.exits import NotInTime
-from raftzmq_cli.common.invocation import Invocation
 from raftzmq_cli.common.settings import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -27,48 +39,46 @@ if TYPE_CHECKING:
 
     Held = Lock | Election | Semaphore
 
-GRACE_S: Final = 5.0
+commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
 
 
-def lock(run: Invocation, name: str, words: Sequence[str], *, ttl_s: float, grace_s: float) -> int:
-    """Hold a lock while COMMAND runs; return its exit code. Raises as `hold`."""
-    make = partial(run.client.lock, name, ttl=ttl_s, timeout=run.settings.waiting_s())
-    return hold(run, make, "LOCK", words, grace_s)
-
-
-def semaphore(
-    run: Invocation,
-    name: str,
-    words: Sequence[str],
+@commands.command(
+    "lock",
+    """
+    raftzmq client lock nightly -- ./report.sh
+    raftzmq client lock nightly --timeout 0 -- ./report.sh    (only if it is free)
+    raftzmq client lock deploy --ttl 30 --grace 10 -- sh -c 'make && make install'
+    raftzmq client lock nightly --describe
+    """,
+)
+def lock(
+    run: ClientInvocation,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The lock's name.")],
+    words: Words = None,
     *,
-    size: int | None,
-    permits: int,
-    ttl_s: float,
-    grace_s: float,
+    ttl: Ttl = 10.0,
+    grace: Grace = GRACE_S,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Show who holds it and who waits; run nothing.")
+    ] = False,
 ) -> int:
-    """Hold permits of a semaphore while COMMAND runs; return its exit code. Raises as `hold`."""
-    waiting_s = run.settings.waiting_s()
-    make = partial(run.client.semaphore, name, size or 0, permits, ttl=ttl_s, timeout=waiting_s)
-    return hold(run, make, "SEMAPHORE", words, grace_s)
+    """Wait for a lock, run COMMAND while it is held, release it; the exit code is COMMAND's.
 
-
-def elect(
-    run: Invocation,
-    name: str,
-    words: Sequence[str],
-    *,
-    value: str,
-    ttl_s: float,
-    grace_s: float,
-) -> int:
-    """Lead while COMMAND runs; return its exit code. Raises as `hold`."""
-    waiting_s = run.settings.waiting_s()
-    make = partial(run.client.election, name, value, ttl=ttl_s, timeout=waiting_s)
-    return hold(run, make, "ELECTION", words, grace_s)
+    Waits as long as it takes, or for --timeout seconds (0: only if it is free). COMMAND finds
+    RAFTZMQ_LOCK_NAME and RAFTZMQ_LOCK_TOKEN, for --fence of put, delete and txn. It is ended when
+    the lock is lost. Exit code 3: not acquired in time, or no cluster; 4: the lock was lost; 126
+    and 127: COMMAND cannot be run; 128 and more: ended by a signal.
+    """
+    if describe:
+        without_command(words)
+        queues.describe(run, "lock", name)
+        return exits.DONE
+    make = partial(run.client.lock, name, ttl=ttl, timeout=run.settings.waiting_s())
+    return hold(run, make, "LOCK", words or [], grace)
 
 
 def hold(
-    run: Invocation,
+    run: ClientInvocation,
     make: Callable[..., Held],
     prefix: str,
     words: Sequence[str],
@@ -105,12 +115,12 @@ def hold(
         return _after(run, held, ended)
 
 
-def stdin_of_command(run: Invocation) -> int | None:
+def stdin_of_command(run: ClientInvocation) -> int | None:
     """Standard input is COMMAND's, but not the lines of a shell that reads them from a pipe."""
     return subprocess.DEVNULL if run.in_shell and not sys.stdin.isatty() else None
 
 
-def _after(run: Invocation, held: Held, ended: Ended) -> int:
+def _after(run: ClientInvocation, held: Held, ended: Ended) -> int:
     try:
         if ended.lost:
             held.check()
@@ -122,7 +132,7 @@ def _after(run: Invocation, held: Held, ended: Ended) -> int:
             f"{ended.code}: {error}"
         ) from None
     except RaftzmqError as error:
-        exits.say(
+        messages.say(
             f"raftzmq: {held.kind} {held.name!r} is not given back yet, and will be at the latest "
             f"when its time to live ends: {error}"
         )

@@ -6,51 +6,49 @@ from typing import Annotated
 
 import typer
 
-from raftzmq_cli.common.invocation import Invocation, command
+from raftzmq_cli.client import keys, statuses
+from raftzmq_cli.client.invocation import SHARED, ClientInvocation
+from raftzmq_cli.common import messages
+from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.values import show_items
 
 NODE_HELP = "A node's name, such as raft-1, or HOST:PORT of its client port."
+commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the group `raftzmq client`."""
-    command(app, "status", "raftzmq client status\nraftzmq client status -w json")(status)
-    command(app, "dump", "raftzmq client dump\nraftzmq client dump raft-1 -w json")(dump)
-    command(app, "stop", "raftzmq client stop raft-2")(stop)
-
-
-def status(run: Invocation) -> int:
+@commands.command("status", "raftzmq client status\nraftzmq client status -w json")
+def status(run: ClientInvocation) -> int:
     """Show every node: role, term, leader, commit, applied and last index.
 
     Exit code 0 if all are healthy and there is a leader, 1 if not, 3 if no node answered.
     """
-    from raftzmq_cli.client import statuses
-
     documents = statuses.collect(run)
     statuses.show(run, documents)
     return statuses.verdict(documents)
 
 
+@commands.command("dump", "raftzmq client dump\nraftzmq client dump raft-1 -w json")
 def dump(
-    run: Invocation,
+    run: ClientInvocation,
     node: Annotated[
         str | None,
         typer.Argument(metavar="NODE", help=NODE_HELP + " Without it, the first that answers."),
     ] = None,
 ) -> None:
     """Print all that one node has in its store, without asking the others: it may be stale."""
-    from raftzmq_cli.client import keys as data
-    from raftzmq_cli.client import statuses
+    found = statuses.find(run, node)
+    items = list(keys.pages(run, "", "", None, stale=True, endpoint=found.endpoint))
+    show_items(run, items, with_keys=True)
+    count = f"{len(items)} key" if len(items) == 1 else f"{len(items)} keys"
+    messages.say(f"{found.name}: {count}, as this node has them")
 
-    data.dump(run, statuses.find(run, node))
 
-
+@commands.command("stop", "raftzmq client stop raft-2")
 def stop(
-    run: Invocation,
+    run: ClientInvocation,
     node: Annotated[str, typer.Argument(metavar="NODE", help=NODE_HELP)],
 ) -> None:
     """Stop a node, as SIGTERM does: it hands leadership over first. Its data stays."""
-    from raftzmq_cli.client import statuses
-
     endpoint = statuses.find(run, node).endpoint
     message = run.client.stop(endpoint, timeout=run.timeout_s)
     statuses.say_done(run, {"node": node, "endpoint": endpoint}, message or f"{node} stops")

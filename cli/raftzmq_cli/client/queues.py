@@ -1,14 +1,17 @@
-"""What `lock --describe`, `sem describe` and so on show of a queue, and `queues` of many."""
+"""`raftzmq client queues`, and what `lock --describe` and `sem describe` show of one queue."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
 
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli.common import exits
+from raftzmq_cli.client.invocation import SHARED, ClientInvocation
+from raftzmq_cli.common import messages
+from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.exits import AnswerIsNo
-from raftzmq_cli.common.invocation import Invocation
 from raftzmq_cli.common.printers import aligned
 from raftzmq_cli.common.settings import Output
 
@@ -34,8 +37,46 @@ _QUEUE_HEADINGS: Final = {
     "waiting": "WAITING",
 }
 
+commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
 
-def describe(run: Invocation, kind: str, name: str) -> None:
+
+@commands.command("queues", "raftzmq client queues\nraftzmq client queues jobs/ --kind lock")
+def list_queues(
+    run: ClientInvocation,
+    prefix: Annotated[
+        str, typer.Argument(metavar="PREFIX", help="Only names that start with it.")
+    ] = "",
+    *,
+    kind: Annotated[
+        str | None, typer.Option(metavar="lock|semaphore|counter|election", help="Only these.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000, help="At most so many of each kind.")
+    ] = 1000,
+) -> None:
+    """List locks, semaphores, plain semaphores (counters) and elections, with how many hold and
+    wait."""
+    if kind is not None and kind not in KINDS:
+        raise InvalidRequest(f"--kind {kind!r} is not one of {', '.join(KINDS)}")
+    rows: list[Mapping[str, Any]] = []
+    for each in KINDS if kind is None else (kind,):
+        page = run.client.queues(each, prefix, limit, timeout=run.timeout_s)
+        rows += [
+            {
+                "kind": each,
+                "name": queue.name,
+                "capacity": queue.capacity,
+                "held": queue.held,
+                "waiting": queue.waiting,
+            }
+            for queue in page
+        ]
+        if page.more:
+            messages.say(f"raftzmq: there are more of kind {each}: give a longer PREFIX or --limit")
+    run.show(rows, aligned(rows, _QUEUE_HEADINGS), list(_QUEUE_HEADINGS))
+
+
+def describe(run: ClientInvocation, kind: str, name: str) -> None:
     """Show who holds and who waits. Raises AnswerIsNo if there is no such semaphore."""
     queue = run.client.describe(kind, name, timeout=run.settings.answer_s())
     if queue is None and kind not in MADE_ON_DEMAND:
@@ -63,28 +104,6 @@ def queue_document(kind: str, name: str, queue: Queue | None) -> dict[str, Any]:
         "holders": [_place(place) for place in queue.holders] if queue else [],
         "waiters": [_place(place) for place in queue.waiters] if queue else [],
     }
-
-
-def list_queues(run: Invocation, prefix: str, kind: str | None, limit: int) -> None:
-    """List the queues whose names begin with a prefix, of one kind or of all."""
-    if kind is not None and kind not in KINDS:
-        raise InvalidRequest(f"--kind {kind!r} is not one of {', '.join(KINDS)}")
-    rows: list[Mapping[str, Any]] = []
-    for each in KINDS if kind is None else (kind,):
-        page = run.client.queues(each, prefix, limit, timeout=run.timeout_s)
-        rows += [
-            {
-                "kind": each,
-                "name": queue.name,
-                "capacity": queue.capacity,
-                "held": queue.held,
-                "waiting": queue.waiting,
-            }
-            for queue in page
-        ]
-        if page.more:
-            exits.say(f"raftzmq: there are more of kind {each}: give a longer PREFIX or --limit")
-    run.show(rows, aligned(rows, _QUEUE_HEADINGS), list(_QUEUE_HEADINGS))
 
 
 def _place(place: Place) -> dict[str, Any]:

@@ -13,16 +13,30 @@ from types import ModuleType
 from typing import Any, Final
 
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli.common import exits, standard_input
-from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.client.invocation import SHARED, ClientInvocation
+from raftzmq_cli.common import exits, messages, standard_input
+from raftzmq_cli.common.commands import Commands
 
 PROMPT: Final = "raftzmq> "
 HISTORY_LINES: Final = 1000
 _ENDING: Final = ("exit", "quit")
 
 
-def shell(run: Invocation) -> int:
-    """Run commands until the input ends. Errors are said and the session goes on; returns 0."""
+commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+
+
+@commands.command(
+    "shell",
+    """
+    raftzmq client shell
+    printf 'put a 1\\nget a\\n' | raftzmq client shell
+    """,
+)
+def shell(run: ClientInvocation) -> int:
+    """An interactive session with history, help and completion; every client command works in it.
+
+    An error is shown and does not end the session; Ctrl-D, exit or quit does.
+    """
     if run.in_shell:
         raise InvalidRequest("this is the shell already")
     run.group.obj = replace(run, in_shell=True)
@@ -50,7 +64,7 @@ def execute(group: Any, words: list[str]) -> int:
         return code if isinstance(code, int) else exits.DONE
     except (Exception, KeyboardInterrupt) as error:
         if exits.exit_code(error) is None:
-            exits.say(f"raftzmq: unexpected {type(error).__name__}: {error}")
+            messages.say(f"raftzmq: unexpected {type(error).__name__}: {error}")
             return exits.NO
         return exits.report(error)
 
@@ -125,7 +139,7 @@ def _split(line: str) -> list[str]:
     try:
         return shlex.split(line)
     except ValueError as error:
-        exits.say(f"raftzmq: {error}")
+        messages.say(f"raftzmq: {error}")
         return []
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from raftzmq.errors import InvalidRequest, RaftzmqError, Unavailable
 from raftzmq.naming import client_address, parse_address, parse_pod_name
-from raftzmq_cli.common import exits
-from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.client.invocation import ClientInvocation
+from raftzmq_cli.common import exits, messages
 from raftzmq_cli.common.printers import aligned
 
 TIMEOUT_S: Final = 2.0
@@ -52,7 +52,7 @@ class Found:
     name: str
 
 
-def collect(run: Invocation, timeout_s: float = TIMEOUT_S) -> list[Document]:
+def collect(run: ClientInvocation, timeout_s: float = TIMEOUT_S) -> list[Document]:
     """Ask the endpoints, and the members that are not among them; one document a node.
 
     A node that does not answer has `healthy` false and an `error`; its name is known only if some
@@ -112,14 +112,14 @@ def summary(documents: Sequence[Document]) -> str:
     return f"{healthy} of {len(documents)} nodes healthy; {leading}{waiting}"
 
 
-def show(run: Invocation, documents: Sequence[Document], with_pid: bool = False) -> None:
+def show(run: ClientInvocation, documents: Sequence[Document], with_pid: bool = False) -> None:
     headings = {"pid": "PID", **HEADINGS} if with_pid else dict(HEADINGS)
     lines: list[str | bytes] = [*aligned(documents, headings)]
     for document in documents:
         for field in ("error", "waiting"):
             if document.get(field):
                 who = document["node"] or document["endpoint"]
-                lines.append(f"{who}: {exits.one_line(str(document[field]))}")
+                lines.append(f"{who}: {messages.one_line(str(document[field]))}")
         if document.get("stopping"):
             lines.append(f"{document['node']}: was told to stop")
         for peer, host in (document.get("unresolved") or {}).items():
@@ -128,7 +128,7 @@ def show(run: Invocation, documents: Sequence[Document], with_pid: bool = False)
     run.show(documents, lines, columns)
 
 
-def find(run: Invocation, node: str | None) -> Found:
+def find(run: ClientInvocation, node: str | None) -> Found:
     """Return the client port of a node by its name or HOST:PORT; None: the first that answers.
 
     Raises InvalidRequest if there is no such node, Unavailable if it does not answer.
@@ -153,12 +153,12 @@ def find(run: Invocation, node: str | None) -> Found:
     return Found(named[0]["endpoint"], node)
 
 
-def say_done(run: Invocation, document: Document, message: str) -> None:
+def say_done(run: ClientInvocation, document: Document, message: str) -> None:
     """Print what a request to a node, or about a member, has led to."""
     run.show({**document, "message": message}, [message])
 
 
-def _ask(run: Invocation, endpoints: Sequence[str], wait_s: float) -> list[Document]:
+def _ask(run: ClientInvocation, endpoints: Sequence[str], wait_s: float) -> list[Document]:
     try:
         answers = run.client.statuses(endpoints, timeout=wait_s)
     except RaftzmqError as error:

@@ -21,13 +21,16 @@ from typing import IO, Any, Final
 
 import typer
 
-from raftzmq_cli.common import exits
+from raftzmq_cli.common import messages
 
 LOST: Final = 0
 """The news that what was held is lost; all other news are numbers of signals."""
 
 News = SimpleQueue[int]
 """What is going on. A signal handler may put something in at any moment."""
+
+GRACE_S: Final = 5.0
+"""From SIGTERM to SIGKILL, unless --grace says otherwise."""
 
 CANNOT_RUN: Final = 126
 NOT_FOUND: Final = 127
@@ -44,6 +47,7 @@ _PASSED_ON: Final = (
 )
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _POLL_S: Final = 0.02
+_LOOK_S: Final = 0.25
 
 # Reads a line when all is well, and the end of the pipe when this program is no more.
 _GUARD: Final = """
@@ -89,7 +93,7 @@ def run_command(
                     list(words), env={**os.environ, **variables}, stdin=stdin, process_group=group
                 )
             except OSError as error:
-                exits.say(f"raftzmq: {words[0]} cannot be run: {error.strerror or error}")
+                messages.say(f"raftzmq: {words[0]} cannot be run: {error.strerror or error}")
                 return Ended(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN)
             job = _Job(process, group, news, grace_s, terminal)
             job.follow()
@@ -126,9 +130,9 @@ class _Job:
         try:
             self.to_foreground()
             while self._runs():
-                try:
-                    self._heed(self.news.get(timeout=self._left_s()))
-                except Empty:
+                with suppress(Empty):
+                    self._heed(self.news.get(timeout=self._wait_s()))
+                if self.kill_s is not None and time.monotonic() >= self.kill_s:
                     self.kill_s = None
                     self.send(signal.SIGKILL)
         except BaseException:
@@ -169,8 +173,10 @@ class _Job:
                 self.ending = number
             self.send(number)
 
-    def _left_s(self) -> float | None:
-        return None if self.kill_s is None else max(0.0, self.kill_s - time.monotonic())
+    def _wait_s(self) -> float:
+        """How long to wait for news. A signal that another thread gets does not wake this one."""
+        left_s = _LOOK_S if self.kill_s is None else self.kill_s - time.monotonic()
+        return min(_LOOK_S, max(0.0, left_s))
 
     def _runs(self) -> bool:
         """Whether it has not ended. One that the terminal has stopped is seen to."""

@@ -6,9 +6,10 @@ import shlex
 from base64 import b64decode
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import orjson
+import typer
 
 from raftzmq import (
     Compare,
@@ -25,9 +26,11 @@ from raftzmq import (
     limits,
 )
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli.client.keys import fences, item_document
+from raftzmq_cli.client.invocation import SHARED, ClientInvocation
+from raftzmq_cli.client.options import Fence, fences
 from raftzmq_cli.common import exits, standard_input
-from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.values import item_document
 
 Operation = Put | Delete | DeletePrefix | Get | GetRange | GetPrefix
 Transaction = tuple[list[Compare], list[Operation], list[Operation]]
@@ -44,18 +47,68 @@ _OPERATIONS: Final[dict[str, tuple[int, Callable[..., Operation]]]] = {
 _SECTIONS: Final = {"if": 0, "compares": 0, "then": 1, "else": 2, "otherwise": 2}
 
 
+commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+
+
+@commands.command(
+    "txn",
+    """
+    raftzmq client txn --if 'lock revision = 0' --then 'put lock me' --else 'get lock'
+    raftzmq client txn --if 'a value = "x y"' --then 'put a z' --then 'delete b'
+    raftzmq client txn txn.json
+    echo '{"if": [["a","value","=","1"]], "then": [["put","a","2"]], "else": []}' |
+        raftzmq client txn -
+    """,
+)
 def txn(
-    run: Invocation,
-    file: str | None,
-    compares: Sequence[str],
-    then: Sequence[str],
-    otherwise: Sequence[str],
-    fence: Sequence[str] | None,
+    run: ClientInvocation,
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE",
+            help='JSON {"if": [...], "then": [...], "else": [...]} as in PROTOCOL.md; -: stdin.',
+        ),
+    ] = None,
+    compares: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--if",
+            allow_from_autoenv=False,
+            metavar="COMPARE",
+            help="'KEY value|revision =|!=|<|> OPERAND'; all must hold. Repeatable.",
+        ),
+    ] = None,
+    then: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--then",
+            allow_from_autoenv=False,
+            metavar="OPERATION",
+            help="'put KEY VALUE', 'get KEY', 'delete KEY', 'delete_prefix PREFIX', "
+            "'range START END LIMIT' or 'prefix PREFIX LIMIT'. Repeatable.",
+        ),
+    ] = None,
+    otherwise: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--else",
+            allow_from_autoenv=False,
+            metavar="OPERATION",
+            help="The same, if a compare does not hold. Repeatable.",
+        ),
+    ] = None,
+    fence: Fence = None,
 ) -> int:
+    """Compare, then do one of two lists of operations, all in one step.
+
+    Exit code 0 if all compares held, 1 if not; either way the result is printed.
+    """
     given = bool(compares or then or otherwise)
     if (not file) is not given:
         raise InvalidRequest("give a transaction as a FILE (-: standard input) or by options")
-    transaction = from_json(_read(file)) if file else from_words(compares, then, otherwise)
+    transaction = (
+        from_json(_read(file)) if file else from_words(compares or (), then or (), otherwise or ())
+    )
     result = run.client.txn(*transaction, fence=fences(fence), timeout=run.timeout_s)
     branch = transaction[1] if result.succeeded else transaction[2]
     show_result(run, result, branch)
@@ -93,7 +146,7 @@ def from_json(data: bytes) -> Transaction:
     )
 
 
-def show_result(run: Invocation, result: TxnResult, branch: Sequence[Operation]) -> None:
+def show_result(run: ClientInvocation, result: TxnResult, branch: Sequence[Operation]) -> None:
     documents = [
         {"op": _name_of(operation), **_body(body)}
         for operation, body in zip(branch, result.results, strict=True)

@@ -1,42 +1,65 @@
-"""`raftzmq client watch` and `elect --observe`: showing what happens, or running COMMAND for it."""
+"""`raftzmq client watch`: show what happens to keys, or run COMMAND for it."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
 
 from raftzmq.errors import WatchLost
-from raftzmq_cli.client.keys import as_bytes, text
-from raftzmq_cli.client.locks import GRACE_S
-from raftzmq_cli.client.subprocess_runner import BY_SIGNAL, News, run_command
-from raftzmq_cli.common import exits, printers
-from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.client.invocation import SHARED, ClientInvocation
+from raftzmq_cli.client.options import Limit, Prefix, Words
+from raftzmq_cli.client.subprocess_runner import BY_SIGNAL, GRACE_S, News, run_command
+from raftzmq_cli.common import exits, messages, printers
+from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.values import Key, as_bytes, text
 
 if TYPE_CHECKING:
-    from raftzmq import Event, Leader
+    from raftzmq import Event
 
 _COLUMNS: Final = ("revision", "kind", "key", "value")
 _VARIABLE_BYTES: Final = 64 * 1024
 """Longest value that becomes a variable: no program can be run with one of 128 KiB."""
 
+commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
 
+
+@commands.command(
+    "watch",
+    """
+    raftzmq client watch greeting
+    raftzmq client watch config/ --prefix --from 120 -w json
+    raftzmq client watch config/ --prefix -- sh -c 'echo "$RAFTZMQ_WATCH_KEY changed"'
+    """,
+)
 def watch(
-    run: Invocation,
-    key: str,
-    words: Sequence[str],
+    run: ClientInvocation,
+    key: Key,
+    words: Words = None,
     *,
-    prefix: bool,
-    start: int | None,
-    previous: bool,
-    limit: int | None,
+    prefix: Prefix = False,
+    start: Annotated[
+        int | None,
+        typer.Option(
+            "--from", min=1, metavar="REVISION", help="Begin there; else with what comes."
+        ),
+    ] = None,
+    # A variable of that name would be one of COMMAND's.
+    previous: Annotated[
+        bool,
+        typer.Option("--previous", allow_from_autoenv=False, help="Show the values before, too."),
+    ] = False,
+    limit: Limit = None,
 ) -> int:
-    """Show every change, or run COMMAND for each; return the exit code.
+    """Show every change of a key, in order, each once; or run COMMAND for each.
 
-    Ends after `limit` changes, or with the first COMMAND that fails, whose exit code is returned.
-    Raises WatchLost, whose text says from which revision one may go on.
+    Each line has revision, put or delete, key and value; -w json prints a document a line. COMMAND
+    finds RAFTZMQ_WATCH_KEY, _KIND, _REVISION and _VALUE, and the value, of any length, as standard
+    input too; if it fails, the watch ends with its exit code. Exit code 4: changes were missed, the
+    text says where to go on.
     """
     key = text(key, "key")
     where: dict[str, Any] = {"prefix": key} if prefix else {"key": key}
@@ -57,19 +80,6 @@ def watch(
                 if code != exits.DONE:
                     return code
     return exits.DONE
-
-
-def observe(run: Invocation, name: str, limit: int | None) -> None:
-    """Show who leads, and each who leads after that."""
-    leaders: Iterable[Leader | None] = run.client.election(name).observe()
-    for leader in islice(leaders, limit):
-        document = {
-            "name": name,
-            "term": None if leader is None else leader.term,
-            "value": None if leader is None else leader.value,
-        }
-        line = "nobody" if leader is None else f"{leader.term}\t{leader.value or ''}"
-        run.show(document, [line])
 
 
 def variables_of(event: Event) -> dict[str, str]:
@@ -94,14 +104,14 @@ def _run_for(event: Event, words: Sequence[str]) -> int:
     if ended.signal is not None:
         return BY_SIGNAL + ended.signal
     if ended.code != exits.DONE:
-        exits.say(
+        messages.say(
             f"raftzmq: COMMAND ended with {ended.code} at revision {event.revision} of "
             f"{event.key!r}; --from {event.revision} begins there again"
         )
     return ended.code
 
 
-def _show(run: Invocation, events: Sequence[Event], previous: bool) -> None:
+def _show(run: ClientInvocation, events: Sequence[Event], previous: bool) -> None:
     documents = [_document(event, previous) for event in events]
     if run.is_json:
         for document in documents:

@@ -1,53 +1,97 @@
-"""Handing over to the acceptance run of the checkout, with the options of this deployment."""
+"""`raftzmq cluster test`: hand over to the acceptance run of the checkout."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Annotated
 
-from raftzmq_cli.cluster import tools
+import typer
+
+from raftzmq_cli.cluster import checkout, tools
 from raftzmq_cli.cluster.deployment import Deployment
-from raftzmq_cli.cluster.images import Image
+from raftzmq_cli.cluster.deployments_record import Where
+from raftzmq_cli.cluster.images import image_of
+from raftzmq_cli.cluster.kubectl import kind_context
+from raftzmq_cli.cluster.options import (
+    CLUSTER_NAME,
+    REGISTRY,
+    ChosenDesign,
+    ClusterName,
+    Context,
+    Namespace,
+    Overlay,
+    Place,
+    RegistryAddress,
+    Tag,
+)
+from raftzmq_cli.cluster.targets import deployment_of
+from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.designs import Design
-from raftzmq_cli.common.settings import Output
+from raftzmq_cli.common.settings import GroupOutput, Output
+
+commands = Commands()
 
 
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """The commands that take a worker down and bring it back; {} is its name."""
-
-    stop: str
-    start: str
-
-
-def play(
-    checkout: Path,
-    deployment: Deployment,
-    image: Image,
-    workers: Workers,
-    deploy: bool,
-    output: Output | None,
+@commands.command(
+    "test",
+    """
+    raftzmq cluster test kind
+    raftzmq cluster test k8s --overlay hostpath -w json
+    """,
+)
+def acceptance_run(
+    place: Place = None,
+    design: ChosenDesign = Design.RAFT,
+    context: Context = None,
+    namespace: Namespace = None,
+    overlay: Overlay = None,
+    cluster_name: ClusterName = CLUSTER_NAME,
+    registry: RegistryAddress = REGISTRY,
+    tag: Tag = None,
+    worker_stop: Annotated[
+        str,
+        typer.Option(
+            envvar="RAFTZMQ_WORKER_STOP", help="Takes a worker down; {} is the worker's name."
+        ),
+    ] = "docker stop {}",
+    worker_start: Annotated[
+        str, typer.Option(envvar="RAFTZMQ_WORKER_START", help="Brings it back.")
+    ] = "docker start {}",
+    deploy: Annotated[
+        bool,
+        typer.Option("--deploy", help="Deploy for this run, and take it down in the end."),
+    ] = False,
+    output: GroupOutput = None,
 ) -> int:
-    """Run `python -m tests.acceptance k8s`; return its exit code."""
+    """Play the acceptance run: kill leaders, stop workers, scale, roll, and count what is lost.
+
+    It is played on what was applied before, or, with --deploy, on a deployment of its own.
+    It says what it does, and ends with 0 if all is as it has to be, and 1 if not.
+    """
+    root = checkout.root()
+    image = image_of(registry, tag)
+    if place is Where.KIND and context is None:
+        context = kind_context(cluster_name)
+    deployment = deployment_of(design, context, namespace, overlay)
+    deployment.kubectl.server_version()
     words = [
         *(sys.executable, "-m", "tests.acceptance", "k8s"),
         *("--context", deployment.kubectl.context),
         *("--namespace", deployment.kubectl.namespace),
-        *design_and_overlay(deployment),
+        *_design_and_overlay(deployment),
         *("--registry", image.registry),
         *("--tag", image.tag),
-        *("--worker-stop", workers.stop),
-        *("--worker-start", workers.start),
+        *("--worker-stop", worker_stop),
+        *("--worker-start", worker_start),
     ]
     if deploy:
         words.append("--deploy")
     if output is Output.JSON:
         words += ["-w", output]
-    return tools.hand_over(words, checkout)
+    return tools.hand_over(words, root)
 
 
-def design_and_overlay(deployment: Deployment) -> list[str]:
+def _design_and_overlay(deployment: Deployment) -> list[str]:
     """Raft has overlays; the older design has none."""
     if deployment.design is Design.RAFT:
         return ["--overlay", deployment.overlay]

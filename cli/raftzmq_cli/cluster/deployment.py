@@ -27,6 +27,7 @@ from raftzmq_cli.cluster.kubectl import (
     Kubectl,
     Object,
 )
+from raftzmq_cli.cluster.registry import Registry
 from raftzmq_cli.common.designs import Design
 
 BASE: Final = "base"
@@ -188,8 +189,6 @@ def image_digest(image: Image, say: Callable[[str], None]) -> str | None:
 
     None if the registry cannot be asked. Raises ToolFailed if it has no such image.
     """
-    from raftzmq_cli.cluster.registry import Registry
-
     registry = Registry(image.registry)
     if not registry.is_local or not registry.answers():
         return None

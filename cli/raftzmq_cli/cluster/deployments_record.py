@@ -23,7 +23,7 @@ class Where(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class BroughtUp:
+class Entry:
     """One deployment, with all that is needed to take it down again."""
 
     where: Where
@@ -48,7 +48,7 @@ class BroughtUp:
         return text if self.design is Design.RAFT else f"{text}, design {self.design}"
 
 
-def load() -> list[BroughtUp]:
+def load() -> list[Entry]:
     """All that is up, the newest last. Raises InvalidRequest if the file is damaged."""
     try:
         document = json.loads(FILE.read_text())
@@ -62,26 +62,27 @@ def load() -> list[BroughtUp]:
         ) from None
 
 
-def add(new: BroughtUp) -> None:
+def add(new: Entry) -> None:
     """Remember one more."""
     _write([*_without(new), new])
 
 
-def forget(gone: BroughtUp) -> None:
+def forget(gone: Entry) -> None:
     """Forget one that was taken down; of kind, all that was in its cluster."""
     _write(_without(gone))
 
 
-def _read(entry: dict[str, str]) -> BroughtUp:
-    where, design = Where(entry["where"]), Design(entry.get("design", Design.RAFT))
-    return BroughtUp(**{**entry, "where": where, "design": design})  # type: ignore[arg-type]
+def _read(entry: dict[str, str]) -> Entry:
+    where = Where(entry["where"])
+    design = Design(entry.get("design", Design.RAFT))
+    return Entry(**{**entry, "where": where, "design": design})  # type: ignore[arg-type]
 
 
-def _without(one: BroughtUp) -> list[BroughtUp]:
+def _without(one: Entry) -> list[Entry]:
     return [entry for entry in load() if entry.place != one.place]
 
 
-def _write(entries: Sequence[BroughtUp]) -> None:
+def _write(entries: Sequence[Entry]) -> None:
     if not entries:
         FILE.unlink(missing_ok=True)
         return

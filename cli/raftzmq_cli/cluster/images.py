@@ -1,4 +1,4 @@
-"""The image: its name, building it from the checkout, and pushing it to the registry."""
+"""`raftzmq cluster build | push`: the image, from the checkout to the registry."""
 
 from __future__ import annotations
 
@@ -7,11 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from raftzmq import __version__
+from raftzmq_cli.cluster import checkout as checkouts
 from raftzmq_cli.cluster import tools
+from raftzmq_cli.cluster.options import (
+    BASE_IMAGE,
+    REGISTRY,
+    BaseImage,
+    BuildNetwork,
+    RegistryAddress,
+    Tag,
+)
 from raftzmq_cli.cluster.registry import Registry
+from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.messages import line
 
 NAME: Final = "raftzmq"
 DOCKERFILE: Final = "containers/Dockerfile"
+
+commands = Commands()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +43,33 @@ class Image:
         return f"{self.repository}:{self.tag}"
 
 
-def build(image: Image, checkout: Path, base: str, network: str | None) -> None:
+@commands.command("build", "raftzmq cluster build --network host")
+def build(
+    registry: RegistryAddress = REGISTRY,
+    tag: Tag = None,
+    base_image: BaseImage = BASE_IMAGE,
+    network: BuildNetwork = None,
+) -> None:
+    """Build the image from this checkout."""
+    image = image_of(registry, tag)
+    build_image(image, checkouts.root(), base_image, network)
+    line(f"image {image} is built; next: raftzmq cluster push")
+
+
+@commands.command("push")
+def push(registry: RegistryAddress = REGISTRY, tag: Tag = None) -> None:
+    """Push the image to the registry."""
+    image = image_of(registry, tag)
+    push_image(image, Registry(registry))
+    line(f"image {image} is pushed; next: raftzmq cluster apply")
+
+
+def image_of(registry: str, tag: str | None) -> Image:
+    """The image of a tag; without one, of this version of raftzmq."""
+    return Image(registry, tag or __version__)
+
+
+def build_image(image: Image, checkout: Path, base: str, network: str | None) -> None:
     """Build the image; `network` is docker's --network for the steps. Raises ToolFailed."""
     tools.require_docker()
     arguments = {"BASE": base, "VERSION": image.tag, "REVISION": revision(checkout)}
@@ -43,7 +83,7 @@ def build(image: Image, checkout: Path, base: str, network: str | None) -> None:
     tools.act([*words, str(checkout)])
 
 
-def push(image: Image, registry: Registry) -> None:
+def push_image(image: Image, registry: Registry) -> None:
     """Push the image to its registry. Raises ToolUnavailable, ToolFailed."""
     tools.require_docker()
     registry.require()

@@ -1,4 +1,4 @@
-"""A kind cluster whose nodes pull images from the registry of this machine.
+"""`raftzmq cluster create | delete`: a kind cluster that pulls images from this machine.
 
 Five steps, each of which leaves alone what is right already, after kind's own guide,
 https://kind.sigs.k8s.io/docs/user/local-registry/: the registry; the cluster, whose containerd
@@ -17,8 +17,20 @@ from typing import Final
 from raftzmq_cli.cluster import registry as registries
 from raftzmq_cli.cluster import tools
 from raftzmq_cli.cluster.kubectl import Kubectl, kind_context
+from raftzmq_cli.cluster.options import (
+    CLUSTER_NAME,
+    REGISTRY,
+    REGISTRY_IMAGE,
+    REGISTRY_NAME,
+    ClusterName,
+    RegistryAddress,
+    RegistryImage,
+    RegistryName,
+)
 from raftzmq_cli.cluster.registry import Registry
 from raftzmq_cli.cluster.tools import ToolFailed
+from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.messages import line
 
 # Images of kind since 0.27 read certs.d by themselves; older ones need the patch.
 CONFIG: Final = """\
@@ -39,6 +51,32 @@ containerdConfigPatches:
 _CERTS: Final = "/etc/containerd/certs.d"
 _HELP: Final = "https://kind.sigs.k8s.io/docs/user/local-registry/"
 _NETWORK_VARIABLE: Final = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
+
+commands = Commands()
+
+
+@commands.command(
+    "create",
+    "raftzmq cluster create\nraftzmq cluster create --registry localhost:5002",
+)
+def create(
+    cluster_name: ClusterName = CLUSTER_NAME,
+    registry: RegistryAddress = REGISTRY,
+    registry_name: RegistryName = REGISTRY_NAME,
+    registry_image: RegistryImage = REGISTRY_IMAGE,
+) -> None:
+    """Make a kind cluster of one control plane and four workers, and a registry it pulls from."""
+    Kind(cluster_name, Registry(registry, registry_name, registry_image)).create(line)
+
+
+@commands.command("delete")
+def delete(
+    cluster_name: ClusterName = CLUSTER_NAME,
+    registry: RegistryAddress = REGISTRY,
+    registry_name: RegistryName = REGISTRY_NAME,
+) -> None:
+    """Delete the kind cluster, and the registry if `create` made it."""
+    Kind(cluster_name, Registry(registry, registry_name)).delete(line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,61 +1,133 @@
-"""All steps of bringing a deployment up, one after the other, and of taking it down again."""
+"""`raftzmq cluster apply | up | remove`: from nothing to a cluster that serves, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from raftzmq_cli.cluster import checkout, deployments_record, images, rollout, tools
+from raftzmq.errors import InvalidRequest
+from raftzmq_cli.cluster import checkout, deployments_record, rollout, tools
 from raftzmq_cli.cluster.deployment import Deployment
-from raftzmq_cli.cluster.deployments_record import BroughtUp, Where
-from raftzmq_cli.cluster.images import Image
+from raftzmq_cli.cluster.deployments_record import Entry, Where
+from raftzmq_cli.cluster.images import Image, build_image, image_of, push_image
 from raftzmq_cli.cluster.kind import Kind
 from raftzmq_cli.cluster.kubectl import Kubectl
+from raftzmq_cli.cluster.options import (
+    BASE_IMAGE,
+    CLUSTER_NAME,
+    REGISTRY,
+    REGISTRY_IMAGE,
+    REGISTRY_NAME,
+    WAIT_S,
+    BaseImage,
+    BuildNetwork,
+    ChosenDesign,
+    ClusterName,
+    Context,
+    Namespace,
+    Overlay,
+    Place,
+    Purge,
+    RegistryAddress,
+    RegistryImage,
+    RegistryName,
+    Replicas,
+    Tag,
+    Timeout,
+)
 from raftzmq_cli.cluster.registry import Registry
-from raftzmq_cli.cluster.views_deployment import ViewsDeployment
+from raftzmq_cli.cluster.targets import KIND_OVERLAY, deployment_for, deployment_of
+from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.designs import Design
-from raftzmq_cli.local.commands import line, program
+from raftzmq_cli.common.messages import line, program
+
+commands = Commands()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to build and how much of it to run."""
-
-    image: Image
-    base_image: str
-    build_network: str | None
-    replicas: int | None
-    timeout_s: float
-    design: Design
-
-
-def bring_up(plan: Plan, kind: Kind | None, choose: Callable[[], Deployment]) -> None:
-    """Create (on kind only), build, push, apply. `choose` gives the deployment once that can be.
-
-    What is begun is written down first, so that `down` finds it even if a step fails.
+@commands.command(
+    "apply",
     """
+    raftzmq cluster apply
+    raftzmq cluster apply --overlay no-volumes --namespace try
+    raftzmq cluster apply --design views
+    """,
+)
+def apply(
+    design: ChosenDesign = Design.RAFT,
+    context: Context = None,
+    namespace: Namespace = None,
+    overlay: Overlay = None,
+    registry: RegistryAddress = REGISTRY,
+    tag: Tag = None,
+    replicas: Replicas = None,
+    timeout: Timeout = WAIT_S,
+) -> None:
+    """Apply the manifests, and wait until all pods are ready and are members.
+
+    Applying again changes what has changed; the number of replicas only with --replicas.
+    """
+    deployment = deployment_of(design, context, namespace, overlay)
+    apply_and_wait(deployment, image_of(registry, tag), replicas, timeout)
+
+
+@commands.command(
+    "up",
+    """
+    raftzmq cluster up
+    raftzmq cluster up k8s --registry registry.example.com/team
+    raftzmq cluster up --context staging --namespace raftzmq --replicas 5
+    """,
+)
+def up(
+    place: Place = None,
+    design: ChosenDesign = Design.RAFT,
+    context: Context = None,
+    namespace: Namespace = None,
+    overlay: Overlay = None,
+    cluster_name: ClusterName = CLUSTER_NAME,
+    registry: RegistryAddress = REGISTRY,
+    registry_name: RegistryName = REGISTRY_NAME,
+    registry_image: RegistryImage = REGISTRY_IMAGE,
+    tag: Tag = None,
+    base_image: BaseImage = BASE_IMAGE,
+    network: BuildNetwork = None,
+    replicas: Replicas = None,
+    timeout: Timeout = WAIT_S,
+) -> None:
+    """All steps: on kind create, build, push and apply; on another Kubernetes the last three.
+
+    Without kind or k8s: k8s if a --context is given, else kind.
+    """
+    where = place or (Where.KIND if context is None else Where.K8S)
+    kind = Kind(cluster_name, Registry(registry, registry_name, registry_image))
+    image = image_of(registry, tag)
+    if where is Where.KIND:
+        _refuse_other_context(context, kind)
     root = checkout.root()
-    if kind is not None:
-        registry = kind.registry.address
-        line(f"on kind: cluster {kind.name}, registry {registry}, image {plan.image}")
-        tools.require_docker()
-        tools.require_kind()
-        begun = Kubectl(kind.context, "default")
-        deployments_record.add(_entry(plan, kind, deployment_for(plan.design, begun, Where.KIND)))
-        kind.create(line)
-    deployment = choose()
-    kubectl = deployment.kubectl
-    if kind is None:
-        line(
-            f"on the Kubernetes of context {kubectl.context}, namespace {kubectl.namespace}, "
-            f"overlay {deployment.overlay}, image {plan.image}"
-        )
-        kubectl.server_version()
-    images.build(plan.image, root, plan.base_image, plan.build_network)
-    images.push(plan.image, Registry(plan.image.registry))
-    if kind is None:
-        deployments_record.add(_entry(plan, None, deployment))
-    apply_and_wait(deployment, plan.image, plan.replicas, plan.timeout_s)
+    if where is Where.KIND:
+        _begin_on_kind(kind, image, design)
+        context = kind.context
+    deployment = deployment_of(design, context, namespace, overlay)
+    if where is Where.K8S:
+        _begin_on(deployment, image)
+    build_image(image, root, base_image, network)
+    push_image(image, Registry(image.registry))
+    if where is Where.K8S:
+        deployments_record.add(_entry(deployment, image))
+    apply_and_wait(deployment, image, replicas, timeout)
+
+
+@commands.command("remove")
+def remove(
+    design: ChosenDesign = Design.RAFT,
+    context: Context = None,
+    namespace: Namespace = None,
+    overlay: Overlay = None,
+    purge: Purge = False,
+    timeout: Timeout = WAIT_S,
+) -> None:
+    """Delete what `apply` made; the Kubernetes and the namespace stay, and the data too.
+
+    With --purge the volumes are removed as well.
+    """
+    remove_and_wait(deployment_of(design, context, namespace, overlay), purge, timeout)
 
 
 def apply_and_wait(
@@ -89,7 +161,7 @@ def remove_and_wait(deployment: Deployment, purge: bool, timeout_s: float) -> No
     line(f"removed from context {kubectl.context}, namespace {kubectl.namespace}")
 
 
-def take_down(entry: BroughtUp, purge: bool, timeout_s: float) -> None:
+def take_down(entry: Entry, purge: bool, timeout_s: float) -> None:
     """Of kind, the cluster and its registry; elsewhere what was applied, and nothing else."""
     line(f"taking down: {entry}")
     if entry.where is Where.KIND:
@@ -100,26 +172,61 @@ def take_down(entry: BroughtUp, purge: bool, timeout_s: float) -> None:
     remove_and_wait(deployment_for(entry.design, kubectl, entry.overlay), purge, timeout_s)
 
 
-def deployment_for(design: Design, kubectl: Kubectl, overlay: str) -> Deployment:
-    """The deployment of a design; `overlay` is of Raft's only. Raises InvalidRequest."""
-    kinds = {Design.RAFT: Deployment, Design.VIEWS: ViewsDeployment}
-    return kinds[design](checkout.root(), kubectl, overlay)
-
-
 def design_option(design: Design) -> str:
     """What a command needs besides, to be about this design."""
     return "" if design is Design.RAFT else f" --design {design}"
 
 
-def _entry(plan: Plan, kind: Kind | None, deployment: Deployment) -> BroughtUp:
-    return BroughtUp(
-        where=Where.K8S if kind is None else Where.KIND,
+def _begin_on_kind(kind: Kind, image: Image, design: Design) -> None:
+    """Have the cluster of kind. It is written down first, so that `down` finds it even if a step
+    fails."""
+    line(f"on kind: cluster {kind.name}, registry {kind.registry.address}, image {image}")
+    tools.require_docker()
+    tools.require_kind()
+    deployments_record.add(
+        Entry(
+            where=Where.KIND,
+            context=kind.context,
+            namespace="default",
+            overlay=KIND_OVERLAY,
+            registry=image.registry,
+            tag=image.tag,
+            cluster_name=kind.name,
+            registry_name=kind.registry.container,
+            design=design,
+        )
+    )
+    kind.create(line)
+
+
+def _begin_on(deployment: Deployment, image: Image) -> None:
+    """Say where it goes, and require that the Kubernetes answers."""
+    kubectl = deployment.kubectl
+    line(
+        f"on the Kubernetes of context {kubectl.context}, namespace {kubectl.namespace}, "
+        f"overlay {deployment.overlay}, image {image}"
+    )
+    kubectl.server_version()
+
+
+def _entry(deployment: Deployment, image: Image) -> Entry:
+    """What is recorded of a deployment on a Kubernetes that was there before."""
+    return Entry(
+        where=Where.K8S,
         context=deployment.kubectl.context,
         namespace=deployment.kubectl.namespace,
         overlay=deployment.overlay,
-        registry=plan.image.registry,
-        tag=plan.image.tag,
-        cluster_name="" if kind is None else kind.name,
-        registry_name="" if kind is None else kind.registry.container,
-        design=plan.design,
+        registry=image.registry,
+        tag=image.tag,
+        cluster_name="",
+        registry_name="",
+        design=deployment.design,
     )
+
+
+def _refuse_other_context(context: str | None, kind: Kind) -> None:
+    """Raises InvalidRequest if the context given is not the one that kind makes."""
+    if context not in (None, kind.context):
+        raise InvalidRequest(
+            f"on kind the context is {kind.context}: leave --context {context} out, or say k8s"
+        )

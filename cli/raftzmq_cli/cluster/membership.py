@@ -11,7 +11,7 @@ from raftzmq_cli.client import statuses
 from raftzmq_cli.cluster import pods, tools
 from raftzmq_cli.cluster.kubectl import CLIENT, CONTAINER, Kubectl
 from raftzmq_cli.cluster.pods import Pod
-from raftzmq_cli.common import exits, printers
+from raftzmq_cli.common import messages, printers
 from raftzmq_cli.common.settings import Output
 
 SERVICE: Final = "raft-service"
@@ -83,7 +83,7 @@ def show(output: Output, rows: Sequence[Document]) -> None:
         for field in ("reason", "error", "waiting"):
             if row.get(field):
                 who = row["node"] or row["endpoint"]
-                lines.append(f"{who}: {exits.one_line(str(row[field]))}")
+                lines.append(f"{who}: {messages.one_line(str(row[field]))}")
     printers.show(output, rows, lines, [*HEADINGS, "reason"])
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from raftzmq_cli.cluster.deployments_record import Where
 from raftzmq_cli.common.designs import Design
 
 WAIT_S: Final = 300.0
@@ -15,6 +16,14 @@ REGISTRY_IMAGE: Final = "registry:2"
 CLUSTER_NAME: Final = "raftzmq"
 BASE_IMAGE: Final = "python:3.11-slim"
 
+Place = Annotated[
+    Where | None,
+    typer.Argument(
+        metavar="kind|k8s",
+        help="kind: a cluster that is made here; k8s: the one that kubectl's context reaches.",
+        show_default=False,
+    ),
+]
 ChosenDesign = Annotated[
     Design,
     typer.Option(

@@ -1,18 +1,37 @@
-"""Scaling from outside: set the number, then wait until the nodes have made it their membership."""
+"""`raftzmq cluster scale`: set the number, and wait until the membership is the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Annotated, Final
+
+import typer
 
 from raftzmq_cli.cluster import pods, rollout
-from raftzmq_cli.cluster.kubectl import NODES, STATEFULSET, Kubectl, Object
+from raftzmq_cli.cluster.kubectl import NODES, STATEFULSET, Object, connect
+from raftzmq_cli.cluster.options import WAIT_S, Context, Namespace, Timeout
 from raftzmq_cli.common import exits
+from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.messages import line
 
-BY_HAND = "'raftzmq client member list|add|promote|remove' does it by hand"
+BY_HAND: Final = "'raftzmq client member list|add|promote|remove' does it by hand"
+
+commands = Commands()
 
 
-def scale(kubectl: Kubectl, replicas: int, timeout_s: float, say: Callable[[str], None]) -> None:
-    """Set the replicas and wait for pods and membership. Raises NotInTime, ToolFailed."""
+@commands.command("scale", "raftzmq cluster scale 5\nraftzmq cluster scale 0")
+def scale(
+    replicas: Annotated[int, typer.Argument(min=0, max=99, help="How many nodes.")],
+    context: Context = None,
+    namespace: Namespace = None,
+    timeout: Timeout = WAIT_S,
+) -> None:
+    """Set the number of replicas, and wait until the membership is the same.
+
+    The leader does it, one node at a time: new ones are caught up before they vote, surplus ones
+    vote until they have been removed.
+    """
+    kubectl = connect(context, namespace)
+    kubectl.server_version()
     live = kubectl.get("statefulset", STATEFULSET)
     if live is None:
         raise exits.NothingThere(
@@ -20,22 +39,22 @@ def scale(kubectl: Kubectl, replicas: int, timeout_s: float, say: Callable[[str]
             "'raftzmq cluster apply' comes first"
         )
     before = int(live["spec"]["replicas"])
-    say(f"from {before} to {replicas} replicas")
+    line(f"from {before} to {replicas} replicas")
     for text in (warning(replicas), _about_data(live, replicas)):
         if text is not None:
-            say(text)
+            line(text)
     kubectl.act("scale", "statefulset", STATEFULSET, f"--replicas={replicas}")
-    patience = rollout.Patience(timeout_s, say)
+    patience = rollout.Patience(timeout, line)
     if replicas == 0:
         rollout.wait_gone(kubectl, patience, NODES)
-        say(f"no node runs; 'raftzmq cluster scale {before or 3}' starts them again")
+        line(f"no node runs; 'raftzmq cluster scale {before or 3}' starts them again")
         return
     try:
         rollout.wait_members(kubectl, replicas, patience)
     except rollout.NotInTime as late:
         raise rollout.NotInTime(f"{late}; {BY_HAND}") from None
     rollout.wait_ready(kubectl, replicas, patience)
-    say(f"the members are {', '.join(pods.names_of(replicas))}, all of them voters")
+    line(f"the members are {', '.join(pods.names_of(replicas))}, all of them voters")
 
 
 def warning(replicas: int) -> str | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from raftzmq.errors import RaftzmqError, Refused, Unavailable
-from raftzmq_cli.common import exits
+from raftzmq_cli.common import messages
 
 ANSWER_S: Final = 60.0
 """How long a question to a program may take, in seconds."""
@@ -68,7 +68,7 @@ def act(words: Sequence[str], *, stdin: str | None = None) -> None:
     Raises ToolUnavailable if there is no such program, NotPermitted if Kubernetes says so, else
     ToolFailed if it does not end with 0.
     """
-    exits.say(f"$ {shlex.join(words)}")
+    messages.say(f"$ {shlex.join(words)}")
     last = ""
     with _running(
         words,
@@ -80,7 +80,7 @@ def act(words: Sequence[str], *, stdin: str | None = None) -> None:
             _feed(process, stdin)
         assert process.stdout is not None
         for text in process.stdout:
-            exits.say(f"  {text.rstrip()}")
+            messages.say(f"  {text.rstrip()}")
             last = text.strip() or last
         code = process.wait()
     if code != 0:
@@ -101,7 +101,7 @@ def ask(
     shown = f"$ {shlex.join(words)}"
     if not quiet and shown not in _asked:
         _asked.add(shown)
-        exits.say(shown)
+        messages.say(shown)
     with _running(
         words,
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -129,7 +129,7 @@ def answer(words: Sequence[str], *, stdin: str | None = None) -> str:
 
 def hand_over(words: Sequence[str], cwd: Path) -> int:
     """Run a program with this one's own input and output; return its exit code."""
-    exits.say(f"$ {shlex.join(words)}")
+    messages.say(f"$ {shlex.join(words)}")
     sys.stdout.flush()
     with _running(words, cwd=cwd) as process:
         return process.wait()

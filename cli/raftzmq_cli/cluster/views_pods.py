@@ -9,7 +9,7 @@ from typing import Any, Final
 from raftzmq_cli.cluster import rollout, tools
 from raftzmq_cli.cluster.kubectl import CONTAINER, Kubectl, Object
 from raftzmq_cli.cluster.pods import Pod
-from raftzmq_cli.common import exits, printers
+from raftzmq_cli.common import exits, messages, printers
 from raftzmq_cli.common.settings import Output
 from raftzmq_cli.views.roles import Roles
 
@@ -84,7 +84,7 @@ def status(kubectl: Kubectl, output: Output) -> int:
     lines += [f"{row['pod']}: {row['reason']}" for row in rows if row["reason"]]
     printers.show(output, rows, lines, [*HEADINGS, "reason"])
     if roles is None:
-        exits.say("raftzmq: the view server answers nobody, so that no role is known")
+        messages.say("raftzmq: the view server answers nobody, so that no role is known")
         return exits.UNAVAILABLE
     return exits.NO if roles.lacking(2) else exits.DONE
 
@@ -138,7 +138,7 @@ def _complaint(live: Object) -> str:
     """Why the Deployment can make no pods, if it cannot."""
     conditions = live.get("status", {}).get("conditions") or []
     said = [c.get("message") for c in conditions if c["type"] == "ReplicaFailure"]
-    return f": {exits.one_line(str(said[0]))}" if said else ""
+    return f": {messages.one_line(str(said[0]))}" if said else ""
 
 
 def _old_ones(live: Object, servers: int) -> str | None:

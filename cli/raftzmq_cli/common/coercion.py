@@ -34,7 +34,8 @@ class PlainCoercion:
             converted = convert(value, self.kind)
         except ValueError as error:
             raise typer.BadParameter(str(error), ctx=ctx, param=param) from None
-        low, high = getattr(param, "min", None), getattr(param, "max", None)
+        low = getattr(param, "min", None)
+        high = getattr(param, "max", None)
         if low is not None and not converted >= low:
             raise typer.BadParameter(f"{value} is below {low}.", ctx=ctx, param=param)
         if high is not None and not converted <= high:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from typing import Any, Final
 
 import typer
@@ -28,6 +27,7 @@ from raftzmq.errors import (
     Refused,
     Unavailable,
 )
+from raftzmq_cli.common import messages
 
 DONE: Final = 0
 NO: Final = 1
@@ -79,7 +79,7 @@ def report(error: BaseException) -> int:
     if code == BROKEN_PIPE:
         forget_stdout()
     elif not isinstance(error, (typer.Exit, typer.Abort, KeyboardInterrupt)):
-        say(describe(error))
+        messages.say(describe(error))
     return code
 
 
@@ -93,29 +93,15 @@ def describe(error: BaseException) -> str:
     if type(error).__name__ == "NoArgsIsHelpError":
         return str(getattr(error, "message", error))
     if is_usage_error(error):
-        return f"{program_name()}: {_usage_line(error)}"
+        return f"raftzmq: {_usage_line(error)}"
     if isinstance(error, OutcomeUnknown):
-        text = one_line(str(error))
+        text = messages.one_line(str(error))
         known = "unknown" in text
         return f"raftzmq: {text if known else f'the outcome is unknown: {text}'}"
     text = str(error) or type(error).__name__
     if type(error) is Unavailable:
         text += "; are the --endpoints right, and most nodes up? See 'raftzmq client status'"
-    return f"raftzmq: {one_line(text)}"
-
-
-def one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def program_name() -> str:
-    return "raftzmq"
-
-
-def say(text: str) -> None:
-    """Print to stderr; nobody to read it is no error."""
-    with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+    return f"raftzmq: {messages.one_line(text)}"
 
 
 def forget_stdout() -> None:
@@ -128,7 +114,7 @@ def _usage_line(error: Any) -> str:
     """A usage error's message, a cure where the cause is known, and where the help is."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "raftzmq"
-    message = one_line(error.format_message()).rstrip(".")
+    message = messages.one_line(error.format_message()).rstrip(".")
     option = str(getattr(error, "option_name", ""))
     name = context.info_name if context is not None else ""
     if name == "node" and option.startswith("-") and not option.startswith("--"):

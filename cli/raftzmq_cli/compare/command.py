@@ -9,34 +9,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli.common import exits, printers
+from raftzmq_cli.common import exits, messages, printers
+from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.designs import Design
-from raftzmq_cli.common.invocation import examples_text
 from raftzmq_cli.common.settings import GroupOutput, Output
 from raftzmq_cli.compare.failures import FAILURES, Failure, Played, Theatre
 from raftzmq_cli.compare.load import Outcome
-
-if TYPE_CHECKING:
-    from raftzmq_cli.compare.systems import System
+from raftzmq_cli.compare.systems import RaftSystem, System, ViewsSystem, free_ports
 
 COLUMNS: Final = ("lost", "wrong", "paused")
 """What is shown of each design."""
 
-EXAMPLES: Final = examples_text(
+_INDENT: Final = " " * 4
+
+commands = Commands()
+
+
+@commands.command(
+    "compare",
     """
     raftzmq views compare                    all failures, a minute and a half
     raftzmq views compare leader all         only these
     raftzmq views compare -w json
-    """
+    """,
 )
-_INDENT: Final = " " * 4
-
-
 def compare(
     failures: Annotated[
         list[str] | None,
@@ -76,16 +77,14 @@ def chosen_from(names: Sequence[str]) -> list[Failure]:
 
 def play_all(chosen: Sequence[Failure]) -> list[Played]:
     """Play them on one design and then on the other, saying on stderr what is being done."""
-    from raftzmq_cli.compare.systems import RaftSystem, ViewsSystem
-
     makers = {Design.RAFT: RaftSystem, Design.VIEWS: ViewsSystem}
     played = []
     with tempfile.TemporaryDirectory(prefix="raftzmq-compare-") as directory:
         for design, make in makers.items():
-            exits.say(f"{design}:")
+            messages.say(f"{design}:")
             with Theatre(partial(_made, make), Path(directory) / design) as theatre:
                 for number, failure in enumerate(chosen, 1):
-                    exits.say(f"{number}/{len(chosen)}  {failure.name}: {failure.text}")
+                    messages.say(f"{number}/{len(chosen)}  {failure.name}: {failure.text}")
                     played.append(theatre.play(failure, _say))
                     _say(_summary(played[-1].outcome))
     return played
@@ -143,10 +142,8 @@ def _summary(outcome: Outcome) -> str:
 
 
 def _made(make: Callable[[Path, int], System], directory: Path) -> System:
-    from raftzmq_cli.compare.systems import free_ports
-
     return make(directory, free_ports())
 
 
 def _say(text: str) -> None:
-    exits.say(f"{_INDENT} {text}")
+    messages.say(f"{_INDENT} {text}")

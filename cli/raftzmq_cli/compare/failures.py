@@ -8,13 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from raftzmq.errors import Unavailable
 from raftzmq_cli.compare.load import Load, Outcome
-
-if TYPE_CHECKING:
-    from raftzmq_cli.compare.systems import System
+from raftzmq_cli.compare.systems import System
 
 START_S: Final = 60.0
 """Until a cluster that was just started must serve."""
@@ -83,7 +81,8 @@ class Stage:
             nonlocal said, since_s
             says = self.system.waits()
             if says is None or says != said:
-                said, since_s = says, time.monotonic()
+                said = says
+                since_s = time.monotonic()
             return self.load.written >= wanted or time.monotonic() - since_s > STUCK_S
 
         _waited(has_come_or_never_will, RESUME_S)

@@ -85,7 +85,8 @@ class Load:
     def __init__(self, prefix: str, writing: Database, reading: Database) -> None:
         self._prefix = prefix
         self.accounts = Accounts()
-        self._writing, self._reading = writing, reading
+        self._writing = writing
+        self._reading = reading
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._last = -1

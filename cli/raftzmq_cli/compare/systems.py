@@ -174,7 +174,8 @@ class ViewsSystem(System):
         """Where the view server is found."""
         words = {self.decider: ["server", "--listen", f"tcp://{self.address}"]}
         for number in range(1, REPLICAS + 1):
-            name, address = f"storage-{number}", f"127.0.0.1:{base_port + number}"
+            name = f"storage-{number}"
+            address = f"127.0.0.1:{base_port + number}"
             words[name] = ["store", name, "--view-server", self.address, "--address", address]
             words[name] += ["--listen", f"tcp://{address}"]
         self.processes = {

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
-import sys
 import time
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
-from raftzmq_cli.common import exits
+from raftzmq.errors import InvalidRequest
+from raftzmq_cli.client import statuses
+from raftzmq_cli.client.invocation import ClientInvocation
+from raftzmq_cli.common import exits, messages
+from raftzmq_cli.common.commands import Group
 from raftzmq_cli.common.designs import Design
-from raftzmq_cli.common.invocation import Invocation, examples_text
+from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.common.messages import line, program, short
 from raftzmq_cli.common.settings import (
     LOCAL_BASE_PORT,
     LOCAL_NODES,
@@ -22,9 +25,8 @@ from raftzmq_cli.common.settings import (
     Settings,
     local_endpoints,
 )
-
-if TYPE_CHECKING:
-    from raftzmq_cli.local.processes import LocalCluster, LocalNode
+from raftzmq_cli.local import processes, views
+from raftzmq_cli.local.processes import LocalCluster, LocalNode, say_who_died
 
 DIRECTORY: Final = Path(".raftzmq/local")
 _STATUS_TIMEOUT_S: Final = 1.0
@@ -44,25 +46,18 @@ WhichDesign = Annotated[
     ),
 ]
 
-app = typer.Typer(
-    name="local",
-    help="A cluster of plain processes on this machine.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
+commands = Group(
+    "local", "A cluster of plain processes on this machine.", variables="RAFTZMQ_LOCAL"
 )
-_CONTEXT: Final = {"auto_envvar_prefix": "RAFTZMQ_LOCAL"}
 
 
-@app.command(
+@commands.command(
     "up",
-    context_settings=_CONTEXT,
-    epilog=examples_text(
-        """
-        raftzmq local up
-        raftzmq local up --nodes 5 --dir /tmp/five --base-port 7000
-        raftzmq local up --design views
-        """
-    ),
+    """
+    raftzmq local up
+    raftzmq local up --nodes 5 --dir /tmp/five --base-port 7000
+    raftzmq local up --design views
+    """,
 )
 def up(
     nodes: Annotated[
@@ -84,12 +79,9 @@ def up(
     ] = Design.RAFT,
 ) -> int:
     """Start what is not running, and wait until the cluster is formed and has a leader."""
-    from raftzmq_cli.local import processes
-    from raftzmq_cli.local import views as views_local
-
     if design is Design.VIEWS:
-        where = views_local.DIRECTORY if directory == DIRECTORY else directory
-        return views_local.up(where, nodes, base_port, wait)
+        where = views.DIRECTORY if directory == DIRECTORY else directory
+        return views.up(where, nodes, base_port, wait)
     directory = directory.resolve()
     with processes.locked(directory):
         cluster = _cluster_for(directory, nodes, base_port)
@@ -104,19 +96,16 @@ def up(
     return code
 
 
-@app.command("status", context_settings=_CONTEXT)
+@commands.command("status")
 def status(
     directory: Directory = DIRECTORY, output: GroupOutput = None, design: WhichDesign = None
 ) -> int:
     """Show every node and its process id. Exit codes as of `raftzmq client status`."""
-    from raftzmq_cli.client import statuses
-    from raftzmq_cli.local import views as views_local
-
-    views = views_local.find(directory, design, DIRECTORY)
-    if views is not None:
-        return views_local.status(views, Invocation(Settings(given_output=output)))
+    found = views.find(directory, design, DIRECTORY)
+    if found is not None:
+        return views.status(found, Invocation(Settings(given_output=output)))
     cluster = _existing(directory)
-    with closing_invocation(Settings(given_output=output), cluster) as run:
+    with _closing(Settings(given_output=output), cluster) as run:
         documents = statuses.collect(run, _STATUS_TIMEOUT_S)
     pids = {node.name: node.pid() for node in cluster.nodes}
     for document in documents:
@@ -125,7 +114,7 @@ def status(
     return statuses.verdict(documents)
 
 
-@app.command("down", context_settings=_CONTEXT)
+@commands.command("down")
 def down(
     directory: Directory = DIRECTORY,
     purge: Annotated[
@@ -134,16 +123,13 @@ def down(
     design: WhichDesign = None,
 ) -> int:
     """Stop the nodes. Their data stays, unless --purge."""
-    from raftzmq_cli.local import processes
-    from raftzmq_cli.local import views as views_local
-
     try:
-        views = views_local.find(directory, design, DIRECTORY)
+        found = views.find(directory, design, DIRECTORY)
     except exits.NothingThere as nothing:
         line(f"{nothing}: nothing to stop")
         return exits.DONE
-    if views is not None:
-        return views_local.down(views, purge)
+    if found is not None:
+        return views.down(found, purge)
     shown = short(directory)
     if processes.load(directory) is None:
         line(f"no local cluster in {shown}: nothing to stop")
@@ -179,9 +165,6 @@ def first_line(cluster: LocalCluster, down: list[LocalNode]) -> str:
 
 def _cluster_for(directory: Path, nodes: int | None, base_port: int | None) -> LocalCluster:
     """The cluster of this directory, new or as it was made. Raises InvalidRequest."""
-    from raftzmq.errors import InvalidRequest
-    from raftzmq_cli.local import processes
-
     cluster = processes.load(directory)
     if cluster is None:
         cluster = processes.LocalCluster(
@@ -199,8 +182,6 @@ def _cluster_for(directory: Path, nodes: int | None, base_port: int | None) -> L
 
 
 def _existing(directory: Path) -> LocalCluster:
-    from raftzmq_cli.local import processes
-
     cluster = processes.load(directory)
     if cluster is None:
         raise exits.NothingThere(
@@ -213,11 +194,9 @@ def _wait(
     cluster: LocalCluster, members: list[LocalNode], started: list[LocalNode], wait_s: float
 ) -> int:
     """Wait until all is well, showing what changes. Returns the exit code."""
-    from raftzmq_cli.client import statuses
-
     deadline = time.monotonic() + wait_s
     shown = ""
-    with closing_invocation(Settings(), cluster) as run:
+    with _closing(Settings(), cluster) as run:
         while True:
             dead = [node for node in started if node.exit_code() is not None]
             if dead:
@@ -239,24 +218,11 @@ def _wait(
                 line(f"  {progress}")
                 shown = progress
             time.sleep(_POLL_S)
-    exits.say(
+    messages.say(
         f"raftzmq: not all is well after {wait_s:g} s: {progress}; "
         f"see the logs, {short(members[0].directory.parent)}/*/node.log"
     )
     return code
-
-
-def say_who_died(dead: list[LocalNode]) -> int:
-    """Say why processes ended that were to go on; return the exit code."""
-    for node in dead:
-        exits.say(
-            f"raftzmq: {node.name} ended at once with exit code {node.exit_code()}; "
-            f"the end of {short(node.log_file)}:"
-        )
-        for text in node.last_log_lines():
-            exits.say(f"  {text}")
-        node.pid_file.unlink(missing_ok=True)
-    return exits.NO
 
 
 def _say_what_next(cluster: LocalCluster) -> None:
@@ -270,38 +236,7 @@ def _say_what_next(cluster: LocalCluster) -> None:
     line(f"  {name} client status")
 
 
-class closing_invocation:  # noqa: N801 - used like a function
-    """An Invocation for a local cluster's endpoints, closed at the end."""
-
-    def __init__(self, settings: Settings, cluster: LocalCluster) -> None:
-        endpoints = ",".join(cluster.endpoints)
-        self.run = Invocation(settings.overridden(endpoints, None, None))
-
-    def __enter__(self) -> Invocation:
-        return self.run
-
-    def __exit__(self, *_: Any) -> None:
-        self.run.close()
-
-
-def program() -> str:
-    """How to call this program again from here."""
-    script = Path(sys.argv[0])
-    if script.name != "raftzmq":
-        script = Path(sys.executable).with_name("raftzmq")
-    if not script.exists():
-        return f"{shlex.quote(sys.executable)} -m raftzmq_cli"
-    found = shutil.which("raftzmq")
-    if found and Path(found).samefile(script):
-        return "raftzmq"
-    return shlex.quote(short(script))
-
-
-def short(path: Path) -> str:
-    """A path as seen from the working directory, if it is below it."""
-    relative = os.path.relpath(path)
-    return str(path.absolute()) if relative.startswith("..") else relative
-
-
-def line(text: str) -> None:
-    print(text, flush=True)
+def _closing(settings: Settings, cluster: LocalCluster) -> closing[ClientInvocation]:
+    """What asks the nodes of a local cluster, closed at the end of a `with` block."""
+    endpoints = ",".join(cluster.endpoints)
+    return closing(ClientInvocation(settings.overridden(endpoints, None, None)))

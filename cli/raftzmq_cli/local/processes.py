@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from raftzmq.errors import InvalidRequest, Refused
+from raftzmq_cli.common import exits, messages
+from raftzmq_cli.common.messages import short
 from raftzmq_cli.common.settings import NAME, local_endpoints
 
 PORT_STEP: Final = 10
-NODES_MAX: Final = 99
 STOP_GRACE_S: Final = 10.0
 _POLL_S: Final = 0.05
 # Settings that a local node takes from the environment; the rest is the cluster's own affair.
@@ -215,6 +216,19 @@ def command_line(pid: int) -> list[str]:
         ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return done.stdout.split()
+
+
+def say_who_died(dead: list[LocalNode]) -> int:
+    """Say why processes ended that were to go on; return the exit code."""
+    for node in dead:
+        messages.say(
+            f"raftzmq: {node.name} ended at once with exit code {node.exit_code()}; "
+            f"the end of {short(node.log_file)}:"
+        )
+        for text in node.last_log_lines():
+            messages.say(f"  {text}")
+        node.pid_file.unlink(missing_ok=True)
+    return exits.NO
 
 
 def stop(nodes: list[LocalNode], grace_s: float = STOP_GRACE_S) -> list[str]:

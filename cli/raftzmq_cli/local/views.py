@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from raftzmq.errors import InvalidRequest, RaftzmqError
-from raftzmq_cli.common import exits
+from raftzmq_cli.common import exits, messages
 from raftzmq_cli.common.designs import Design
 from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.common.messages import line, program, short
 from raftzmq_cli.local import processes
-from raftzmq_cli.local.processes import PORT_STEP, LocalCluster, LocalNode
+from raftzmq_cli.local.processes import PORT_STEP, LocalCluster, LocalNode, say_who_died
+from raftzmq_cli.views import status as statuses
 
 DIRECTORY: Final = Path(".raftzmq/views")
 BASE_PORT: Final = 7000
@@ -99,8 +101,6 @@ def find(directory: Path, design: Design | None, default: Path) -> LocalViews | 
 
 def up(directory: Path, nodes: int | None, base_port: int | None, wait_s: float) -> int:
     """Start what is not running, and wait until there are a primary and a backup."""
-    from raftzmq_cli.local.commands import line, short
-
     directory = directory.resolve()
     with processes.locked(directory):
         views = _views_for(directory, nodes, base_port)
@@ -138,22 +138,21 @@ def _views_for(directory: Path, nodes: int | None, base_port: int | None) -> Loc
 
 def _wait(views: LocalViews, started: list[LocalNode], wait_s: float) -> int:
     from raftzmq.views.client import ViewsClient
-    from raftzmq_cli.local.commands import line, say_who_died, short
-    from raftzmq_cli.views import status as views_status
 
     deadline = time.monotonic() + wait_s
-    shown = text = ""
+    text = ""
+    shown = ""
     with ViewsClient(views.view_server) as client:
         while time.monotonic() < deadline:
             dead = [server for server in started if server.exit_code() is not None]
             if dead:
                 return say_who_died(dead)
             try:
-                document = views_status.ask(client, _STATUS_TIMEOUT_S)
+                document = statuses.ask(client, _STATUS_TIMEOUT_S)
             except RaftzmqError:
                 text = "the view server does not answer yet"
             else:
-                text = views_status.summary(document)
+                text = statuses.summary(document)
                 if document["healthy"]:
                     line(f"the service is up: {text}")
                     return exits.DONE
@@ -161,7 +160,7 @@ def _wait(views: LocalViews, started: list[LocalNode], wait_s: float) -> int:
                 line(f"  {text}")
                 shown = text
             time.sleep(_POLL_S)
-    exits.say(
+    messages.say(
         f"raftzmq: not all is well after {wait_s:g} s: {text}; "
         f"see the logs, {short(views.directory)}/*/node.log"
     )
@@ -169,7 +168,6 @@ def _wait(views: LocalViews, started: list[LocalNode], wait_s: float) -> int:
 
 
 def _say_what_next(views: LocalViews) -> None:
-    from raftzmq_cli.local.commands import line, program
 
     name = program()
     if views.base_port != BASE_PORT:
@@ -183,20 +181,18 @@ def _say_what_next(views: LocalViews) -> None:
 def status(views: LocalViews, run: Invocation) -> int:
     """Show every server and its process id. Exit codes as of `raftzmq views client status`."""
     from raftzmq.views.client import ViewsClient
-    from raftzmq_cli.views import status as views_status
 
     with ViewsClient(views.view_server) as client:
-        document = views_status.ask(client, run.settings.timeout_s(views_status.TIMEOUT_S))
+        document = statuses.ask(client, run.settings.timeout_s(statuses.TIMEOUT_S))
     pids = {server.name: server.pid() for server in views.nodes}
     for server in document["servers"]:
         server["pid"] = pids.get(server["name"])
-    views_status.show(run, {**document, "pid": pids[VIEW_SERVER]}, with_pid=True)
-    return views_status.verdict(document)
+    statuses.show(run, {**document, "pid": pids[VIEW_SERVER]}, with_pid=True)
+    return statuses.verdict(document)
 
 
 def down(views: LocalViews, purge: bool) -> int:
     """Stop the servers; with them goes everything that they hold."""
-    from raftzmq_cli.local.commands import line, program, short
 
     with processes.locked(views.directory):
         for text in processes.stop(views.nodes) or ["no server was running"]:

@@ -7,27 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 from raftzmq.errors import RaftzmqError
 from raftzmq_cli.common import exits, printers
-from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.settings import Output
+from raftzmq_cli.views.invocation import SHARED, ViewsInvocation
 
 if TYPE_CHECKING:
-    from raftzmq.views.client import ViewsClient, Written
+    from raftzmq.views.client import Written
 
 COLUMNS = ("step", "ok", "index", "view", "primary", "detail")
+
+commands = Commands(variables="RAFTZMQ_VIEWS_{}", shared=SHARED)
 
 
 class Checker:
     """Runs the steps below one prefix of keys; each is told as it is done."""
 
-    def __init__(self, run: Invocation, client: ViewsClient) -> None:
-        self.client = client
+    def __init__(self, run: ViewsInvocation) -> None:
+        self.client = run.client
         self.timeout_s = run.timeout_s
         self.aloud = run.is_simple
         self.prefix = f"raftzmq-check/{secrets.token_hex(8)}/"
         self.steps: list[dict[str, Any]] = []
 
     def run(self) -> None:
-        put, append = self.client.put, self.client.append
+        put = self.client.put
+        append = self.client.append
         self._read("first", None)
         self._written("write first", put(self._key("first"), "one", timeout=self.timeout_s))
         self._read("first", "one")
@@ -76,9 +80,13 @@ class Checker:
             printers.write_line(f"{'FAIL' if detail else 'ok  '}  {step}{where}{more}")
 
 
-def check(run: Invocation, client: ViewsClient) -> int:
-    """Run the check and print it; return the exit code. Raises what the servers answer."""
-    checker = Checker(run, client)
+@commands.command("check", "raftzmq views client check")
+def check(run: ViewsInvocation) -> int:
+    """Write, read, append to and overwrite keys, and verify each; then delete them.
+
+    Prints index, view and primary of every write; the last line says whether all passed.
+    """
+    checker = Checker(run)
     try:
         checker.run()
     except RaftzmqError:
@@ -87,7 +95,7 @@ def check(run: Invocation, client: ViewsClient) -> int:
         raise
     bad = sum(not step["ok"] for step in checker.steps)
     count = len(checker.steps)
-    if run.settings.output is Output.JSON:
+    if run.is_json:
         printers.write_json({"passed": not bad, "steps": checker.steps})
     else:
         if run.settings.output is Output.TABLE:

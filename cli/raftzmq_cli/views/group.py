@@ -2,152 +2,25 @@
 
 from __future__ import annotations
 
-import signal
-import socket
-from typing import Annotated, Any, Final
+from typing import Final
 
-import typer
+from raftzmq_cli.common.commands import Group
 
-from raftzmq_cli.common.invocation import examples_text
-from raftzmq_cli.compare import command as views_compare
-from raftzmq_cli.node import LAST_WORDS_S, endpoint, level
-from raftzmq_cli.views import client as views_client
+FILES: Final = {
+    "compare": "raftzmq_cli.compare.command",
+    "server": "raftzmq_cli.views.servers",
+    "store": "raftzmq_cli.views.servers",
+    "client": "raftzmq_cli.views.client",
+}
 
-app = typer.Typer(
-    name="views",
-    help="The older design: a view server, a primary and its backup. Everything is in memory.",
-    epilog=examples_text(
-        """
-        raftzmq local up --design views         all of it on this machine
-        raftzmq views client put greeting hello
-        raftzmq views client status
-        raftzmq local down --design views
-        """
-    ),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-app.add_typer(views_client.app, name="client")
-app.command("compare", epilog=views_compare.EXAMPLES)(views_compare.compare)
-app.command("compare", epilog=views_compare.EXAMPLES)(views_compare.compare)
-
-_CONTEXT: Final = {"auto_envvar_prefix": "RAFTZMQ"}
-
-PingMs = Annotated[
-    int | None, typer.Option(min=1, help="Storage servers ping this often; 100 by default.")
-]
-DeadMs = Annotated[
-    int | None,
-    typer.Option(min=2, help="A server not heard for so long is dead; 1000 by default."),
-]
-LogLevel = Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")]
-
-
-@app.command(
-    "server",
-    context_settings=_CONTEXT,
-    epilog=examples_text(
-        "raftzmq views server\nraftzmq views server --listen tcp://127.0.0.1:7000"
-    ),
-)
-def server(
-    *,
-    listen: Annotated[
-        str | None, typer.Option(help="Where to listen; tcp://*:7000 by default.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="What it is called in its log.")] = "view-server",
-    ping_ms: PingMs = None,
-    dead_ms: DeadMs = None,
-    log_level: LogLevel = "INFO",
-) -> int:
-    """Run the view server, which decides who is primary and who is backup.
-
-    There is one of it. While it is away, primary and backup serve on, but nobody takes the place
-    of one that dies. It keeps nothing on disk: after a restart it asks the storage servers.
+commands = Group(
+    "views",
+    "The older design: a view server, a primary and its backup. Everything is in memory.",
     """
-    from raftzmq.views.view_server import ViewServerConfig, serve_views
-
-    where = {} if listen is None else {"listen": endpoint(listen)}
-    settings = {"name": name, "log_level": level(log_level), "timing": _timing(ping_ms, dead_ms)}
-    config = ViewServerConfig(**{**settings, **where})
-    return _with_last_words(serve_views, config)
-
-
-@app.command(
-    "store",
-    context_settings=_CONTEXT,
-    epilog=examples_text(
-        """
-        raftzmq views store storage-0 --view-server 127.0.0.1:7000
-        raftzmq views store storage-1 --view-server 127.0.0.1:7000 --listen tcp://127.0.0.1:7011
-        raftzmq views store $HOSTNAME --view-server view-server:7000 --address $POD_IP:7001
-        """
-    ),
+    raftzmq local up --design views         all of it on this machine
+    raftzmq views client put greeting hello
+    raftzmq views client status
+    raftzmq local down --design views
+    """,
+    files=FILES,
 )
-def store(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            envvar="RAFTZMQ_POD",
-            help="This server's name, such as storage-0; no other one has it.",
-        ),
-    ],
-    *,
-    view_server: Annotated[str, typer.Option(help="HOST:PORT of the view server.")],
-    listen: Annotated[
-        str | None,
-        typer.Option(
-            help="Where to listen, for clients and for other storage servers; "
-            "tcp://*:7001 by default."
-        ),
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="HOST:PORT under which others reach this server; by default the host that it "
-            "listens on, or this machine's name, and the port of --listen."
-        ),
-    ] = None,
-    ping_ms: PingMs = None,
-    dead_ms: DeadMs = None,
-    log_level: LogLevel = "INFO",
-) -> int:
-    """Run one storage server in this process: primary, backup or idle, as the view server says.
-
-    All it has is in memory. Started again it is empty, and becomes an idle spare.
-    """
-    from raftzmq.views.storage_server import StorageServerConfig, serve_storage
-
-    where = endpoint(listen) or "tcp://*:7001"
-    config = StorageServerConfig(
-        name=name,
-        view_server=view_server,
-        address=address or _address_of(where),
-        listen=where,
-        log_level=level(log_level),
-        timing=_timing(ping_ms, dead_ms),
-    )
-    return _with_last_words(serve_storage, config)
-
-
-def _timing(ping_ms: int | None, dead_ms: int | None) -> Any:
-    from raftzmq.views.view import Timing
-
-    given = {"ping_ms": ping_ms, "dead_ms": dead_ms}
-    return Timing(**{name: value for name, value in given.items() if value is not None})
-
-
-def _address_of(listen: str) -> str:
-    """What others may connect to, by where it is listened."""
-    host, _, port = listen.removeprefix("tcp://").rpartition(":")
-    return f"{socket.gethostname() if host in ('*', '0.0.0.0', '[::]') else host}:{port}"
-
-
-def _with_last_words(serve: Any, config: Any) -> int:
-    try:
-        code: int = serve(config)
-    except BaseException:
-        signal.alarm(LAST_WORDS_S)  # what is about to be printed may meet a full pipe
-        raise
-    return code

@@ -1,12 +1,14 @@
-"""What the view server says of the older design, for `views client status` and `local status`."""
+"""`raftzmq views client status`, and what `local status` shows of the older design."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from raftzmq_cli.common import exits, printers
+from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.invocation import Invocation
 from raftzmq_cli.common.settings import Output
+from raftzmq_cli.views.invocation import SHARED, ViewsInvocation
 
 if TYPE_CHECKING:
     from raftzmq.views.client import ViewsClient
@@ -22,6 +24,20 @@ HEADINGS: Final = {
     "healthy": "HEALTHY",
     "address": "ADDRESS",
 }
+
+commands = Commands(variables="RAFTZMQ_VIEWS_{}", shared=SHARED)
+
+
+@commands.command("status", "raftzmq views client status\nraftzmq views client status -w json")
+def status(run: ViewsInvocation) -> int:
+    """Show the view and every server: role, view, keys, whether it is well.
+
+    Exit code 0 if the primary acts and its backup has everything, 1 if not, 3 if the view server
+    does not answer.
+    """
+    document = ask(run.client, run.settings.timeout_s(TIMEOUT_S))
+    show(run, document)
+    return verdict(document)
 
 
 def ask(client: ViewsClient, timeout_s: float) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from raftzmq import CasResult, Client, Deleted, Item, NodeStatus, Range, Written
-from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.client.invocation import ClientInvocation
 from raftzmq_cli.common.settings import Output, Settings
 
 ENDPOINT = "127.0.0.1:6001"
@@ -102,6 +102,6 @@ def silent(endpoint: str) -> NodeStatus:
     return NodeStatus(endpoint, None, "no answer within 2 s")
 
 
-def invocation(client: FakeClient, output: Output = Output.SIMPLE) -> Invocation:
+def invocation(client: FakeClient, output: Output = Output.SIMPLE) -> ClientInvocation:
     settings = Settings(given_endpoints=ENDPOINT, given_output=output)
-    return Invocation(settings, {(ENDPOINT,): cast(Client, client)})
+    return ClientInvocation(settings, {(ENDPOINT,): cast(Client, client)})

@@ -7,17 +7,17 @@ import pytest
 from raftzmq import NodeStatus
 from raftzmq.errors import InvalidRequest, Unavailable
 from raftzmq_cli.client import statuses
-from raftzmq_cli.common.invocation import Invocation
+from raftzmq_cli.client.invocation import ClientInvocation
 from tests.cli.client.fakes import FakeClient, invocation, silent, status
 
 
-def cluster(*answers: NodeStatus) -> Invocation:
+def cluster(*answers: NodeStatus) -> ClientInvocation:
     client = FakeClient()
     client.answers = {answer.endpoint: answer for answer in answers}
     return invocation(client)
 
 
-def healthy() -> Invocation:
+def healthy() -> ClientInvocation:
     return cluster(status("raft-2", 6021), status("raft-0", 6001, "leader"), status("raft-1", 6011))
 
 

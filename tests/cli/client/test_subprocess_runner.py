@@ -19,6 +19,9 @@ import pytest
 from raftzmq_cli.client.subprocess_runner import LOST, Ended, News, run_command
 from tests.cli.conftest import LIMIT_S
 
+REMINDER_S = 30
+"""So that a test fails, and does not hang, when a signal is not heeded."""
+
 FOREVER = "while :; do sleep 0.02; done"
 
 
@@ -87,6 +90,25 @@ def test_signals_are_passed_on_and_handled_as_before_afterwards(name: str) -> No
     ended = run(f"trap 'exit 5' {name}; kill -{name} $PPID; {FOREVER}")
     assert ended == Ended(5, signal=None if name == "USR1" else number)
     assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_another_thread_gets_is_passed_on_too(tmp_path: Path) -> None:
+    """The kernel may give it to any thread, and that does not wake the one that waits."""
+    ready = tmp_path / "ready"
+    ended = threading.Event()
+    reminded: list[bool] = []
+
+    def get_one() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        if not ended.wait(REMINDER_S):
+            reminded.append(True)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    telling = when(ready.exists, get_one)
+    assert run(f"trap 'exit 5' USR1; : > {ready}; {FOREVER}") == Ended(5)
+    ended.set()
+    telling.join()
+    assert not reminded
 
 
 def test_a_signal_that_this_program_ignores_is_not_passed_on() -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from raftzmq_cli.cluster import checkout, deployments_record, tools
 from raftzmq_cli.cluster.deployment import Deployment
-from raftzmq_cli.cluster.deployments_record import BroughtUp, Where
+from raftzmq_cli.cluster.deployments_record import Entry, Where
 from raftzmq_cli.cluster.images import Image
 from raftzmq_cli.cluster.kubectl import Kubectl
 from raftzmq_cli.cluster.views_deployment import ViewsDeployment
@@ -134,8 +134,8 @@ def test_remove_waits_for_the_pods_of_this_design_only(views: Programs, program:
     assert deployments_record.load() == [of(Design.RAFT)]
 
 
-def of(design: Design) -> BroughtUp:
-    return BroughtUp(Where.K8S, "there", "team", "base", "example.com", "1", "", "", design)
+def of(design: Design) -> Entry:
+    return Entry(Where.K8S, "there", "team", "base", "example.com", "1", "", "", design)
 
 
 def test_a_record_of_before_there_were_two_designs_is_of_raft(programs: Programs) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from raftzmq.errors import InvalidRequest, Refused
+from raftzmq_cli.common.messages import short
 from raftzmq_cli.local import processes
-from raftzmq_cli.local.commands import first_line, short
+from raftzmq_cli.local.commands import first_line
 from raftzmq_cli.local.processes import LocalCluster
 
 

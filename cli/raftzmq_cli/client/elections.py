@@ -1,0 +1,88 @@
+"""`raftzmq client elect`: lead while COMMAND runs, or see who leads."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raftzmq.errors import InvalidRequest
+from raftzmq_cli.client import queues
+from raftzmq_cli.client.invocation import SHARED, ClientInvocation
+from raftzmq_cli.client.locks import hold
+from raftzmq_cli.client.options import Grace, Limit, Ttl, Words, without_command
+from raftzmq_cli.client.subprocess_runner import GRACE_S
+from raftzmq_cli.common import exits
+from raftzmq_cli.common.commands import Commands
+
+if TYPE_CHECKING:
+    from raftzmq import Leader
+
+commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+
+
+@commands.command(
+    "elect",
+    """
+    raftzmq client elect scheduler --value $HOSTNAME -- python scheduler.py
+    raftzmq client elect scheduler --observe
+    raftzmq client elect scheduler --describe -w json
+    """,
+)
+def elect(
+    run: ClientInvocation,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The election's name.")],
+    words: Words = None,
+    *,
+    value: Annotated[
+        str | None,
+        typer.Option(metavar="VALUE", help="What others see of this candidate; else the host."),
+    ] = None,
+    ttl: Ttl = 10.0,
+    grace: Grace = GRACE_S,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Show who leads, and each who leads after that.")
+    ] = False,
+    limit: Limit = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Show who leads and who stands by; run nothing.")
+    ] = False,
+) -> int:
+    """Wait to be elected, run COMMAND while leading, resign; the exit code is COMMAND's.
+
+    As 'raftzmq client lock', also in its exit codes. COMMAND finds RAFTZMQ_ELECTION_NAME and
+    RAFTZMQ_ELECTION_TOKEN, which is the term and a token for --fence.
+    """
+    if describe and observe:
+        raise InvalidRequest("--describe and --observe exclude each other")
+    if describe:
+        without_command(words)
+        queues.describe(run, "election", name)
+        return exits.DONE
+    if observe:
+        without_command(words)
+        _show_leaders(run, name, limit)
+        return exits.DONE
+    if limit is not None:
+        raise InvalidRequest("--limit goes with --observe")
+    candidate = socket.gethostname() if value is None else value
+    waiting_s = run.settings.waiting_s()
+    make = partial(run.client.election, name, candidate, ttl=ttl, timeout=waiting_s)
+    return hold(run, make, "ELECTION", words or [], grace)
+
+
+def _show_leaders(run: ClientInvocation, name: str, limit: int | None) -> None:
+    """Show who leads, and each who leads after that."""
+    leaders: Iterable[Leader | None] = run.client.election(name).observe()
+    for leader in islice(leaders, limit):
+        document = {
+            "name": name,
+            "term": None if leader is None else leader.term,
+            "value": None if leader is None else leader.value,
+        }
+        line = "nobody" if leader is None else f"{leader.term}\t{leader.value or ''}"
+        run.show(document, [line])

@@ -1,0 +1,60 @@
+"""Options and arguments that several commands of `raftzmq client` have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+
+from raftzmq.errors import InvalidRequest
+from raftzmq_cli.common.values import text
+
+TTL_HELP: Final = "Seconds to live unless kept alive: 0.5 to a day."
+
+Prefix = Annotated[
+    bool, typer.Option("--prefix", help="All keys that start with KEY, which may be empty.")
+]
+Fence = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fence",
+        allow_from_autoenv=False,
+        metavar="NAME:TOKEN",
+        help="Only while this token holds a lock, semaphore or election of that name; else exit 4.",
+    ),
+]
+Ttl = Annotated[
+    float,
+    typer.Option(metavar="SECONDS", help="What a dead holder held is free after so long."),
+]
+Grace = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", help="From SIGTERM to SIGKILL, for COMMAND once what it needs is lost."
+    ),
+]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="-- COMMAND", show_default=False, help="What to run, after --."),
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="End after so many, with exit code 0.")
+]
+
+
+def fences(words: Sequence[str] | None) -> list[tuple[str, int]] | None:
+    """What `--fence NAME:TOKEN` stands for; None if it was not given. Raises InvalidRequest."""
+    pairs = []
+    for word in words or ():
+        name, _, token = word.rpartition(":")
+        if not (name and token.isascii() and token.isdigit()):
+            raise InvalidRequest(f"--fence must be NAME:TOKEN, such as nightly:12, not {word!r}")
+        pairs.append((text(name, "name"), int(token)))
+    return pairs or None
+
+
+def without_command(words: Sequence[str] | None) -> None:
+    """Raises InvalidRequest if a COMMAND was given to be run."""
+    if words:
+        raise InvalidRequest("--describe and --observe run no COMMAND")

@@ -1,0 +1,44 @@
+"""What a person is told beside the answer: lines on stdout and stderr, and how paths are shown."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+
+def line(text: str) -> None:
+    """Print to stdout, at once."""
+    print(text, flush=True)
+
+
+def say(text: str) -> None:
+    """Print to stderr; nobody to read it is no error."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def program() -> str:
+    """How to call this program again from here."""
+    script = Path(sys.argv[0])
+    if script.name != "raftzmq":
+        script = Path(sys.executable).with_name("raftzmq")
+    if not script.exists():
+        return f"{shlex.quote(sys.executable)} -m raftzmq_cli"
+    found = shutil.which("raftzmq")
+    if found and Path(found).samefile(script):
+        return "raftzmq"
+    return shlex.quote(short(script))
+
+
+def short(path: Path) -> str:
+    """A path as seen from the working directory, if it is below it."""
+    relative = os.path.relpath(path)
+    return str(path.absolute()) if relative.startswith("..") else relative

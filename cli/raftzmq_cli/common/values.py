@@ -1,0 +1,90 @@
+"""Keys and values: from the words of a command line, and as they are shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raftzmq import limits
+from raftzmq.errors import InvalidRequest
+from raftzmq_cli.common import printers, standard_input
+from raftzmq_cli.common.invocation import Invocation
+
+if TYPE_CHECKING:
+    from raftzmq import Item
+
+Value = str | bytes
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The key.")]
+ValueWord = Annotated[
+    str,
+    typer.Argument(
+        metavar="VALUE", help="The value; @FILE takes a file's content, - standard input."
+    ),
+]
+Literal = Annotated[bool, typer.Option("--literal", help="Take VALUE as it is, even - or @FILE.")]
+
+
+def text(word: str, what: str) -> str:
+    """An argument that must be text. Raises InvalidRequest for bytes that are not UTF-8."""
+    try:
+        word.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"the {what} is not UTF-8 text") from None
+    return word
+
+
+def read_value(word: str, literal: bool = False) -> Value:
+    """The value that an argument stands for: @FILE, - for standard input, or itself.
+
+    With `literal` it is always itself. The shell hands over bytes, which need not be UTF-8.
+    """
+    if literal:
+        return from_bytes(os.fsencode(word))
+    if word == "-":
+        return from_bytes(standard_input.read_bytes(limits.VALUE_BYTES + 1))
+    if not word.startswith("@"):
+        return from_bytes(os.fsencode(word))
+    path = Path(word[1:])
+    try:
+        with path.open("rb") as file:
+            return from_bytes(file.read(limits.VALUE_BYTES + 1))
+    except OSError as error:
+        raise InvalidRequest(
+            f"{path}: {error.strerror or error}; --literal takes {word!r} as it is"
+        ) from None
+
+
+def from_bytes(data: bytes) -> Value:
+    """Text if it is UTF-8, else bytes."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data
+
+
+def as_bytes(value: Value) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("utf-8")
+
+
+def item_document(item: Item) -> dict[str, Any]:
+    return {
+        "key": item.key,
+        "value": printers.value_document(item.value),
+        "revision": item.revision,
+    }
+
+
+def show_items(run: Invocation, items: Iterable[Item], *, with_keys: bool) -> None:
+    """Print the values; with keys, a line with key and value for each."""
+    items = list(items)
+    documents = [item_document(item) for item in items]
+    lines = (
+        item.key.encode("utf-8") + b"\t" + as_bytes(item.value) if with_keys else item.value
+        for item in items
+    )
+    run.show(documents, lines, ["key", "value", "revision"])

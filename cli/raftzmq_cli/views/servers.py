@@ -1,0 +1,116 @@
+"""`raftzmq views server | store`: run one server of the older design in this process."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated, Any
+
+import typer
+
+from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.server_options import LogLevel, endpoint, level, with_last_words
+
+PingMs = Annotated[
+    int | None, typer.Option(min=1, help="Storage servers ping this often; 100 by default.")
+]
+DeadMs = Annotated[
+    int | None,
+    typer.Option(min=2, help="A server not heard for so long is dead; 1000 by default."),
+]
+
+commands = Commands(variables="RAFTZMQ")
+
+
+@commands.command(
+    "server",
+    "raftzmq views server\nraftzmq views server --listen tcp://127.0.0.1:7000",
+)
+def server(
+    *,
+    listen: Annotated[
+        str | None, typer.Option(help="Where to listen; tcp://*:7000 by default.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What it is called in its log.")] = "view-server",
+    ping_ms: PingMs = None,
+    dead_ms: DeadMs = None,
+    log_level: LogLevel = "INFO",
+) -> int:
+    """Run the view server, which decides who is primary and who is backup.
+
+    There is one of it. While it is away, primary and backup serve on, but nobody takes the place
+    of one that dies. It keeps nothing on disk: after a restart it asks the storage servers.
+    """
+    from raftzmq.views.view_server import ViewServerConfig, serve_views
+
+    where = {} if listen is None else {"listen": endpoint(listen)}
+    settings = {"name": name, "log_level": level(log_level), "timing": _timing(ping_ms, dead_ms)}
+    config = ViewServerConfig(**{**settings, **where})
+    return with_last_words(serve_views, config)
+
+
+@commands.command(
+    "store",
+    """
+    raftzmq views store storage-0 --view-server 127.0.0.1:7000
+    raftzmq views store storage-1 --view-server 127.0.0.1:7000 --listen tcp://127.0.0.1:7011
+    raftzmq views store $HOSTNAME --view-server view-server:7000 --address $POD_IP:7001
+    """,
+)
+def store(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            envvar="RAFTZMQ_POD",
+            help="This server's name, such as storage-0; no other one has it.",
+        ),
+    ],
+    *,
+    view_server: Annotated[str, typer.Option(help="HOST:PORT of the view server.")],
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to listen, for clients and for other storage servers; "
+            "tcp://*:7001 by default."
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT under which others reach this server; by default the host that it "
+            "listens on, or this machine's name, and the port of --listen."
+        ),
+    ] = None,
+    ping_ms: PingMs = None,
+    dead_ms: DeadMs = None,
+    log_level: LogLevel = "INFO",
+) -> int:
+    """Run one storage server in this process: primary, backup or idle, as the view server says.
+
+    All it has is in memory. Started again it is empty, and becomes an idle spare.
+    """
+    from raftzmq.views.storage_server import StorageServerConfig, serve_storage
+
+    where = endpoint(listen) or "tcp://*:7001"
+    config = StorageServerConfig(
+        name=name,
+        view_server=view_server,
+        address=address or _address_of(where),
+        listen=where,
+        log_level=level(log_level),
+        timing=_timing(ping_ms, dead_ms),
+    )
+    return with_last_words(serve_storage, config)
+
+
+def _timing(ping_ms: int | None, dead_ms: int | None) -> Any:
+    from raftzmq.views.view import Timing
+
+    given = {"ping_ms": ping_ms, "dead_ms": dead_ms}
+    return Timing(**{name: value for name, value in given.items() if value is not None})
+
+
+def _address_of(listen: str) -> str:
+    """What others may connect to, by where it is listened."""
+    host, _, port = listen.removeprefix("tcp://").rpartition(":")
+    return f"{socket.gethostname() if host in ('*', '0.0.0.0', '[::]') else host}:{port}"
