@@ -126,3 +126,9 @@ PROPOSAL_BYTES_IN_FLIGHT: Final = 64 * 1024 * 1024
 TERM_MAX: Final = 2**53 - 1
 INDEX_MAX: Final = 2**53 - 1
 """Bounds of terms and indices: exact in every JSON reader; beyond them a message is malformed."""
+
+SLOW_SAVE_MS: Final = 1000
+SLOW_SAVES: Final = 3
+SLOW_SAVES_WITHIN_MS: Final = 60_000
+"""A leader hands over when a save has taken it so long so often within so much time, and each time
+a majority of the others was faster. Disks that many share are slow for all alike."""

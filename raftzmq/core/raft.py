@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from raftzmq.core import changes, election, replication, snapshots, terms, transfer
+from raftzmq.core import changes, election, relief, replication, snapshots, terms, transfer
 from raftzmq.core.entry import COMMAND
 from raftzmq.core.identity import NodeId
 from raftzmq.core.membership import Membership
@@ -47,6 +47,8 @@ class Raft(RaftState):
         self.now_ms = max(self.now_ms, now_ms)
         if self.role is Role.LEADER:
             replication.tick(self)
+            if self.role is Role.LEADER:
+                relief.tick(self)
         else:
             election.tick(self)
 
@@ -139,14 +141,17 @@ class Raft(RaftState):
         self.awaits_save = result.must_save
         return result
 
-    def saved(self) -> None:
-        """What the newest Ready asked to save is durable. Harmless if it asked for nothing."""
-        self.awaits_save = False
+    def saved(self, took_ms: int = 0) -> None:
+        """What the newest Ready asked to save is durable, and took so long. Harmless if it asked
+        for nothing."""
+        asked, self.awaits_save = self.awaits_save, False
         self.saved_state = self.handed_state
         if self.stable_index != self.handed_index:
             self.stable_index = self.handed_index
             if self.role is Role.LEADER:
                 replication.advance_commit(self)
+        if asked:
+            relief.saved(self, took_ms)
         if self.role is Role.CANDIDATE and self.saved_state.term == self.term:
             election.count_own_vote(self)
 
@@ -157,6 +162,7 @@ class Raft(RaftState):
         self.handed_state = self.saved_state
         self.handed_index = self.stable_index
         self.incoming = None
+        relief.refused(self)
 
     def applied(self, index: int) -> None:
         """The state machine has applied everything up to `index`."""

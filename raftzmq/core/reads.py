@@ -70,12 +70,16 @@ class Reads:
             released += [ReadReleased(context, done.index) for context in done.contexts]
         return released
 
-    def abandon(self) -> list[object]:
+    def abandon(self, *, confirmed: bool = False) -> list[object]:
         """Leadership is lost: remove and return the reads that no majority has confirmed.
 
-        The confirmed ones stay. What they wait for is committed, so it can still be applied here.
+        The confirmed ones stay. What they wait for is committed, so it can still be applied here:
+        unless the disk is full, and then they go too, as `confirmed` says.
         """
-        failed = [context for waiting in self._rounds for context in waiting.contexts]
+        rounds = [*self._confirmed, *self._rounds] if confirmed else self._rounds
+        failed = [context for waiting in rounds for context in waiting.contexts]
+        if confirmed:
+            self._confirmed.clear()
         failed += self._waiting
         self._rounds.clear()
         self._waiting = []

@@ -136,6 +136,11 @@ def advance_commit(raft: RaftState) -> None:
         changes.after_commit(raft)
 
 
+def stored_elsewhere(raft: RaftState) -> int:
+    """LEADER: how far a majority has the log on disk even without this node."""
+    return _majority_of(raft, 0, _match_index_of)
+
+
 def unreachable(raft: RaftState, node: NodeId) -> None:
     """What was in flight to `node` is lost. The next heartbeat, not sooner, is the time to try
     again: from what it has acknowledged, or with the newest snapshot."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from raftzmq import limits
 from raftzmq.core.config import Config
 from raftzmq.core.entry import NOOP, Entry
 from raftzmq.core.history import MembershipHistory
@@ -49,6 +50,23 @@ class Incoming:
     @property
     def source(self) -> tuple[NodeId, int, int, int]:
         return self.sender, self.term, self.index, self.snapshot_term
+
+
+@dataclass(slots=True)
+class OwnDisk:
+    """How the disk of a leader does, which hands over when the others' do better."""
+
+    refused: bool = False
+    """The newest save found no room: what it was to save is still due."""
+
+    slow_index: int | None = None
+    """How far the newest slow save went, until it is compared with what the others have."""
+
+    slow_ms: deque[int] = field(default_factory=lambda: deque(maxlen=limits.SLOW_SAVES))
+    """When the newest slow saves were noticed that others were faster with."""
+
+    tried: set[NodeId] = field(default_factory=set)
+    """To whom it has been tried to hand over, since all had been tried."""
 
 
 class RaftState:
@@ -190,6 +208,9 @@ class RaftState:
         self.handover: Handover | None = None
         """The leader transfer under way."""
 
+        self.own_disk = OwnDisk()
+        """Whether it should hand over for its disk's sake."""
+
     # What the driver, the node layer and `status` look at.
 
     @property
@@ -250,6 +271,11 @@ class RaftState:
         at_base = index == self.log.base_index
         time_ms = self.log.base_time_ms if at_base else self.log.entry(index).time_ms
         return SnapshotMeta(index, term, time_ms, self.memberships.at(index))
+
+    @property
+    def known_commit_index(self) -> int:
+        """How far entries are committed, whether they are here or not, as far as is known."""
+        return max(self.commit_index, self.leader_commit_index)
 
     # What the rules share.
 
@@ -316,7 +342,8 @@ class RaftState:
             # one may take an acknowledged entry away before it is ever saved.
             self.pending.messages_after_save = []
         if self.role is Role.LEADER:
-            self.pending.failed_reads += self.reads.abandon()
+            full = self.own_disk.refused
+            self.pending.failed_reads += self.reads.abandon(confirmed=full)
             self.progress = {}
             self.handover = None
             self.must_replicate = False
@@ -337,6 +364,7 @@ class RaftState:
         self.leader_since_ms = self.now_ms
         self.clock_base_ms = self.log.last_time_ms
         self.heartbeat_deadline_ms = self.now_ms + self.config.heartbeat_ms
+        self.own_disk = OwnDisk()
         self.term_start_index = self.append_new(NOOP, [None])
         self.track_members()
 

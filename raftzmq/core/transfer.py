@@ -21,6 +21,11 @@ def start(raft: RaftState, name: str | None) -> None:
         if raft.handover.target == target:
             return
         raise Refused(f"leadership is already being handed to {raft.handover.target.name}")
+    begin(raft, target)
+
+
+def begin(raft: RaftState, target: NodeId) -> None:
+    """LEADER, handing over to nobody yet: hand over to this voter."""
     raft.handover = Handover(target, raft.now_ms + raft.config.election_timeout_ms)
     raft.must_replicate = True
     caught_up(raft, target)
@@ -37,11 +42,16 @@ def _voter_named(raft: RaftState, name: str) -> NodeId:
     return member.id
 
 
-def best_successor(raft: RaftState) -> NodeId | None:
-    """The most caught-up other voter among those that answer, if any."""
+def successors(raft: RaftState) -> list[NodeId]:
+    """The other voters that answer, the most caught-up first."""
     voters = raft.memberships.voters
     able = [node for node in raft.progress if node in voters and raft.hears(node)]
-    return max(able, key=lambda node: raft.progress[node].match_index, default=None)
+    return sorted(able, key=lambda node: raft.progress[node].match_index, reverse=True)
+
+
+def best_successor(raft: RaftState) -> NodeId | None:
+    """The most caught-up other voter among those that answer, if any."""
+    return next(iter(successors(raft)), None)
 
 
 def caught_up(raft: RaftState, node: NodeId) -> None:

@@ -242,6 +242,7 @@ class Node(NodeState):
     def _save(self, ready: Ready, received: list[SnapshotMeta | None], out: Outbox) -> bool:
         """Make durable what `ready` asks for, then say what had to wait for that. Completed
         snapshots are added to `received`, None for one that was damaged."""
+        clock, begun_s = self.counts.clock, self.counts.clock()
         try:
             if ready.hard_state or ready.entries:
                 self.storage.save(ready.hard_state, ready.entries)
@@ -257,7 +258,7 @@ class Node(NodeState):
             return False
         if ready.must_save:
             self.disk_full = False
-        self.raft.saved()
+        self.raft.saved(int((clock() - begun_s) * 1000))
         self._send(ready.messages_after_save, out)
         return True
 

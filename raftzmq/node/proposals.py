@@ -117,7 +117,7 @@ class Proposals:
         forming = node.raft.membership.forming
         if forming:
             return Forming(f"the cluster is forming: waiting for {', '.join(forming)} to join")
-        if node.disk_full:
+        if node.disk_full and node.raft.transferring_to is None:
             return DiskFull(
                 f"the disk of {node.name} is full: free space, writes resume by themselves"
             )

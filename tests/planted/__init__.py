@@ -1,4 +1,4 @@
-"""The twenty bugs of the usual lists and six of coordination, each planted as it happens in real
+"""The twenty bugs of the usual lists and seven found since, each planted as it happens in real
 life, and each of which must be caught.
 
 `defect.py` says what a planted bug is. consensus.py, service.py and coordination.py have those that

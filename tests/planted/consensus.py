@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from raftzmq.core import changes, election, replication, snapshots, terms
+from raftzmq.core import changes, election, relief, replication, snapshots, terms
 from raftzmq.core.history import MembershipHistory
 from raftzmq.core.messages import VOTE_REQUESTS, AppendAccepted, VoteReply
 from raftzmq.core.progress import Progress, ProgressState
@@ -235,6 +235,10 @@ def chunks_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Progress, "resend", again)
 
 
+def leads_on_with_a_bad_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relief, "tick", lambda _raft: None)
+
+
 _CALM: Final = "of calm|calm, and yet"
 _STALE: Final = "older than what had been told"
 
@@ -377,5 +381,12 @@ DEFECTS: Final = (
         _CALM,
         150,
         half="c",
+    ),
+    Defect(
+        27,
+        "a leader whose disk alone is full, or slow, leads on",
+        leads_on_with_a_bad_disk,
+        "the leader( raft-[0-9]+)? has the only (full|bad) disk",
+        200,
     ),
 )

@@ -22,7 +22,7 @@ class Defect:
     """A bug that worlds of the simulator catch."""
 
     number: int
-    """Its number in the list of twenty, or from 21 on, among those of coordination."""
+    """Its number in the list of twenty, or from 21 on, of those found since."""
     title: str
     """One line: what is wrong."""
     plant: Callable[[pytest.MonkeyPatch], None]

@@ -1,9 +1,15 @@
-"""The second phase: the faults stop, a majority heals, and everything must become well."""
+"""The second phase: the faults stop, a majority heals, and everything must become well.
+
+Of the others one may live on with a disk that is full, or slow, and it may lead. What the majority
+owes it owes all the same, and soon without that leader.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from raftzmq import limits
 from raftzmq.core.identity import NodeId
 from raftzmq.core.membership import Membership
 from raftzmq.core.quorum import majority
@@ -21,6 +27,12 @@ if TYPE_CHECKING:
 
 WRITE_S: Final = 5.0
 
+SICK: Final = 2 / 3
+"""Share of the worlds in which a node lives on whose disk is full, or slow."""
+
+SLOW_MS: Final = (limits.SLOW_SAVE_MS, limits.SLOW_SAVE_MS * 3 // 2)
+"""How long a sync takes on a slow disk."""
+
 
 def heal(world: World, within_ms: int) -> None:
     """Stop the faults, heal a majority and nobody else, and hold it to its promises."""
@@ -28,11 +40,14 @@ def heal(world: World, within_ms: int) -> None:
     world.network.calm(world.options, perfect=True)
     for client in world.clients.values():
         client.idle = True
-    chosen = _majority(world)
+    sick = _sick(world)
+    chosen = _majority(world, without=sick)
     world.story.tell("world", f"is calm; these live on: {', '.join(sorted(chosen))}")
     for process in world.processes.values():
         _repair(process)
-        if process.name not in chosen:
+        if process is sick and process.name not in chosen:
+            _sicken(process)
+        elif process.name not in chosen:
             if process.up:
                 process.crash("goes down for good", kill=True)
             process.stay_down()
@@ -51,7 +66,7 @@ def heal(world: World, within_ms: int) -> None:
     deadline_ms = start_ms + within_ms
     _write(world, chosen, deadline_ms)
     _end_coordination(world, chosen, deadline_ms)
-    if not world.run_until(deadline_ms, lambda: _converged(world)):
+    if not world.run_until(deadline_ms, lambda: _converged(world, chosen)):
         raise Violation(f"no agreement within {within_ms} ms of calm:\n{_state(world)}")
     everybody = chosen == set(world.processes)
     if everybody and not world.run_until(world.now_ms + within_ms, lambda: _scaled(world)):
@@ -59,9 +74,11 @@ def heal(world: World, within_ms: int) -> None:
         raise Violation(f"not {wanted} voters within {within_ms} ms of calm:\n{_state(world)}")
     world.counts["ms to converge"] += world.now_ms - start_ms
     _watched(world, chosen, world.now_ms + within_ms)
-    for process in _members(world):
+    for process in _members(world, chosen):
         assert process.node is not None
         world.rules.compare_state(process.name, process.node.machine)
+    if sick is not None and sick.name not in chosen:
+        _relieved(world, sick, within_ms)
 
 
 def _repair(process: SimProcess) -> None:
@@ -74,9 +91,51 @@ def _repair(process: SimProcess) -> None:
         process.wake()
 
 
-def _majority(world: World) -> set[str]:
+def _sick(world: World) -> SimProcess | None:
+    """In many worlds one node that runs, the leader if there is one, more often than
+    not: its disk is not to be repaired."""
+    if world.random.random() >= SICK:
+        return None
+    up = [process for process in world.processes.values() if process.up]
+    leader = _leader(world)
+    if leader is not None and world.random.random() < 0.7:
+        return leader.process
+    return world.random.choice(up) if up else None
+
+
+def _sicken(process: SimProcess) -> None:
+    if process.world.random.random() < 0.7:
+        process.files.capacity = process.files.used()
+        process.tell("lives on with a full disk")
+    else:
+        process.sync_ms = SLOW_MS
+        process.tell("lives on with a slow disk")
+    process.world.counts["lived on with a sick disk"] += 1
+
+
+def _relieved(world: World, sick: SimProcess, within_ms: int) -> None:
+    """A leader whose disk is the only bad one leads no more, when it had enough to save."""
+    client = world.add_client(idle=True)
+    done: list[Op] = []
+    for wanted in range(1, limits.SLOW_SAVES + 2):
+        client.write(world.history.keys[0], WRITE_S, done.append)
+        world.run_until(world.now_ms + within_ms, partial(_has, done, wanted))
+    if not world.run_until(world.now_ms + within_ms, lambda: _leader_name(world) != sick.name):
+        raise Violation(f"the leader {sick.name} has the only bad disk:\n{_state(world)}")
+
+
+def _has(done: list[Op], count: int) -> bool:
+    return len(done) >= count
+
+
+def _leader_name(world: World) -> str | None:
+    leader = _leader(world)
+    return None if leader is None else leader.name
+
+
+def _majority(world: World, *, without: SimProcess | None) -> set[str]:
     """The names of a random majority, if there is a choice: of every membership that may be in
-    force, or be so soon, without those that have lost their memory."""
+    force, or be so soon, without those that have lost their memory, and without one more."""
     memberships = world.rules.memberships()
     everybody = set(world.processes)
     if not memberships or any(m.forming for m in memberships) or world.faults.may_be_removing():
@@ -84,8 +143,9 @@ def _majority(world: World) -> set[str]:
     for membership in list(memberships):
         for learner in membership.learners:
             memberships.append(membership.promoted(learner.name))
-    able = [p.identity for p in world.processes.values() if not (p.rejoin or p.damaged or p.stale)]
-    pool = [node for node in able if node is not None]
+    processes = world.processes.values()
+    able = [p for p in processes if not (p.rejoin or p.damaged or p.stale or p is without)]
+    pool = [p.identity for p in able if p.identity is not None]
     world.random.shuffle(pool)
     # Not always the fewest: with one node more, a majority may do well without somebody who is
     # alive and shut out.
@@ -135,9 +195,12 @@ def _write(world: World, chosen: set[str], deadline_ms: int) -> None:
         return not waiting and not any(client.waiting for client in pending)
 
     if not world.run_until(deadline_ms, answered):
+        leader = _leader(world)
+        full = leader is not None and leader.disk_full and leader.name not in chosen
         raise Violation(
             f"calm, and yet no write of {', '.join(sorted(waiting)) or 'nobody'} was done, and "
-            f"{sum(client.waiting for client in pending)} calls wait:\n{_state(world)}"
+            f"{sum(client.waiting for client in pending)} calls wait"
+            f"{', and the leader has the only full disk' * full}:\n{_state(world)}"
         )
 
 
@@ -185,26 +248,25 @@ def _scaled(world: World) -> bool:
 
 
 def _leader(world: World) -> WatchedNode | None:
-    for process in world.processes.values():
-        node = process.node
-        if node is not None and node.raft.role is Role.LEADER and node.raft.term_committed:
-            return node
-    return None
+    nodes = [process.node for process in world.processes.values() if process.node is not None]
+    leaders = [node for node in nodes if node.raft.role is Role.LEADER]
+    newest = max(leaders, key=lambda node: node.raft.term, default=None)
+    return newest if newest is not None and newest.raft.term_committed else None
 
 
-def _members(world: World) -> list[SimProcess]:
-    """The members that are alive."""
+def _members(world: World, chosen: set[str]) -> list[SimProcess]:
+    """The members among those that were healed."""
     leader = _leader(world)
     ids = leader.raft.memberships.ids if leader is not None else frozenset()
-    return [process for process in world.processes.values() if process.id in ids]
+    return [p for p in world.processes.values() if p.id in ids and p.name in chosen]
 
 
-def _converged(world: World) -> bool:
+def _converged(world: World, chosen: set[str]) -> bool:
     leader = _leader(world)
     if leader is None:
         return False
     last = leader.raft.log.last_index
-    for process in _members(world):
+    for process in _members(world, chosen):
         assert process.node is not None
         raft = process.node.raft
         if not raft.applied_index == raft.commit_index == raft.log.last_index == last:

@@ -230,7 +230,7 @@ class SimProcess:
         node.process = self  # it restores its machine, which the rules watch, as it is made
         random = Random(self.random.getrandbits(64))
         node.__init__(  # type: ignore[misc]
-            settings, store, restored, random, self.clock.read(world.now_ms)
+            settings, store, restored, random, self.clock.read(world.now_ms), self._clock_s
         )
         self.node = node
         raft = node.raft
@@ -241,6 +241,10 @@ class SimProcess:
         world.counts["torn write cut"] += len(restored.repairs)
         world.rules.started(self)
         world.scale.ask(self)
+
+    def _clock_s(self) -> float:
+        """The time within a turn, which its disk makes longer."""
+        return (self.world.now_ms + self._stall_ms) / 1000
 
     def _refused(self, error: Exception) -> None:
         """The directory cannot be used, or must not be: an operator reads why, and acts."""

@@ -267,13 +267,19 @@ class SmallDisk:
         (self._mounted / "ballast").unlink()
 
 
-def test_full_disks_refuse_writes_serve_reads_and_heal(tmp_path: Path) -> None:
+@pytest.fixture
+def small_disks(tmp_path: Path) -> None:
+    """Skips where no process may mount anything."""
     (tmp_path / "probe").mkdir()
     try:
         command = [*SmallDisk.MOUNT, str(tmp_path / "probe"), "true"]
         subprocess.run(command, check=True, capture_output=True, text=True)
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no private mount here: {error} {getattr(error, 'stderr', '')}")
+
+
+@pytest.mark.usefixtures("small_disks")
+def test_full_disks_refuse_writes_serve_reads_and_heal(tmp_path: Path) -> None:
     # A vote takes disk, so whoever leads must go on leading.
     with Cluster(tmp_path, arguments=STEADY) as cluster:
         disks = [SmallDisk(node, tmp_path) for node in cluster.nodes]
@@ -297,6 +303,35 @@ def test_full_disks_refuse_writes_serve_reads_and_heal(tmp_path: Path) -> None:
         print(figures)
         assert figures.failed
         assert figures.compared
+        cluster.show()
+
+
+@pytest.mark.usefixtures("small_disks")
+def test_a_leader_whose_disk_alone_is_full_hands_over_and_everything_goes_on(
+    tmp_path: Path,
+) -> None:
+    """Under an election timeout of three seconds: nobody deposes it."""
+    with Cluster(tmp_path, arguments=STEADY) as cluster:
+        disks = {node.name: SmallDisk(node, tmp_path) for node in cluster.nodes}
+        cluster.start()
+        with Client(cluster.endpoints) as client, Workload(cluster.endpoints, seed=33) as workload:
+            client.put("key", "value")
+            client.put("short-lived", "value", ttl=2.0)
+            full = cluster.leader()
+            disk = disks[full.name]
+            disk.look_inside()
+            disk.fill()
+            wait_for("another leads", lambda: cluster.leader() is not full)
+            item = client.get("key", timeout=5)
+            assert item is not None
+            assert client.put("large", "x" * 100_000, timeout=5)
+            wait_for("its time ends", lambda: client.get("short-lived", timeout=5) is None)
+            workload.wait_for_progress()
+            assert disk_full(full)
+            disk.free()
+            wait_for("it has caught up", lambda: not disk_full(full))
+            cluster.wait_until_ready()
+        print(workload.check(cluster))
         cluster.show()
 
 

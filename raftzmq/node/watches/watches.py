@@ -192,8 +192,12 @@ class Watches:
 
     @property
     def _is_current(self) -> bool:
-        """Whether this node may say that nothing has happened: not when it is cut off."""
-        return self._node.is_member and self._node.raft.leader is not None
+        """Whether this node may say that nothing has happened: not when it is cut off, nor when
+        its disk is full and it knows of committed entries that it cannot store."""
+        node, raft = self._node, self._node.raft
+        if node.disk_full and raft.known_commit_index > raft.applied_index:
+            return False
+        return node.is_member and raft.leader is not None
 
     def _tell_begun(self, out: Outbox) -> None:
         begun, self._begun = self._begun, []

@@ -1,0 +1,132 @@
+"""Full disks of some nodes: who leads then, what is answered, what ends on time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raftzmq import limits
+from raftzmq.node import Node
+from raftzmq.transport.client_wire import OperationsRequest
+from tests.node.watcher import Watcher
+from tests.node.world import World
+
+
+class Disks:
+    """Three nodes, and a session that writes; the disks fill up as a test says."""
+
+    def __init__(self) -> None:
+        self.world = World(3)
+        self.leader = self.world.formed()
+        self.session = self.world.session(self.leader.name)
+        assert self.write("put", "k", "1")[1] == "ok"
+
+    @property
+    def others(self) -> list[str]:
+        return [name for name in self.world.nodes if name != self.leader.name]
+
+    def fill(self, *names: str) -> None:
+        for name in names:
+            disk = self.world.disks[name]
+            disk.capacity = 0
+            disk.capacity = 16 - disk.room()  # room for part of a line
+
+    def write(self, *op: Any, node: str = "") -> list[Any]:
+        return self.world.operate(node or self.leader.name, *op, session=self.session)
+
+    def begin(self, *op: Any) -> int:
+        """Ask the leader for a write and wait for nothing; return its serial."""
+        serial = self.world.serial = self.world.serial + 1
+        ops = [[serial, *op]]
+        request = OperationsRequest(self.session, serial, False, ops, self.leader.cluster)
+        self.world.listeners[b"writer"] = lambda _reply: True
+        self.world.ask(self.leader.name, request, b"writer")
+        return serial
+
+    def successor(self) -> Node:
+        found = self.world.until(lambda: (new := self.world.leader()) is not self.leader and new)
+        assert isinstance(found, Node)
+        return found
+
+
+def test_a_leader_whose_disk_alone_is_full_hands_over_within_a_tenth_of_a_second() -> None:
+    disks = Disks()
+    disks.fill(disks.leader.name)
+    serial = disks.begin("put", "k", "2")
+    began_ms = disks.world.now_ms
+    new = disks.successor()
+    assert disks.world.now_ms - began_ms <= 100
+    # Its outcome was unknown at the old leader; sent again, it is done once.
+    request = OperationsRequest(
+        disks.session, serial, False, [[serial, "put", "k", "2"]], new.cluster
+    )
+    disks.world.answer(new.name, request)
+    assert disks.write("get", "k", node=new.name)[3][0] == "2"
+    assert disks.write("put", "k", "3", node=new.name)[1] == "ok"
+    assert disks.leader.disk_full
+    assert disks.leader.role == "follower"
+
+
+def test_a_read_at_the_full_leader_is_told_to_ask_another() -> None:
+    disks = Disks()
+    disks.fill(disks.leader.name)
+    disks.begin("put", "k", "2")
+    disks.world.step()
+    disks.world.step()  # committed by the two others, and it cannot apply it
+    assert disks.world.operate(disks.leader.name, "get", "k")[1] == "not_leader"
+
+
+def test_a_lease_ends_on_time_under_the_successor() -> None:
+    disks = Disks()
+    lease = disks.write("lease_grant", 1000)[3]
+    disks.write("put_leased", "leased", "v", lease)
+    disks.fill(disks.leader.name)  # the entry that ends the lease is the first that finds no room
+    disks.world.run(3)
+    new = disks.successor()
+    assert disks.world.operate(new.name, "get", "leased")[3] is None
+
+
+def test_it_comes_back_when_it_has_room() -> None:
+    disks = Disks()
+    disks.fill(disks.leader.name)
+    disks.begin("put", "k", "2")
+    new = disks.successor()
+    disks.world.run(3)
+    disks.world.disks[disks.leader.name].capacity = None
+    disks.world.until(lambda: disks.leader.raft.applied_index == new.raft.applied_index)
+    assert not disks.leader.disk_full
+    assert disks.leader.machine.state_hash() == new.machine.state_hash()
+    assert disks.world.leader() is new
+
+
+def test_with_a_second_full_disk_it_leads_on_and_can_be_read() -> None:
+    disks = Disks()
+    disks.fill(disks.leader.name, disks.others[0])
+    disks.begin("put", "k", "2")
+    term = disks.leader.raft.term
+    disks.world.run(5)
+    assert disks.world.leader() is disks.leader
+    assert {node.raft.term for node in disks.world.nodes.values()} == {term}
+    assert disks.write("get", "k")[3][0] == "1"
+    assert disks.write("put", "k", "3")[1] == "disk_full"
+    disks.world.disks[disks.others[0]].capacity = None
+    new = disks.successor()
+    assert disks.write("put", "k", "4", node=new.name)[1] == "ok"
+
+
+def test_a_node_that_cannot_store_what_is_committed_does_not_say_that_nothing_happens() -> None:
+    """Its watchers take its silence for what it is, and go to another node."""
+    disks = Disks()
+    watcher = Watcher()
+    disks.world.listeners[b"watcher"] = watcher.hears
+    disks.world.ask(disks.leader.name, watcher.request, b"watcher")
+    disks.world.until(lambda: watcher.progress)
+    disks.fill(disks.leader.name)
+    disks.begin("put", "k", "2")
+    disks.successor()
+    heard = watcher.progress
+    disks.world.run(5 * limits.WATCH_PROGRESS_MS / 1000)
+    assert disks.leader.raft.leader is not None, "it knows who leads"
+    assert watcher.progress == heard
+    disks.world.disks[disks.leader.name].capacity = None
+    disks.world.until(lambda: watcher.events)
+    assert watcher.events[0][2] == "2"
