@@ -1,8 +1,8 @@
 """The replicated state machine: pure, deterministic, driven by committed log entries."""
 
+from raftzmq.machine.commands.reads import UNDECIDED
 from raftzmq.machine.machine import Machine
-from raftzmq.machine.reads import UNDECIDED
-from raftzmq.machine.sessions import Result
+from raftzmq.machine.tables.sessions import Result
 from raftzmq.machine.validation import (
     READS,
     WRITES,

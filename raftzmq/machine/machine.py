@@ -12,51 +12,53 @@ from raftzmq import limits
 from raftzmq.core.entry import COMMAND, Entry
 from raftzmq.errors import InvalidRequest, UnknownEntry
 from raftzmq.machine import snapshots
-from raftzmq.machine.keys import Change
-from raftzmq.machine.leasing import expire, expiry_due, next_expiry_ms
-from raftzmq.machine.operations import COMMANDS
-from raftzmq.machine.queues import Decision
-from raftzmq.machine.reads import READS, UNDECIDED
-from raftzmq.machine.runs import execute_puts
-from raftzmq.machine.sessions import Result, refusal
+from raftzmq.machine.commands import expiry
+from raftzmq.machine.commands.reads import UNDECIDED
+from raftzmq.machine.commands.sessions import session_expired
+from raftzmq.machine.commands.table import COMMANDS, READS, SESSIONLESS
+from raftzmq.machine.put_runs import execute_puts
 from raftzmq.machine.state import State
+from raftzmq.machine.tables.keys import Change
+from raftzmq.machine.tables.queues import Decision
+from raftzmq.machine.tables.sessions import Result
 
 
 class Machine:
     """The replicated keys, sessions, leases and queues, and the one way to change them."""
 
-    __slots__ = ("_state",)
+    __slots__ = ("state",)
 
     def __init__(self, state: State | None = None) -> None:
-        self._state = State() if state is None else state
+        self.state = State() if state is None else state
+        """What is replicated: for others to look at, and to change by `apply` alone."""
 
     @property
     def applied_index(self) -> int:
         """The index of the newest entry that is applied; 0 before the first."""
-        return self._state.applied_index
+        return self.state.applied_index
 
     @property
     def revision(self) -> int:
         """The number of the newest command that is executed; 0 before the first."""
-        return self._state.revision
+        return self.state.revision
 
     @property
     def time_ms(self) -> int:
         """Replicated time: the newest stamp among the applied entries."""
-        return self._state.time_ms
+        return self.state.time_ms
 
     def __len__(self) -> int:
         """Return how many keys there are."""
-        return len(self._state.keys)
+        return len(self.state.keys)
 
     @property
     def session_count(self) -> int:
         """How many sessions there are."""
-        return len(self._state.sessions.table)
+        return len(self.state.sessions.table)
 
     def advance(self, index: int, time_ms: int) -> None:
         """Pass over an entry that is no command. Raises ValueError if it was applied already."""
-        state = self._state
+        state = self.state
         if index <= state.applied_index:
             raise _applied_already(index, state.applied_index)
         state.applied_index = index
@@ -74,7 +76,7 @@ class Machine:
     def apply_all(self, entries: Sequence[Entry]) -> list[list[Result]]:
         """Execute entries of commands in order; return for each the results of its commands.
         Raises as `apply`."""
-        state = self._state
+        state = self.state
         results: list[list[Result]] = []
         before = state.applied_index
         try:
@@ -90,7 +92,8 @@ class Machine:
                 else:
                     results.append(_execute_groups(state, body))
         except UnknownEntry as error:
-            index, state.applied_index = state.applied_index, before
+            index = state.applied_index
+            state.applied_index = before
             raise UnknownEntry(
                 f"log entry {index}: {error}; a newer version wrote it: run that version here"
             ) from None
@@ -103,77 +106,77 @@ class Machine:
         Raises InvalidRequest for an unknown read.
         """
         read = READS.get(op[1])
-        if read is None or len(op) != read.arguments + 2:
+        if read is None or len(op) != read.length:
             raise InvalidRequest(f"unknown read {op[1]!r:.40}")
         if read.waits:
             return self.decide(op) or ("ok", self.revision, UNDECIDED)
-        return ("ok", self.revision, read.run(self._state, *op[2:]))
+        return ("ok", self.revision, read.run(self.state, *op[2:]))
 
     def decide(self, op: Any) -> Result | None:
         """Return the result of a validated `await` or `observe` as soon as the applied state
         decides it; None as long as it does not, whatever its `hold_ms`: time is the caller's."""
-        outcome = READS[op[1]].run(self._state, *op[2:])
+        outcome = READS[op[1]].run(self.state, *op[2:])
         return None if outcome is None else (outcome[0], self.revision, outcome[1])
 
     def expiry_due(self, time_ms: int) -> bool:
         """Tell whether the internal command `expire`, stamped `time_ms`, would do anything."""
-        return expiry_due(self._state, time_ms)
+        return expiry.expiry_due(self.state, time_ms)
 
     @property
     def next_expiry_ms(self) -> int | None:
         """A replicated time before which `expiry_due` is false; None as long as nothing is there
         that could end. It costs nothing to ask. After `expiry_due` was asked about that time and
         said no, it is a later one."""
-        return next_expiry_ms(self._state)
+        return expiry.next_expiry_ms(self.state)
 
     def observe_changes(self, wanted: bool) -> None:
         """Begin to note changes of keys, from the next entry on; or no longer."""
-        self._state.keys.changes = [] if wanted else None
+        self.state.keys.changes = [] if wanted else None
 
     def take_changes(self) -> list[Change]:
         """Return the changes of keys that were noted, in order, and forget them. Those of one
         entry have its revision in common; a transaction may change a key more than once."""
-        changes = self._state.keys.changes
+        changes = self.state.keys.changes
         if not changes:
             return []
-        self._state.keys.changes = []
+        self.state.keys.changes = []
         return changes
 
     def observe_decisions(self, wanted: bool) -> None:
         """Begin to note what becomes of places in queues, or no longer."""
-        self._state.queues.decisions = [] if wanted else None
+        self.state.queues.decisions = [] if wanted else None
 
     def take_decisions(self) -> list[Decision]:
         """Return kind, name and token of each place that was granted or given up, in order, and
         forget them. No other `await` is decided than of these tokens, and no other `observe` than
         of these elections."""
-        decisions = self._state.queues.decisions
+        decisions = self.state.queues.decisions
         if not decisions:
             return []
-        self._state.queues.decisions = []
+        self.state.queues.decisions = []
         return decisions
 
     @property
     def lease_count(self) -> int:
         """How many leases there are."""
-        return len(self._state.leases.table)
+        return len(self.state.leases.table)
 
     @property
     def queue_count(self) -> int:
         """How many locks, semaphores, counters and elections there are."""
-        return self._state.queues.count
+        return self.state.queues.count
 
     @property
     def place_count(self) -> int:
         """How many places there are in all queues, held or waiting."""
-        return len(self._state.queues.places)
+        return len(self.state.queues.places)
 
     def snapshot(self) -> Iterator[list[Any]]:
         """Return the state as JSON-able records, in an order that is the same on every node.
 
         The tables are copied at the call; the records are made as they are asked for.
         """
-        return snapshots.records(self._state)
+        return snapshots.records(self.state)
 
     @classmethod
     def restore(cls, records: Iterable[list[Any]]) -> Machine:
@@ -182,7 +185,7 @@ class Machine:
 
     def state_hash(self) -> str:
         """Return a hash of everything replicated: equal exactly where the states are equal."""
-        return snapshots.state_hash(self._state)
+        return snapshots.state_hash(self.state)
 
 
 def _applied_already(index: int, applied_index: int) -> ValueError:
@@ -216,21 +219,24 @@ def _execute_groups(state: State, groups: Any) -> list[Result]:
 
 def _execute(state: State, number: Any, ack: Any, op: Any) -> Result:
     try:
-        serial, name = op[0], op[1]
+        serial = op[0]
+        name = op[1]
         command = COMMANDS.get(name)
     except (TypeError, LookupError):
         raise _unknown_form() from None
     if not (type(number) is type(ack) is type(serial) is int):
         raise _unknown_form()
-    state.revision = revision = state.revision + 1
+    revision = state.revision + 1
+    state.revision = revision
     if command is None:
-        return _administer(state, number, op)
-    length, run = command
+        return _execute_sessionless(state, number, op)
+    length = command.length
     if len(op) != length:
         raise UnknownEntry(f"{name} with {len(op) - 2} arguments")
     session = state.sessions.table.get(number)
     if session is None:
-        return _session_expired(number, revision)
+        code, refusal = session_expired(number)
+        return (code, revision, refusal)
     session.used_ms = state.time_ms
     if ack > session.ack:
         session.acknowledge(ack)
@@ -241,9 +247,9 @@ def _execute(state: State, number: Any, ack: Any, op: Any) -> Result:
     if session.full or not 0 <= serial - session.ack <= limits.SESSION_OUTSTANDING:
         return session.refusal(serial, revision)
     if length == 4:  # most are puts, and a call with a list of arguments takes twice as long
-        code, result = run(state, op[2], op[3])
+        code, result = command.run(state, op[2], op[3])
     else:
-        code, result = run(state, *op[2:])
+        code, result = command.run(state, *op[2:])
     done = (code, revision, result)
     if code == "overloaded":  # it was not executed, and may be sent again
         return done
@@ -257,25 +263,10 @@ def _unknown_form() -> UnknownEntry:
     return UnknownEntry("a command in an unknown form")
 
 
-def _administer(state: State, number: int, op: list[Any]) -> Result:
-    """Execute a command about sessions themselves; these are not kept under a serial."""
-    revision = state.revision
-    match op[1:]:
-        case ["open"]:
-            if state.sessions.open(revision, state.time_ms):
-                return ("ok", revision, revision)
-            message = "the table of client sessions is full; retry later"
-            return refusal("overloaded", revision, message)
-        case ["close"]:
-            if number not in state.sessions.table:
-                return _session_expired(number, revision)
-            state.sessions.close(number)
-            return ("ok", revision, None)
-        case ["expire"] if number == 0:
-            return ("ok", revision, expire(state))
-    raise UnknownEntry(f"unknown command {op[1]!r:.40}")
-
-
-def _session_expired(number: int, revision: int) -> Result:
-    message = "a write needs a session: open one" if number == 0 else f"session {number} is unknown"
-    return refusal("session_expired", revision, message)
+def _execute_sessionless(state: State, number: int, op: list[Any]) -> Result:
+    """Execute a command that needs no session; its result is not kept under a serial."""
+    command = SESSIONLESS.get(op[1])
+    if command is None or len(op) != command.length or (command.internal and number != 0):
+        raise UnknownEntry(f"unknown command {op[1]!r:.40}")
+    code, result = command.run(state, number)
+    return (code, state.revision, result)

@@ -22,13 +22,14 @@ from json import JSONEncoder
 from typing import Any, NamedTuple
 
 from raftzmq.errors import DataError, UnknownEntry
-from raftzmq.machine.bonds import Bond
-from raftzmq.machine.frozen import FrozenKeys
-from raftzmq.machine.keys import KeyTable
-from raftzmq.machine.leases import Lease, Leases
-from raftzmq.machine.queues import KINDS, Place, Queues
-from raftzmq.machine.sessions import Result, Session, Sessions
 from raftzmq.machine.state import State
+from raftzmq.machine.tables.bonds import Bond
+from raftzmq.machine.tables.frozen_keys import FrozenKeys
+from raftzmq.machine.tables.keys import KeyTable
+from raftzmq.machine.tables.leases import Leases
+from raftzmq.machine.tables.places import KINDS, Lease, Place
+from raftzmq.machine.tables.queues import Queues
+from raftzmq.machine.tables.sessions import Result, Session, Sessions
 from raftzmq.machine.values import Item, from_wire, to_wire
 
 FORMAT = 2

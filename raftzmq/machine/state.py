@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from raftzmq.machine.keys import KeyTable
-from raftzmq.machine.leases import Leases
-from raftzmq.machine.queues import Queues
-from raftzmq.machine.sessions import Sessions
+from raftzmq.machine.tables.keys import KeyTable
+from raftzmq.machine.tables.leases import Leases
+from raftzmq.machine.tables.queues import Queues
+from raftzmq.machine.tables.sessions import Sessions
 
 
 class State:

@@ -59,6 +59,11 @@ def to_wire(value: Value) -> Any:
     return {"b64": b2a_base64(value, newline=False).decode("ascii")}
 
 
+def item_body(item: Item | None) -> list[Any] | None:
+    """Return `[value, revision]` in JSON form, or None for an absent key."""
+    return None if item is None else [to_wire(item[0]), item[1]]
+
+
 def text_size(text: str) -> int:
     """Return how many bytes a string takes in a JSON message, its quotes included.
 

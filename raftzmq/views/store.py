@@ -11,20 +11,20 @@ from typing import Any, Final
 
 from raftzmq import limits
 from raftzmq.errors import DataError, InvalidRequest, UnknownEntry
-from raftzmq.machine import validate_read, validate_write
-from raftzmq.machine.keys import KeyTable
-from raftzmq.machine.operations import Command, delete, put
-from raftzmq.machine.outcomes import DONE, Outcome
-from raftzmq.machine.reads import get
-from raftzmq.machine.sessions import Result, Session, Sessions, refusal
+from raftzmq.machine.commands import table
+from raftzmq.machine.commands.checks import check_key, check_value
+from raftzmq.machine.commands.operation import Command, Operation
+from raftzmq.machine.commands.outcomes import DONE, Outcome
+from raftzmq.machine.commands.sessions import session_expired
 from raftzmq.machine.snapshots import records
 from raftzmq.machine.state import State
+from raftzmq.machine.tables.keys import KeyTable
+from raftzmq.machine.tables.sessions import Result, Session, Sessions
+from raftzmq.machine.validation import check_id
 from raftzmq.machine.values import from_wire
 from raftzmq.views.messages import Entry
 
 READ: Final = "get"
-
-_SESSION_WRITES: Final = ("open", "close")
 
 
 def append(state: State, key: str, value: Any) -> Outcome:
@@ -47,28 +47,31 @@ def append(state: State, key: str, value: Any) -> Outcome:
     return DONE
 
 
+APPEND: Final = Command(
+    name="append", arguments={"key": check_key, "value": check_value}, run=append
+)
+
 COMMANDS: Final = {
-    "put": Command(4, put),
-    "append": Command(4, append),
-    "delete": Command(3, delete),
+    row.name: row for row in (table.COMMANDS["put"], APPEND, table.COMMANDS["delete"])
 }
+"""The commands that a session sends: rows as in Raft's machine, with one of their own."""
+
+SESSIONLESS: Final = {name: table.SESSIONLESS[name] for name in ("open", "close")}
+
+_GET: Final = table.READS[READ]
+
+_OPERATIONS: Final[dict[str, Operation]] = {READ: _GET, **COMMANDS, **SESSIONLESS}
 
 
 def validate(op: Any, session: int) -> None:
     """Check an operation, `[serial, name, ...arguments]`. Raises InvalidRequest."""
     name = op[1] if type(op) is list and len(op) > 1 else None
-    if name == READ:
-        validate_read(op)
-    elif name == "append":
-        try:
-            validate_write([op[0], "put", *op[2:]])
-        except InvalidRequest as error:
-            raise InvalidRequest(str(error).replace("put", "append", 1)) from None
-    elif name in _SESSION_WRITES or (type(name) is str and name in COMMANDS):
-        validate_write(op)
-    else:
-        known = ", ".join((READ, *COMMANDS, *_SESSION_WRITES))
+    row = _OPERATIONS.get(name) if type(name) is str else None
+    if row is None:
+        known = ", ".join(_OPERATIONS)
         raise InvalidRequest(f"an operation is [serial, name, arguments...]; there are {known}")
+    check_id(op)
+    row.check(op[2:])
     if session == 0 and name not in (READ, "open"):
         raise InvalidRequest(f"{name} needs a session: open one")
 
@@ -79,45 +82,43 @@ class Store:
     operations has the same state."""
 
     def __init__(self, state: State | None = None) -> None:
-        self._state = State() if state is None else state
+        self.state = State() if state is None else state
+        """What primary and backup hold: for others to look at, and to change by `apply` alone."""
 
     @property
     def index(self) -> int:
-        return self._state.applied_index
+        return self.state.applied_index
 
     @property
     def time_ms(self) -> int:
         """The newest of the primary's times among the operations; it never decreases."""
-        return self._state.time_ms
+        return self.state.time_ms
 
     def __len__(self) -> int:
         """The number of keys."""
-        return len(self._state.keys)
+        return len(self.state.keys)
 
     def read(self, key: str) -> Any:
         """`[value, revision]` of a key, or None."""
-        return get(self._state, key)
+        return _GET.run(self.state, key)
 
     def apply(self, entry: Entry) -> Result:
         """Execute the next operation, a write that `validate` has passed: once for its session and
         serial. Returns (code, index it was executed at, body)."""
-        state = self._state
-        state.applied_index += 1
-        state.revision = state.applied_index
+        state = self.state
+        index = state.applied_index + 1
+        state.applied_index = index
+        state.revision = index
         state.time_ms = max(state.time_ms, entry.time_ms)
-        index = state.applied_index
         number = entry.session
         serial, name, *arguments = entry.op
-        if name == "open":
-            if state.sessions.open(index, state.time_ms):
-                return "ok", index, index
-            return refusal("overloaded", index, "the table of client sessions is full; retry later")
+        if name in SESSIONLESS:
+            code, body = SESSIONLESS[name].run(state, number)
+            return code, index, body
         session = state.sessions.table.get(number)
         if session is None:
-            return refusal("session_expired", index, f"session {number} is unknown")
-        if name == "close":
-            state.sessions.close(number)
-            return "ok", index, None
+            code, body = session_expired(number)
+            return code, index, body
         session.used_ms = state.time_ms
         kept = session.results.get(serial)
         if kept is not None:
@@ -127,13 +128,13 @@ class Store:
         # A client does one operation after the other, so it has the answers of all earlier ones.
         session.acknowledge(serial)
         code, body = COMMANDS[name].run(state, *arguments)
-        done = (code, index, body)
-        session.results[serial] = done
-        return done
+        result = (code, index, body)
+        session.results[serial] = result
+        return result
 
     def records(self) -> Iterator[list[Any]]:
         """The current state, as records; later changes do not show in them."""
-        return records(self._state)
+        return records(self.state)
 
 
 class Loading:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from raftzmq.machine import Machine
-from raftzmq.machine.keys import Change
+from raftzmq.machine.tables.keys import Change
 from raftzmq.machine.values import to_wire
 from raftzmq.transport.watch_wire import Events, UnwatchRequest, Watching, WatchLost, WatchRequest
 

@@ -17,8 +17,7 @@ import pytest
 from raftzmq.core.messages import Message
 from raftzmq.core.ready import HardState
 from raftzmq.errors import InvalidRequest, StaleData, WireError
-from raftzmq.machine import Machine, validate_write
-from raftzmq.machine.reads import READS
+from raftzmq.machine import READS, Machine, validate_write
 from raftzmq.machine.validation import validate_read
 from raftzmq.node import Node
 from raftzmq.storage import MemoryStorage

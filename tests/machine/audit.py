@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from raftzmq.machine import Machine
-from raftzmq.machine.keys import KeyTable
-from raftzmq.machine.queues import COUNTER, KINDS, SEMAPHORE, SIZED, Queue
 from raftzmq.machine.state import State
+from raftzmq.machine.tables.keys import KeyTable
+from raftzmq.machine.tables.places import COUNTER, KINDS, SEMAPHORE, SIZED, Queue
 
 
 def audit(machine: Machine) -> None:
     """Fail unless the machine's tables agree with one another."""
-    state: State = machine._state
+    state: State = machine.state
     _audit_bonds(state.keys, set(state.leases.table))
     places = {}
     queues = 0
@@ -28,9 +28,9 @@ def audit(machine: Machine) -> None:
     assert len(of_leases) == len(places)
     for number, lease in state.leases.table.items():
         assert lease.number == number
-        assert any(
-            at == number and end_ms <= lease.end_ms for end_ms, at in state.leases._by_end
-        ), f"lease {number} would never end"
+        assert any(at == number and end_ms <= lease.end_ms for end_ms, at in state.leases.by_end), (
+            f"lease {number} would never end"
+        )
     assert sorted(state.leases.table) == list(state.leases.table)
 
 
@@ -62,7 +62,7 @@ def _audit_bonds(keys: KeyTable, leases: set[int]) -> None:
             assert lease in leases
             assert key in bonds.keys_of(lease)
         else:
-            assert (end_ms, key) in bonds._by_end, f"{key} would never end"
-    for lease, names in bonds._by_lease.items():
+            assert (end_ms, key) in bonds.by_end, f"{key} would never end"
+    for lease, names in bonds.by_lease.items():
         assert names
         assert all(bonds.of_key[key].lease == lease for key in names)

@@ -17,7 +17,7 @@ from raftzmq import limits
 from raftzmq.core.entry import COMMAND
 from raftzmq.lines import encode_entry
 from raftzmq.machine import Machine, validate_read, validate_write
-from raftzmq.machine.queues import KINDS, SIZED
+from raftzmq.machine.tables.places import KINDS, SIZED
 from tests.machine.audit import audit
 from tests.machine.driver import restored
 from tests.machine.model import Model
@@ -236,7 +236,7 @@ def test_what_is_observed_is_all_that_changes(seed: int) -> None:
             assert revision == command[0]
             assert followed.get(key) == before
             followed[key] = value
-        state = machine._state
+        state = machine.state
         there = {key: value for key, value in followed.items() if value is not None}
         assert there == {key: value for key, (value, _) in state.keys.items.items()}
         decided = {token for _, _, token in machine.take_decisions()}

@@ -210,7 +210,7 @@ def test_writing_a_key_again_replaces_its_time_to_live(db: Driver) -> None:
 def test_a_key_that_is_renewed_often_takes_no_more_memory(db: Driver) -> None:
     for _ in range(1000):
         db.write("put_ttl", "k", "v", 5_000)
-    assert len(db.machine._state.keys.bonds._by_end) < 100
+    assert len(db.machine.state.keys.bonds.by_end) < 100
 
 
 def test_puts_of_a_run_end_bonds_like_all_puts(db: Driver) -> None:

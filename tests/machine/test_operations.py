@@ -8,25 +8,13 @@ import pytest
 
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest, UnknownEntry
-from raftzmq.machine import READS, WRITES, Machine, operations, reads, validation
+from raftzmq.machine import Machine
 from tests.machine.driver import Driver
 
 
 @pytest.fixture
 def db() -> Driver:
     return Driver()
-
-
-def test_every_write_that_passes_validation_has_a_command() -> None:
-    assert set(operations.COMMANDS) | {"open", "close"} == WRITES
-    for name, command in operations.COMMANDS.items():
-        assert command.length == len(validation.WRITE_FORMS[name].arguments) + 2
-
-
-def test_every_read_that_passes_validation_has_a_function() -> None:
-    assert set(reads.READS) == READS
-    for name, read in reads.READS.items():
-        assert read.arguments == len(validation.READ_FORMS[name].arguments)
 
 
 def test_a_put_is_read_back_with_the_index_of_its_entry_as_revision(db: Driver) -> None:

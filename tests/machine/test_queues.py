@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from raftzmq import limits
-from raftzmq.machine.queues import KINDS
+from raftzmq.machine.tables.places import KINDS
 from tests.machine.audit import audit
 from tests.machine.driver import Driver
 

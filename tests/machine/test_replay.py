@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND
 from raftzmq.lines import encode_entry
-from raftzmq.machine import Machine, keys, validate_write
+from raftzmq.machine import Machine, validate_write
+from raftzmq.machine.tables import keys
 from tests.machine.driver import restored
 from tests.machine.model import Model
 
@@ -188,7 +189,7 @@ def test_frozen_keys_are_those_of_their_moment_however_late_they_are_read(
             assert [*read, *reader] == expected
         readers.clear()
         del reader, read, expected
-        assert table._frozen == [], "nobody reads any more, and it still costs"
+        assert table.frozen_count == 0, "nobody reads any more, and it still costs"
 
 
 def test_applying_a_run_of_entries_is_applying_each_of_them() -> None:

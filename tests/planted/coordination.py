@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from raftzmq.client.session import leases as client_leasing
 from raftzmq.client.session.watches import Watches
 from raftzmq.core.raft import Raft
 from raftzmq.core.role import Role
-from raftzmq.machine import leasing, snapshots
-from raftzmq.machine.leases import Lease
-from raftzmq.machine.operations import COMMANDS, Command
-from raftzmq.machine.queues import SEMAPHORE, Queue, Queues
+from raftzmq.machine import snapshots
+from raftzmq.machine.commands import expiry, leases
+from raftzmq.machine.commands.table import COMMANDS
 from raftzmq.machine.state import State
+from raftzmq.machine.tables.places import SEMAPHORE, Lease, Queue
+from raftzmq.machine.tables.queues import Queues
 from tests.planted.defect import Defect
 from tests.sim import claims
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from raftzmq.client.session.calls import Call
     from raftzmq.client.session.leases import HeldLease, LeaseKeeper
     from raftzmq.client.session.subscriptions import Stream
-    from raftzmq.machine.outcomes import Outcome
+    from raftzmq.machine.commands.outcomes import Outcome
     from raftzmq.transport.watch_wire import Events
 
 ACQUIRE: Final = COMMANDS["acquire"]
@@ -45,7 +47,7 @@ def grant_on_an_ended_lease(patch: pytest.MonkeyPatch) -> None:
         finally:
             del table[number]
 
-    patch.setitem(COMMANDS, "acquire", Command(ACQUIRE.length, acquire))
+    patch.setitem(COMMANDS, "acquire", replace(ACQUIRE, run=acquire))
 
 
 def stamp_with_the_leaders_own_clock(patch: pytest.MonkeyPatch) -> None:
@@ -76,16 +78,17 @@ def let_small_claims_overtake(patch: pytest.MonkeyPatch) -> None:
 
 def keep_the_permits_of_ended_leases(patch: pytest.MonkeyPatch) -> None:
     """A place goes with its lease, and what it held with the place."""
-    give_up = leasing._give_up
+    end_leases = leases.end_leases
 
     def forget(state: State, ended: list[Lease]) -> None:
         held = [p for lease in ended for p in lease.places.values() if p.held]
         for place in held:
             if place.queue.kind == SEMAPHORE:
                 place.queue.free -= place.permits
-        give_up(state, ended)
+        end_leases(state, ended)
 
-    patch.setattr(leasing, "_give_up", forget)
+    for module in (leases, expiry):
+        patch.setattr(module, "end_leases", forget)
 
 
 def number_anew_after_a_snapshot(patch: pytest.MonkeyPatch) -> None:
@@ -129,7 +132,7 @@ def check_no_fence_of_transactions(patch: pytest.MonkeyPatch) -> None:
             return COMMANDS["txn"].run(state, *operation[1:])
         return FENCED.run(state, fences, operation)
 
-    patch.setitem(COMMANDS, "fenced", Command(FENCED.length, fenced))
+    patch.setitem(COMMANDS, "fenced", replace(FENCED, run=fenced))
 
 
 def write_without_a_fence(patch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -15,12 +16,12 @@ from raftzmq.client.session import verdicts
 from raftzmq.core.entry import Entry
 from raftzmq.errors import CorruptFile
 from raftzmq.machine import Result, machine, snapshots
-from raftzmq.machine.keys import KeyTable
-from raftzmq.machine.operations import COMMANDS, Command
-from raftzmq.machine.outcomes import Outcome
-from raftzmq.machine.reads import item_body
-from raftzmq.machine.sessions import Session, Sessions
+from raftzmq.machine.commands.outcomes import Outcome
+from raftzmq.machine.commands.table import COMMANDS
 from raftzmq.machine.state import State
+from raftzmq.machine.tables.keys import KeyTable
+from raftzmq.machine.tables.sessions import Session, Sessions
+from raftzmq.machine.values import item_body
 from raftzmq.node import Node, clients
 from raftzmq.storage import directory
 from raftzmq.storage.files import Files
@@ -78,7 +79,7 @@ def make_an_id_while_applying(patch: pytest.MonkeyPatch) -> None:
         PUT.run(state, key, value)
         return "ok", str(uuid4())
 
-    patch.setitem(COMMANDS, "put", Command(PUT.length, put))
+    patch.setitem(COMMANDS, "put", replace(PUT, run=put))
 
 
 def evict_in_the_order_of_a_set(patch: pytest.MonkeyPatch) -> None:
@@ -143,7 +144,7 @@ def take_keys_to_be_there(patch: pytest.MonkeyPatch) -> None:
             return "compare_failed", item_body(state.keys.items[key])
         return CAS.run(state, key, value, revision)
 
-    patch.setitem(COMMANDS, "cas", Command(CAS.length, cas))
+    patch.setitem(COMMANDS, "cas", replace(CAS, run=cas))
 
 
 def check_nothing_before_the_log(patch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from raftzmq.client.operations.coordination import Fence
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.session.places import HELD, Acquisition
 from raftzmq.client.transactions import Put
-from raftzmq.machine.queues import COUNTER, ELECTION, LOCK, SEMAPHORE
+from raftzmq.machine.tables.places import COUNTER, ELECTION, LOCK, SEMAPHORE
 from tests.sim.history import OK, Op
 from tests.sim.ledger import REGISTER
 

@@ -19,7 +19,7 @@ from raftzmq.client.session.places import Acquisition
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
-from raftzmq.machine.queues import COUNTER, ELECTION, KINDS, SEMAPHORE, SIZED
+from raftzmq.machine.tables.places import COUNTER, ELECTION, KINDS, SEMAPHORE, SIZED
 from tests.sim.claims import CAPACITY, Claim
 from tests.sim.clients import SimClient, wire
 from tests.sim.history import Op

@@ -17,7 +17,7 @@ from raftzmq.client.session.places import HELD, Acquisition
 from raftzmq.client.session.verdicts import DONE
 from raftzmq.core.entry import Entry
 from raftzmq.machine import Machine
-from raftzmq.machine.queues import COUNTER, SEMAPHORE, SIZED, Queue
+from raftzmq.machine.tables.places import COUNTER, SEMAPHORE, SIZED, Queue
 from tests.machine.entries import commands_of
 from tests.machine.model import Model
 from tests.sim.linearizability import check_result
@@ -139,7 +139,7 @@ class Ledger:
 
     def look(self, process: SimProcess, machine: Machine) -> None:
         """The process has applied the newest entry."""
-        state = machine._state
+        state = machine.state
         places: dict[int, list[Any]] = {}
         for table in state.queues.tables.values():
             for queue in table.values():
@@ -209,7 +209,7 @@ class Ledger:
 
     def check_empty(self, machine: Machine) -> None:
         """Everybody has gone, and all leases have ended: everything is free again."""
-        state = machine._state
+        state = machine.state
         if not is_empty(machine):
             raise Violation(
                 f"nobody is left, and there are still the places {list(state.queues.places)}, the "
@@ -222,7 +222,7 @@ class Ledger:
 
 def is_empty(machine: Machine) -> bool:
     """Whether there is nothing that ends: no places, no leases, no keys that are bound."""
-    bonds = machine._state.keys.bonds.of_key
+    bonds = machine.state.keys.bonds.of_key
     return not (machine.place_count or machine.lease_count or bonds)
 
 

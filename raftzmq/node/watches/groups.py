@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
-from raftzmq.machine.keys import Change
+from raftzmq.machine.tables.keys import Change
 
 Subject = tuple[str, bool, bool]
 """A key or prefix, whether it is a prefix, and whether the values before are wanted."""

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from raftzmq import limits
-from raftzmq.machine.keys import Change
+from raftzmq.machine.tables.keys import Change
 
 
 def revision_of(change: Change) -> int:

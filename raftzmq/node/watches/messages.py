@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from raftzmq import limits
-from raftzmq.machine.keys import Change
+from raftzmq.machine.tables.keys import Change
 from raftzmq.machine.values import to_wire
 from raftzmq.node.watches.history import revision_of, weight
 from raftzmq.transport.watch_wire import Encoded, encode_events

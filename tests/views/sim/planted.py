@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from raftzmq.machine.sessions import Result
+from raftzmq.machine.tables.sessions import Result
 from raftzmq.views import service as service_module
 from raftzmq.views.messages import Entry, Forward
 from raftzmq.views.recovery import Found, Report
@@ -135,7 +135,7 @@ def execute_retries(patch: Patch) -> None:
     apply = Store.apply
 
     def again(store: Store, entry: Entry) -> Result:
-        session = store._state.sessions.table.get(entry.session)
+        session = store.state.sessions.table.get(entry.session)
         if session is not None:
             session.results.pop(entry.op[0], None)
         return apply(store, entry)

@@ -1,16 +1,17 @@
-"""The commands about leases, and what ends with them."""
+"""The commands on leases, and on keys that end by themselves."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from raftzmq import limits
-from raftzmq.machine.bonds import Bond
-from raftzmq.machine.leases import Lease
-from raftzmq.machine.outcomes import DONE, Outcome, refused
-from raftzmq.machine.queues import Queue
+from raftzmq.machine.commands.checks import check_key, check_lease, check_ttl, check_value
+from raftzmq.machine.commands.operation import Command
+from raftzmq.machine.commands.outcomes import DONE, Outcome, refused
 from raftzmq.machine.state import State
-from raftzmq.machine.values import expect_integers, expect_text, from_wire
+from raftzmq.machine.tables.bonds import Bond
+from raftzmq.machine.tables.places import Lease, Queue
+from raftzmq.machine.values import Value, expect_integers, expect_text, from_wire
 
 
 def lease_expired(number: int) -> Outcome:
@@ -43,7 +44,7 @@ def lease_revoke(state: State, number: int) -> Outcome:
     if lease is None:
         return lease_expired(number)
     del state.leases.table[number]
-    _give_up(state, [lease])
+    end_leases(state, [lease])
     return DONE
 
 
@@ -64,13 +65,13 @@ def put_ttl(state: State, key: str, value: Any, ttl_ms: int) -> Outcome:
     return DONE
 
 
-def _stored(key: Any, value: Any, number: Any) -> Any:
+def _stored(key: Any, value: Any, number: Any) -> Value:
     expect_text(key)
     expect_integers(number)
     return from_wire(value)
 
 
-def _give_up(state: State, ended: list[Lease]) -> None:
+def end_leases(state: State, ended: list[Lease]) -> None:
     """Give up the places of leases that are no more, and delete their keys. All places go before
     anything is granted anew, so that nothing goes to one which ends in the same moment."""
     touched: dict[Queue, None] = {}
@@ -85,43 +86,20 @@ def _give_up(state: State, ended: list[Lease]) -> None:
             state.keys.remove(key, state.revision)
 
 
-def expire(state: State) -> int:
-    """Execute the internal command `expire`: end what has passed its time; return how much.
-
-    Beyond limits.EXPIRE_AT_ONCE nothing more is begun: the next such command goes on.
-    """
-    now_ms, keys, leases = state.time_ms, state.keys, state.leases
-    count = state.sessions.expire(now_ms)
-    ended: list[Lease] = []
-    work = 0
-    while work < limits.EXPIRE_AT_ONCE and (lease := leases.ended(now_ms)) is not None:
-        del leases.table[lease.number]
-        ended.append(lease)
-        work += 1 + len(lease.places) + len(keys.bonds.keys_of(lease.number))
-    _give_up(state, ended)
-    count += len(ended)
-    while work < limits.EXPIRE_AT_ONCE and (key := keys.bonds.ended(now_ms)) is not None:
-        keys.remove(key, state.revision)
-        count += 1
-        work += 1
-    return count
-
-
-def expiry_due(state: State, time_ms: int) -> bool:
-    """Tell whether `expire`, stamped `time_ms`, would end anything."""
-    return (
-        state.leases.ended(time_ms) is not None
-        or state.keys.bonds.ended(time_ms) is not None
-        or state.sessions.expiry_due(time_ms)
-    )
-
-
-def next_expiry_ms(state: State) -> int | None:
-    """Return a replicated time before which `expire` would end nothing; None: there is nothing
-    that could end."""
-    ends_ms = (
-        state.leases.next_end_ms,
-        state.keys.bonds.next_end_ms,
-        state.sessions.next_expiry_ms,
-    )
-    return min((end_ms for end_ms in ends_ms if end_ms is not None), default=None)
+COMMANDS: Final = (
+    Command(name="lease_grant", arguments={"ttl_ms": check_ttl}, run=lease_grant),
+    Command(name="lease_keep", arguments={"lease": check_lease}, run=lease_keep),
+    Command(name="lease_revoke", arguments={"lease": check_lease}, run=lease_revoke),
+    Command(
+        name="put_leased",
+        arguments={"key": check_key, "value": check_value, "lease": check_lease},
+        run=put_leased,
+        fenced=True,
+    ),
+    Command(
+        name="put_ttl",
+        arguments={"key": check_key, "value": check_value, "ttl_ms": check_ttl},
+        run=put_ttl,
+        fenced=True,
+    ),
+)

@@ -7,57 +7,42 @@ its time has passed changes nothing by itself.
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import TYPE_CHECKING
 
 from raftzmq import limits
-
-if TYPE_CHECKING:
-    from raftzmq.machine.queues import Place
-
-
-class Lease:
-    """One lease. Keys that are bound to it are in KeyTable.bonds."""
-
-    __slots__ = ("end_ms", "number", "places", "ttl_ms")
-
-    def __init__(self, number: int, ttl_ms: int, end_ms: int) -> None:
-        self.number = number  # the revision that granted it
-        self.ttl_ms = ttl_ms
-        self.end_ms = end_ms  # from this replicated time on an `expire` ends it; it only grows
-        self.places: dict[int, Place] = {}  # by token: all that it holds and waits for
+from raftzmq.machine.tables.places import Lease
 
 
 class Leases:
     """All leases, at most limits.LEASES. The table is in order of numbers."""
 
-    __slots__ = ("_by_end", "table")
+    __slots__ = ("by_end", "table")
 
     def __init__(self, table: dict[int, Lease] | None = None) -> None:
         self.table: dict[int, Lease] = {} if table is None else table
         # (end_ms, number) as they once were: lower bounds, put right when they get to the top.
         # Derived, so neither in a snapshot nor in the hash.
-        self._by_end = [(lease.end_ms, number) for number, lease in self.table.items()]
-        heapify(self._by_end)
+        self.by_end = [(lease.end_ms, number) for number, lease in self.table.items()]
+        heapify(self.by_end)
 
     def grant(self, number: int, ttl_ms: int, time_ms: int) -> bool:
         """Add a lease. Returns False if the table is full."""
         if len(self.table) >= limits.LEASES:
             return False
-        if len(self._by_end) > 2 * len(self.table) + 64:  # mostly of leases that were revoked
-            self._by_end = [(lease.end_ms, at) for at, lease in self.table.items()]
-            heapify(self._by_end)
+        if len(self.by_end) > 2 * len(self.table) + 64:  # mostly of leases that were revoked
+            self.by_end = [(lease.end_ms, at) for at, lease in self.table.items()]
+            heapify(self.by_end)
         lease = self.table[number] = Lease(number, ttl_ms, time_ms + ttl_ms)
-        heappush(self._by_end, (lease.end_ms, number))
+        heappush(self.by_end, (lease.end_ms, number))
         return True
 
     @property
     def next_end_ms(self) -> int | None:
         """A time before which no lease ends by itself; None if there is none."""
-        return self._by_end[0][0] if self._by_end else None
+        return self.by_end[0][0] if self.by_end else None
 
     def ended(self, time_ms: int) -> Lease | None:
         """Return the lease that should end next (of several, the oldest), if its time has come."""
-        by_end = self._by_end
+        by_end = self.by_end
         while by_end and by_end[0][0] <= time_ms:
             end_ms, number = by_end[0]
             lease = self.table.get(number)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from weakref import ref
 
-from raftzmq.machine.bonds import Bonds
-from raftzmq.machine.frozen import FrozenKeys
+from raftzmq.machine.tables.bonds import Bonds
+from raftzmq.machine.tables.frozen_keys import FrozenKeys
 from raftzmq.machine.values import Item, Value
 
 Change = tuple[str, Value | None, int, Value | None]
@@ -170,6 +170,11 @@ class KeyTable:
         self._frozen.append(ref(frozen, self._frozen.remove))
         self._own.clear()
         return frozen
+
+    @property
+    def frozen_count(self) -> int:
+        """How many frozen keys somebody still reads: each makes changes cost more."""
+        return len(self._frozen)
 
     def _keep(self, keys: Iterable[str], items: Iterable[Item | None]) -> None:
         """Save what is about to be replaced or removed for those who read the keys of before."""

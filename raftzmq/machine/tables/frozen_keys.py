@@ -28,6 +28,7 @@ class FrozenKeys:
         self._replaced.setdefault(key, item)
 
     def __iter__(self) -> Iterator[tuple[str, Item]]:
-        replaced, items = self._replaced, self._items
+        replaced = self._replaced
+        items = self._items
         for key in chain.from_iterable(self._buckets):
             yield key, replaced.get(key) or items[key]

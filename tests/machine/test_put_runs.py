@@ -13,7 +13,7 @@ from raftzmq.core.entry import COMMANDS, Entry
 from raftzmq.errors import UnknownEntry
 from raftzmq.lines import encode_entry
 from raftzmq.machine import Machine
-from raftzmq.machine.runs import execute_puts
+from raftzmq.machine.put_runs import execute_puts
 
 ODD: list[Any] = [
     [3, "put", "k", {"b64": "aGk="}],
@@ -47,7 +47,7 @@ def opened() -> Machine:
 
 def test_plain_puts_are_executed_together() -> None:
     machine = opened()
-    results = execute_puts(machine._state, 1, 3, puts(50))
+    results = execute_puts(machine.state, 1, 3, puts(50))
     assert results == [("ok", revision, None) for revision in range(2, 52)]
     assert (machine.applied_index, machine.revision, len(machine)) == (1, 51, 50)
 
@@ -59,21 +59,21 @@ def test_anything_else_among_them_is_left_to_be_executed_alone(op: Any, place: i
     before = machine.state_hash()
     ops = puts(5, serial=4)
     ops[place] = op
-    assert execute_puts(machine._state, 1, 3, ops) is None
+    assert execute_puts(machine.state, 1, 3, ops) is None
     assert machine.state_hash() == before
 
 
 @pytest.mark.parametrize(("number", "ack"), [(9, 3), (True, 3), ("1", 3), (1, None), (None, 3)])
 def test_a_session_that_is_none_has_nothing_executed(number: Any, ack: Any) -> None:
     machine = opened()
-    assert execute_puts(machine._state, number, ack, puts(5)) is None
+    assert execute_puts(machine.state, number, ack, puts(5)) is None
 
 
 def test_a_retry_is_left_to_be_executed_alone() -> None:
     machine = opened()
     machine.apply_all([entry(2, [1, 3, puts(5)])])
-    assert execute_puts(machine._state, 1, 3, puts(1, serial=7)) is None
-    assert execute_puts(machine._state, 1, 3, [*puts(1, serial=20), *puts(1, serial=20)]) is None
+    assert execute_puts(machine.state, 1, 3, puts(1, serial=7)) is None
+    assert execute_puts(machine.state, 1, 3, [*puts(1, serial=20), *puts(1, serial=20)]) is None
 
 
 def test_entries_out_of_order_are_refused_as_ever() -> None:

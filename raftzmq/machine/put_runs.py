@@ -13,8 +13,8 @@ from itertools import chain, repeat
 from typing import Any
 
 from raftzmq import limits
-from raftzmq.machine.sessions import Result, Session
 from raftzmq.machine.state import State
+from raftzmq.machine.tables.sessions import Result, Session
 
 
 def execute_puts(state: State, number: Any, ack: Any, ops: list[Any]) -> list[Result] | None:

@@ -1,16 +1,30 @@
-"""The commands about queues, and the fence that makes a write depend on their tokens."""
+"""The commands on queues: locks, semaphores, counters and elections."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from raftzmq import limits
-from raftzmq.errors import UnknownEntry
-from raftzmq.machine.leasing import lease_expired
-from raftzmq.machine.outcomes import DONE, Outcome, refused
-from raftzmq.machine.queues import COUNTER, SEMAPHORE, SIZED, Place, Queue, Queues
+from raftzmq.errors import InvalidRequest, UnknownEntry
+from raftzmq.machine.commands.checks import (
+    check_flag,
+    check_integer,
+    check_key,
+    check_kind,
+    check_lease,
+    check_permits,
+    check_sized_kind,
+    check_token,
+    check_value,
+    kind_of,
+)
+from raftzmq.machine.commands.leases import lease_expired
+from raftzmq.machine.commands.operation import Command
+from raftzmq.machine.commands.outcomes import DONE, Outcome, refused
 from raftzmq.machine.state import State
-from raftzmq.machine.values import expect_integers, expect_text, unknown_argument
+from raftzmq.machine.tables.places import COUNTER, SEMAPHORE, SIZED, Place, Queue
+from raftzmq.machine.tables.queues import Queues
+from raftzmq.machine.values import expect_integers, expect_text, text_size, unknown_argument
 
 
 def acquire(
@@ -62,7 +76,7 @@ def release(state: State, kind: str, name: str, token: int) -> Outcome:
     """`release kind name token`: give the place up, held or waiting."""
     queues = state.queues
     queue = _find(queues, kind, name)
-    place = _place(queues, token)
+    place = find_place(queues, token)
     if place is None or place.queue is not queue:
         return not_held(kind, name, token)
     queues.leave(place)
@@ -118,22 +132,6 @@ def forget(state: State, kind: str, name: str) -> Outcome:
     return DONE
 
 
-def fence_refusal(state: State, fences: Any) -> Outcome | None:
-    """Return the outcome of a write behind fences of which one does not hold, else None."""
-    if type(fences) is not list:
-        raise UnknownEntry("fences are in a form that this version does not know")
-    for fence in fences:
-        if type(fence) is not list or len(fence) != 2:
-            raise UnknownEntry("a fence is in a form that this version does not know")
-        name, token = fence
-        place = _place(state.queues, token)
-        if place is None or not place.held or place.queue.name != expect_text(name):
-            return refused(
-                "fenced", f"token {token} holds nothing of {name[:40]!r}: nothing was written"
-            )
-    return None
-
-
 def not_held(kind: str, name: str, token: int) -> Outcome:
     """Return the outcome of what needs a place that is not there."""
     return refused("not_held", f"{kind} {name[:40]!r} has no place with token {token}")
@@ -145,7 +143,8 @@ def _find(queues: Queues, kind: Any, name: Any) -> Queue | None:
     return queues.tables[kind].get(expect_text(name))
 
 
-def _place(queues: Queues, token: Any) -> Place | None:
+def find_place(queues: Queues, token: Any) -> Place | None:
+    """Return the place with a token, whatever the queue; None if it is no more."""
     expect_integers(token)
     return queues.places.get(token)
 
@@ -160,3 +159,59 @@ def _not_found(kind: str, name: str) -> Outcome:
 
 def _too_many_queues() -> Outcome:
     return refused("overloaded", f"there are {limits.QUEUES} queues already: retry later")
+
+
+def _check_capacity(capacity: Any, what: str) -> None:
+    check_integer(capacity, what, 0, limits.PERMITS)
+
+
+def _check_place_value(value: Any, what: str) -> None:
+    if value is None:
+        return
+    if type(value) is not str:
+        raise InvalidRequest(f"the {what} must be a string or null, not {kind_of(value)}")
+    check_value(value, what)
+    size = text_size(value)
+    if size > limits.PLACE_VALUE_BYTES:
+        raise InvalidRequest(
+            f"the {what} takes {size} bytes, the limit is {limits.PLACE_VALUE_BYTES}"
+        )
+
+
+def _check_claim(
+    kind: str,
+    _name: str,
+    _lease: int,
+    permits: int,
+    capacity: int,
+    _wait: bool,
+    _value: str | None,
+) -> None:
+    if kind not in SIZED and (permits != 1 or capacity != 0):
+        raise InvalidRequest(f"there is one {kind}: permits must be 1, and capacity 0")
+
+
+COMMANDS: Final = (
+    Command(
+        name="acquire",
+        arguments={
+            "kind": check_kind,
+            "name": check_key,
+            "lease": check_lease,
+            "permits": check_permits,
+            "capacity": _check_capacity,
+            "wait": check_flag,
+            "value": _check_place_value,
+        },
+        run=acquire,
+        check_together=_check_claim,
+    ),
+    Command(
+        name="release",
+        arguments={"kind": check_kind, "name": check_key, "token": check_token},
+        run=release,
+    ),
+    Command(name="signal", arguments={"name": check_key, "permits": check_permits}, run=signal),
+    Command(name="resize", arguments={"name": check_key, "capacity": check_permits}, run=resize),
+    Command(name="forget", arguments={"kind": check_sized_kind, "name": check_key}, run=forget),
+)

@@ -1,30 +1,22 @@
-"""What the checks of operations are made of: forms, and the checks of single arguments.
+"""The checks of single arguments, which rows of the table name.
 
-Each raises InvalidRequest, in one line that says what is wrong.
+Each takes an argument and its name, and raises InvalidRequest, in one line that says what is wrong.
 """
 
 from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest
-
-
-class Form(NamedTuple):
-    """The form of an operation: its arguments' names, and what checks them."""
-
-    arguments: tuple[str, ...]
-    check: Callable[..., None]
-
+from raftzmq.machine.tables.places import KINDS, SIZED
 
 INTEGER = f"an integer from 0 to {limits.INDEX_MAX}"
 
 
-def check_key(key: Any, what: str = "key") -> None:
+def check_key(key: Any, what: str) -> None:
     """Check a key, or a name that is bound as keys are."""
     check_bound(key, what)
     if not key:
@@ -40,7 +32,7 @@ def check_bound(text: Any, what: str) -> None:
         raise InvalidRequest(f"the {what} has {size} bytes, the limit is {limits.KEY_BYTES}")
 
 
-def check_value(value: Any, what: str = "value") -> None:
+def check_value(value: Any, what: str) -> None:
     """Check a value: text, or bytes in their wire form."""
     if type(value) is str:
         size = len(value) if value.isascii() else _utf8_size(value, what)
@@ -77,31 +69,66 @@ def _bytes_size(value: dict[Any, Any], what: str) -> int:
     raise InvalidRequest(f"the {what} is not canonical base64 (RFC 4648, padded, no line breaks)")
 
 
-def check_revision(revision: Any, what: str = "revision") -> None:
+def check_revision(revision: Any, what: str) -> None:
+    """Check a revision; 0 stands for none."""
     if type(revision) is not int or not 0 <= revision <= limits.INDEX_MAX:
         raise InvalidRequest(f"the {what} must be {INTEGER}, not {kind_of(revision)}")
 
 
 def check_integer(number: Any, what: str, least: int, most: int) -> None:
+    """Check an integer that has bounds."""
     if type(number) is not int or not least <= number <= most:
         raise InvalidRequest(
             f"the {what} must be an integer from {least} to {most}, not {kind_of(number)}"
         )
 
 
-def check_limit(limit: Any) -> None:
-    check_integer(limit, "limit", 1, limits.RANGE_LIMIT)
+def check_limit(limit: Any, what: str) -> None:
+    """Check how many items at most a read may give."""
+    check_integer(limit, what, 1, limits.RANGE_LIMIT)
 
 
-def unknown(kind: str, name: Any, forms: dict[str, Form]) -> InvalidRequest:
-    """Return the error about a name that is none of the forms."""
-    return InvalidRequest(f"unknown {kind} {shown(name)}; there are {', '.join(forms)}")
+def check_flag(flag: Any, what: str) -> None:
+    """Check a boolean."""
+    if type(flag) is not bool:
+        raise InvalidRequest(f"{what} must be true or false, not {kind_of(flag)}")
 
 
-def wrong_count(name: str, arguments: tuple[str, ...], count: int) -> InvalidRequest:
-    """Return the error about too few or too many arguments."""
-    wanted = ", ".join(arguments) if arguments else "no arguments"
-    return InvalidRequest(f"{name} takes {wanted}; {count} given")
+def check_lease(lease: Any, what: str) -> None:
+    """Check the number of a lease."""
+    check_integer(lease, what, 1, limits.INDEX_MAX)
+
+
+def check_token(token: Any, what: str) -> None:
+    """Check the token of a place in a queue."""
+    check_integer(token, what, 1, limits.INDEX_MAX)
+
+
+def check_ttl(ttl_ms: Any, what: str) -> None:
+    """Check a time to live."""
+    check_integer(ttl_ms, what, limits.LEASE_TTL_MIN_MS, limits.LEASE_TTL_MAX_MS)
+
+
+def check_permits(permits: Any, what: str) -> None:
+    """Check a number of permits, of which there is one at least."""
+    check_integer(permits, what, 1, limits.PERMITS)
+
+
+def check_kind(kind: Any, what: str) -> None:
+    """Check the kind of a queue."""
+    _check_word(kind, what, KINDS)
+
+
+def check_sized_kind(kind: Any, what: str) -> None:
+    """Check the kind of a queue that has a number of permits."""
+    _check_word(kind, what, SIZED)
+
+
+def _check_word(word: Any, what: str, words: tuple[str, ...]) -> None:
+    if word not in words:  # a list is not hashable: words are looked for in tuples, by equality
+        raise InvalidRequest(
+            f"the {what} must be {', '.join(words[:-1])} or {words[-1]}, not {shown(word)}"
+        )
 
 
 def kind_of(value: Any) -> str:

@@ -1,0 +1,82 @@
+"""The commands on keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from raftzmq.machine.commands.checks import check_bound, check_key, check_revision, check_value
+from raftzmq.machine.commands.operation import Command
+from raftzmq.machine.commands.outcomes import DONE, Outcome
+from raftzmq.machine.state import State
+from raftzmq.machine.tables.keys import prefix_end
+from raftzmq.machine.values import expect_integers, expect_text, from_wire, item_body
+
+
+def put(state: State, key: str, value: Any) -> Outcome:
+    """`put key value`."""
+    if type(key) is not str:
+        expect_text(key)
+    state.keys.put(key, value if type(value) is str else from_wire(value), state.revision)
+    return DONE
+
+
+def cas(state: State, key: str, value: Any, revision: int) -> Outcome:
+    """`cas key value revision`: put, if the key's revision is still `revision` (0: absent)."""
+    expect_integers(revision)
+    stored = from_wire(value)
+    item = state.keys.items.get(expect_text(key))
+    if revision != (0 if item is None else item[1]):
+        return "compare_failed", item_body(item)
+    state.keys.put(key, stored, state.revision)
+    return DONE
+
+
+def delete(state: State, key: str) -> Outcome:
+    """`delete key`: how many keys were deleted, 0 or 1."""
+    return "ok", int(state.keys.remove(expect_text(key), state.revision))
+
+
+def delete_prefix(state: State, start: str) -> Outcome:
+    """`delete_prefix prefix`: how many keys were deleted."""
+    end = prefix_end(expect_text(start))
+    return "ok", len(state.keys.remove_span(start, end, state.revision))
+
+
+def _the_key(_state: State, key: str, *_rest: Any) -> tuple[str]:
+    return (expect_text(key),)
+
+
+def _keys_of_the_prefix(state: State, start: str) -> Iterator[str]:
+    return state.keys.span(expect_text(start), prefix_end(start))
+
+
+COMMANDS: Final = (
+    Command(
+        name="put",
+        arguments={"key": check_key, "value": check_value},
+        run=put,
+        fenced=True,
+        touches=_the_key,
+    ),
+    Command(
+        name="cas",
+        arguments={"key": check_key, "value": check_value, "revision": check_revision},
+        run=cas,
+        fenced=True,
+    ),
+    Command(
+        name="delete",
+        arguments={"key": check_key},
+        run=delete,
+        fenced=True,
+        touches=_the_key,
+    ),
+    Command(
+        name="delete_prefix",
+        arguments={"prefix": check_bound},
+        run=delete_prefix,
+        fenced=True,
+        touches=_keys_of_the_prefix,
+    ),
+)

@@ -1,0 +1,1 @@
+"""The tables that the replicated state consists of. They know no commands."""
