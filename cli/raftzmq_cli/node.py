@@ -35,76 +35,76 @@ def node(
     *,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Where the log and the snapshots lie; .raftzmq/POD by default."),
+        typer.Option(help="Directory for the log and the snapshots (default: .raftzmq/POD)."),
     ] = None,
     peers: Annotated[
         str | None,
         typer.Option(
-            help="The initial members, NAME=HOST:PORT,...; without it they are "
-            "NAME-0 to NAME-(replicas-1) of the Service."
+            help="The initial members, NAME=HOST:PORT,... (default: NAME-0 to NAME-(replicas-1) "
+            "of the Service)."
         ),
     ] = None,
     service: Annotated[
         str | None,
-        typer.Option(help="The headless Service of the pods; NAME-service by default."),
+        typer.Option(help="The headless Service of the pods (default: NAME-service)."),
     ] = None,
     namespace: Annotated[str | None, typer.Option(help="The Service's namespace.")] = None,
-    replicas: Annotated[int, typer.Option(min=1, help="How many initial members.")] = 3,
+    replicas: Annotated[int, typer.Option(min=1, help="Number of initial members.")] = 3,
     listen: Annotated[
         str | None,
         typer.Option(
-            help="Where to listen for nodes, such as tcp://*:6000; by default on the port that "
-            "--peers gives for this node. Clients: the next port."
+            help="Endpoint for other nodes, such as tcp://*:6000 (default: the port of this node "
+            "in --peers). Clients use the next port."
         ),
     ] = None,
     client_listen: Annotated[
-        str | None, typer.Option(help="Where to listen for clients, if not on the next port.")
+        str | None, typer.Option(help="Endpoint for clients (default: the next port).")
     ] = None,
     http_listen: Annotated[
         str | None,
         typer.Option(
-            help="Where to serve /livez, /readyz and /metrics, if not on the port after that of "
-            "the clients; none for nowhere."
+            help="Endpoint for /livez, /readyz and /metrics (default: the port after the client "
+            "port); `none` disables it."
         ),
     ] = None,
     advertise: Annotated[
-        str | None, typer.Option(help="HOST:PORT under which other nodes reach this one.")
+        str | None, typer.Option(help="HOST:PORT at which other nodes reach this one.")
     ] = None,
     rejoin: Annotated[
         bool,
         typer.Option(
-            "--rejoin", help="Set the data directory aside and catch up from the other nodes."
+            "--rejoin", help="Move the data directory aside and catch up from the other nodes."
         ),
     ] = False,
     election_timeout_ms: Annotated[
-        int | None, typer.Option(min=1, help="Followers wait this long, and up to twice as long.")
+        int | None, typer.Option(min=1, help="Followers start an election after 1 to 2 times this.")
     ] = None,
     heartbeat_ms: Annotated[
-        int | None, typer.Option(min=1, help="The leader's heartbeats come this often.")
+        int | None, typer.Option(min=1, help="Interval between the leader's heartbeats.")
     ] = None,
     statefulset: Annotated[
         str | None,
         typer.Option(
-            help="Let spec.replicas of this StatefulSet decide who is a member, as `kubectl scale` "
-            "sets it. Needs the extra raftzmq[kubernetes], and a service account that may get and "
-            "watch it."
+            help="Follow spec.replicas of this StatefulSet: `kubectl scale` then changes the "
+            "membership. Needs the extra raftzmq[kubernetes] and a service account that may get "
+            "and watch the StatefulSet."
         ),
     ] = None,
     grace: Annotated[
         float | None,
         typer.Option(
             min=0,
-            help="Seconds, 25 by default, that a node which was scaled away votes on after it was "
-            "told to stop, so that it can be removed; less than the pod's grace period.",
+            help="Seconds (default: 25) that a node which is scaled away keeps voting after "
+            "SIGTERM, so that it can be removed. Must be less than the pod's grace period.",
         ),
     ] = None,
     log_level: LogLevel = "INFO",
 ) -> int:
     """Run one node in this process until it is stopped.
 
-    A node is its pod name. Give the same initial members to each: the nodes find one another,
-    form a cluster once all of them have answered, and come back to it after a restart.
-    SIGTERM hands leadership over and stops the node; its data stays.
+    A node is identified by its pod name. Give every node the same initial members. The nodes form
+    a cluster once all of them have answered, and rejoin it after a restart. On SIGTERM the node
+    hands over leadership and stops; its data stays.
     """
     # A list of the commands can do without the server.
     from raftzmq.server import serve

@@ -34,9 +34,9 @@ commands = Commands()
 @commands.command(
     "up",
     """
-    raftzmq up                      kind where docker and kind answer, else local
-    raftzmq up local --nodes 5      then come the options of `raftzmq local up`
-    raftzmq up k8s --namespace try  or those of `raftzmq cluster up`
+    raftzmq up                      kind if Docker and kind are available, else local
+    raftzmq up local --nodes 5      takes the options of `raftzmq local up`
+    raftzmq up k8s --namespace try  takes the options of `raftzmq cluster up`
     """,
     allow_extra_args=True,
     ignore_unknown_options=True,
@@ -48,17 +48,19 @@ def up(
         typer.Argument(
             metavar="local|kind|k8s",
             show_default=False,
-            help="local: processes on this machine; kind: a Kubernetes made here; k8s: the one "
-            "that kubectl reaches. Their options may follow.",
+            help="local: processes on this machine; kind: a kind cluster on this machine; k8s: the "
+            "cluster of kubectl's context. Default: detected. Their options may follow.",
         ),
     ] = None,
 ) -> int:
-    """Start a cluster where it can be started; the first line says where that is."""
+    """Start a cluster. The first line of the output says where."""
     if place is None:
         lacks = _what_kind_lacks()
         place = Place.KIND if lacks is None else Place.LOCAL
         if lacks is None:
-            line("up: kind, since docker and kind answer ('local' for processes on this machine)")
+            line(
+                "up: kind, as Docker and kind are available ('local' for processes on this machine)"
+            )
         else:
             line(f"up: local, processes on this machine, not kind: {lacks}")
     group = ["local", "up"] if place is Place.LOCAL else ["cluster", "up", place.value]
@@ -72,9 +74,9 @@ def down(
     purge: Purge = False,
     timeout: Timeout = WAIT_S,
 ) -> int:
-    """Take down what is up: the local cluster, the kind cluster, or what was applied elsewhere.
+    """Stop every cluster that was started from here: local, on kind, and on other Kubernetes.
 
-    A Kubernetes that was there before stays, and so does the data, unless --purge.
+    A Kubernetes cluster that existed before stays. Data stays too, unless --purge is given.
     """
     entries = deployments_record.load()
     has_local = _has_local(directory)
@@ -83,7 +85,7 @@ def down(
     if has_local:
         return local.down(directory, purge)
     if not entries:
-        line("nothing is up here")
+        line("no cluster is up")
     return exits.DONE
 
 

@@ -67,7 +67,7 @@ def test_a_node_that_is_still_stopping_is_started_again_too(
         cluster.signal(leader, signal.SIGKILL)
         out, _ = again.communicate(timeout=LIMIT_S)
     assert again.returncode == 0, out
-    assert f"{leader} was just stopping: starting it again" in out
+    assert f"{leader} was stopping: starting it again" in out
 
 
 def test_a_stop_is_always_answered(cluster: LocalCluster, raftzmq: Program) -> None:

@@ -92,7 +92,7 @@ def test_up_goes_where_it_is_told_with_the_options_given(
 def test_down_says_when_nothing_is_up(programs: Programs, program: Program) -> None:
     result = program("down")
     assert result.code == 0
-    assert result.out == "nothing is up here\n"
+    assert result.out == "no cluster is up\n"
 
 
 def test_down_of_kind_deletes_cluster_and_registry(programs: Programs, program: Program) -> None:

@@ -153,10 +153,10 @@ def test_the_directory_of_one_design_is_not_taken_for_the_other(
     document = {"format": 1, "nodes": 3, "base_port": 7000, "design": "views"}
     (tmp_path / "cluster.json").write_text(json.dumps(document))
     assert run(["local", "up", "--dir", str(tmp_path)]) == 2
-    assert "of another design" in capfd.readouterr().err
+    assert "belongs to another design" in capfd.readouterr().err
     (tmp_path / "cluster.json").write_text(json.dumps({"nodes": 3, "base_port": 6000}))
     assert run(["local", "up", "--dir", str(tmp_path), "--design", "views"]) == 2
-    assert "of a cluster of Raft" in capfd.readouterr().err
+    assert "belongs to a Raft cluster" in capfd.readouterr().err
     assert run(["local", "status", "--dir", str(tmp_path), "--design", "views"]) == 3
     assert "nothing of the older design" in capfd.readouterr().err
     assert run(["local", "down", "--dir", str(tmp_path), "--design", "views"]) == 0

@@ -51,31 +51,33 @@ def bench(
         str,
         typer.Option(
             metavar="put|get|stale|mixed",
-            help="What to do; stale: reads by any node; mixed: puts and gets in turn.",
+            help="The operation; stale: gets that any node answers; mixed: puts and gets in turn.",
         ),
     ] = "put",
     outstanding: Annotated[
-        int, typer.Option(min=1, max=16_000, help="Operations in flight at any time.")
+        int, typer.Option(min=1, max=16_000, help="Operations in flight at a time.")
     ] = 64,
-    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="For how long.")] = 5.0,
-    size: Annotated[int, typer.Option(min=0, help="Bytes of a value.")] = 100,
-    keys: Annotated[int, typer.Option(min=1, help="How many different keys.")] = 1000,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="Duration in seconds.")] = 5.0,
+    size: Annotated[int, typer.Option(min=0, help="Size of a value in bytes.")] = 100,
+    keys: Annotated[int, typer.Option(min=1, help="Number of different keys.")] = 1000,
     connections: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1000, help="Connections, which share the operations; one a process."
+            min=1,
+            max=1000,
+            help="Connections, which share the operations (default: one per process).",
         ),
     ] = None,
     processes: Annotated[
         int, typer.Option(min=1, max=64, help="Processes, which share the connections.")
     ] = 1,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the keys, raftzmq-bench/..., where they are.")
+        bool, typer.Option("--keep", help="Do not delete the keys, raftzmq-bench/..., afterwards.")
     ] = False,
 ) -> int:
-    """Measure operations a second and their latency, in a closed loop.
+    """Measure throughput and latency in a closed loop.
 
-    A new operation starts when one ends, so that always as many are in flight.
+    A new operation starts when one ends, so the number in flight stays constant.
     """
     # With it come multiprocessing and the client, which a list of the commands can do without.
     from raftzmq_cli.client.bench_loop import Plan, measure
@@ -85,9 +87,8 @@ def bench(
         raise InvalidRequest(f"--op {plan.op!r} is not one of {', '.join(OPERATIONS)}")
     if not plan.processes <= plan.connections <= plan.outstanding:
         raise InvalidRequest(
-            f"{plan.outstanding} operations over {plan.connections} connections of "
-            f"{plan.processes} processes: each process needs a connection, and each of those an "
-            "operation"
+            f"--outstanding {plan.outstanding}, --connections {plan.connections}, --processes "
+            f"{plan.processes}: each process needs a connection, and each connection an operation"
         )
     measured = measure(run.settings.endpoints, run.timeout_s, plan)
     if not measured.latencies_ns and measured.last_error is not None:
@@ -149,10 +150,10 @@ def lines_of(document: dict[str, Any]) -> list[str]:
         *(
             f"  {shown[f'{name}_ms']:>12} ms {title}"
             for name, title in (
-                ("p50", "half of them took at most this long (p50)"),
-                ("p99", "99 % (p99)"),
-                ("p999", "99.9 % (p99.9)"),
-                ("max", "the longest"),
+                ("p50", "p50"),
+                ("p99", "p99"),
+                ("p999", "p99.9"),
+                ("max", "max"),
             )
         ),
         *histogram_lines(document["histogram"]),

@@ -92,7 +92,7 @@ class Checker:
             Step(
                 f"{verb} {name} by revision",
                 result.succeeded is expected,
-                "" if result.succeeded is expected else "the comparison went the wrong way",
+                "" if result.succeeded is expected else "the comparison had the wrong result",
                 result.index,
                 result.term,
                 result.leader,
@@ -119,9 +119,9 @@ class Checker:
 
 @commands.command("check", "raftzmq client check\nraftzmq client check -w json")
 def check(run: ClientInvocation) -> int:
-    """Write, read and overwrite keys, and verify each; then delete them.
+    """Write, read, overwrite and delete keys, and verify each step.
 
-    Prints index, term and leader of every write; the last line says whether all passed.
+    Prints index, term and leader of every write. The last line says whether all steps passed.
     """
 
     def tell(step: Step) -> None:

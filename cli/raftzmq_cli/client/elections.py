@@ -40,25 +40,28 @@ def elect(
     *,
     value: Annotated[
         str | None,
-        typer.Option(metavar="VALUE", help="What others see of this candidate; else the host."),
+        typer.Option(
+            metavar="VALUE",
+            help="The value that others see of this candidate (default: the host name).",
+        ),
     ] = None,
     ttl: Ttl = 10.0,
     grace: Grace = GRACE_S,
     observe: Annotated[
-        bool, typer.Option("--observe", help="Show who leads, and each who leads after that.")
+        bool, typer.Option("--observe", help="Show the leader, and every later one; run nothing.")
     ] = False,
     limit: Limit = None,
     describe: Annotated[
-        bool, typer.Option("--describe", help="Show who leads and who stands by; run nothing.")
+        bool, typer.Option("--describe", help="Show the leader and the candidates; run nothing.")
     ] = False,
 ) -> int:
-    """Wait to be elected, run COMMAND while leading, resign; the exit code is COMMAND's.
+    """Wait to be elected, run COMMAND while leading, then resign. Exits with COMMAND's exit code.
 
-    As 'raftzmq client lock', also in its exit codes. COMMAND finds RAFTZMQ_ELECTION_NAME and
-    RAFTZMQ_ELECTION_TOKEN, which is the term and a token for --fence.
+    Works as 'raftzmq client lock', and has the same exit codes. COMMAND gets RAFTZMQ_ELECTION_NAME
+    and RAFTZMQ_ELECTION_TOKEN in its environment; the token is the term, and serves for --fence.
     """
     if describe and observe:
-        raise InvalidRequest("--describe and --observe exclude each other")
+        raise InvalidRequest("--describe and --observe cannot be combined")
     if describe:
         without_command(words)
         queues.describe(run, "election", name)
@@ -76,7 +79,7 @@ def elect(
 
 
 def _show_leaders(run: ClientInvocation, name: str, limit: int | None) -> None:
-    """Show who leads, and each who leads after that."""
+    """Show the leader, and every later one; run nothing."""
     leaders: Iterable[Leader | None] = run.client.election(name).observe()
     for leader in islice(leaders, limit):
         document = {

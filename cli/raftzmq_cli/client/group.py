@@ -45,15 +45,15 @@ def group(
 
 commands = Group(
     "client",
-    "Talk to a cluster: keys and values, locks and watches, its state, its members.",
+    "Keys and values, locks and watches, status and members of a cluster.",
     """
     raftzmq client put greeting hello
     raftzmq client get greeting -w json
     raftzmq client --endpoints 127.0.0.1:6001,127.0.0.1:6011 status
     raftzmq client shell
 
-    The options stand before or after the command. Exit codes: 0 done; 1 the answer
-    is no; 2 wrong usage; 3 no leader or no answer in time; 4 refused by the cluster.
+    The options stand before or after the command. Exit codes: 0 done; 1 the answer is
+    no; 2 wrong usage; 3 no leader, or no answer in time; 4 refused by the cluster.
     """,
     files=FILES,
     callback=group,

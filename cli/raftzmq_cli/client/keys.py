@@ -46,33 +46,39 @@ def get(
     *,
     stale: Annotated[
         bool,
-        typer.Option("--stale", help="Let any node answer, with what it has applied so far."),
+        typer.Option("--stale", help="Any node may answer, with what it has applied so far."),
     ] = False,
     prefix: Prefix = False,
     range_end: Annotated[
         str | None,
-        typer.Option(metavar="END", help="All keys from KEY up to, but without, END; '': no end."),
+        typer.Option(
+            metavar="END", help="All keys from KEY up to, not including, END; '': no end."
+        ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many keys.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Return at most N keys.")
+    ] = None,
     fail_missing: Annotated[
-        bool, typer.Option("--fail-missing", help="Exit with 1 if there is no such key.")
+        bool, typer.Option("--fail-missing", help="Exit with 1 if the key is missing.")
     ] = False,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Just the value's bytes, without a newline at the end.")
+        bool, typer.Option("--raw", help="Print the bytes of the value alone, without a newline.")
     ] = False,
 ) -> None:
-    """Print the value of a key; of a missing key, nothing.
+    """Print the value of a key, or nothing if it is missing.
 
-    Reads are linearizable: they see every write that was done before, unless --stale.
-    Of several keys, each line has key and value. Many keys are read a page at a time.
+    Reads are linearizable, unless --stale: they see every write that completed before.
+    With --prefix or --range-end each line has a key and its value. Keys are read in pages.
     """
     if prefix and range_end is not None:
-        raise InvalidRequest("--prefix and --range-end exclude each other")
+        raise InvalidRequest("--prefix and --range-end cannot be combined")
     several = prefix or range_end is not None
     if limit is not None and not several:
-        raise InvalidRequest("--limit goes with --prefix or --range-end")
+        raise InvalidRequest("--limit requires --prefix or --range-end")
     if raw and (several or not run.is_simple):
-        raise InvalidRequest("--raw prints the value of one key, without -w")
+        raise InvalidRequest(
+            "--raw prints the value of one key: leave out -w, --prefix and --range-end"
+        )
     key = text(key, "key")
     if several:
         end = prefix_end(key) if prefix else text(range_end or "", "range end")
@@ -86,7 +92,9 @@ def get(
     else:
         show_items(run, items, with_keys=several)
     if fail_missing and not items:
-        raise AnswerIsNo(f"there is no key {key!r}" + (" with this prefix" if prefix else ""))
+        raise AnswerIsNo(
+            f"there is no key with prefix {key!r}" if prefix else f"there is no key {key!r}"
+        )
 
 
 @commands.command(
@@ -109,16 +117,18 @@ def put(
     if_revision: Annotated[
         int | None,
         typer.Option(
-            min=0, metavar="N", help="Only if the key is at this revision (0: absent); else exit 1."
+            min=0, metavar="N", help="Only if the key is at revision N (0: missing); else exit 1."
         ),
     ] = None,
     if_absent: Annotated[
-        bool, typer.Option("--if-absent", help="Only if there is no such key; else exit 1.")
+        bool, typer.Option("--if-absent", help="Only if the key is missing; else exit 1.")
     ] = False,
     literal: Literal = False,
     ttl: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Delete the key then, unless it is written again."),
+        typer.Option(
+            metavar="SECONDS", help="Delete the key after SECONDS unless it is written again."
+        ),
     ] = None,
     lease: Annotated[
         int | None,
@@ -126,13 +136,15 @@ def put(
     ] = None,
     fence: Fence = None,
 ) -> None:
-    """Write a value. What is not UTF-8 text is stored as bytes."""
+    """Write a value. A value that is not UTF-8 text is stored as bytes."""
     if if_absent and if_revision is not None:
-        raise InvalidRequest("--if-revision and --if-absent exclude each other")
+        raise InvalidRequest("--if-revision and --if-absent cannot be combined")
     if (if_absent or if_revision is not None) and (ttl is not None or lease is not None):
-        raise InvalidRequest("--if-revision and --if-absent take no --ttl or --lease")
+        raise InvalidRequest(
+            "--if-revision and --if-absent cannot be combined with --ttl or --lease"
+        )
     if value == "-" and run.in_shell and not literal:
-        raise InvalidRequest("standard input is this session; use @FILE, or --literal for a dash")
+        raise InvalidRequest("standard input is this shell: use @FILE, or --literal for a dash")
     key = text(key, "key")
     content = read_value(value, literal)
     expected = 0 if if_absent else if_revision
@@ -162,7 +174,7 @@ def put(
     """,
 )
 def delete(run: ClientInvocation, key: Key, prefix: Prefix = False, fence: Fence = None) -> None:
-    """Delete a key, or all keys with a prefix. A missing key is no error."""
+    """Delete a key, or all keys with a prefix. A missing key is not an error."""
     key = text(key, "key")
     delete_one_or_many = run.client.delete_prefix if prefix else run.client.delete
     result = delete_one_or_many(key, fence=fences(fence), timeout=run.timeout_s)

@@ -28,7 +28,7 @@ _HEADINGS: Final = {
 
 commands = Group(
     "lease",
-    "Leases: what belongs to one goes when it ends.",
+    "Leases: when one ends, its keys are deleted and its places released.",
     """
     lease=$(raftzmq client lease grant --ttl 60)
     raftzmq client put workers/7 busy --lease $lease     (deleted when the lease ends)
@@ -46,29 +46,29 @@ def grant(
     *,
     ttl: Annotated[float, typer.Option(metavar="SECONDS", help=TTL_HELP)],
 ) -> None:
-    """Grant a lease and print its number. It ends after its time unless `lease keep` is run."""
+    """Grant a lease and print its number. It expires after --ttl unless `lease keep` renews it."""
     lease = run.client.lease_grant(ttl, timeout=run.timeout_s)
     run.show({"lease": lease, "ttl_s": ttl}, [str(lease)])
 
 
 @commands.command("keep", "raftzmq client lease keep 12")
 def keep(run: ClientInvocation, lease: Lease) -> None:
-    """Let a lease's time begin anew. Exit code 4 if it has ended."""
+    """Renew a lease. Exit code 4 if it has ended."""
     ttl_s = run.client.lease_keep(lease, timeout=run.timeout_s)
     run.show({"lease": lease, "ttl_s": ttl_s}, [f"lease {lease} lives {ttl_s:g} s from now"])
 
 
 @commands.command("revoke", "raftzmq client lease revoke 12")
 def revoke(run: ClientInvocation, lease: Lease) -> None:
-    """End a lease now: its keys are deleted, what it holds is given up. Exit code 4 if it has
-    ended already."""
+    """End a lease now: its keys are deleted, and what it holds is released. Exit code 4 if it has
+    already ended."""
     run.client.lease_revoke(lease, timeout=run.timeout_s)
     run.show({"lease": lease}, [f"lease {lease} has ended"])
 
 
 @commands.command("list", "raftzmq client lease list -w json")
 def list_leases(run: ClientInvocation) -> None:
-    """List all leases: time to live, what remains of it, how many keys and places go with it."""
+    """List all leases: time to live, time left, and how many keys and places they have."""
     rows = [_document(lease) for lease in _all(run)]
     run.show(rows, aligned(rows, _HEADINGS), list(_HEADINGS))
 
@@ -78,7 +78,7 @@ def show(run: ClientInvocation, lease: Lease) -> None:
     """Show one lease. Exit code 1 if it has ended."""
     found = run.client.lease_info(lease, timeout=run.timeout_s)
     if found is None:
-        raise AnswerIsNo(f"there is no lease {lease}: it has ended, or never was")
+        raise AnswerIsNo(f"there is no lease {lease}: it has ended or never existed")
     document = _document(found)
     run.show(document, aligned([document], _HEADINGS), list(_HEADINGS))
 

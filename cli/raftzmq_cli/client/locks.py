@@ -59,15 +59,15 @@ def lock(
     ttl: Ttl = 10.0,
     grace: Grace = GRACE_S,
     describe: Annotated[
-        bool, typer.Option("--describe", help="Show who holds it and who waits; run nothing.")
+        bool, typer.Option("--describe", help="Show who holds the lock and who waits; run nothing.")
     ] = False,
 ) -> int:
-    """Wait for a lock, run COMMAND while it is held, release it; the exit code is COMMAND's.
+    """Acquire a lock, run COMMAND while holding it, release it. Exits with COMMAND's exit code.
 
-    Waits as long as it takes, or for --timeout seconds (0: only if it is free). COMMAND finds
-    RAFTZMQ_LOCK_NAME and RAFTZMQ_LOCK_TOKEN, for --fence of put, delete and txn. It is ended when
-    the lock is lost. Exit code 3: not acquired in time, or no cluster; 4: the lock was lost; 126
-    and 127: COMMAND cannot be run; 128 and more: ended by a signal.
+    Waits without limit, or for --timeout seconds (0: only if it is free). COMMAND gets
+    RAFTZMQ_LOCK_NAME and RAFTZMQ_LOCK_TOKEN in its environment, for --fence of put, delete and
+    txn. It is stopped if the lock is lost. Exit codes: 3 not acquired in time, or no cluster; 4 the
+    lock was lost; 126 and 127 COMMAND cannot be run; 128 and more COMMAND was ended by a signal.
     """
     if describe:
         without_command(words)
@@ -92,7 +92,9 @@ def hold(
     if not words:
         raise InvalidRequest("give a COMMAND to run, after --, such as: -- sh -c 'sleep 10'")
     if not 0 <= grace_s <= 86_400:
-        raise InvalidRequest(f"--grace must be a number of seconds from 0 on, not {grace_s:g}")
+        raise InvalidRequest(
+            f"--grace must be a number of seconds from 0 to 86,400, not {grace_s:g}"
+        )
     news = News()
     held = make(on_lost=partial(news.put, LOST))
     with ending_with_signals():
@@ -126,15 +128,15 @@ def _after(run: ClientInvocation, held: Held, ended: Ended) -> int:
             held.check()
         _give_back(held, timeout_s=run.settings.answer_s())
     except (LeaseExpired, NotHeld) as error:
-        fate = "ended" if ended.lost else "had ended by itself"
+        fate = "ended" if ended.lost else "had already ended"
         raise LeaseExpired(
             f"{held.kind} {held.name!r} was lost while COMMAND ran, which {fate} with exit code "
             f"{ended.code}: {error}"
         ) from None
     except RaftzmqError as error:
         messages.say(
-            f"raftzmq: {held.kind} {held.name!r} is not given back yet, and will be at the latest "
-            f"when its time to live ends: {error}"
+            f"raftzmq: {held.kind} {held.name!r} is not released yet, and will be when its time to "
+            f"live ends at the latest: {error}"
         )
     return ended.code
 

@@ -17,7 +17,7 @@ Name = Annotated[str, typer.Argument(metavar="NODE", help="The node's name, such
 
 commands = Group(
     "member",
-    "List, add, promote and remove members; hand leadership over.",
+    "List, add, promote and remove members; transfer leadership.",
     """
     raftzmq client member list
     raftzmq client member add raft-3        (a started node that waits to be admitted)
@@ -32,7 +32,7 @@ commands = Group(
 
 @commands.command("list", "raftzmq client member list -w json")
 def list_members(run: ClientInvocation) -> None:
-    """List the members, as the leader has them."""
+    """List the members as the leader knows them."""
     documents = statuses.collect(run)
     members = statuses.newest_members(documents)
     if not members:
@@ -57,7 +57,7 @@ def list_members(run: ClientInvocation) -> None:
 
 @commands.command("add", "raftzmq client member add raft-3")
 def add(run: ClientInvocation, node: Name) -> None:
-    """Admit a node that has been started, beyond the initial members, and waits."""
+    """Add a node that is not an initial member. It must be started and waiting."""
     _change(run, node, "member_add", "is added")
 
 
@@ -81,11 +81,11 @@ def transfer(
     node: Annotated[
         str | None,
         typer.Argument(
-            metavar="NODE", help="The next leader; without it, whoever is most caught up."
+            metavar="NODE", help="The next leader (default: the voter that is most caught up)."
         ),
     ] = None,
 ) -> None:
-    """Hand leadership over to another node."""
+    """Transfer leadership to another node."""
     message = run.client.transfer(node, timeout=run.timeout_s)
     statuses.say_done(run, {"node": node}, message or "leadership is handed over")
 

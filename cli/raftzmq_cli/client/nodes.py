@@ -18,7 +18,7 @@ commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
 
 @commands.command("status", "raftzmq client status\nraftzmq client status -w json")
 def status(run: ClientInvocation) -> int:
-    """Show every node: role, term, leader, commit, applied and last index.
+    """Show every node: role, term, leader, and commit, applied and last index.
 
     Exit code 0 if all are healthy and there is a leader, 1 if not, 3 if no node answered.
     """
@@ -32,15 +32,15 @@ def dump(
     run: ClientInvocation,
     node: Annotated[
         str | None,
-        typer.Argument(metavar="NODE", help=NODE_HELP + " Without it, the first that answers."),
+        typer.Argument(metavar="NODE", help=NODE_HELP + " Default: the first that answers."),
     ] = None,
 ) -> None:
-    """Print all that one node has in its store, without asking the others: it may be stale."""
+    """Print all keys that one node has applied. They may be stale: no other node is asked."""
     found = statuses.find(run, node)
     items = list(keys.pages(run, "", "", None, stale=True, endpoint=found.endpoint))
     show_items(run, items, with_keys=True)
     count = f"{len(items)} key" if len(items) == 1 else f"{len(items)} keys"
-    messages.say(f"{found.name}: {count}, as this node has them")
+    messages.say(f"{found.name}: {count}, as this node has applied them")
 
 
 @commands.command("stop", "raftzmq client stop raft-2")
@@ -48,7 +48,7 @@ def stop(
     run: ClientInvocation,
     node: Annotated[str, typer.Argument(metavar="NODE", help=NODE_HELP)],
 ) -> None:
-    """Stop a node, as SIGTERM does: it hands leadership over first. Its data stays."""
+    """Stop a node, as SIGTERM does: it hands over leadership first. Its data stays."""
     endpoint = statuses.find(run, node).endpoint
     message = run.client.stop(endpoint, timeout=run.timeout_s)
     statuses.say_done(run, {"node": node, "endpoint": endpoint}, message or f"{node} stops")

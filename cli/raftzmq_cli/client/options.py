@@ -10,7 +10,7 @@ import typer
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.common.values import text
 
-TTL_HELP: Final = "Seconds to live unless kept alive: 0.5 to a day."
+TTL_HELP: Final = "Time to live without renewal, in seconds: 0.5 to a day."
 
 Prefix = Annotated[
     bool, typer.Option("--prefix", help="All keys that start with KEY, which may be empty.")
@@ -21,25 +21,28 @@ Fence = Annotated[
         "--fence",
         allow_from_autoenv=False,
         metavar="NAME:TOKEN",
-        help="Only while this token holds a lock, semaphore or election of that name; else exit 4.",
+        help="Only while TOKEN holds the lock, semaphore or election NAME; else exit 4.",
     ),
 ]
 Ttl = Annotated[
     float,
-    typer.Option(metavar="SECONDS", help="What a dead holder held is free after so long."),
+    typer.Option(
+        metavar="SECONDS",
+        help="A dead holder's lock, permits or leadership are freed after SECONDS.",
+    ),
 ]
 Grace = Annotated[
     float,
     typer.Option(
-        metavar="SECONDS", help="From SIGTERM to SIGKILL, for COMMAND once what it needs is lost."
+        metavar="SECONDS", help="Time from SIGTERM to SIGKILL for COMMAND after the loss."
     ),
 ]
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="-- COMMAND", show_default=False, help="What to run, after --."),
+    typer.Argument(metavar="-- COMMAND", show_default=False, help="The command to run, after --."),
 ]
 Limit = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="End after so many, with exit code 0.")
+    int | None, typer.Option(min=1, metavar="N", help="Stop after N, with exit code 0.")
 ]
 
 

@@ -44,18 +44,18 @@ commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
 def list_queues(
     run: ClientInvocation,
     prefix: Annotated[
-        str, typer.Argument(metavar="PREFIX", help="Only names that start with it.")
+        str, typer.Argument(metavar="PREFIX", help="Only names that start with PREFIX.")
     ] = "",
     *,
     kind: Annotated[
-        str | None, typer.Option(metavar="lock|semaphore|counter|election", help="Only these.")
+        str | None, typer.Option(metavar="lock|semaphore|counter|election", help="Only this kind.")
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=10_000, help="At most so many of each kind.")
+        int, typer.Option(min=1, max=10_000, metavar="N", help="Return at most N of each kind.")
     ] = 1000,
 ) -> None:
-    """List locks, semaphores, plain semaphores (counters) and elections, with how many hold and
-    wait."""
+    """List locks, semaphores, plain semaphores (counters) and elections, and how many hold and wait
+    in each."""
     if kind is not None and kind not in KINDS:
         raise InvalidRequest(f"--kind {kind!r} is not one of {', '.join(KINDS)}")
     rows: list[Mapping[str, Any]] = []
@@ -72,7 +72,9 @@ def list_queues(
             for queue in page
         ]
         if page.more:
-            messages.say(f"raftzmq: there are more of kind {each}: give a longer PREFIX or --limit")
+            messages.say(
+                f"raftzmq: there are more of kind {each}: give a longer PREFIX or a higher --limit"
+            )
     run.show(rows, aligned(rows, _QUEUE_HEADINGS), list(_QUEUE_HEADINGS))
 
 

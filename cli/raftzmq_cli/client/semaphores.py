@@ -35,16 +35,17 @@ Size = Annotated[
         min=1,
         max=limits.PERMITS,
         metavar="N",
-        help="How many permits there are in all; it is made if there is none of this name.",
+        help="Total number of permits. The semaphore is made if it does not exist.",
     ),
 ]
 Permits = Annotated[
-    int, typer.Option(min=1, max=limits.PERMITS, metavar="K", help="How many permits to take.")
+    int, typer.Option(min=1, max=limits.PERMITS, metavar="K", help="Number of permits to take.")
 ]
 Plain = Annotated[
     bool,
     typer.Option(
-        "--plain", help="The plain kind: permits are taken for good, and anybody may add some."
+        "--plain",
+        help="A plain counting semaphore: permits are taken for good, and anyone may add some.",
     ),
 ]
 
@@ -55,7 +56,7 @@ commands = Group(
     raftzmq client sem run api -n 3 -- curl https://api.example.com/
     raftzmq client sem describe api
     raftzmq client sem resize api 5
-    raftzmq client sem signal jobs --plain --permits 2     (the plain counting kind)
+    raftzmq client sem signal jobs --plain --permits 2     (a plain counting semaphore)
     raftzmq client sem wait jobs --plain
     """,
     variables="RAFTZMQ_SEM_{}",
@@ -80,10 +81,10 @@ def run_with(
     ttl: Ttl = 10.0,
     grace: Grace = GRACE_S,
 ) -> int:
-    """Wait for permits, run COMMAND, give them back; the exit code is COMMAND's.
+    """Acquire permits, run COMMAND, then give them back. Exits with COMMAND's exit code.
 
-    As 'raftzmq client lock', also in its exit codes 3, 4, 126 and 127. COMMAND finds
-    RAFTZMQ_SEMAPHORE_NAME and RAFTZMQ_SEMAPHORE_TOKEN.
+    Works as 'raftzmq client lock', and has the same exit codes. COMMAND gets
+    RAFTZMQ_SEMAPHORE_NAME and RAFTZMQ_SEMAPHORE_TOKEN in its environment.
     """
     waiting_s = run.settings.waiting_s()
     make = partial(run.client.semaphore, name, size or 0, permits, ttl=ttl, timeout=waiting_s)
@@ -105,23 +106,25 @@ def wait(
     size: Size = None,
     permits: Permits = 1,
     ttl: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help=f"Of a lease made for it. {TTL_HELP}")
+        float | None, typer.Option(metavar="SECONDS", help=f"Grant a new lease. {TTL_HELP}")
     ] = None,
     lease: Annotated[
-        int | None, typer.Option(min=1, metavar="LEASE", help="The lease to hold them under.")
+        int | None,
+        typer.Option(min=1, metavar="LEASE", help="The lease to hold the permits under."),
     ] = None,
     plain: Plain = False,
 ) -> None:
-    """Wait for permits (P), and hold them beyond the end of this command.
+    """Acquire permits (P), and keep them after this command has ended.
 
-    They are held under a lease, which is kept alive while waiting and from then on is the caller's
-    to keep ('raftzmq client lease keep'): without --lease a new one, of --ttl seconds. Prints token
-    and lease. Exit code 3 if they are not to be had within --timeout (0: at once).
+    They are held under a lease: that of --lease, or a new one of --ttl seconds. The lease is kept
+    alive while this command waits; after that the caller renews it ('raftzmq client lease keep').
+    Prints token and lease. Exit code 3 if the permits cannot be acquired within --timeout (0: at
+    once).
     """
     if plain and (ttl is not None or lease is not None):
         raise InvalidRequest("--plain permits are taken for good: they need no --lease or --ttl")
     if not plain and (ttl is None) is (lease is None):
-        raise InvalidRequest("give --lease, or --ttl for a new one, to hold the permits under")
+        raise InvalidRequest("give --lease, or --ttl for a new lease, to hold the permits under")
     with ending_with_signals():
         try:
             if plain:
@@ -145,30 +148,33 @@ def signal(
     *,
     token: Annotated[
         int | None,
-        typer.Option(min=1, metavar="TOKEN", help="What 'sem wait' printed: who gives back."),
+        typer.Option(min=1, metavar="TOKEN", help="The token that 'sem wait' printed."),
     ] = None,
     permits: Annotated[
-        int, typer.Option(min=1, max=limits.PERMITS, metavar="K", help="How many to add, --plain.")
+        int,
+        typer.Option(
+            min=1, max=limits.PERMITS, metavar="K", help="Number of permits to add, with --plain."
+        ),
     ] = 1,
     plain: Plain = False,
 ) -> None:
-    """Give permits back (V). A token that still waits leaves the line; one that holds nothing is
-    refused, exit code 4."""
+    """Give permits back (V). A token that still waits leaves the queue; one that holds nothing is
+    refused with exit code 4."""
     if plain is (token is not None):
-        raise InvalidRequest("give the --token that 'sem wait' has printed, or --plain")
+        raise InvalidRequest("give the --token that 'sem wait' printed, or --plain")
     if token is None:
         count = run.client.signal(name, permits, timeout=run.timeout_s)
         run.show({"name": name, "free": count}, [f"{name} has {count} permits"])
         return
     if permits != 1:
-        raise InvalidRequest("--permits goes with --plain: a token gives back all that it holds")
+        raise InvalidRequest("--permits requires --plain: a token gives back all that it holds")
     run.client.release("semaphore", name, token, timeout=run.timeout_s)
     run.show({"name": name, "token": token}, [f"token {token} of {name} is given back"])
 
 
 @commands.command("describe", "raftzmq client sem describe api -w json")
 def describe(run: ClientInvocation, name: Name, plain: Plain = False) -> None:
-    """Show who holds permits, and who waits in which order. Exit code 1 if it is not there."""
+    """Show who holds permits and who waits, in order. Exit code 1 if the semaphore is missing."""
     queues.describe(run, "counter" if plain else "semaphore", name)
 
 
@@ -177,17 +183,17 @@ def resize(
     run: ClientInvocation,
     name: Name,
     size: Annotated[
-        int, typer.Argument(metavar="N", min=1, max=limits.PERMITS, help="Permits in all.")
+        int, typer.Argument(metavar="N", min=1, max=limits.PERMITS, help="Total number of permits.")
     ],
 ) -> None:
-    """Let a semaphore have N permits; it is made if there is none. Nobody's are taken away."""
+    """Set the number of permits; make the semaphore if it does not exist. Holders keep theirs."""
     run.client.resize(name, size, timeout=run.timeout_s)
     run.show({"name": name, "capacity": size}, [f"semaphore {name} has {size} permits"])
 
 
 @commands.command("forget", "raftzmq client sem forget api")
 def forget(run: ClientInvocation, name: Name, plain: Plain = False) -> None:
-    """Remove a semaphore. Refused, exit code 4, while somebody holds or waits."""
+    """Delete a semaphore. Refused with exit code 4 while anyone holds or waits."""
     run.client.forget("counter" if plain else "semaphore", name, timeout=run.timeout_s)
     run.show({"name": name}, [f"{name} is forgotten"])
 

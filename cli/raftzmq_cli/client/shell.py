@@ -33,12 +33,12 @@ commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
     """,
 )
 def shell(run: ClientInvocation) -> int:
-    """An interactive session with history, help and completion; every client command works in it.
+    """Start an interactive shell for the client commands, with history, help and completion.
 
-    An error is shown and does not end the session; Ctrl-D, exit or quit does.
+    Errors do not end it; Ctrl-D, exit or quit does.
     """
     if run.in_shell:
-        raise InvalidRequest("this is the shell already")
+        raise InvalidRequest("you are already in the shell")
     run.group.obj = replace(run, in_shell=True)
     interactive = sys.stdin.isatty()
     with editing(run.group) if interactive else nullcontext():
@@ -149,5 +149,5 @@ def _help(group: Any, words: list[str]) -> int:
     for name, command in group.command.commands.items():
         print(f"  {name:10}  {command.get_short_help_str(90)}")
     print("  help [COMMAND], exit")
-    print("Words are quoted as in a Unix shell; -w json and the other options work as always.")
+    print("Quote words as in a Unix shell. -w json and the other options work here too.")
     return exits.DONE

@@ -121,7 +121,7 @@ def show(run: ClientInvocation, documents: Sequence[Document], with_pid: bool = 
                 who = document["node"] or document["endpoint"]
                 lines.append(f"{who}: {messages.one_line(str(document[field]))}")
         if document.get("stopping"):
-            lines.append(f"{document['node']}: was told to stop")
+            lines.append(f"{document['node']}: is stopping")
         for peer, host in (document.get("unresolved") or {}).items():
             lines.append(f"{document['node']}: the name of {peer}, {host}, does not resolve now")
     columns = [*headings, "error"] if any("error" in d for d in documents) else [*headings]

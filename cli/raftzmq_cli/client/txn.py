@@ -94,18 +94,18 @@ def txn(
             "--else",
             allow_from_autoenv=False,
             metavar="OPERATION",
-            help="The same, if a compare does not hold. Repeatable.",
+            help="The same, for when a compare does not hold. Repeatable.",
         ),
     ] = None,
     fence: Fence = None,
 ) -> int:
-    """Compare, then do one of two lists of operations, all in one step.
+    """Compare keys, then run one of two lists of operations, atomically.
 
-    Exit code 0 if all compares held, 1 if not; either way the result is printed.
+    Exit code 0 if all compares held, 1 if not. The result is printed either way.
     """
     given = bool(compares or then or otherwise)
     if (not file) is not given:
-        raise InvalidRequest("give a transaction as a FILE (-: standard input) or by options")
+        raise InvalidRequest("give a transaction either as FILE (-: standard input) or as options")
     transaction = (
         from_json(_read(file)) if file else from_words(compares or (), then or (), otherwise or ())
     )

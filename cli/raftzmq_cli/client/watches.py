@@ -44,22 +44,25 @@ def watch(
     start: Annotated[
         int | None,
         typer.Option(
-            "--from", min=1, metavar="REVISION", help="Begin there; else with what comes."
+            "--from",
+            min=1,
+            metavar="REVISION",
+            help="Start at REVISION (default: new changes only).",
         ),
     ] = None,
     # A variable of that name would be one of COMMAND's.
     previous: Annotated[
         bool,
-        typer.Option("--previous", allow_from_autoenv=False, help="Show the values before, too."),
+        typer.Option("--previous", allow_from_autoenv=False, help="Show the previous values too."),
     ] = False,
     limit: Limit = None,
 ) -> int:
-    """Show every change of a key, in order, each once; or run COMMAND for each.
+    """Show every change of a key, in order and exactly once, or run COMMAND for each change.
 
-    Each line has revision, put or delete, key and value; -w json prints a document a line. COMMAND
-    finds RAFTZMQ_WATCH_KEY, _KIND, _REVISION and _VALUE, and the value, of any length, as standard
-    input too; if it fails, the watch ends with its exit code. Exit code 4: changes were missed, the
-    text says where to go on.
+    Each line has revision, put or delete, key and value; -w json prints one document per line.
+    COMMAND gets RAFTZMQ_WATCH_KEY, _KIND, _REVISION and _VALUE in its environment, and the value as
+    standard input, where it may be of any length. If COMMAND fails, the watch ends with its exit
+    code. Exit code 4: changes were missed; the message says where to resume.
     """
     key = text(key, "key")
     where: dict[str, Any] = {"prefix": key} if prefix else {"key": key}
@@ -106,7 +109,7 @@ def _run_for(event: Event, words: Sequence[str]) -> int:
     if ended.code != exits.DONE:
         messages.say(
             f"raftzmq: COMMAND ended with {ended.code} at revision {event.revision} of "
-            f"{event.key!r}; --from {event.revision} begins there again"
+            f"{event.key!r}; --from {event.revision} resumes there"
         )
     return ended.code
 
@@ -139,4 +142,4 @@ def _line(event: Event) -> bytes:
 
 
 def _how_to_go_on(error: WatchLost) -> str:
-    return f"{error}; read the keys anew, then watch with --from {error.start}"
+    return f"{error}; read the keys again, then watch with --from {error.start}"

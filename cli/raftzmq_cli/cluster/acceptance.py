@@ -51,22 +51,22 @@ def acceptance_run(
     worker_stop: Annotated[
         str,
         typer.Option(
-            envvar="RAFTZMQ_WORKER_STOP", help="Takes a worker down; {} is the worker's name."
+            envvar="RAFTZMQ_WORKER_STOP", help="Command that stops a worker; {} is its name."
         ),
     ] = "docker stop {}",
     worker_start: Annotated[
-        str, typer.Option(envvar="RAFTZMQ_WORKER_START", help="Brings it back.")
+        str, typer.Option(envvar="RAFTZMQ_WORKER_START", help="Command that starts it again.")
     ] = "docker start {}",
     deploy: Annotated[
         bool,
-        typer.Option("--deploy", help="Deploy for this run, and take it down in the end."),
+        typer.Option("--deploy", help="Deploy for this run, and remove it afterwards."),
     ] = False,
     output: GroupOutput = None,
 ) -> int:
-    """Play the acceptance run: kill leaders, stop workers, scale, roll, and count what is lost.
+    """Run the acceptance test: kill leaders, stop workers, scale and roll, and count lost writes.
 
-    It is played on what was applied before, or, with --deploy, on a deployment of its own.
-    It says what it does, and ends with 0 if all is as it has to be, and 1 if not.
+    It runs on the current deployment, or with --deploy on one of its own. It prints each step, and
+    exits with 0 if it passes and 1 if not.
     """
     root = checkout.root()
     image = image_of(registry, tag)

@@ -115,7 +115,7 @@ class Deployment:
         live = self.live()
         count = chosen_replicas(live, replicas)
         if live is not None and replicas is None:
-            say(f"the StatefulSet is there with {count} replicas: that number stays")
+            say(f"the StatefulSet exists with {count} replicas: the number stays")
         digest = image_digest(image, say)
         text = self.render(server, image, digest, count, initial_members(live, count))
         self.put(text)
@@ -157,8 +157,8 @@ class Deployment:
             self.kubectl.act(*delete, *claims)
         elif self.kubectl.items(*claims):
             say(
-                f"the volumes stay in namespace {self.kubectl.namespace}, and the next apply takes "
-                "them up; to remove them: raftzmq cluster remove --purge"
+                f"the volumes stay in namespace {self.kubectl.namespace}, and the next apply uses "
+                "them; to delete them: raftzmq cluster remove --purge"
             )
 
     def _has_budget(self) -> bool:
@@ -196,7 +196,7 @@ def image_digest(image: Image, say: Callable[[str], None]) -> str | None:
     if digest is None:
         raise tools.ToolFailed(
             f"the registry on {image.registry} has no image {image}: "
-            "'raftzmq cluster build' and 'push' first, or give another --tag"
+            "run 'raftzmq cluster build' and 'push' first, or give another --tag"
         )
     say(f"image {image}, {digest[:19]}")
     return digest

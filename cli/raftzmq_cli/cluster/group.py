@@ -33,17 +33,17 @@ def group(ctx: typer.Context) -> None:
 
 commands = Group(
     "cluster",
-    "A cluster on Kubernetes: on one that kind makes here, or on any that kubectl reaches.",
+    "A cluster on Kubernetes: on kind on this machine, or wherever kubectl points.",
     """
-    raftzmq cluster up kind           all of it: create, build, push, apply
+    raftzmq cluster up kind           create, build, push, apply
     raftzmq cluster up k8s            build, push, apply on kubectl's current context
     raftzmq cluster status
     raftzmq cluster scale 5
-    raftzmq cluster remove            what was applied; the Kubernetes stays
-    raftzmq cluster delete            the kind cluster and its registry
+    raftzmq cluster remove            delete what was applied; the Kubernetes cluster stays
+    raftzmq cluster delete            delete the kind cluster and its registry
 
-    Each command shows what it runs and can be run again. Exit codes: 0 done; 1 a step
-    failed; 2 wrong usage; 3 no answer, or not in time; 4 Kubernetes does not permit it.
+    Each command prints the programs it runs, and can be repeated. Exit codes: 0 done; 1 a
+    step failed; 2 wrong usage; 3 no answer in time; 4 not permitted by Kubernetes.
     """,
     files=FILES,
     callback=group,

@@ -65,7 +65,7 @@ def create(
     registry_name: RegistryName = REGISTRY_NAME,
     registry_image: RegistryImage = REGISTRY_IMAGE,
 ) -> None:
-    """Make a kind cluster of one control plane and four workers, and a registry it pulls from."""
+    """Create a kind cluster of one control plane and four workers, and an image registry for it."""
     Kind(cluster_name, Registry(registry, registry_name, registry_image)).create(line)
 
 
@@ -75,7 +75,7 @@ def delete(
     registry: RegistryAddress = REGISTRY,
     registry_name: RegistryName = REGISTRY_NAME,
 ) -> None:
-    """Delete the kind cluster, and the registry if `create` made it."""
+    """Delete the kind cluster, and its registry if `create` made that."""
     Kind(cluster_name, Registry(registry, registry_name)).delete(line)
 
 
@@ -99,11 +99,11 @@ class Kind:
         if self.registry.is_local:
             container = registries.ensure(self.registry, network(), say)
         else:
-            say(f"the registry {self.registry.address} is not on this machine: left as it is")
+            say(f"registry {self.registry.address} is not on this machine: left as it is")
         self._create_cluster(say)
         if container is not None:
             self._wire(container, say)
-        say(f"kind cluster {self.name} is there: context {self.context}")
+        say(f"kind cluster {self.name} is ready: context {self.context}")
 
     def delete(self, say: Callable[[str], None]) -> None:
         """Remove the cluster, and the registry if `create` made it."""
@@ -124,7 +124,7 @@ class Kind:
             words = ["kind", "create", "cluster", "--name", self.name, "--config", "-"]
             tools.act(words, stdin=CONFIG)
             return
-        say(f"kind cluster {self.name} is there already")
+        say(f"kind cluster {self.name} already exists")
         for node in self._nodes():
             found = registries.inspect(node)
             if found is not None and not found["State"]["Running"]:
@@ -139,14 +139,14 @@ class Kind:
         nodes = self._nodes()
         if not nodes:
             raise ToolFailed(
-                f"kind cluster {self.name} has no nodes: 'raftzmq cluster delete', then again"
+                f"kind cluster {self.name} has no nodes: run 'raftzmq cluster delete' and try again"
             )
         directory = f"{_CERTS}/localhost:{self.registry.port}"
         file = f"{directory}/hosts.toml"
         content = hosts_toml(container)
         for node in nodes:
             if tools.ask(["docker", "exec", node, "cat", file]).out == content:
-                say(f"{node} knows the registry already")
+                say(f"{node} already knows the registry")
                 continue
             tools.act(["docker", "exec", node, "mkdir", "-p", directory])
             tools.act(["docker", "exec", "-i", node, "cp", "/dev/stdin", file], stdin=content)

@@ -61,7 +61,7 @@ def apply(
 ) -> None:
     """Apply the manifests, and wait until all pods are ready and are members.
 
-    Applying again changes what has changed; the number of replicas only with --replicas.
+    Applying again updates what has changed. The number of replicas changes only with --replicas.
     """
     deployment = deployment_of(design, context, namespace, overlay)
     apply_and_wait(deployment, image_of(registry, tag), replicas, timeout)
@@ -91,9 +91,9 @@ def up(
     replicas: Replicas = None,
     timeout: Timeout = WAIT_S,
 ) -> None:
-    """All steps: on kind create, build, push and apply; on another Kubernetes the last three.
+    """Run all steps: create (on kind only), build, push and apply.
 
-    Without kind or k8s: k8s if a --context is given, else kind.
+    Default: k8s if --context is given, else kind.
     """
     where = place or (Where.KIND if context is None else Where.K8S)
     kind = Kind(cluster_name, Registry(registry, registry_name, registry_image))
@@ -123,9 +123,9 @@ def remove(
     purge: Purge = False,
     timeout: Timeout = WAIT_S,
 ) -> None:
-    """Delete what `apply` made; the Kubernetes and the namespace stay, and the data too.
+    """Delete what `apply` made. Cluster, namespace and data stay.
 
-    With --purge the volumes are removed as well.
+    With --purge the volumes are deleted too.
     """
     remove_and_wait(deployment_of(design, context, namespace, overlay), purge, timeout)
 
@@ -140,7 +140,7 @@ def apply_and_wait(
     if warning is not None:
         line(warning)
     if count == 0:
-        line("the StatefulSet has 0 replicas: 'raftzmq cluster scale 3' starts them")
+        line("the StatefulSet has 0 replicas: start nodes with 'raftzmq cluster scale 3'")
         return
     is_up = deployment.wait(count, rollout.Patience(timeout_s, line))
     where = f"--context {kubectl.context} --namespace {kubectl.namespace}"
@@ -203,7 +203,7 @@ def _begin_on(deployment: Deployment, image: Image) -> None:
     """Say where it goes, and require that the Kubernetes answers."""
     kubectl = deployment.kubectl
     line(
-        f"on the Kubernetes of context {kubectl.context}, namespace {kubectl.namespace}, "
+        f"on Kubernetes: context {kubectl.context}, namespace {kubectl.namespace}, "
         f"overlay {deployment.overlay}, image {image}"
     )
     kubectl.server_version()

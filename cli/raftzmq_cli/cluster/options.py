@@ -20,7 +20,7 @@ Place = Annotated[
     Where | None,
     typer.Argument(
         metavar="kind|k8s",
-        help="kind: a cluster that is made here; k8s: the one that kubectl's context reaches.",
+        help="kind: a kind cluster on this machine; k8s: the cluster of kubectl's context.",
         show_default=False,
     ),
 ]
@@ -29,14 +29,14 @@ ChosenDesign = Annotated[
     typer.Option(
         "--design",
         envvar="RAFTZMQ_DESIGN",
-        help="raft: a StatefulSet whose nodes agree; views: the older design, a view server "
-        "with a Deployment of storage servers.",
+        help="raft: a StatefulSet of Raft nodes; views: the older design, a view server and a "
+        "Deployment of storage servers.",
     ),
 ]
 Context = Annotated[
     str | None,
     typer.Option(
-        "--context", envvar="RAFTZMQ_CONTEXT", help="kubectl's context; the current one by default."
+        "--context", envvar="RAFTZMQ_CONTEXT", help="kubectl's context (default: the current one)."
     ),
 ]
 Namespace = Annotated[
@@ -45,7 +45,7 @@ Namespace = Annotated[
         "--namespace",
         "-n",
         envvar="RAFTZMQ_NAMESPACE",
-        help="The namespace; that of the context by default, else `default`.",
+        help="The namespace (default: that of the context, else `default`).",
     ),
 ]
 Overlay = Annotated[
@@ -53,8 +53,8 @@ Overlay = Annotated[
     typer.Option(
         "--overlay",
         envvar="RAFTZMQ_OVERLAY",
-        help="What of kube/ to apply: base, or one of kube/overlays; by default kind on a "
-        "context that kind has made, else base.",
+        help="Part of kube/ to apply: base, or one of kube/overlays (default: kind on a context "
+        "of kind, else base).",
     ),
 ]
 RegistryAddress = Annotated[
@@ -62,7 +62,7 @@ RegistryAddress = Annotated[
     typer.Option(
         "--registry",
         envvar="RAFTZMQ_REGISTRY",
-        help="The image registry, HOST:PORT, perhaps with /PATH.",
+        help="The image registry, HOST:PORT or HOST:PORT/PATH.",
     ),
 ]
 RegistryName = Annotated[
@@ -70,7 +70,7 @@ RegistryName = Annotated[
     typer.Option(
         "--registry-name",
         envvar="RAFTZMQ_REGISTRY_NAME",
-        help="The container that is the registry, where `create` makes it.",
+        help="Name of the registry container that `create` makes.",
     ),
 ]
 RegistryImage = Annotated[
@@ -78,13 +78,13 @@ RegistryImage = Annotated[
     typer.Option(
         "--registry-image",
         envvar="RAFTZMQ_REGISTRY_IMAGE",
-        help="The image of that container.",
+        help="Image of the registry container.",
     ),
 ]
 Tag = Annotated[
     str | None,
     typer.Option(
-        "--tag", envvar="RAFTZMQ_TAG", help="The image's tag; raftzmq's version by default."
+        "--tag", envvar="RAFTZMQ_TAG", help="Tag of the image (default: raftzmq's version)."
     ),
 ]
 BaseImage = Annotated[
@@ -92,7 +92,7 @@ BaseImage = Annotated[
     typer.Option(
         "--base-image",
         envvar="RAFTZMQ_BASE_IMAGE",
-        help="The image to build on: Python 3.11 or newer with venv and pip.",
+        help="Base image: Python 3.11 or newer with venv and pip.",
     ),
 ]
 BuildNetwork = Annotated[
@@ -100,7 +100,7 @@ BuildNetwork = Annotated[
     typer.Option(
         "--network",
         envvar="RAFTZMQ_BUILD_NETWORK",
-        help="docker build's --network, such as host; docker's own default without it.",
+        help="--network of docker build, such as host (default: Docker's).",
     ),
 ]
 ClusterName = Annotated[
@@ -116,8 +116,7 @@ Replicas = Annotated[
         envvar="RAFTZMQ_REPLICAS",
         min=1,
         max=99,
-        help="How many nodes, or storage servers; by default as many as there are, or 3 of a "
-        "new cluster.",
+        help="Number of nodes or storage servers (default: as now; 3 for a new cluster).",
     ),
 ]
 Timeout = Annotated[
@@ -127,9 +126,9 @@ Timeout = Annotated[
         envvar="RAFTZMQ_CLUSTER_TIMEOUT",
         min=1,
         max=86_400,
-        help="Seconds to wait for pods, and again for the membership.",
+        help="Seconds to wait for the pods, and again for the membership.",
     ),
 ]
 Purge = Annotated[
-    bool, typer.Option("--purge", help="Remove the volumes, and so all data, as well.")
+    bool, typer.Option("--purge", help="Remove the volumes too, and with them all data.")
 ]

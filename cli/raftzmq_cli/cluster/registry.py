@@ -84,8 +84,8 @@ class Registry:
         """Raises ToolUnavailable if it is on this machine and does not answer."""
         if self.is_local and not self.answers():
             raise ToolUnavailable(
-                f"no registry answers on {self.address}: 'raftzmq cluster create' makes one "
-                "with kind; else start yours, or name another with --registry"
+                f"no registry answers on {self.address}: make one with 'raftzmq cluster create', "
+                "start yours, or give another with --registry"
             )
 
 
@@ -99,18 +99,18 @@ def ensure(registry: Registry, network: str, say: Callable[[str], None]) -> str:
         name = _container_at(registry.port)
         if name is None:
             raise ToolFailed(
-                f"what answers on {registry.address} is no container of this docker, so the nodes "
-                "of kind cannot reach it: stop it, or give --registry localhost:PORT with a free "
-                "port, on which 'create' then makes a registry of its own"
+                f"the registry on {registry.address} is not a container of this Docker, so kind's "
+                "nodes cannot reach it: stop it, or give --registry localhost:PORT with a free "
+                "port, where 'create' makes a registry"
             )
-        say(f"a registry answers on {registry.address} already, container {name}")
+        say(f"a registry already answers on {registry.address}, container {name}")
         return name
     found = inspect(registry.container)
     if found is None:
         _make(registry, network)
     elif registry.port not in _ports(found):
         raise ToolFailed(
-            f"container {registry.container} is there, but not for port {registry.port}: remove "
+            f"container {registry.container} exists, but not for port {registry.port}: remove "
             f"it ('docker rm -f {registry.container}'), or give another --registry-name"
         )
     else:
@@ -140,7 +140,7 @@ def connect(container: str, network: str, say: Callable[[str], None]) -> None:
     """Attach the container to the network, if it is not."""
     found = inspect(container)
     if found is not None and network in found["NetworkSettings"]["Networks"]:
-        say(f"{container} is on the network {network} already")
+        say(f"{container} is already on the network {network}")
     else:
         tools.act(["docker", "network", "connect", network, container])
 

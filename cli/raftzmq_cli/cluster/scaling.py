@@ -20,15 +20,15 @@ commands = Commands()
 
 @commands.command("scale", "raftzmq cluster scale 5\nraftzmq cluster scale 0")
 def scale(
-    replicas: Annotated[int, typer.Argument(min=0, max=99, help="How many nodes.")],
+    replicas: Annotated[int, typer.Argument(min=0, max=99, help="Number of nodes.")],
     context: Context = None,
     namespace: Namespace = None,
     timeout: Timeout = WAIT_S,
 ) -> None:
-    """Set the number of replicas, and wait until the membership is the same.
+    """Set the number of replicas, and wait until the membership matches.
 
-    The leader does it, one node at a time: new ones are caught up before they vote, surplus ones
-    vote until they have been removed.
+    The leader changes one node at a time: a new node catches up before it votes, a surplus node
+    votes until it has been removed.
     """
     kubectl = connect(context, namespace)
     kubectl.server_version()
@@ -36,7 +36,7 @@ def scale(
     if live is None:
         raise exits.NothingThere(
             f"nothing to scale in context {kubectl.context}, namespace {kubectl.namespace}: "
-            "'raftzmq cluster apply' comes first"
+            "run 'raftzmq cluster apply' first"
         )
     before = int(live["spec"]["replicas"])
     line(f"from {before} to {replicas} replicas")
@@ -47,7 +47,7 @@ def scale(
     patience = rollout.Patience(timeout, line)
     if replicas == 0:
         rollout.wait_gone(kubectl, patience, NODES)
-        line(f"no node runs; 'raftzmq cluster scale {before or 3}' starts them again")
+        line(f"no node runs; start them with 'raftzmq cluster scale {before or 3}'")
         return
     try:
         rollout.wait_members(kubectl, replicas, patience)
@@ -66,7 +66,7 @@ def warning(replicas: int) -> str | None:
             "odd numbers are better"
         )
     if replicas == 1:
-        return "warning: one node alone: while it is away nothing works, and its volume is all"
+        return "warning: one node: no service while it is down, and no second copy of the data"
     return None
 
 
@@ -75,7 +75,7 @@ def _about_data(live: Object, replicas: int) -> str | None:
         return None
     if live["spec"].get("volumeClaimTemplates"):
         return (
-            "all nodes stop, and nobody is served; their data and membership stay on the volumes, "
-            "and are there again when they are scaled back"
+            "all nodes stop, and no client is served; data and membership stay on the volumes, and "
+            "are there again after scaling back"
         )
-    return "warning: these pods have no volumes: with the last of them all data is gone"
+    return "warning: these pods have no volumes: when the last one stops, all data is lost"

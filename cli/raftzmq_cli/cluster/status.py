@@ -21,7 +21,7 @@ def status(
     namespace: Namespace = None,
     output: GroupOutput = None,
 ) -> int:
-    """Show every pod, its worker, and what the node in it says. Exit codes as `client status`."""
+    """Show every pod, its worker and its node. Exit codes are those of `client status`."""
     kubectl = connect(context, namespace)
     kubectl.server_version()
     if design is Design.VIEWS:
@@ -30,7 +30,7 @@ def status(
     if live is None:
         raise exits.NothingThere(
             f"nothing is deployed in context {kubectl.context}, namespace {kubectl.namespace}: "
-            "'raftzmq cluster apply' does that"
+            "run 'raftzmq cluster apply'"
         )
     found = pods.nodes(kubectl)
     documents = membership.ask(kubectl, int(live["spec"]["replicas"]), found)

@@ -114,7 +114,7 @@ def ask(
             os.killpg(process.pid, signal.SIGKILL)
             raise ToolUnavailable(
                 f"{shlex.join(words[:2])} gave no answer within {timeout_s:g} s: "
-                "what it talks to hangs or is out of reach"
+                "the server it talks to hangs or is unreachable"
             ) from None
     return Answer(process.returncode, out, err)
 
@@ -155,7 +155,7 @@ def require_docker(quiet: bool = False) -> None:
     if said.code != 0:
         raise ToolUnavailable(
             f"docker does not answer: {said.complaint.rstrip('.')}; start the Docker Engine, "
-            "and see that you may use it ('docker version' must work)"
+            "and make sure that you may use it ('docker version' must work)"
         )
 
 

@@ -33,8 +33,7 @@ class ViewsDeployment(Deployment):
         """Raises InvalidRequest if an overlay is asked for."""
         if self.overlay != BASE:
             raise InvalidRequest(
-                f"the design views has no overlays, so none called {self.overlay!r}: "
-                "leave --overlay out"
+                f"design views has no overlays: leave --overlay {self.overlay} out"
             )
         return self.checkout / "kube" / DIRECTORY
 
@@ -66,7 +65,7 @@ class ViewsDeployment(Deployment):
         live = self.live()
         count = replicas or (int(live["spec"]["replicas"]) if live else 0) or REPLICAS
         if live is not None and replicas is None:
-            say(f"the Deployment is there: {count} storage servers")
+            say(f"the Deployment exists with {count} storage servers: the number stays")
         self.put(self.render(server, image, image_digest(image, say), count))
         return count
 
@@ -77,7 +76,7 @@ class ViewsDeployment(Deployment):
         self.kubectl.act(*delete, "-f", "-", stdin=text)
         self.kubectl.act(*delete, "pod", CHECK)
         if not purge:
-            say("the data was in the pods' memory, and ends with them")
+            say("the data was in the pods' memory and is gone with them")
 
     def warning(self, count: int) -> str | None:
         if count >= REPLICAS:

@@ -76,7 +76,7 @@ def status(kubectl: Kubectl, output: Output) -> int:
     if not found:
         raise exits.NothingThere(
             f"nothing is deployed in context {kubectl.context}, namespace {kubectl.namespace}: "
-            "'raftzmq cluster apply --design views' does that"
+            "run 'raftzmq cluster apply --design views'"
         )
     roles = ask(kubectl)
     rows = [_row(pod, roles) for pod in found]
@@ -84,7 +84,7 @@ def status(kubectl: Kubectl, output: Output) -> int:
     lines += [f"{row['pod']}: {row['reason']}" for row in rows if row["reason"]]
     printers.show(output, rows, lines, [*HEADINGS, "reason"])
     if roles is None:
-        messages.say("raftzmq: the view server answers nobody, so that no role is known")
+        messages.say("raftzmq: the view server does not answer, so the roles are unknown")
         return exits.UNAVAILABLE
     return exits.NO if roles.lacking(2) else exits.DONE
 

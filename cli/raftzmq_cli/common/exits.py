@@ -100,7 +100,7 @@ def describe(error: BaseException) -> str:
         return f"raftzmq: {text if known else f'the outcome is unknown: {text}'}"
     text = str(error) or type(error).__name__
     if type(error) is Unavailable:
-        text += "; are the --endpoints right, and most nodes up? See 'raftzmq client status'"
+        text += "; are the --endpoints right, and are most nodes up? See 'raftzmq client status'"
     return f"raftzmq: {messages.one_line(text)}"
 
 

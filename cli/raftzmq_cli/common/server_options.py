@@ -24,7 +24,9 @@ def endpoint(text: str | None) -> str | None:
         return None
     host, colon, port = text.removeprefix("tcp://").rpartition(":")
     if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise InvalidRequest(f"{text!r} is no place to listen: it must be like tcp://*:6000")
+        raise InvalidRequest(
+            f"{text!r} is not an endpoint to listen on: it must be like tcp://*:6000"
+        )
     return f"tcp://{host}:{port}"
 
 

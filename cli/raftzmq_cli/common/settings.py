@@ -30,8 +30,8 @@ class Output(StrEnum):
 
 
 ENDPOINTS_HELP = "Client ports of the nodes, HOST:PORT,... [RAFTZMQ_ENDPOINTS]"
-TIMEOUT_HELP = "Seconds to wait for an answer; 5 by default. [RAFTZMQ_TIMEOUT]"
-OUTPUT_HELP = "How to print: simple, json or table. [RAFTZMQ_OUTPUT]"
+TIMEOUT_HELP = "Seconds to wait for an answer (default: 5). [RAFTZMQ_TIMEOUT]"
+OUTPUT_HELP = "Output format: simple, json or table. [RAFTZMQ_OUTPUT]"
 
 # On the group, where the environment is read. A variable must not win over an option that was
 # given before the command, so the same options after the command do not read it.

@@ -22,9 +22,7 @@ Value = str | bytes
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key.")]
 ValueWord = Annotated[
     str,
-    typer.Argument(
-        metavar="VALUE", help="The value; @FILE takes a file's content, - standard input."
-    ),
+    typer.Argument(metavar="VALUE", help="The value; @FILE reads a file, - standard input."),
 ]
 Literal = Annotated[bool, typer.Option("--literal", help="Take VALUE as it is, even - or @FILE.")]
 

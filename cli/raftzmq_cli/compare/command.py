@@ -33,8 +33,8 @@ commands = Commands()
 @commands.command(
     "compare",
     """
-    raftzmq views compare                    all failures, a minute and a half
-    raftzmq views compare leader all         only these
+    raftzmq views compare                    all failures, 90 seconds
+    raftzmq views compare leader all         these two
     raftzmq views compare -w json
     """,
 )
@@ -43,18 +43,18 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="FAILURE",
-            help=f"Which: {', '.join(failure.name for failure in FAILURES)}; all by default.",
+            help=f"One of {', '.join(failure.name for failure in FAILURES)} (default: all).",
             show_default=False,
         ),
     ] = None,
     output: GroupOutput = None,
 ) -> int:
-    """Play the same failures on both designs, each a cluster of this machine's processes.
+    """Run the same failures against both designs, each as processes on this machine.
 
-    A writer puts about a hundred keys a second and a reader reads them, while servers are killed.
-    Lost is a write that was acknowledged and is not there in the end; wrong a read that missed such
-    a write, or found another value; paused all times together in which, for more than 100 ms, no
-    write was acknowledged. It takes a minute and a half.
+    A writer puts about 100 keys per second and a reader reads them while servers are killed.
+    Lost: writes that were acknowledged but are missing in the end. Wrong: reads that missed such a
+    write or found another value. Paused: the total time without an acknowledged write, counting
+    gaps of more than 100 ms. This takes 90 seconds.
     """
     chosen = chosen_from(failures or [])
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -34,7 +34,9 @@ _POLL_S: Final = 0.1
 
 Directory = Annotated[
     Path,
-    typer.Option("--dir", envvar="RAFTZMQ_LOCAL_DIR", help="Where data, logs and process ids lie."),
+    typer.Option(
+        "--dir", envvar="RAFTZMQ_LOCAL_DIR", help="Directory for data, logs and process ids."
+    ),
 ]
 
 WhichDesign = Annotated[
@@ -42,7 +44,7 @@ WhichDesign = Annotated[
     typer.Option(
         "--design",
         show_default=False,
-        help="raft, or views for the older design; by what is there.",
+        help="raft, or views, the older design (default: detected).",
     ),
 ]
 
@@ -61,12 +63,12 @@ commands = Group(
 )
 def up(
     nodes: Annotated[
-        int | None, typer.Option(min=1, max=99, help="How many nodes; 3 by default.")
+        int | None, typer.Option(min=1, max=99, help="Number of nodes (default: 3).")
     ] = None,
     directory: Directory = DIRECTORY,
     base_port: Annotated[
         int | None,
-        typer.Option(min=1, max=64_000, help="Ports: ten a node from here on; 6000 by default."),
+        typer.Option(min=1, max=64_000, help="First port; each node takes ten (default: 6000)."),
     ] = None,
     wait: Annotated[
         float, typer.Option(min=0.1, help="Seconds to wait for a leader and all members.")
@@ -78,7 +80,7 @@ def up(
         ),
     ] = Design.RAFT,
 ) -> int:
-    """Start what is not running, and wait until the cluster is formed and has a leader."""
+    """Start the nodes that are not running, and wait for a leader and all members."""
     if design is Design.VIEWS:
         where = views.DIRECTORY if directory == DIRECTORY else directory
         return views.up(where, nodes, base_port, wait)
@@ -100,7 +102,7 @@ def up(
 def status(
     directory: Directory = DIRECTORY, output: GroupOutput = None, design: WhichDesign = None
 ) -> int:
-    """Show every node and its process id. Exit codes as of `raftzmq client status`."""
+    """Show every node and its process id. Exit codes are those of `raftzmq client status`."""
     found = views.find(directory, design, DIRECTORY)
     if found is not None:
         return views.status(found, Invocation(Settings(given_output=output)))
@@ -117,12 +119,10 @@ def status(
 @commands.command("down")
 def down(
     directory: Directory = DIRECTORY,
-    purge: Annotated[
-        bool, typer.Option("--purge", help="Remove the data and the logs as well.")
-    ] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove data and logs too.")] = False,
     design: WhichDesign = None,
 ) -> int:
-    """Stop the nodes. Their data stays, unless --purge."""
+    """Stop the nodes. Their data stays, unless --purge is given."""
     try:
         found = views.find(directory, design, DIRECTORY)
     except exits.NothingThere as nothing:
@@ -171,7 +171,9 @@ def _cluster_for(directory: Path, nodes: int | None, base_port: int | None) -> L
             directory, nodes or LOCAL_NODES, base_port or LOCAL_BASE_PORT
         )
         if cluster.base_port + processes.PORT_STEP * cluster.size > 65_536:
-            raise InvalidRequest(f"--base-port {cluster.base_port} leaves no ports for all nodes")
+            raise InvalidRequest(
+                f"--base-port {cluster.base_port} leaves too few ports for the nodes"
+            )
         cluster.write()
     if (nodes or cluster.size, base_port or cluster.base_port) != (cluster.size, cluster.base_port):
         raise InvalidRequest(
@@ -203,7 +205,7 @@ def _wait(
                 return say_who_died(dead)
             for node in members:
                 if node not in started and node.pid() is None:
-                    line(f"  {node.name} was just stopping: starting it again")
+                    line(f"  {node.name} was stopping: starting it again")
                     node.start()
                     started = [*started, node]
             documents = statuses.collect(run, _STATUS_TIMEOUT_S)
@@ -219,7 +221,7 @@ def _wait(
                 shown = progress
             time.sleep(_POLL_S)
     messages.say(
-        f"raftzmq: not all is well after {wait_s:g} s: {progress}; "
+        f"raftzmq: not ready after {wait_s:g} s: {progress}; "
         f"see the logs, {short(members[0].directory.parent)}/*/node.log"
     )
     return code
@@ -228,7 +230,7 @@ def _wait(
 def _say_what_next(cluster: LocalCluster) -> None:
     name = program()
     if cluster.endpoints != local_endpoints(LOCAL_NODES, LOCAL_BASE_PORT):
-        line("for these ports, first:")
+        line("first, since the ports are not the default ones:")
         line(f"  export RAFTZMQ_ENDPOINTS={','.join(cluster.endpoints)}")
     line("try next:")
     line(f"  {name} client put greeting hello")

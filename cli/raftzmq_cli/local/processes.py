@@ -178,7 +178,7 @@ def load(directory: Path) -> LocalCluster | None:
         document = json.loads((directory / "cluster.json").read_text())
         if "design" in document:
             raise InvalidRequest(
-                f"what lives in {directory} is of another design: say --design {document['design']}"
+                f"{directory} belongs to another design: give --design {document['design']}"
             )
         return LocalCluster(directory, int(document["nodes"]), int(document["base_port"]))
     except FileNotFoundError:

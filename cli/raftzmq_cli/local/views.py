@@ -121,12 +121,14 @@ def _views_for(directory: Path, nodes: int | None, base_port: int | None) -> Loc
     if views is None:
         if (directory / "cluster.json").exists():
             raise InvalidRequest(
-                f"{directory} is of a cluster of Raft: give another --dir, or 'local down --purge' "
-                "first"
+                f"{directory} belongs to a Raft cluster: give another --dir, or run "
+                "'local down --purge' first"
             )
         views = LocalViews(directory, nodes or SERVERS, base_port or BASE_PORT)
         if views.base_port + PORT_STEP * views.size > 65_536:
-            raise InvalidRequest(f"--base-port {views.base_port} leaves no ports for all servers")
+            raise InvalidRequest(
+                f"--base-port {views.base_port} leaves too few ports for the servers"
+            )
         views.write()
     if (nodes or views.size, base_port or views.base_port) != (views.size, views.base_port):
         raise InvalidRequest(
@@ -161,7 +163,7 @@ def _wait(views: LocalViews, started: list[LocalNode], wait_s: float) -> int:
                 shown = text
             time.sleep(_POLL_S)
     messages.say(
-        f"raftzmq: not all is well after {wait_s:g} s: {text}; "
+        f"raftzmq: not ready after {wait_s:g} s: {text}; "
         f"see the logs, {short(views.directory)}/*/node.log"
     )
     return exits.NO
@@ -171,7 +173,7 @@ def _say_what_next(views: LocalViews) -> None:
 
     name = program()
     if views.base_port != BASE_PORT:
-        line("for this port, first:")
+        line("first, since the port is not the default one:")
         line(f"  export RAFTZMQ_VIEW_SERVER={views.view_server}")
     line("try next:")
     for command in ("put greeting hello", "get greeting", "status"):

@@ -82,9 +82,9 @@ class Checker:
 
 @commands.command("check", "raftzmq views client check")
 def check(run: ViewsInvocation) -> int:
-    """Write, read, append to and overwrite keys, and verify each; then delete them.
+    """Write, read, append to, overwrite and delete keys, and verify each step.
 
-    Prints index, view and primary of every write; the last line says whether all passed.
+    Prints index, view and primary of every write. The last line says whether all steps passed.
     """
     checker = Checker(run)
     try:

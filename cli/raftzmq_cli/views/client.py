@@ -38,15 +38,15 @@ def group(
 
 commands = Group(
     "client",
-    "Talk to the older design: keys and values, and its state.",
+    "Keys, values and status of the older design.",
     """
     raftzmq views client put greeting hello
     raftzmq views client append greeting ', world'
     raftzmq views client get greeting -w json
     raftzmq views client --view-server 127.0.0.1:7000 status
 
-    The options stand before or after the command. Exit codes: 0 done; 1 the answer
-    is no; 2 wrong usage; 3 no primary or no answer in time; 4 refused.
+    The options stand before or after the command. Exit codes: 0 done; 1 the answer is
+    no; 2 wrong usage; 3 no primary, or no answer in time; 4 refused.
     """,
     files=FILES,
     callback=group,

@@ -15,9 +15,9 @@ FILES: Final = {
 
 commands = Group(
     "views",
-    "The older design: a view server, a primary and its backup. Everything is in memory.",
+    "The older design: a view server, a primary and its backup. All data is in memory.",
     """
-    raftzmq local up --design views         all of it on this machine
+    raftzmq local up --design views         all servers, on this machine
     raftzmq views client put greeting hello
     raftzmq views client status
     raftzmq local down --design views

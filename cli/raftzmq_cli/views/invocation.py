@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PORT: Final = 7000
 VIEW_SERVER_HELP: Final = (
-    "HOST:PORT of the view server; by default view-server:7000 inside a pod, else 127.0.0.1:7000. "
+    "HOST:PORT of the view server (default: view-server:7000 in a pod, else 127.0.0.1:7000). "
     "[RAFTZMQ_VIEW_SERVER]"
 )
 CommandViewServer = Annotated[

@@ -32,10 +32,10 @@ def get(
     key: Key,
     *,
     fail_missing: Annotated[
-        bool, typer.Option("--fail-missing", help="Exit with 1 if there is no such key.")
+        bool, typer.Option("--fail-missing", help="Exit with 1 if the key is missing.")
     ] = False,
 ) -> None:
-    """Print the value of a key; of a missing key, nothing. Reads are linearizable."""
+    """Print the value of a key, or nothing if it is missing. Reads are linearizable."""
     item = run.client.get(text(key, "key"), timeout=run.timeout_s)
     show_items(run, [] if item is None else [item], with_keys=False)
     if fail_missing and item is None:
@@ -52,7 +52,7 @@ def put(
     *,
     literal: Literal = False,
 ) -> None:
-    """Write a value. What is not UTF-8 text is stored as bytes."""
+    """Write a value. A value that is not UTF-8 text is stored as bytes."""
     content = read_value(value, literal)
     _show_written(run, run.client.put(text(key, "key"), content, timeout=run.timeout_s))
 
@@ -65,14 +65,14 @@ def append(
     *,
     literal: Literal = False,
 ) -> None:
-    """Write VALUE behind what the key holds. Text with bytes becomes bytes."""
+    """Append VALUE to the value of a key. Text and bytes together become bytes."""
     content = read_value(value, literal)
     _show_written(run, run.client.append(text(key, "key"), content, timeout=run.timeout_s))
 
 
 @commands.command("delete", "raftzmq views client delete greeting")
 def delete(run: ViewsInvocation, key: Key) -> None:
-    """Delete a key. A missing key is no error."""
+    """Delete a key. A missing key is not an error."""
     result = run.client.delete(text(key, "key"), timeout=run.timeout_s)
     document = {
         "deleted": result.count,

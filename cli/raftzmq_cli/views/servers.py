@@ -11,11 +11,14 @@ from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.server_options import LogLevel, endpoint, level, with_last_words
 
 PingMs = Annotated[
-    int | None, typer.Option(min=1, help="Storage servers ping this often; 100 by default.")
+    int | None,
+    typer.Option(min=1, help="Interval between pings of the storage servers (default: 100)."),
 ]
 DeadMs = Annotated[
     int | None,
-    typer.Option(min=2, help="A server not heard for so long is dead; 1000 by default."),
+    typer.Option(
+        min=2, help="A server that is silent for this long counts as dead (default: 1000)."
+    ),
 ]
 
 commands = Commands(variables="RAFTZMQ")
@@ -28,17 +31,17 @@ commands = Commands(variables="RAFTZMQ")
 def server(
     *,
     listen: Annotated[
-        str | None, typer.Option(help="Where to listen; tcp://*:7000 by default.")
+        str | None, typer.Option(help="Endpoint to listen on (default: tcp://*:7000).")
     ] = None,
-    name: Annotated[str, typer.Option(help="What it is called in its log.")] = "view-server",
+    name: Annotated[str, typer.Option(help="Its name in the log.")] = "view-server",
     ping_ms: PingMs = None,
     dead_ms: DeadMs = None,
     log_level: LogLevel = "INFO",
 ) -> int:
-    """Run the view server, which decides who is primary and who is backup.
+    """Run the view server, which decides which servers are primary and backup.
 
-    There is one of it. While it is away, primary and backup serve on, but nobody takes the place
-    of one that dies. It keeps nothing on disk: after a restart it asks the storage servers.
+    Run exactly one. While it is down, primary and backup keep serving, but a server that dies is
+    not replaced. It keeps nothing on disk: after a restart it asks the storage servers.
     """
     from raftzmq.views.view_server import ViewServerConfig, serve_views
 
@@ -62,7 +65,7 @@ def store(
         typer.Argument(
             metavar="NAME",
             envvar="RAFTZMQ_POD",
-            help="This server's name, such as storage-0; no other one has it.",
+            help="This server's name, such as storage-0; it must be unique.",
         ),
     ],
     *,
@@ -70,24 +73,23 @@ def store(
     listen: Annotated[
         str | None,
         typer.Option(
-            help="Where to listen, for clients and for other storage servers; "
-            "tcp://*:7001 by default."
+            help="Endpoint for clients and other storage servers (default: tcp://*:7001)."
         ),
     ] = None,
     address: Annotated[
         str | None,
         typer.Option(
-            help="HOST:PORT under which others reach this server; by default the host that it "
-            "listens on, or this machine's name, and the port of --listen."
+            help="HOST:PORT at which others reach this server (default: the host of --listen, or "
+            "this machine's name, and the port of --listen)."
         ),
     ] = None,
     ping_ms: PingMs = None,
     dead_ms: DeadMs = None,
     log_level: LogLevel = "INFO",
 ) -> int:
-    """Run one storage server in this process: primary, backup or idle, as the view server says.
+    """Run one storage server in this process: primary, backup or idle, as the view server decides.
 
-    All it has is in memory. Started again it is empty, and becomes an idle spare.
+    Its data is in memory only. After a restart it is empty, and becomes an idle spare.
     """
     from raftzmq.views.storage_server import StorageServerConfig, serve_storage
 

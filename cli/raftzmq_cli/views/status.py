@@ -30,9 +30,9 @@ commands = Commands(variables="RAFTZMQ_VIEWS_{}", shared=SHARED)
 
 @commands.command("status", "raftzmq views client status\nraftzmq views client status -w json")
 def status(run: ViewsInvocation) -> int:
-    """Show the view and every server: role, view, keys, whether it is well.
+    """Show the view and every server: role, view, number of keys, and health.
 
-    Exit code 0 if the primary acts and its backup has everything, 1 if not, 3 if the view server
+    Exit code 0 if the primary serves and its backup has all data, 1 if not, 3 if the view server
     does not answer.
     """
     document = ask(run.client, run.settings.timeout_s(TIMEOUT_S))

@@ -60,7 +60,7 @@ def test_a_node_that_was_told_to_stop_is_no_more_counted_on(
     documents = statuses.collect(run)
     assert statuses.verdict(documents) == 1
     statuses.show(run, documents)
-    assert "raft-1: was told to stop" in capsys.readouterr().out
+    assert "raft-1: is stopping" in capsys.readouterr().out
 
 
 def test_an_unhealthy_node_is_a_no() -> None:

@@ -88,7 +88,7 @@ def test_an_even_number_is_warned_of(kubernetes: Programs, program: Program) -> 
 
 @pytest.mark.parametrize(
     ("volumes", "words"),
-    [(True, "stay on the volumes"), (False, "with the last of them all data is gone")],
+    [(True, "stay on the volumes"), (False, "when the last one stops, all data is lost")],
 )
 def test_scaling_to_none_says_what_becomes_of_the_data(
     volumes: bool, words: str, kubernetes: Programs, program: Program

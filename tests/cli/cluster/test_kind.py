@@ -229,7 +229,7 @@ def test_a_registry_that_is_no_container_is_not_used(machine: Machine) -> None:
         done = execute(["cluster", "create"], **{**machine.environ, "RAFTZMQ_REGISTRY": address})
     assert done.code == 1
     (line,) = [line for line in done.err.splitlines() if line.startswith("raftzmq: ")]
-    assert "is no container of this docker" in line
+    assert "is not a container of this Docker" in line
     assert "--registry localhost:PORT" in line
     assert machine.calls("create", "cluster") == []
 

@@ -159,7 +159,7 @@ def test_down_takes_down_the_design_that_is_up(views: Programs, program: Program
 def test_there_are_no_overlays(views: Programs, program: Program) -> None:
     result = program(*UP, "--overlay", "hostpath")
     assert result.code == 2
-    assert "has no overlays, so none called 'hostpath': leave --overlay out" in result.err
+    assert "has no overlays: leave --overlay hostpath out" in result.err
 
 
 def test_fewer_than_three_are_warned_of_and_waited_for_until_time_is_over(
