@@ -114,7 +114,7 @@ class NotFound(Refused):
 
 
 class Fenced(Refused):
-    """A token of the write holds nothing any more; nothing was written."""
+    """A token of the write no longer holds; nothing was written."""
 
     code = "fenced"
 

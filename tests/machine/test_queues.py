@@ -326,7 +326,7 @@ def test_a_token_that_waits_or_was_released_or_has_expired_writes_nothing(db: Qu
     for token in (released, expired, waiting, never):
         code, message = unchanged(db, "fenced", [["q", holding], ["q", token]], ["put", "k", "v"])
         assert code == "fenced"
-        assert message == f"token {token} holds nothing of 'q': nothing was written"
+        assert message == f"fenced: token {token} does not hold 'q'; nothing was written"
     assert unchanged(db, "fenced", [["r", holding]], ["delete_prefix", ""])[0] == "fenced"
 
 

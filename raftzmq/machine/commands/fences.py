@@ -49,7 +49,7 @@ def _refusal(state: State, fences: Any) -> Outcome | None:
         place = queues.find_place(state.queues, token)
         if place is None or not place.held or place.queue.name != expect_text(name):
             return refused(
-                "fenced", f"token {token} holds nothing of {name[:40]!r}: nothing was written"
+                "fenced", f"fenced: token {token} does not hold {name[:40]!r}; nothing was written"
             )
     return None
 
