@@ -5,6 +5,7 @@ from __future__ import annotations
 from raftzmq.core import transfer
 from raftzmq.core.entry import CONFIG
 from raftzmq.core.membership import Membership, is_single_change
+from raftzmq.core.messages import TimeoutNow
 from raftzmq.core.state import RaftState
 from raftzmq.errors import Refused
 
@@ -46,5 +47,5 @@ def after_commit(raft: RaftState) -> None:
         return
     successor = transfer.best_successor(raft)
     if successor is not None:
-        transfer.tell(raft, successor)
+        raft.send(TimeoutNow(raft.id, successor, raft.term))
     raft.become_follower(raft.term, None)

@@ -104,12 +104,11 @@ class Progress:
             self._enter(ProgressState.REPLICATE)
         return news
 
-    def probe(self, next_index: int | None = None) -> None:
-        """Find anew where the logs agree, beginning with `next_index` (default: what follows
-        the last acknowledged entry)."""
+    def probe(self, next_index: int = 0) -> None:
+        """Find anew where the logs agree, beginning with `next_index`, or if that is higher, with
+        what follows the last acknowledged entry."""
         self._enter(ProgressState.PROBE)
-        if next_index is not None:
-            self.next_index = max(next_index, self.match_index + 1)
+        self.next_index = max(next_index, self.match_index + 1)
 
     def begin_snapshot(self, meta: SnapshotMeta) -> None:
         """Send the snapshot `meta` from its beginning."""

@@ -14,10 +14,9 @@ from typing import Any
 
 from raftzmq.core import changes, election, relief, replication, snapshots, terms, transfer
 from raftzmq.core.entry import COMMAND
-from raftzmq.core.identity import NodeId
 from raftzmq.core.membership import Membership
 from raftzmq.core.messages import Message
-from raftzmq.core.ready import HardState, Ready, SnapshotMeta
+from raftzmq.core.ready import HardState, Ready
 from raftzmq.core.role import Role
 from raftzmq.core.state import RaftState
 from raftzmq.errors import Refused
@@ -78,20 +77,9 @@ class Raft(RaftState):
         election timeout. Raises NotLeader, and Refused with the reason."""
         transfer.start(self, name)
 
-    def unreachable(self, node: NodeId) -> None:
-        """A message to `node` could not be sent, or its snapshot's file is gone: what was in
-        flight counts as lost, and a newer snapshot is sent if there is one."""
-        replication.unreachable(self, node)
-
-    def compact(self, meta: SnapshotMeta) -> None:
-        """A snapshot of `meta` is durable: forget the entries that it covers, but for a few."""
-        snapshots.compact(self, meta)
-
-    def snapshot_received(self, meta: SnapshotMeta | None) -> bool:
-        """The snapshot whose last chunk was in the newest Ready is verified and in place; None:
-        it was damaged and must be sent anew. Returns whether the state machine must be replaced
-        by it (not when this node had committed as much meanwhile)."""
-        return snapshots.received(self, meta)
+    unreachable = replication.unreachable
+    compact = snapshots.compact
+    snapshot_received = snapshots.received
 
     # What comes out.
 
@@ -132,9 +120,9 @@ class Raft(RaftState):
             self.handed_index = last
         limit = min(self.commit_index, self.stable_index)
         if self.delivered_index < limit:
-            config, first = self.config, self.delivered_index + 1
-            most = min(limit + 1 - first, config.max_committed_entries)
-            result.committed = self.log.slice(first, most, config.max_committed_bytes)
+            most = min(limit - self.delivered_index, self.config.max_committed_entries)
+            most_bytes = self.config.max_committed_bytes
+            result.committed = self.log.slice(self.delivered_index + 1, most, most_bytes)
             self.delivered_index += len(result.committed)
             result.more_committed = self.delivered_index < limit
         result.reads = self.reads.release(self.delivered_index)

@@ -50,7 +50,8 @@ def tick(raft: RaftState) -> None:
         for progress in raft.progress.values():
             if progress.heartbeat_sent():
                 raft.must_replicate = True
-        transfer.remind(raft)
+        if raft.handover is not None:  # the word may have been lost
+            transfer.caught_up(raft, raft.handover.target)
     elif raft.notice_deadline_ms is not None and raft.now_ms >= raft.notice_deadline_ms:
         _send_heartbeats(raft)
 
@@ -142,8 +143,9 @@ def stored_elsewhere(raft: RaftState) -> int:
 
 
 def unreachable(raft: RaftState, node: NodeId) -> None:
-    """What was in flight to `node` is lost. The next heartbeat, not sooner, is the time to try
-    again: from what it has acknowledged, or with the newest snapshot."""
+    """A message to `node` could not be sent, or its snapshot's file is gone: what was in flight
+    counts as lost. The next heartbeat, not sooner, is the time to try again: from what it has
+    acknowledged, or with the newest snapshot."""
     progress = raft.progress.get(node)
     if progress is None:
         return
@@ -248,8 +250,7 @@ def _handle_append(raft: RaftState, message: AppendEntries) -> None:
         _reject(raft, message)
         return
     _append_new(raft, prev_index, entries)
-    commit_index = min(message.commit_index, last_new)
-    raft.commit_index = max(raft.commit_index, commit_index)
+    raft.commit_index = max(raft.commit_index, min(message.commit_index, last_new))
     raft.send_after_save(
         AppendAccepted(raft.id, message.sender, raft.term, last_new, message.round)
     )

@@ -16,7 +16,7 @@ from raftzmq.core.state import Handlers, Incoming, RaftState
 
 
 def compact(raft: RaftState, meta: SnapshotMeta) -> None:
-    """Forget entries that the durable snapshot `meta` covers, but for the last few.
+    """A snapshot of `meta` is durable: forget the entries that it covers, but for the last few.
 
     A follower that is being sent a snapshot older than the newest two starts over, because the
     file will not be there much longer.
@@ -127,7 +127,9 @@ def _acknowledge(raft: RaftState, leader: NodeId) -> None:
 
 
 def received(raft: RaftState, meta: SnapshotMeta | None) -> bool:
-    """The snapshot's file is in place, or (None) was damaged. Returns whether it was needed."""
+    """The snapshot whose last chunk was in the newest Ready is verified and in place; None: it
+    was damaged and must be sent anew. Returns whether the state machine must be replaced by it
+    (not when this node had committed as much meanwhile)."""
     incoming, raft.incoming = raft.incoming, None
     if meta is None:
         if incoming is not None:

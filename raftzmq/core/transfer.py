@@ -62,17 +62,7 @@ def caught_up(raft: RaftState, node: NodeId) -> None:
     if raft.handover is None or raft.handover.target != node:
         return
     if raft.progress[node].match_index == raft.log.last_index:
-        tell(raft, node)
-
-
-def tell(raft: RaftState, node: NodeId) -> None:
-    raft.send(TimeoutNow(raft.id, node, raft.term))
-
-
-def remind(raft: RaftState) -> None:
-    """At each heartbeat: the word may have been lost."""
-    if raft.handover is not None:
-        caught_up(raft, raft.handover.target)
+        raft.send(TimeoutNow(raft.id, node, raft.term))
 
 
 def tick(raft: RaftState) -> None:
