@@ -64,7 +64,9 @@ class Raft(RaftState):
     def propose_membership(self, new: Membership) -> int:
         """Append a CONFIG entry; return its index. It is in force at once, and is taken back if
         the entry is truncated. Raises NotLeader, and Refused with the reason."""
-        return changes.propose(self, new)
+        index = changes.propose(self, new)
+        replication.count_anew(self)
+        return index
 
     def read_index(self, context: object) -> None:
         """Ask for a linearizable read: the context comes back in Ready.reads once a majority has

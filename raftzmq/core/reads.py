@@ -40,9 +40,9 @@ class Reads:
         return bool(self._waiting)
 
     @property
-    def in_round(self) -> bool:
-        """Whether a round is not confirmed yet."""
-        return bool(self._rounds)
+    def unconfirmed(self) -> int | None:
+        """The oldest round that no majority has repeated yet; None if there is none."""
+        return self._rounds[0].number if self._rounds else None
 
     def add(self, context: object) -> None:
         self._waiting.append(context)

@@ -168,8 +168,15 @@ def _majority_of(raft: RaftState, own: int, of: Callable[[Progress], int]) -> in
     )
 
 
+def count_anew(raft: RaftState) -> None:
+    """The membership has changed, and so has what is a majority of it: what had waited for one
+    answer more may have enough. Check-quorum and elections count anew each time by themselves."""
+    advance_commit(raft)
+    _confirm_reads(raft)
+
+
 def _confirm_reads(raft: RaftState) -> None:
-    if raft.reads.in_round:
+    if raft.reads.unconfirmed is not None:
         raft.reads.confirm(_majority_of(raft, raft.reads.round, _round_of))
 
 

@@ -17,7 +17,7 @@ from raftzmq.core.entry import Entry
 from raftzmq.core.identity import NodeId
 from raftzmq.core.membership import Membership
 from raftzmq.core.messages import AppendAccepted, Message, VoteReply, VoteRequest
-from raftzmq.core.quorum import majority
+from raftzmq.core.quorum import majority, reached_by_majority
 from raftzmq.core.ready import HardState, Ready
 from raftzmq.core.role import Role
 from raftzmq.errors import Refused
@@ -88,6 +88,7 @@ class Rules:
         leads = raft.role is Role.LEADER
         if leads:
             self._check_leader(node)
+            self._check_counted(node)
             if raft.term == term:
                 assert raft.log.last_index >= led_to, "a leader removed an entry"
         last_index = raft.log.last_index if leads else 0
@@ -111,6 +112,17 @@ class Rules:
             older = raft.memberships.at(raft.membership_index - 1).voters
             assert len(older ^ raft.memberships.voters) <= 1, "majorities may not intersect"
             assert raft.term_committed, "a membership change before the term's first commit"
+
+    def _check_counted(self, node: Node) -> None:
+        """What a majority has reached counts, also of a membership that has just changed."""
+        raft = node.raft
+        others = [raft.progress[voter] for voter in raft.memberships.voters - {raft.id}]
+        own = raft.is_voter
+        index = reached_by_majority([raft.stable_index] * own + [p.match_index for p in others])
+        assert index <= raft.commit_index or raft.log.term_at(index) != raft.term, "not committed"
+        number = reached_by_majority([raft.reads.round] * own + [p.round for p in others])
+        oldest = raft.reads.unconfirmed
+        assert oldest is None or oldest > number, "a read waits that a majority has confirmed"
 
     def _check_complete(self, node: Node) -> None:
         """Leader Completeness: a new leader has what leaders of earlier terms committed."""
@@ -316,6 +328,7 @@ class ChaosCluster(Cluster):
             new = self._next_membership(raft.membership)
             if new is not None:
                 self._try(lambda raft=raft, new=new: raft.propose_membership(new))
+                self.rules.on_work(self.nodes[raft.id.name])
 
     def _next_membership(self, old: Membership) -> Membership | None:
         lost = [m for m in old if m.id != self.nodes[m.id.name].raft.id]

@@ -167,6 +167,27 @@ class TestMembership:
             assert raft.commit_index == match_index
             assert (role(raft) is Role.LEADER) is leads
 
+    def test_a_read_that_waits_for_a_removed_voter_is_released(self) -> None:
+        raft = settled_leader(members=membership("ab"))
+        raft.read_index("r")
+        drain(raft)
+        raft.propose_membership(membership("a"))
+        assert [read.context for ready in drain(raft) for read in ready.reads] == ["r"]
+
+    def test_an_entry_that_waits_for_a_removed_voter_is_committed(self) -> None:
+        raft = settled_leader()
+        index = raft.propose(["x"])
+        drain(raft)
+        raft.step(AppendAccepted(C, A, raft.term, 1, 0))
+        assert raft.commit_index == index - 1
+        raft.propose_membership(membership("ac", learners="b"))
+        assert raft.commit_index == index - 1, "c has it not, and a alone is no majority of two"
+        raft = settled_leader(members=membership("ab"))
+        index = raft.propose(["x"])
+        drain(raft)
+        raft.propose_membership(membership("a"))
+        assert raft.commit_index == index, "it is durable on the one voter that is left"
+
     def test_a_new_incarnation_takes_its_predecessors_place_as_a_learner(self) -> None:
         raft = settled_leader()
         raft.propose_membership(raft.membership.with_learner(node_id("c", 2), "c:6000"))

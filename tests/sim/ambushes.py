@@ -15,7 +15,7 @@ from raftzmq.errors import Refused
 if TYPE_CHECKING:
     from tests.sim.clients import SimClient
     from tests.sim.faults import Faults
-    from tests.sim.process import SimProcess
+    from tests.sim.process import SimProcess, WatchedNode
     from tests.sim.world import World
 
 KINDS: Final[tuple[tuple[type[Message], ...], ...]] = (
@@ -107,6 +107,28 @@ class Ambushes:
         # It has to ask something whose answers come late, and be heard.
         world.at(self._timeouts(0.1, 0.5) if late else 0, part)
         return True
+
+    def silence_half(self, leader: WatchedNode, name: str) -> None:
+        """If one voter of an even number is to be removed, cut off half of them, that one too,
+        while clients read: what they read waits for one answer more, until the removal makes a
+        majority of those that the leader still hears."""
+        network, voters = self._world.network, {v.name for v in leader.raft.memberships.voters}
+        if len(voters) % 2 or name not in voters - {leader.name}:
+            return
+        rest = sorted(voters - {leader.name, name})
+        away = [name, *self._random.sample(rest, len(voters) // 2 - 1)]
+        self._world.story.tell("network", f"cuts {', '.join(away)} off")
+        before = set(network.cut)
+        network.cut_between(away, [other for other in self._world.processes if other not in away])
+        cut = network.cut - before
+        clients = [client for client in self._world.clients.values() if not client.idle]
+        for in_ms in (0, self._timeouts(0.05, 0.3)):
+            self._each_key(clients, in_ms, self._read)
+
+        def undo() -> None:
+            network.cut -= cut
+
+        self._world.at(self._timeouts(0.5, 2), undo)
 
     def _each_key(
         self, clients: list[SimClient], in_ms: int, act: Callable[[SimClient, str], None]

@@ -471,6 +471,7 @@ class Faults:
             return False
         self._removal_ms = self._world.now_ms
         name = self._random.choice(members)
+        self._ambushes.silence_half(leader, name)
         self._ask(f"remove {name}", cluster.member("remove", name))
         return True
 

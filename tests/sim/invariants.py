@@ -17,7 +17,7 @@ from raftzmq.core.entry import COMMAND, COMMANDS, CONFIG, Entry
 from raftzmq.core.identity import NodeId
 from raftzmq.core.membership import Membership
 from raftzmq.core.messages import AppendAccepted, Message, VoteReply, VoteRequest
-from raftzmq.core.quorum import majority
+from raftzmq.core.quorum import majority, reached_by_majority
 from raftzmq.core.ready import HardState, SnapshotMeta
 from raftzmq.core.role import Role
 from raftzmq.lines import decode_entry
@@ -437,9 +437,26 @@ class Rules:
         if raft.membership_index != mark.members:
             mark.members = raft.membership_index
             self._check_membership(process)
+        self._check_counted(process)
         for follower, progress in raft.progress.items():
             if len(progress.inflight) > raft.config.max_inflight:
                 raise Violation(f"{process.name} has too much in flight to {follower}")
+
+    def _check_counted(self, process: SimProcess) -> None:
+        """What a majority has reached counts, also of a membership that has just changed."""
+        assert process.node is not None
+        raft = process.node.raft
+        others = [raft.progress[voter] for voter in raft.memberships.voters - {raft.id}]
+        own = raft.is_voter
+        index = reached_by_majority([raft.stable_index] * own + [p.match_index for p in others])
+        if index > raft.commit_index and raft.log.term_at(index) == raft.term:
+            raise Violation(f"{process.name} does not commit {index}, which a majority has stored")
+        oldest = raft.reads.unconfirmed
+        if oldest is None:
+            return
+        number = reached_by_majority([raft.reads.round] * own + [p.round for p in others])
+        if number >= oldest:
+            raise Violation(f"{process.name} lets a read wait that a majority has confirmed")
 
     def _check_complete(self, process: SimProcess) -> None:
         """Leader Completeness: a new leader has all that leaders of earlier terms committed."""
