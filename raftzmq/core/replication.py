@@ -24,7 +24,7 @@ from raftzmq.core.messages import (
 )
 from raftzmq.core.progress import PATIENCE_HEARTBEATS, Progress, ProgressState
 from raftzmq.core.quorum import reached_by_majority
-from raftzmq.core.state import Handlers, RaftState
+from raftzmq.core.state import CONTRADICTION, Handlers, RaftState
 
 _heard_ms_of = attrgetter("heard_ms")
 _match_index_of = attrgetter("match_index")
@@ -188,6 +188,9 @@ def _hear_follower(
     if progress is None:
         raft.dropped["not a leader"] += 1
         return None
+    if message.round > raft.reads.round:
+        raft.dropped["answers what was never asked"] += 1
+        return None
     if not progress.heard:
         if progress.is_silent(raft.now_ms, raft.config.election_timeout_ms):
             progress.resend()  # back from the dead: nothing that was sent before is on its way
@@ -200,12 +203,12 @@ def _hear_follower(
 
 
 def _handle_accepted(raft: RaftState, message: AppendAccepted) -> None:
-    progress = _hear_follower(raft, message)
-    if progress is None:
-        return
     index = message.match_index
     if index > raft.log.last_index:
         raft.dropped["acknowledges what was never sent"] += 1
+        return
+    progress = _hear_follower(raft, message)
+    if progress is None:
         return
     if (
         progress.state is ProgressState.SNAPSHOT
@@ -229,7 +232,7 @@ def _handle_rejected(raft: RaftState, message: AppendRejected) -> None:
         return
     probed = progress.next_index - 1
     if (
-        message.prev_index <= progress.match_index
+        not progress.match_index < message.prev_index <= raft.log.last_index
         or progress.state is ProgressState.SNAPSHOT
         or (progress.state is ProgressState.PROBE and message.prev_index != probed)
     ):
@@ -245,15 +248,17 @@ def _handle_rejected(raft: RaftState, message: AppendRejected) -> None:
 
 
 def _handle_append(raft: RaftState, message: AppendEntries) -> None:
-    prev_index, entries = message.prev_index, message.entries
-    log = raft.log
+    prev_index, entries, log = message.prev_index, message.entries, raft.log
     raft.leader_commit_index = max(raft.leader_commit_index, message.commit_index)
     last_new = prev_index + len(entries)
-    if prev_index < raft.commit_index:
-        # What is committed here is in every leader's log, the same (thesis 3.4): pass over it.
-        entries = entries[raft.commit_index - prev_index :]
-        prev_index = raft.commit_index
+    if prev_index < log.base_index:
+        # What is compacted is committed, so every leader's log has it (thesis 3.4): pass over it.
+        compacted = entries[: log.base_index - prev_index]
+        assert all(log.term_at(e.index) in (None, e.term) for e in compacted), CONTRADICTION
+        entries = entries[len(compacted) :]
+        prev_index = log.base_index
     elif log.term_at(prev_index) != message.prev_term:
+        assert prev_index > raft.commit_index, CONTRADICTION
         _reject(raft, message)
         return
     _append_new(raft, prev_index, entries)

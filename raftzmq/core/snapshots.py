@@ -12,7 +12,7 @@ from raftzmq.core.identity import NodeId
 from raftzmq.core.messages import AppendAccepted, SnapshotChunk, SnapshotReply
 from raftzmq.core.progress import Progress, ProgressState
 from raftzmq.core.ready import SnapshotMeta, SnapshotSend
-from raftzmq.core.state import Handlers, Incoming, RaftState
+from raftzmq.core.state import CONTRADICTION, Handlers, Incoming, RaftState
 
 
 def compact(raft: RaftState, meta: SnapshotMeta) -> None:
@@ -95,6 +95,8 @@ def _handle_reply(raft: RaftState, message: SnapshotReply) -> None:
 
 def _handle_chunk(raft: RaftState, message: SnapshotChunk) -> None:
     if message.snapshot_index <= raft.commit_index:
+        known_term = raft.log.term_at(message.snapshot_index)
+        assert known_term in (None, message.snapshot_term), CONTRADICTION
         _acknowledge(raft, message.sender)
         return
     incoming = raft.incoming

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from raftzmq import limits
 from raftzmq.core.config import Config
@@ -24,6 +24,9 @@ from raftzmq.errors import NotLeader
 
 Encode = Callable[[int, int, int, str, Sequence[Any]], list[Entry]]
 """(first index, term, time_ms, kind, bodies) -> an entry with its line for each body."""
+
+CONTRADICTION: Final = "a leader contradicts what is committed here"
+"""One of the two has lost what it promised to keep: going on would lose data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +316,7 @@ class RaftState:
 
     def truncate_from(self, index: int) -> None:
         """Remove the entry at `index` and all after it, which a later leader's contradict."""
-        assert index > self.commit_index, "a committed entry would be truncated"
+        assert index > self.commit_index, CONTRADICTION
         self.log.truncate_from(index)
         self.memberships.truncate_from(index)
         self.handed_index = min(self.handed_index, index - 1)

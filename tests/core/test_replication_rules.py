@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from random import Random
+
+import pytest
+
 from raftzmq.core.config import Config
 from raftzmq.core.entry import NOOP
 from raftzmq.core.messages import (
@@ -69,8 +73,39 @@ class TestAppending:
         raft = node([1, 1])
         told(raft, AppendEntries(B, A, 1, 3, 1, 3, 0, ()))
         assert raft.commit_index == 3
-        told(raft, AppendEntries(B, A, 2, 1, 1, 0, 0, (command(2, 2), command(3, 2))))
+        with pytest.raises(AssertionError, match="contradicts what is committed"):
+            raft.step(AppendEntries(B, A, 2, 1, 1, 0, 0, (command(2, 2), command(3, 2))))
         assert [raft.log.term_at(index) for index in (2, 3)] == [1, 1]
+        assert drain(raft)[0].messages_after_save == [], "and nothing is acknowledged"
+
+    @pytest.mark.parametrize("seed", range(300))
+    def test_an_append_agrees_with_what_is_committed_or_ends_the_node(self, seed: int) -> None:
+        chance = Random(seed)
+        raft = node(sorted(chance.choices([1, 2, 3], k=chance.randint(1, 8))), term=4)
+        last = raft.log.last_index
+        mine = [raft.log.term_at(index) or 0 for index in range(last + 1)]
+        told(raft, Heartbeat(B, A, 4, chance.randint(1, last), 0))
+        if chance.random() < 0.3:
+            raft.compact(raft.snapshot_meta_at(chance.randint(1, raft.applied_index)))
+        base, commit = raft.log.base_index, raft.commit_index
+        # The sender's log is the same up to where it parts from this one.
+        parting = chance.randint(1, last + 1)
+        theirs = mine[:parting] + [5] * (last + 4 - parting)
+        prev = chance.randint(0, last + 1)
+        end = chance.randint(prev, last + 2)
+        entries = tuple(command(index, theirs[index]) for index in range(prev + 1, end + 1))
+        append = AppendEntries(C, A, 5, prev, theirs[prev], commit, 0, entries)
+        if any(parting <= index <= commit for index in range(max(prev, base), end + 1)):
+            with pytest.raises(AssertionError, match="contradicts what is committed"):
+                raft.step(append)
+            assert [raft.log.term_at(index) for index in range(base, last + 1)] == mine[base:]
+            return
+        answers = told(raft, append)
+        accepted = [m.match_index for m in answers if isinstance(m, AppendAccepted)]
+        for index in range(base, max(accepted, default=base - 1) + 1):
+            assert raft.log.term_at(index) == theirs[index]
+        kept = [raft.log.term_at(index) for index in range(base, commit + 1)]
+        assert kept == mine[base : commit + 1]
 
     def test_no_more_is_committed_than_the_append_has_shown_to_agree(self) -> None:
         raft = node([1, 2, 2], term=2)
@@ -197,9 +232,24 @@ class TestCommitting:
         raft.step(AppendAccepted(B, A, raft.term, 1, 0))
         raft.step(AppendAccepted(B, A, raft.term, 99, 0))
         raft.step(AppendRejected(B, A, raft.term, 1, 0, 0, 9, 0))
+        raft.step(AppendRejected(B, A, raft.term, 99, 98, 1, 98, 0))
         assert raft.progress[B].match_index == before
         assert raft.dropped["acknowledges what was never sent"] == 1
-        assert raft.dropped["an old rejection"] == 1
+        assert raft.dropped["an old rejection"] == 2
+
+    def test_an_answer_counts_only_for_rounds_that_have_begun(self) -> None:
+        raft = settled_leader()
+        for answer in (
+            HeartbeatReply(B, A, raft.term, 7),
+            AppendAccepted(B, A, raft.term, raft.log.last_index, 7),
+            AppendRejected(B, A, raft.term, 1, 0, 0, 9, 7),
+        ):
+            raft.step(answer)
+        assert raft.dropped["answers what was never asked"] == 3
+        raft.read_index("r")
+        assert [ready.reads for ready in drain(raft)] == [[]]
+        raft.step(HeartbeatReply(B, A, raft.term, 1))
+        assert [read.context for ready in drain(raft) for read in ready.reads] == ["r"]
 
     def test_a_probe_that_could_not_be_sent_begins_no_lower_the_next_time(self) -> None:
         raft = leader([1, 1, 1])
