@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
+from raftzmq.core import replication
+from raftzmq.core.raft import Raft
 from tests.core import chaos
 
 _FIRST, _LAST = (int(part) for part in os.environ.get("RAFTZMQ_SEEDS", "0-300").split("-"))
@@ -43,6 +46,26 @@ def test_the_runs_are_eventful_enough_to_mean_something() -> None:
         "membership changed": 20,
     }.items():
         assert seen[event] >= least, f"{event}: {seen[event]}"
+
+
+@pytest.mark.parametrize(
+    ("still_counted", "told"),
+    [
+        (lambda _raft: None, "not committed"),
+        (replication.advance_commit, "a read waits that a majority has confirmed"),
+    ],
+)
+def test_what_is_not_counted_anew_after_a_removal_is_caught(
+    still_counted: Callable[[Raft], None], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replication, "count_anew", still_counted)
+
+    def play() -> None:
+        for seed in range(100):
+            chaos.run(seed)
+
+    with pytest.raises(AssertionError, match=told):
+        play()
 
 
 def test_the_same_seed_is_the_same_run() -> None:

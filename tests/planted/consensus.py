@@ -203,11 +203,6 @@ def index_of_an_earlier_term(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Raft, "term_committed", property(lambda raft: raft.role is Role.LEADER))
 
 
-def counted_with_the_membership_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A membership change alone counts nothing anew: the next answer does."""
-    monkeypatch.setattr(replication, "count_anew", lambda _raft: None)
-
-
 # Messages that are thought to arrive.
 
 
@@ -362,14 +357,6 @@ DEFECTS: Final = (
         _STALE,
         200,
         half="c",
-    ),
-    Defect(
-        11,
-        "a removal makes a majority, and what waits for one is not counted anew",
-        counted_with_the_membership_before,
-        "lets a read wait that a majority has confirmed|which a majority has stored",
-        200,
-        half="d",
     ),
     Defect(
         18,
