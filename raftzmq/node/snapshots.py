@@ -41,9 +41,9 @@ class Snapshots:
         """Begin a snapshot when the log has grown enough; write the next slice of one; when it is
         in place, delete what it makes superfluous, a file a turn."""
         node, raft = self._node, self._node.raft
-        if self._covered is not None and not node.storage.compact(self._covered):
-            self._covered = None
         try:
+            if self._covered is not None and not node.storage.compact(self._covered):
+                self._covered = None
             if self._writer is None:
                 settled = raft.membership_index <= raft.applied_index
                 if settled and node.storage.should_snapshot(raft.applied_index, self._patience):
@@ -58,8 +58,9 @@ class Snapshots:
                 node.counts.snapshot_taken(writer.size)
                 self._covered = meta.index
                 raft.compact(meta)
-        except DiskFull:
-            self.abort()  # tried again when the log has grown; writes may still fit
+        except DiskFull:  # tried again when the log has grown; writes may still fit
+            self._covered = None
+            self.abort()
 
     def abort(self) -> None:
         """Give up the snapshot that is being written, if there is one."""
@@ -80,13 +81,13 @@ class Snapshots:
         return meta
 
     def chunk(self, to: NodeId, index: int, term: int, offset: int) -> SnapshotChunk | None:
-        """The chunk at `offset` of a snapshot of ours; None if a newer one has replaced its file:
-        the transfer then begins again, with that one."""
+        """The chunk at `offset` of a snapshot of ours; None if a newer one has replaced its file
+        (the transfer then begins again, with that one), or it cannot be opened now."""
         node = self._node
         try:
             size = node.settings.chunk_bytes
             data, done = node.storage.read_chunk(index, term, offset, size)
-        except FileNotFoundError:
+        except (FileNotFoundError, DiskFull):
             node.raft.unreachable(to)
             return None
         chunk = SnapshotChunk(node.raft.id, to, node.raft.term, index, term, offset, data, done)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import gc
-import resource
-from typing import Final
-
-OPEN_FILES: Final = 65_536
 
 
 def calm_garbage_collector() -> None:
@@ -20,10 +16,3 @@ def calm_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 1_000, 100)
-
-
-def raise_open_files() -> None:
-    """Raise the limit of open files: every connection takes one, and 1,024 are soon reached."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

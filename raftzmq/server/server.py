@@ -22,13 +22,14 @@ from raftzmq import __version__, limits, standard_streams
 from raftzmq.core.config import Config
 from raftzmq.core.membership import Membership
 from raftzmq.core.messages import REPLIES, Message
+from raftzmq.descriptors import limit_open_files
 from raftzmq.errors import DataError, WireError
 from raftzmq.node import Node, NodeSettings
 from raftzmq.server.announcements import Announcements
 from raftzmq.server.config import NOWHERE, ServerConfig
 from raftzmq.server.name_lookup import NameLookup
 from raftzmq.server.probes import Probes
-from raftzmq.server.process import calm_garbage_collector, raise_open_files
+from raftzmq.server.process import calm_garbage_collector
 from raftzmq.server.replica_feed import ReplicaFeed
 from raftzmq.server.shutdown import Shutdown
 from raftzmq.server.silence import Silence
@@ -106,7 +107,7 @@ class Server:
 
     def __init__(self, config: ServerConfig, log: TextLog, stack: ExitStack) -> None:
         self._log = log
-        raise_open_files()
+        limit_open_files()
         if config.rejoin:
             log.warn(set_aside_once(config.data_dir))
         files = OsFiles()

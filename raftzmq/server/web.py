@@ -19,6 +19,7 @@ from http import HTTPStatus
 from threading import Thread
 from typing import Final, NamedTuple
 
+from raftzmq.descriptors import most_of_each_kind
 from raftzmq.transport.servers import listen_error
 
 BACKLOG: Final = 64
@@ -63,6 +64,7 @@ class Web:
         self._pages = pages
         self._socket = _listen(endpoint)
         self._open: dict[asyncio.StreamWriter, None] = {}  # oldest first
+        self._most = most_of_each_kind(CONNECTIONS)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = Thread(target=self._run, name="http", daemon=True)
@@ -112,7 +114,7 @@ class Web:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open[writer] = None
-        if len(self._open) > CONNECTIONS:
+        if len(self._open) > self._most:
             oldest = next(iter(self._open))
             del self._open[oldest]
             oldest.transport.abort()

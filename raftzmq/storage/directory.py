@@ -17,7 +17,7 @@ from pathlib import Path
 from raftzmq.core.entry import Entry
 from raftzmq.core.ready import HardState, SnapshotMeta
 from raftzmq.errors import CorruptFile, DataError, DataLocked, ForeignData, StaleData
-from raftzmq.storage.files import Closeable, Files, is_full
+from raftzmq.storage.files import Closeable, Files, is_full, shortage
 from raftzmq.storage.log import create_log
 from raftzmq.storage.records import (
     Identity,
@@ -68,7 +68,8 @@ def data_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if is_full(error):
-            raise DataError(f"{path} has no space left: free some and start again") from error
+            why = f"{path}: {shortage(error)}: free some and start again"
+            raise DataError(why) from error
         cause = error.strerror or str(error)
         where = f" ({error.filename})" if error.filename and error.filename != str(path) else ""
         raise DataError(

@@ -14,9 +14,12 @@ import time
 from pathlib import Path
 from typing import Final, Protocol
 
+from raftzmq import descriptors
+from raftzmq.descriptors import open_file
 from raftzmq.histogram import Histogram
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
 STREAMS: Final = 3
 """The standard streams are the descriptors below this one."""
@@ -27,8 +30,14 @@ SYNC_BOUNDS_S: Final = (
 
 
 def is_full(error: OSError) -> bool:
-    """Whether there is no space, which may pass, as opposed to a disk that fails."""
-    return error.errno in _FULL
+    """Whether there is no space, or no descriptor, which may pass, as opposed to a disk that
+    fails. Only opening a file takes a descriptor, so nothing was written then."""
+    return error.errno in _NO_SPACE or error.errno in _NO_DESCRIPTOR
+
+
+def shortage(error: OSError) -> str:
+    """What there was none of, for the beginning of a sentence about an error that is_full."""
+    return "too many files are open" if error.errno in _NO_DESCRIPTOR else "no space left"
 
 
 class Closeable(Protocol):
@@ -101,7 +110,7 @@ def open_beyond_streams(path: Path, flags: int) -> int:
     Where a standard stream is closed, the system would give its number to the file, and what is
     printed would land among the data. Raises OSError.
     """
-    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o640)
+    descriptor = open_file(path, flags)
     if descriptor >= STREAMS:
         return descriptor
     try:
@@ -176,15 +185,20 @@ class OsFiles:
 
     def names(self, path: Path) -> list[str]:
         try:
-            return sorted(os.listdir(path))  # noqa: PTH208 (names, not paths)
+            fd = open_file(path, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
             return []
+        try:
+            with descriptors.spare():  # listing takes one more
+                return sorted(os.listdir(fd))  # noqa: PTH208 (names, not paths)
+        finally:
+            os.close(fd)
 
     def size(self, path: Path) -> int:
         return path.stat().st_size
 
     def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
-        with path.open("rb") as file:
+        with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
             file.seek(offset)
             return file.read(size)
 
@@ -209,7 +223,7 @@ class OsFiles:
         path.unlink(missing_ok=True)
 
     def sync_dir(self, path: Path) -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = open_file(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(fd)
         finally:

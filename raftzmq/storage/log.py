@@ -15,7 +15,7 @@ from raftzmq.core.entry import Entry
 from raftzmq.errors import DataError, DiskFull
 from raftzmq.lines import decode_entry
 from raftzmq.storage.config import StorageConfig
-from raftzmq.storage.files import AppendFile, Files, is_full
+from raftzmq.storage.files import AppendFile, Files, is_full, shortage
 from raftzmq.storage.segments import LoadedLog, Segment, Torn, segment_first, segment_path
 
 _line_of = itemgetter(Entry._fields.index("line"))
@@ -87,7 +87,7 @@ class Log:
                 raise
             self._put_back()
             raise DiskFull(
-                f"no space left for the log in {self._directory}: free some, "
+                f"{shortage(error)} for the log in {self._directory}: free some, "
                 "and the node takes writes again by itself"
             ) from error
         return len(data)

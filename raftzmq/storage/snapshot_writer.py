@@ -10,7 +10,7 @@ from zlib import crc32
 from raftzmq.core.ready import SnapshotMeta
 from raftzmq.errors import DiskFull
 from raftzmq.lines import encode_line
-from raftzmq.storage.files import Files, is_full
+from raftzmq.storage.files import Files, is_full, shortage
 from raftzmq.storage.snapshot_files import (
     WRITING,
     SnapshotFile,
@@ -69,7 +69,8 @@ class SnapshotWriter:
         except OSError as error:
             self.abort()
             if is_full(error):
-                raise DiskFull(f"no space left for a snapshot in {self._directory}") from error
+                why = f"{shortage(error)} for a snapshot in {self._directory}"
+                raise DiskFull(why) from error
             raise
         self._open = False
         self._finished(self._file.size)

@@ -23,7 +23,7 @@ from raftzmq.storage.directory import (
     read_all,
     set_aside,
 )
-from raftzmq.storage.files import Closeable, Files, OsFiles, is_full, replace_file
+from raftzmq.storage.files import Closeable, Files, OsFiles, is_full, replace_file, shortage
 from raftzmq.storage.log import Log, open_log
 from raftzmq.storage.records import (
     Identity,
@@ -215,7 +215,7 @@ class Storage:
             if not is_full(error):
                 raise
             raise DiskFull(
-                f"no space left for {what} in {self.path}: free some, "
+                f"{shortage(error)} for {what} in {self.path}: free some, "
                 "and the node takes writes again by itself"
             ) from error
 
@@ -231,10 +231,11 @@ class Storage:
         """Up to `size` bytes of a snapshot file, and whether they are its last.
 
         The two newest snapshots are kept. Raises FileNotFoundError for any other; the receiver
-        must then start over with the newest.
+        must then start over with the newest. Raises DiskFull if no descriptor is left.
         """
         path = snapshot_path(self._layout.snapshots, index, term)
-        data = self._files.read(path, offset, size)
+        with self._disk_full("reading a snapshot"):
+            data = self._files.read(path, offset, size)
         return data, offset + len(data) >= self._files.size(path)
 
     def should_snapshot(self, applied_index: int, patience: float = 1.0) -> bool:
@@ -293,11 +294,13 @@ class Storage:
         """Delete the oldest of the log segments that a durable snapshot up to `index` makes
         superfluous; return whether there is another.
 
-        Raises ValueError if there is no such snapshot; OSError.
+        Raises ValueError if there is no such snapshot; DiskFull, and the same call may be made
+        again later; OSError.
         """
         if self.snapshot is None or index > self.snapshot.index:
             raise ValueError(f"no durable snapshot covers the log up to index {index}")
-        return self.log.compact(min(index, self.log.last_index - self.config.keep_entries))
+        with self._disk_full("shortening the log"):
+            return self.log.compact(min(index, self.log.last_index - self.config.keep_entries))
 
     def receive(self, chunk: SnapshotChunk) -> SnapshotMeta | None:
         """Take a chunk of a snapshot. After the last one, install the snapshot and return its meta.

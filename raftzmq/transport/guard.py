@@ -10,12 +10,12 @@ wrong one is harmless, because peers and clients connect again.
 
 from __future__ import annotations
 
-import resource
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from raftzmq import limits
+from raftzmq.descriptors import most_of_each_kind
 from raftzmq.transport.descriptors import (
     Seen,
     cut_connection,
@@ -99,7 +99,7 @@ class Traffic:
         self.port = port
         self.connections: dict[int, Connection] = {}  # by descriptor
         self._counters = counters
-        self._most = _most_connections()
+        self._most = most_of_each_kind(CONNECTIONS)
         self._drained = False
         self._taken: defaultdict[int, int] = defaultdict(int)  # since the last look
         self._handed: defaultdict[int, int] = defaultdict(int)
@@ -263,8 +263,3 @@ class Guard:
         self.next_ms = now_ms + max(wait_ms, len(descriptors) // DESCRIPTORS_PER_MS)
         self.due_ms = self.next_ms + (0 if suspect else LOOK_SLACK_MS)
         return reasons
-
-
-def _most_connections() -> int:
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files // 4)

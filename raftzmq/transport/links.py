@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Sequence
 
 import zmq
 
+from raftzmq.descriptors import spare
 from raftzmq.naming import parse_address
 from raftzmq.transport import options
 from raftzmq.transport.nonblocking import offer
@@ -83,7 +85,14 @@ class PeerLinks:
 
     def _open(self, name: str) -> None:
         address = self._addresses[name]
-        socket = self._context.socket(zmq.DEALER)
+        try:
+            with spare():
+                socket = self._context.socket(zmq.DEALER)
+        except zmq.ZMQError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            del self._addresses[name]  # tried again when it is next given
+            return
         options.peer_link(socket, self._lane(name))
         if address.startswith("["):
             socket.set(zmq.IPV6, 1)

@@ -16,8 +16,9 @@ from typing import Final
 
 import zmq
 
+from raftzmq.descriptors import limit_open_files
 from raftzmq.errors import WireError
-from raftzmq.server.process import calm_garbage_collector, raise_open_files
+from raftzmq.server.process import calm_garbage_collector
 from raftzmq.server.text_log import TextLog
 from raftzmq.transport.guard import Guard
 from raftzmq.transport.options import node_context
@@ -49,7 +50,7 @@ class Loop(ABC):
 
     def __init__(self, endpoint: str, log: TextLog, stack: ExitStack) -> None:
         """Listen on a ZeroMQ endpoint. Raises PortTaken, ListenError."""
-        raise_open_files()
+        limit_open_files()
         self.log = log
         self.dropped: Counter[str] = Counter()
         self.now_ms = now_ms()

@@ -133,7 +133,7 @@ def test_a_directory_on_a_full_disk_opens() -> None:
     assert restored.entries == entries(1, 6)
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE])
 @pytest.mark.parametrize("once", [True, False], ids=["once", "until there is space"])
 @pytest.mark.parametrize("restart", [True, False], ids=["restarted", "going on"])
 def test_no_space_at_any_operation_of_any_step(code: int, once: bool, restart: bool) -> None:
