@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 from raftzmq.errors import InvalidRequest
@@ -38,6 +39,14 @@ def parse_address(text: str) -> tuple[str, int]:
     if not (_HOST.fullmatch(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise InvalidRequest(f"{text!r} is not an address: it must be HOST:PORT, such as db:6000")
     return host, int(port)
+
+
+def literal(host: str) -> IPv4Address | IPv6Address | None:
+    """Return the IP address that HOST spells out, `127.0.0.1` or `[::1]`; None for a name."""
+    try:
+        return ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return None
 
 
 def client_address(address: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,8 +54,9 @@ def node(
     listen: Annotated[
         str | None,
         typer.Option(
-            help="Endpoint for other nodes, such as tcp://*:6000 (default: the port of this node "
-            "in --peers). Clients use the next port."
+            help="Endpoint for other nodes, such as tcp://*:6000 on all interfaces (default: the "
+            "IP address and port of this node in --peers; all interfaces for a name and in a "
+            "pod). Clients use the next port."
         ),
     ] = None,
     client_listen: Annotated[
@@ -68,7 +70,11 @@ def node(
         ),
     ] = None,
     advertise: Annotated[
-        str | None, typer.Option(help="HOST:PORT at which other nodes reach this one.")
+        str | None,
+        typer.Option(
+            help="HOST:PORT at which other nodes reach this one (default: its address in --peers, "
+            "otherwise the IP address of --listen)."
+        ),
     ] = None,
     rejoin: Annotated[
         bool,
@@ -129,6 +135,7 @@ def node(
         client_listen=endpoint(client_listen),
         http_listen=http_listen if http_listen == "none" else endpoint(http_listen),
         advertise=advertise or None,
+        in_pod="KUBERNETES_SERVICE_HOST" in os.environ,
         rejoin=rejoin,
         statefulset=statefulset or None,
         log_level=level(log_level),

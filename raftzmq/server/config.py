@@ -8,7 +8,7 @@ from typing import Final
 
 from raftzmq.core.config import Config
 from raftzmq.errors import InvalidRequest
-from raftzmq.naming import client_address, parse_address, parse_pod_name, service_address
+from raftzmq.naming import client_address, literal, parse_address, parse_pod_name, service_address
 from raftzmq.storage import StorageConfig
 
 _TIMING = Config()
@@ -26,10 +26,15 @@ class ServerConfig:
 
     `peers` maps the initial members' names to HOST:PORT of their node ports. If it is empty, they
     are NAME-0 … NAME-(replicas-1) of the headless Service. `listen` and `client_listen` are ZeroMQ
-    endpoints. By default they are on all interfaces, on the port at which the peers know this node
-    and the next one. `http_listen`, for probes and metrics, is by default beside `listen` on the
-    port after that of the clients; "none" disables it. `advertise` is the HOST:PORT under which
-    others reach this node.
+    endpoints. By default they are on the port at which the peers know this node and the next one,
+    and on that host where it is an IP address or localhost. A name may move, and may have several
+    addresses: behind one a node listens on all interfaces, as it does in a pod (`in_pod`).
+    `http_listen`, for probes and metrics, is by default beside `listen` on the port after that of
+    the clients; "none" disables it.
+
+    `advertise` is the HOST:PORT under which others reach this node. By default it is what `peers`
+    say, for a node that they do not name it is where it listens, and in a pod it is its name in the
+    Service.
 
     `statefulset` names the StatefulSet whose spec.replicas decides the membership. If a node beyond
     that number is told to stop, it goes on for at most `grace_s` seconds, until it has been
@@ -46,6 +51,7 @@ class ServerConfig:
     client_listen: str | None = None
     http_listen: str | None = None
     advertise: str | None = None
+    in_pod: bool = False
     rejoin: bool = False
     statefulset: str | None = None
     grace_s: float = GRACE_S
@@ -61,6 +67,12 @@ class ServerConfig:
         if not 0 < self.heartbeat_ms * 2 < self.election_timeout_ms:
             raise InvalidRequest(
                 "--election-timeout-ms must be more than twice --heartbeat-ms, and both positive"
+            )
+        if self._own_address is None:
+            raise InvalidRequest(
+                f"--peers does not name {self.name}, so nobody knows where it is: give --advertise "
+                "HOST:PORT, where the others reach it, or --listen with an IP address of this "
+                "machine, such as tcp://192.0.2.7:6000"
             )
 
     @property
@@ -79,11 +91,33 @@ class ServerConfig:
     @property
     def address(self) -> str:
         """The address that this node gives to others."""
-        return self.advertise or self.initial.get(self.name) or self.address_of(self.name)
+        assert self._own_address is not None  # or it could not have been made
+        return self._own_address
+
+    @property
+    def _own_address(self) -> str | None:
+        given = self.advertise or self.initial.get(self.name) or self._listening_address
+        if given is None and (self.in_pod or self.service or not self.peers):
+            return self.address_of(self.name)
+        return given
+
+    @property
+    def _listening_address(self) -> str | None:
+        """HOST:PORT of `listen`, if others can reach that."""
+        if self.listen is None or not self.peers:
+            return None
+        address = self.listen.removeprefix("tcp://")
+        ip = literal(address.rpartition(":")[0])
+        return None if ip is None or ip.is_unspecified else address
 
     @property
     def peer_endpoint(self) -> str:
-        return self.listen or f"tcp://*:{parse_address(self.address)[1]}"
+        host, port = parse_address(self.address)
+        if host == "localhost":
+            host = "127.0.0.1"
+        if self.in_pod or literal(host) is None:
+            host = "*"
+        return self.listen or f"tcp://{host}:{port}"
 
     @property
     def client_endpoint(self) -> str:

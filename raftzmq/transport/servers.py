@@ -241,6 +241,6 @@ def listen_error(endpoint: str, number: int | None, why: str) -> ListenError:
             "or choose another port."
         )
     return ListenError(
-        f"cannot listen on {endpoint}: {why}. Choose an address of this machine "
-        "and a port that this user may open, as tcp://*:6000."
+        f"cannot listen on {endpoint}: {why}. Choose an address of this machine and a port that "
+        "this user may open: --listen tcp://*:6000 is all interfaces."
     )

@@ -19,9 +19,35 @@ def config(**settings: Any) -> ServerConfig:
 
 def test_a_node_listens_where_its_peers_know_it() -> None:
     made = config(peers=PEERS)
-    assert made.peer_endpoint == "tcp://*:6010"
-    assert made.client_endpoint == "tcp://*:6011"
+    assert made.peer_endpoint == "tcp://127.0.0.1:6010"
+    assert made.client_endpoint == "tcp://127.0.0.1:6011"
     assert made.client_address == "127.0.0.1:6011"
+
+
+@pytest.mark.parametrize(
+    ("host", "listens_on"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("[::1]", "[::1]"),
+        ("[2001:db8::7]", "[2001:db8::7]"),
+        ("localhost", "127.0.0.1"),
+        ("db-1.example.org", "*"),
+        ("0.0.0.0", "0.0.0.0"),
+    ],
+)
+@pytest.mark.parametrize("told", ["peers", "advertise"])
+def test_a_node_listens_on_the_host_that_the_others_are_told(
+    host: str, listens_on: str, told: str
+) -> None:
+    address = f"{host}:6010"
+    given = {"peers": {"raft-1": address}} if told == "peers" else {"advertise": address}
+    made = config(**given)
+    assert made.peer_endpoint == f"tcp://{listens_on}:6010"
+    assert made.client_endpoint == f"tcp://{listens_on}:6011"
+    assert made.http_endpoint == f"tcp://{listens_on}:6012"
+    assert config(**given, in_pod=True).peer_endpoint == "tcp://*:6010"
+    assert config(**given, listen="tcp://*:7000").peer_endpoint == "tcp://*:7000"
 
 
 def test_without_peers_they_are_the_pods_of_the_service() -> None:
@@ -34,8 +60,26 @@ def test_without_peers_they_are_the_pods_of_the_service() -> None:
 
 def test_a_node_that_the_peers_do_not_name_is_told_where_it_is() -> None:
     made = config(name="raft-7", peers=PEERS, advertise="127.0.0.1:6070")
-    assert made.peer_endpoint == "tcp://*:6070"
+    assert made.peer_endpoint == "tcp://127.0.0.1:6070"
     assert "raft-7" not in made.initial
+
+
+@pytest.mark.parametrize("listen", ["tcp://192.0.2.7:6070", "tcp://[2001:db8::7]:6070"])
+def test_a_node_that_the_peers_do_not_name_says_where_it_listens(listen: str) -> None:
+    made = config(name="raft-7", peers=PEERS, listen=listen)
+    assert made.address == listen.removeprefix("tcp://")
+    assert config(peers=PEERS, listen=listen).address == PEERS["raft-1"]
+
+
+@pytest.mark.parametrize(
+    "listen", [None, "tcp://*:6070", "tcp://0.0.0.0:6070", "tcp://[::]:6070", "tcp://eth0:6070"]
+)
+def test_a_node_that_nobody_can_know_the_address_of_is_refused(listen: str | None) -> None:
+    with pytest.raises(InvalidRequest, match=r"does not name raft-7.*--advertise HOST:PORT"):
+        config(name="raft-7", peers=PEERS, listen=listen)
+    in_a_pod = "raft-7.raft-service:6000"
+    assert config(name="raft-7", peers=PEERS, listen=listen, in_pod=True).address == in_a_pod
+    assert config(name="raft-7", listen=listen).address == in_a_pod
 
 
 def test_the_client_endpoint_follows_an_explicit_listen() -> None:
@@ -45,7 +89,7 @@ def test_the_client_endpoint_follows_an_explicit_listen() -> None:
 @pytest.mark.parametrize(
     ("settings", "endpoint"),
     [
-        ({"peers": PEERS}, "tcp://*:6012"),
+        ({"peers": PEERS}, "tcp://127.0.0.1:6012"),
         ({}, "tcp://*:6002"),
         ({"listen": "tcp://127.0.0.1:7000"}, "tcp://127.0.0.1:7002"),
         ({"listen": "tcp://[::1]:7000"}, "tcp://[::1]:7002"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from raftzmq import Client
@@ -59,6 +61,30 @@ def test_a_fourth_node_waits_says_so_is_admitted_and_removed(
     client.put("after", "removal")
     fourth.terminate()
     assert fourth.wait() == 0
+
+
+def test_a_fourth_node_needs_an_address_that_others_reach(cluster: Cluster) -> None:
+    fourth = cluster.add_process("raft-3")
+    fourth.arguments = ["--peers", cluster.peers]
+    code, said = fourth.run()
+    assert code == 2
+    assert "--advertise" in said.splitlines()[-1]
+    fourth.start("--listen", f"tcp://{fourth.address}")
+
+    def waiting() -> bool:
+        status = fourth.status()
+        return status is not None and "add" in (status["waiting"] or "")
+
+    wait_for("it says that somebody must add it", waiting)
+    assert "voter" in member(cluster, "add", "raft-3")
+
+
+def test_nodes_that_are_told_of_on_loopback_listen_there_alone(cluster: Cluster) -> None:
+    node = cluster.nodes[0]
+    for port in (node.port, node.port + 1, node.port + 2):
+        socket.create_connection(("127.0.0.1", port)).close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port))
 
 
 def test_a_leader_that_is_removed_steps_down_and_the_rest_goes_on(
