@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from random import Random, SystemRandom
 from typing import Any, Final
 
-from raftzmq.client.operations import cluster
+from raftzmq.client.operations import cluster, coordination
 from raftzmq.client.operations.arguments import Operation
 from raftzmq.client.session.calls import Call
+from raftzmq.client.session.places import Acquisition
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
@@ -45,9 +46,10 @@ class DirectClient:
         (Acquisition): once it is, or is not, `take_tasks` gives it back."""
         self._session.begin(task, now_ms())
 
-    def give_up(self, task: Task) -> None:
-        """Give up what a task got, or is to get."""
-        self._session.abandon(task, now_ms())
+    def release(self, place: Acquisition, timeout: float) -> Call:
+        """Hand in the release of a place that is held, to be done within `timeout` seconds."""
+        self._session.places.given_back(place)
+        return self.submit(coordination.release(place.kind, place.name, place.token), timeout)
 
     def watch(self, subscription: Subscription) -> None:
         """Begin to watch: `take_news` gives it back whenever there is something in it to take."""

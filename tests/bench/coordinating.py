@@ -86,9 +86,7 @@ def claim(client: DirectClient, lease: HeldLease, names: list[str], seconds: flo
             if one:
                 tally.count += 1
                 tally.times_ns.append(now_ns - asked_ns[task.waiter])
-            release = coordination.release(task.kind, task.name, task.token)
-            client._session.places.given_back(task)
-            client.submit(release, TIMEOUT_S).waiter = task.waiter
+            client.release(task, TIMEOUT_S).waiter = task.waiter
     tally.end_ns = time.perf_counter_ns()
     return tally
 

@@ -1,7 +1,7 @@
 """What is sent for a call, and how its answer is read: arguments encoded, values decoded.
 
-operations.py and coordination.py make their operations of these. Whatever a node would refuse as
-invalid is refused here (InvalidRequest).
+keys.py, coordination.py and cluster.py make their operations of these. Whatever a node would refuse
+as invalid is refused here (InvalidRequest).
 """
 
 from __future__ import annotations

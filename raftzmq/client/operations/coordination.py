@@ -1,6 +1,6 @@
 """The operations of leases, queues, fences and held answers: encoded and decoded.
 
-As operations.py, whose functions are about keys: what a node would refuse as invalid is refused
+As keys.py: what a node would refuse as invalid is refused
 here, before anything is sent. Times to live are in seconds here, as in the clients.
 """
 

@@ -1,4 +1,4 @@
-"""What callers watch, and the watches on the wire that serve them: see watching.py."""
+"""What callers watch, and the watches on the wire that serve them: see watches.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raftzmq.client.session.tasks import copy_of
 from raftzmq.errors import InvalidRequest, RaftzmqError, WatchLost
 from raftzmq.transport.watch_wire import WatchRequest
 
-Batch = tuple[tuple[Event, ...], int]
+Delivery = tuple[tuple[Event, ...], int]
 """Events, and the revision up to which they are complete."""
 
 
@@ -58,7 +58,7 @@ class Subscription:
         self.after = 0 if start is None else start - 1  # what it gets has higher revisions
         self.stream: Stream | None = None
         self.opened = False
-        self.batches: deque[Batch] = deque()
+        self.batches: deque[Delivery] = deque()
         self.received = 0
         self.taken = 0
         self.through = self.after  # the caller has taken everything up to here
