@@ -49,20 +49,28 @@ class AsyncShell(Shell):
         asyncio.get_running_loop().call_soon(function)
 
     async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
-        # As run_all for one, in one coroutine: each further one costs a call its microsecond.
+        call = self.submit(work, timeout)
+        try:
+            await call.waiter
+        except BaseException:
+            self.cancel(call)
+            raise
+        result: T = call.result()
+        return result
+
+    def submit(self, work: Work, timeout: float) -> Call:
+        """Hand in a call. Its `waiter` is to be awaited; then it is done."""
         loop = self._check()
         now = now_ms()
         call = Call(work, now, timeout)
         call.waiter = loop.create_future()
         self._session.submit(call, now)
         self._turn_soon()
-        try:
-            await call.waiter
-        except BaseException:
-            self._session.cancel(call, now_ms())
-            raise
-        result: T = call.result()
-        return result
+        return call
+
+    def cancel(self, call: Call) -> None:
+        """Nobody waits for the call any more."""
+        self._session.cancel(call, now_ms())
 
     async def run_all(self, works: Sequence[Work], timeout: float) -> list[Call]:
         self._check()
@@ -138,7 +146,8 @@ class AsyncShell(Shell):
             self._loop = loop
             self._pid = os.getpid()
             self._links = Links(self._opened, self._closing)
-        self.check_process()
+        if self._pid != os.getpid():
+            self.check_process()
         if self._loop is not loop:
             raise InvalidRequest("this client belongs to another event loop: make one for each")
         return loop

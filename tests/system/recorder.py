@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 import time
@@ -14,7 +15,7 @@ import orjson
 from raftzmq import AsyncClient, Client
 from raftzmq.client.aio_shell import AsyncShell
 from raftzmq.client.blocking_shell import BlockingShell
-from raftzmq.client.operations.arguments import Answer, NodeRequest, Operation
+from raftzmq.client.operations.arguments import Answer, NodeRequest, Operation, Work
 from raftzmq.client.session.calls import Call
 from raftzmq.errors import OutcomeUnknown
 from tests.sim.history import FAILED, NEVER, OK, UNKNOWN, History, Op
@@ -126,10 +127,14 @@ class _RecordedAsyncShell(AsyncShell):
         super().__init__(endpoints)
         self._name, self._recorder = name, recorder
 
-    async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
+    def submit(self, work: Work, timeout: float) -> Call:
         assert isinstance(work, Operation)
         op = self._recorder.begin(self._name, work)
-        call = (await self.run_all([work], timeout))[0]
-        self._recorder.end(op, call)
-        result: T = call.result()
-        return result
+        call = super().submit(work, timeout)
+
+        def ended(waiter: asyncio.Future[None]) -> None:
+            if not waiter.cancelled():
+                self._recorder.end(op, call)
+
+        call.waiter.add_done_callback(ended)
+        return call

@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from raftzmq.client.session.calls import Call, Lane
+from raftzmq.client.session.calls import Call
 from raftzmq.client.session.endpoints import Endpoints
 from raftzmq.client.session.flight import Flight
 from raftzmq.client.session.routing import Routing
@@ -52,25 +52,25 @@ class Outstanding:
     # -- begin --------------------------------------------------------------------------------
 
     def submit(self, call: Call, now_ms: int) -> None:
-        """Take a call; it ends, one way or the other, by its deadline."""
+        """Take a call; it ends, one way or the other, by its deadline. A hot path."""
         calls = len(self._calls)
         if calls >= self._calls_most or self._bytes + call.size > self._call_bytes_most:
             self._bytes += call.size
             self.fail(call, Overloaded(f"{calls} calls of this client wait already"), now_ms)
             return
-        self._admit(call, now_ms).queue.append(call)
+        self._routing.lane(call, now_ms).queue.append(call)
+        if not calls or call.deadline_ms < self.due_ms:
+            self.due_ms = call.deadline_ms
+        self._calls[call] = None
+        self._bytes += call.size
 
     def start(self, call: Call, now_ms: int) -> None:
-        """Take a call of the session's own, to be sent before others."""
-        self._admit(call, now_ms).queue.appendleft(call)
-
-    def _admit(self, call: Call, now_ms: int) -> Lane:
-        lane = self._routing.lane(call, now_ms)
+        """Take a call of the session's own, to be sent before others and beyond the bounds."""
+        self._routing.lane(call, now_ms).queue.appendleft(call)
         if not self._calls or call.deadline_ms < self.due_ms:
             self.due_ms = call.deadline_ms
         self._calls[call] = None
         self._bytes += call.size
-        return lane
 
     # -- end ----------------------------------------------------------------------------------
 
