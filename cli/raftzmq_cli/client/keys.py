@@ -11,7 +11,7 @@ import typer
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
-from raftzmq_cli.client.options import Fence, Prefix, fences
+from raftzmq_cli.client.options import All, Fence, Prefix, fences, refuse_empty_prefix
 from raftzmq_cli.common import printers
 from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.exits import AnswerIsNo
@@ -171,21 +171,66 @@ def put(
     """
     raftzmq client delete greeting
     raftzmq client delete --prefix config/
+    raftzmq client delete --all             (asks first on a terminal)
     """,
 )
-def delete(run: ClientInvocation, key: Key, prefix: Prefix = False, fence: Fence = None) -> None:
-    """Delete a key, or all keys with a prefix. A missing key is not an error."""
-    key = text(key, "key")
-    delete_one_or_many = run.client.delete_prefix if prefix else run.client.delete
-    result = delete_one_or_many(key, fence=fences(fence), timeout=run.timeout_s)
+def delete(
+    run: ClientInvocation,
+    key: Annotated[
+        str | None, typer.Argument(metavar="KEY", show_default=False, help="The key.")
+    ] = None,
+    *,
+    prefix: Annotated[
+        bool,
+        typer.Option(
+            "--prefix",
+            allow_from_autoenv=False,
+            help="All keys that start with KEY, which is not empty.",
+        ),
+    ] = False,
+    every: All = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", allow_from_autoenv=False, help="Do not ask, on a terminal.")
+    ] = False,
+    fence: Fence = None,
+) -> None:
+    """Delete a key, or all keys with a prefix. A missing key is not an error.
+
+    An empty prefix is refused: --all deletes every key. On a terminal it says how many, and asks.
+    """
+    guards = fences(fence)
+    if every:
+        if key:
+            raise InvalidRequest("--all deletes every key of the cluster: leave out KEY")
+        if not yes and sys.stdin.isatty():
+            _ask_before_all(run)
+        result = run.client.delete_prefix("", fence=guards, timeout=run.timeout_s)
+    elif key is None:
+        raise InvalidRequest("delete needs a KEY (see 'raftzmq client delete --help')")
+    elif prefix:
+        refuse_empty_prefix(key)
+        result = run.client.delete_prefix(text(key, "key"), fence=guards, timeout=run.timeout_s)
+    else:
+        result = run.client.delete(text(key, "key"), fence=guards, timeout=run.timeout_s)
     document = {
         "deleted": result.count,
         "index": result.index,
         "term": result.term,
         "leader": result.leader,
     }
-    keys = "key" if result.count == 1 else "keys"
-    run.show(document, [f"{result.count} {keys} deleted, index {result.index}"])
+    run.show(document, [f"{_count(result.count)} deleted, index {result.index}"])
+
+
+def _ask_before_all(run: ClientInvocation) -> None:
+    """Say how many keys there are, and ask. Raises AnswerIsNo."""
+    count = sum(1 for _ in pages(run, "", "", None, stale=False))
+    question = f"This deletes every key of the cluster, {_count(count)} now. Go on?"
+    if not typer.confirm(question, err=True):
+        raise AnswerIsNo("nothing was deleted")
+
+
+def _count(keys: int) -> str:
+    return "1 key" if keys == 1 else f"{keys} keys"
 
 
 def pages(

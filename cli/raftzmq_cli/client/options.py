@@ -15,6 +15,12 @@ TTL_HELP: Final = "Time to live without renewal, in seconds: 0.5 to a day."
 Prefix = Annotated[
     bool, typer.Option("--prefix", help="All keys that start with KEY, which may be empty.")
 ]
+All = Annotated[
+    bool,
+    typer.Option(
+        "--all", allow_from_autoenv=False, help="Every key of the cluster may be deleted."
+    ),
+]
 Fence = Annotated[
     list[str] | None,
     typer.Option(
@@ -55,6 +61,12 @@ def fences(words: Sequence[str] | None) -> list[tuple[str, int]] | None:
             raise InvalidRequest(f"--fence must be NAME:TOKEN, such as nightly:12, not {word!r}")
         pairs.append((text(name, "name"), int(token)))
     return pairs or None
+
+
+def refuse_empty_prefix(prefix: str) -> None:
+    """Raises InvalidRequest for the prefix that all keys have: often a variable that is not set."""
+    if not prefix:
+        raise InvalidRequest("an empty prefix deletes every key: give --all if you mean that")
 
 
 def without_command(words: Sequence[str] | None) -> None:

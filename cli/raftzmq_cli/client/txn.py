@@ -27,7 +27,7 @@ from raftzmq import (
 )
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
-from raftzmq_cli.client.options import Fence, fences
+from raftzmq_cli.client.options import All, Fence, fences, refuse_empty_prefix
 from raftzmq_cli.common import exits, standard_input
 from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.values import item_document
@@ -97,11 +97,13 @@ def txn(
             help="The same, for when a compare does not hold. Repeatable.",
         ),
     ] = None,
+    every: All = False,
     fence: Fence = None,
 ) -> int:
     """Compare keys, then run one of two lists of operations, atomically.
 
     Exit code 0 if all compares held, 1 if not. The result is printed either way.
+    A delete_prefix of the empty prefix is refused without --all.
     """
     given = bool(compares or then or otherwise)
     if (not file) is not given:
@@ -109,6 +111,10 @@ def txn(
     transaction = (
         from_json(_read(file)) if file else from_words(compares or (), then or (), otherwise or ())
     )
+    if not every:
+        for operation in transaction[1] + transaction[2]:
+            if isinstance(operation, DeletePrefix):
+                refuse_empty_prefix(operation.prefix)
     result = run.client.txn(*transaction, fence=fences(fence), timeout=run.timeout_s)
     branch = transaction[1] if result.succeeded else transaction[2]
     show_result(run, result, branch)
