@@ -11,8 +11,8 @@ from raftzmq.client.handles.watch import Watch
 from raftzmq.client.operations import cluster
 from raftzmq.client.operations.coordination import AnyLease, timeout_ms
 from raftzmq.client.results import NodeStatus
+from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.calls import Call
-from raftzmq.client.session.places import Acquisition
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.shell import OnLost, Shell
 from raftzmq.errors import RaftzmqError
@@ -158,7 +158,8 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
         timeout: float | None = None,
     ) -> int:
         """Wait for a place to hold, under a lease; return its token. Raises as `Lock.acquire`;
-        of a lease that is a number the client does not know when it ends."""
+        of a lease that is a number the client does not know when it ends. The permits of a counter
+        are taken then, and there is nothing to release."""
         place = Acquisition(
             kind,
             name,

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from raftzmq.client.operations import cluster, coordination
 from raftzmq.client.operations.arguments import Operation
+from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.calls import Call
-from raftzmq.client.session.places import Acquisition
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task

@@ -23,8 +23,8 @@ from contextlib import closing
 
 from raftzmq.client.direct import DirectClient, DirectClients
 from raftzmq.client.operations import coordination, keys
+from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.leases import HeldLease
-from raftzmq.client.session.places import Acquisition
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq_cli.client.bench import percentile_ms
 from raftzmq_cli.client.bench_loop import calm_collector

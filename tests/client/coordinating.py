@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.leases import HeldLease
-from raftzmq.client.session.places import Acquisition
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.transport.client_wire import OperationsRequest

@@ -46,6 +46,7 @@ writes = plain | st.one_of(
         value=st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
     ),
     st.builds(coordination.release, st.sampled_from(KINDS), names, numbers),
+    st.builds(coordination.cancel, st.sampled_from(KINDS), names, numbers),
     st.builds(coordination.signal, names, counts),
     st.builds(coordination.resize, names, counts),
     st.builds(coordination.forget, st.sampled_from([SEMAPHORE, COUNTER]), names),

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.errors import (
     InvalidRequest,
     LeaseExpired,
     NotAcquired,
     NotFound,
+    OutcomeUnknown,
     RaftzmqError,
     Unavailable,
 )
@@ -281,3 +283,129 @@ def test_closing_the_session_fails_whoever_waits(c: Coordinating) -> None:
     c.session.close("the client was closed")
     with pytest.raises(Unavailable, match="closed before lock 'l' was acquired"):
         place.result()
+
+
+# -- counters -----------------------------------------------------------------------------------
+
+
+def counting(c: Coordinating, timeout_ms: int | None = None) -> Acquisition:
+    """Two permits of a counter that are asked for under a lease that is granted."""
+    place = Acquisition(
+        "counter", "n", lease=c.granted(), permits=2, capacity=5, timeout_ms=timeout_ms
+    )
+    c.session.begin(place, c.now_ms)
+    return place
+
+
+TAKE = ["release", "counter", "n", 77]
+CANCEL = ["cancel", "counter", "n", 77]
+GIVE_BACK = ["signal", "n", 2]
+
+
+def taking(c: Coordinating, ms: int) -> Sent:
+    """The last of the messages of so many milliseconds that take what was granted: they are
+    repeated until one is answered, for longer than the lease lives."""
+    return [sent for sent in c.sends_in(ms) if [op[1:] for op in sent.ops] == [TAKE]][-1]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_a_counter_grants_is_taken_before_it_is_had(c: Coordinating, at_once: bool) -> None:
+    place = counting(c)
+    c.ok(c.one(), [77, at_once])
+    if not at_once:
+        c.ok(c.one(), True)
+    sent = c.one()
+    assert [op[1:] for op in sent.ops] == [TAKE]
+    assert not place.done
+    c.ok(sent)
+    assert c.session.take_tasks() == [place]
+    assert place.result().token == 77
+    assert c.kept_for(TTL_MS) == [], "there is nothing to give up"
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_who_leaves_before_taking_cancels(c: Coordinating, granted: bool) -> None:
+    place = counting(c, timeout_ms=700)
+    c.ok(c.one(), [77, False])
+    sent = c.one()
+    if granted:
+        c.ok(sent, True)
+        c.give_up(place)  # it is on the way to take them, and that was not sent yet
+        assert c.sends() == [CANCEL]
+    else:
+        [left] = c.later(700)
+        assert [op[1:] for op in left.ops] == [CANCEL]
+        assert isinstance(place.error, NotAcquired)
+
+
+def test_an_acquire_of_a_counter_that_is_answered_too_late_is_cancelled(c: Coordinating) -> None:
+    place = counting(c, timeout_ms=300)
+    c.one()
+    c.later(300)
+    assert isinstance(place.error, NotAcquired)
+    again = c.sends_in(1500)
+    c.ok(again[-1], [77, True])
+    assert c.sends() == [CANCEL]
+
+
+@pytest.mark.parametrize("lease_ends", [True, False])
+def test_what_was_taken_for_somebody_who_has_left_is_given_back(
+    c: Coordinating, lease_ends: bool
+) -> None:
+    place = counting(c, timeout_ms=300)
+    c.ok(c.one(), [77, True])
+    c.one()
+    c.later(300)
+    assert isinstance(place.error, NotAcquired)
+    c.ok(taking(c, TTL_MS if lease_ends else 1500))
+    assert c.sends() == [GIVE_BACK]
+
+
+def test_what_was_taken_and_never_handed_over_is_given_back(c: Coordinating) -> None:
+    place = counting(c)
+    c.ok(c.one(), [77, True])
+    c.ok(c.one())
+    assert place.done
+    c.give_up(place)
+    assert c.sends() == [GIVE_BACK]
+
+
+def test_what_was_not_taken_any_more_is_not_given_back(c: Coordinating) -> None:
+    place = counting(c, timeout_ms=300)
+    c.ok(c.one(), [77, True])
+    c.one()
+    c.later(300)
+    assert isinstance(place.error, NotAcquired)
+    c.says(taking(c, 2000), "not_held")
+    assert [name for s in c.later(2000) for name in s.names if name != "lease_keep"] == []
+
+
+def test_what_is_taken_stays_taken_when_the_lease_ends_meanwhile(c: Coordinating) -> None:
+    place = counting(c)
+    c.ok(c.one(), [77, True])
+    c.one()
+    sent = taking(c, TTL_MS)
+    assert not place.done, "the answer says which came first"
+    c.ok(sent)
+    assert place.result().token == 77
+
+
+def test_if_the_lease_ended_before_they_were_taken_nothing_is(c: Coordinating) -> None:
+    place = counting(c)
+    c.ok(c.one(), [77, True])
+    c.one()
+    c.says(taking(c, TTL_MS), "not_held")
+    with pytest.raises(LeaseExpired):
+        place.result()
+
+
+def test_if_it_cannot_be_known_whether_they_were_taken_it_says_so(c: Coordinating) -> None:
+    place = counting(c)
+    c.ok(c.one(), [77, True])
+    c.refuse(c.one(), "outcome_unknown")
+    [sent] = c.later(300)
+    c.refuse(sent, "session_expired")
+    with pytest.raises(OutcomeUnknown):
+        place.result()
+    names = [op[1:] for s in c.sends_in(100) for op in s.ops]
+    assert ["open"] in names

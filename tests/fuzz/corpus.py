@@ -65,6 +65,7 @@ OPERATIONS: Final[list[list[object]]] = [
     [19, "acquire", "semaphore", "s", 13, 2, 3, False, None],
     [20, "acquire", "election", "e", 13, 1, 0, True, "me:1"],
     [21, "release", "lock", "l", 18],
+    [21, "cancel", "counter", "c", 18],
     [22, "signal", "c", 2],
     [23, "resize", "s", 4],
     [24, "forget", "semaphore", "s"],

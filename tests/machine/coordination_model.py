@@ -49,7 +49,7 @@ class Coordination:
         for lease in leases:
             del self.leases[lease]
         for token in [token for token, place in self.places.items() if place[1] in leases]:
-            del self.places[token]
+            self.leave(token)
         self.settle()
         for key in [key for key, bond in self.bonds.items() if bond[0] in leases]:
             del self.keys[key], self.bonds[key]
@@ -159,9 +159,21 @@ class Coordination:
     def release(self, kind: str, name: str, token: int) -> tuple[Any, ...]:
         if token not in self.places or self.places[token][0] != (kind, name):
             return ("not_held",)
-        del self.places[token]
+        del self.places[token]  # and what a counter has granted with it
         self.settle()
         return "ok", None
+
+    def cancel(self, kind: str, name: str, token: int) -> tuple[Any, ...]:
+        if token not in self.places or self.places[token][0] != (kind, name):
+            return ("not_held",)
+        self.leave(token)
+        self.settle()
+        return "ok", None
+
+    def leave(self, token: int) -> None:
+        queue, _, permits, _, held = self.places.pop(token)
+        if held and queue[0] == "counter":
+            self.queues[queue] += permits
 
     def signal(self, name: str, permits: int) -> tuple[Any, ...]:
         count = self.queues.get(("counter", name), 0)

@@ -94,7 +94,7 @@ class Caller:
         return ["acquire", kind, name, self.lease(), *sized, wait, value]
 
     def release(self) -> list[Any]:
-        return ["release", *self.place()]
+        return [self.random.choice(["release", "cancel"]), *self.place()]
 
     def sizes(self) -> list[Any]:
         random = self.random
@@ -208,6 +208,7 @@ def test_the_random_commands_come_to_everything_that_they_may_come_to() -> None:
         "put_ttl": "ok",
         "acquire": "ok lease_expired not_found invalid busy overloaded",
         "release": "ok not_held",
+        "cancel": "ok not_held",
         "signal": "ok invalid",
         "resize": "ok",
         "forget": "ok not_found busy",

@@ -168,6 +168,7 @@ def test_what_does_not_hang_together_is_refused(records: list[Any]) -> None:
         [1, "acquire", "lock", "q", 2, 1, 0, True, None, 1],
         [1, "release", "lock", "q", "1"],
         [1, "release", "mutex", "q", 1],
+        [1, "cancel", "mutex", "q", 1],
         [1, "signal", "q", True],
         [1, "resize", "q", "3"],
         [1, "forget", "mutex", "q"],

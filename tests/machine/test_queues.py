@@ -245,9 +245,9 @@ def test_a_counter_gives_what_was_signalled_by_whomever(db: Queues) -> None:
 
 
 def test_what_a_counter_gave_is_consumed(db: Queues) -> None:
-    token = db.join("counter", db.anna, 2, capacity=3)
-    db.join("counter", db.ben)
-    db.release("counter", token)
+    tokens = [db.join("counter", db.anna, 2, capacity=3), db.join("counter", db.ben)]
+    for token in tokens:
+        db.release("counter", token)
     db.write("lease_revoke", db.ben)
     assert db.describe("counter") == {
         "capacity": 0,
@@ -257,6 +257,39 @@ def test_what_a_counter_gave_is_consumed(db: Queues) -> None:
         "holders": [],
         "waiters": [],
     }
+
+
+@pytest.mark.parametrize("leave", ["cancel", "lease_revoke", "expire"])
+def test_what_a_counter_granted_and_nobody_took_goes_to_the_next(db: Queues, leave: str) -> None:
+    token = db.join("counter", db.anna, 2, capacity=1)
+    late = db.lease()
+    waiting = db.join("counter", late, 2)
+    db.write("signal", "q", 1)
+    assert [db.holds("counter", place) for place in (token, waiting)] == [True, False]
+    if leave == "cancel":
+        assert db.write("cancel", "counter", "q", token)[0] == "ok"
+    elif leave == "lease_revoke":
+        db.write("lease_revoke", db.anna)
+    else:
+        db.time_ms += 9_999
+        db.write("lease_keep", late)
+        db.time_ms += 1
+        assert db.expire() == 3
+    assert [db.holds("counter", place) for place in (token, waiting)] == [None, True]
+    db.write("cancel", "counter", "q", waiting)
+    assert db.describe("counter")["free"] == 2, "none of them is lost"
+    audit(db.machine)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_cancels_leaves_the_line_or_gives_back_what_he_holds(db: Queues, kind: str) -> None:
+    capacity = 1 if kind in ("semaphore", "counter") else 0
+    tokens = [db.join(kind, lease, capacity=capacity) for lease in (db.anna, db.ben, db.carl)]
+    for token in (tokens[1], tokens[0]):
+        assert db.write("cancel", kind, "q", token)[0] == "ok"
+        assert unchanged(db, "cancel", kind, "q", token)[0] == "not_held"
+    assert db.holds(kind, tokens[2]) is True
+    audit(db.machine)
 
 
 def test_the_capacity_that_one_says_of_a_counter_is_where_it_begins(db: Queues) -> None:

@@ -227,7 +227,7 @@ def test_a_number_too_long_to_be_printed_is_refused_too() -> None:
 def test_the_names_are_those_of_the_protocol() -> None:
     keys = {"open", "close", "put", "cas", "delete", "delete_prefix", "txn"}
     leases = {"lease_grant", "lease_keep", "lease_revoke", "put_leased", "put_ttl"}
-    queues = {"acquire", "release", "signal", "resize", "forget", "fenced"}
+    queues = {"acquire", "release", "cancel", "signal", "resize", "forget", "fenced"}
     assert keys | leases | queues == WRITES
     reads = {"lease", "leases", "describe", "queues", "await", "observe"}
     assert {"get", "range", "prefix"} | reads == READS

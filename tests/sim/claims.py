@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from raftzmq.client.operations import coordination, keys
 from raftzmq.client.operations.arguments import Operation
 from raftzmq.client.operations.coordination import Fence
+from raftzmq.client.session.acquisition import HELD, Acquisition
 from raftzmq.client.session.leases import HeldLease
-from raftzmq.client.session.places import HELD, Acquisition
 from raftzmq.client.transactions import Put
 from raftzmq.machine.tables.places import COUNTER, ELECTION, LOCK, SEMAPHORE
 from tests.sim.history import OK, Op

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from raftzmq import limits
 from raftzmq.client.operations import coordination, keys
 from raftzmq.client.operations.arguments import Work
+from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.leases import HeldLease
-from raftzmq.client.session.places import Acquisition
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task

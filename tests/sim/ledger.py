@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from raftzmq.client.session.acquisition import HELD, Acquisition
 from raftzmq.client.session.leases import HeldLease
-from raftzmq.client.session.places import HELD, Acquisition
 from raftzmq.client.session.verdicts import DONE
 from raftzmq.core.entry import Entry
 from raftzmq.machine import Machine

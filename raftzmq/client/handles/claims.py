@@ -11,7 +11,7 @@ from raftzmq.client.operations import coordination
 from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S
 from raftzmq.client.operations.coordination import AnyLease, Fencing, timeout_ms
 from raftzmq.client.results import Leader, Queue
-from raftzmq.client.session.places import Acquisition
+from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.shell import Flag, OnLost, Shell
 from raftzmq.errors import InvalidRequest, NotHeld, RaftzmqError
 
@@ -242,11 +242,11 @@ class PlainSemaphore(Claim):
 
     async def _wait(self, count: int | None = None, timeout: Timeout = ...) -> int:
         """Wait for `count` permits and take them; return the token of the place that got them.
-        Raises as `Lock.acquire`."""
-        await self._take(self._new_place(timeout, count))
-        token = self.token
-        self._leave()
-        return token
+        Raises NotAcquired as `Lock.acquire`, and then none are taken; OutcomeUnknown if it cannot
+        be known whether they are."""
+        place = self._new_place(timeout, count)
+        await self._shell.perform(place)
+        return place.token
 
     async def _signal(self, count: int = 1, *, timeout: float = 5) -> int:
         """Add `count` permits; return how many there are then."""

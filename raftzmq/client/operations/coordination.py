@@ -142,6 +142,11 @@ def release(kind: str, name: str, token: int) -> Operation[None]:
     return write("release", [_kind(kind), _name(name), _token(token)], _nothing)
 
 
+def cancel(kind: str, name: str, token: int) -> Operation[None]:
+    """As `release`, but takes nothing of what a counter granted."""
+    return write("cancel", [_kind(kind), _name(name), _token(token)], _nothing)
+
+
 def signal(name: str, permits: int) -> Operation[int]:
     return write("signal", [_name(name), _permits("permits", permits)], _number)
 

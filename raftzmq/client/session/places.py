@@ -4,12 +4,21 @@
       |        |        |       |
       +--------+--------+-------+----> leaving -> over
 
+             line -> taking -> taken        of a counter
+
 An acquisition is done when it holds or when it fails, and whoever waits may leave at any time: at
 the deadline, on Ctrl-C, when a task is cancelled. Then nothing may stay behind in the cluster. What
 was never sent is taken back. A place that is known is released. If it is not known whether there is
 one, because the answer is still to come, the request is repeated in the background under its
 serial until it is answered, and the place that it turns out to have made is released; or until the
 lease ends, which is not kept alive then, and ends in the cluster with all its places.
+
+What a counter grants is taken by a further request. Until then it is only set aside, and comes
+back when the place is cancelled or its lease ends. Should the request have been executed for
+somebody who has left meanwhile, as many permits are added again.
+
+A place that is gone, although its lease lives as far as is known here, is asked for again: the
+answer says that the lease has ended after all, or it is another place.
 """
 
 from __future__ import annotations
@@ -19,93 +28,31 @@ from typing import Any, Final
 
 from raftzmq.client.operations import coordination
 from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, Operation
+from raftzmq.client.session.acquisition import (
+    ASKED,
+    HELD,
+    LEASE,
+    LEAVING,
+    LINE,
+    OVER,
+    TAKEN,
+    TAKING,
+    Acquisition,
+)
 from raftzmq.client.session.calls import Call
-from raftzmq.client.session.leases import NEVER_MS, HeldLease, LeaseKeeper, Submit
+from raftzmq.client.session.leases import NEVER_MS, LeaseKeeper, Submit
 from raftzmq.client.session.tasks import Task
-from raftzmq.errors import LeaseExpired, NotAcquired, OutcomeUnknown, RaftzmqError, Unavailable
+from raftzmq.errors import (
+    LeaseExpired,
+    NotAcquired,
+    NotHeld,
+    OutcomeUnknown,
+    RaftzmqError,
+    Unavailable,
+)
 
 AT_ONCE_MS: Final = 5000
 """How long to wait for the answer whether a place can be granted at once."""
-
-LEASE, ASKED, LINE, HELD, LEAVING, OVER = "lease", "asked", "line", "held", "leaving", "over"
-
-
-class Acquisition(Task):
-    """One place in a queue, from before it is asked for. As a task it is done when it holds, or
-    does not come to hold. Then `lost` says whether its lease has ended; `on_lost` is told once."""
-
-    __slots__ = (
-        "call",
-        "capacity",
-        "deadline_ms",
-        "kind",
-        "lease",
-        "lost",
-        "name",
-        "on_lease_end",
-        "on_lost",
-        "own_lease",
-        "permits",
-        "phase",
-        "submitted_ms",
-        "timeout_ms",
-        "token",
-        "ttl_ms",
-        "value",
-    )
-
-    def __init__(
-        self,
-        kind: str,
-        name: str,
-        *,
-        timeout_ms: int | None,
-        lease: HeldLease | None = None,
-        ttl_ms: int = 0,
-        permits: int = 1,
-        capacity: int = 0,
-        value: str | None = None,
-    ) -> None:
-        """`timeout_ms` None: however long it takes; 0: only what can be granted at once. Without a
-        `lease` it takes the client's own of `ttl_ms`. Raises InvalidRequest."""
-        super().__init__()
-        self.kind = kind
-        self.name = name
-        self.timeout_ms = timeout_ms
-        self.lease = lease
-        self.own_lease = lease is None
-        self.ttl_ms = ttl_ms
-        self.permits = permits
-        self.capacity = capacity
-        self.value = value
-        self.token = 0
-        self.phase = LEASE
-        self.lost = False
-        self.on_lost: Callable[[], None] | None = None
-        self.on_lease_end: Callable[[int], None] | None = None
-        self.submitted_ms = 0
-        self.deadline_ms = NEVER_MS
-        self.call: Call | None = None
-        self.request(1)  # whatever is wrong with it, the caller learns now
-
-    def request(self, lease: int) -> Operation[tuple[int, bool]]:
-        """What asks for it under the lease of that number."""
-        return coordination.acquire(
-            self.kind,
-            self.name,
-            lease,
-            permits=self.permits,
-            capacity=self.capacity,
-            wait=self.timeout_ms != 0,
-            value=self.value,
-        )
-
-    def check(self, now_ms: int) -> None:
-        """Raise LeaseExpired unless it holds, as far as the client can know now."""
-        assert self.lease is not None
-        self.lease.check(now_ms)
-        if self.lost:
-            raise LeaseExpired(f"{self.kind} {self.name!r} was lost")
 
 
 class Acquisitions:
@@ -140,17 +87,22 @@ class Acquisitions:
     def leave(self, place: Acquisition, now_ms: int) -> None:
         """Nobody wants the place any more, whether it holds, waits or was only asked for."""
         phase, call, lease = place.phase, place.call, place.lease
+        unsent = call is not None and _never_sent(call)
         self._waiting.pop(place, None)
         if phase in (LEAVING, OVER) or lease is None:
             return
-        if phase == LEASE or (phase == ASKED and call is not None and _never_sent(call)):
+        if phase == TAKEN:
+            self._over(place)
+            self._give_back(place, now_ms)
+            return
+        if phase == LEASE or (phase == ASKED and unsent):
             self._over(place)
             if call is not None:
                 self._leases.settled(lease, call)
                 self._cancel(call, now_ms)
             return
         place.phase = LEAVING
-        if phase != ASKED:
+        if phase != ASKED and (phase != TAKING or unsent):  # else the answer says what to give up
             if call is not None:
                 self._leases.settled(lease, call)
                 self._cancel(call, now_ms)
@@ -218,7 +170,7 @@ class Acquisitions:
             if place.phase == LEAVING:
                 self._release(place, now_ms)
             elif held:
-                self._holds(place)
+                self._granted(place, now_ms)
             else:
                 place.phase = LINE
                 self._await(place, now_ms)
@@ -230,17 +182,65 @@ class Acquisitions:
     def _awaited(self, place: Acquisition, call: Call, now_ms: int) -> None:
         try:
             held = call.result()
+        except NotHeld:
+            self._ask_again(place, now_ms)
         except RaftzmqError as error:
             self._over(place)
             self._fail(place, NotAcquired(f"could not wait for {_named(place)}: {error}"))
         else:
             if held is True:
-                self._holds(place)
+                self._granted(place, now_ms)
             else:
                 self._await(place, now_ms)
 
-    def _holds(self, place: Acquisition) -> None:
-        place.phase = HELD
+    def _ask_again(self, place: Acquisition, now_ms: int) -> None:
+        """The cluster has the place no more."""
+        assert place.lease is not None
+        place.phase = LEASE
+        if place.lease.ended is not None:
+            self._lease_ended(place, now_ms)
+        else:
+            self._ask(place, now_ms)
+
+    def _granted(self, place: Acquisition, now_ms: int) -> None:
+        lease = place.lease
+        assert lease is not None
+        if place.kind == coordination.COUNTER:
+            place.phase = TAKING
+            take = coordination.release(place.kind, place.name, place.token)
+            # Not given up with the lease: the answer says which of the two came first.
+            place.call = self._internal(place, take, self._took, now_ms)
+            self._submit(place.call, now_ms)
+        elif now_ms >= lease.deadline_ms:
+            # Nobody looked at the clock for longer than the lease lives: it was granted, and lost.
+            self._leases.end(lease, LeaseExpired(lease.overdue), now_ms)
+        else:
+            self._settle(place, HELD)
+
+    def _took(self, place: Acquisition, call: Call, now_ms: int) -> None:
+        wanted = place.phase == TAKING
+        try:
+            call.result()
+        except NotHeld:
+            if wanted:
+                self._ask_again(place, now_ms)
+            elif place.phase == LEAVING:
+                self._over(place)
+        except RaftzmqError as error:
+            if place.phase != OVER:
+                place.phase = LEAVING
+                self._release(place, now_ms)  # it does nothing if they were taken
+            self._fail(place, error)
+        else:
+            self._over(place)
+            if wanted:
+                self._settle(place, TAKEN)
+            else:
+                self._give_back(place, now_ms)
+
+    def _settle(self, place: Acquisition, phase: str) -> None:
+        """It has what it was asked for."""
+        place.phase = phase
         self._waiting.pop(place, None)
         place.done = True
         self._finish(place)
@@ -248,8 +248,15 @@ class Acquisitions:
     # -- on the way out -----------------------------------------------------------------------
 
     def _release(self, place: Acquisition, now_ms: int) -> None:
-        release = coordination.release(place.kind, place.name, place.token)
-        self._call(place, release, self._released, now_ms)
+        counts = place.kind == coordination.COUNTER
+        leave = coordination.cancel if counts else coordination.release
+        self._call(place, leave(place.kind, place.name, place.token), self._released, now_ms)
+
+    def _give_back(self, place: Acquisition, now_ms: int) -> None:
+        """Permits of a counter were taken for somebody who has left before he learned of it."""
+        signal = coordination.signal(place.name, place.permits)
+        told = Call(signal, now_ms, LONGEST_TIMEOUT_S, internal=lambda _call, _now: None)
+        self._submit(told, now_ms)
 
     def _released(self, place: Acquisition, call: Call, now_ms: int) -> None:
         if isinstance(call.error, OutcomeUnknown):
@@ -262,6 +269,8 @@ class Acquisitions:
         lease, phase = place.lease, place.phase
         assert lease is not None
         assert lease.ended is not None
+        if phase == TAKING:
+            return
         place.call = None  # given up with the lease
         self._over(place)
         if phase == HELD:
@@ -296,16 +305,28 @@ class Acquisitions:
         then: Callable[[Acquisition, Call, int], None],
         now_ms: int,
     ) -> None:
+        assert place.lease is not None
+        place.call = self._internal(place, work, then, now_ms)
+        self._leases.call(place.lease, place.call, now_ms)
+
+    def _internal(
+        self,
+        place: Acquisition,
+        work: Operation[Any],
+        then: Callable[[Acquisition, Call, int], None],
+        now_ms: int,
+    ) -> Call:
+        """A call for a place, after whose answer it goes on."""
         lease = place.lease
         assert lease is not None
 
         def answered(call: Call, now: int) -> None:
             self._leases.settled(lease, call)
-            place.call = None
+            if place.call is call:
+                place.call = None
             then(place, call, now)
 
-        place.call = Call(work, now_ms, LONGEST_TIMEOUT_S, internal=answered)
-        self._leases.call(lease, place.call, now_ms)
+        return Call(work, now_ms, LONGEST_TIMEOUT_S, internal=answered)
 
     def _fail(self, place: Acquisition, error: RaftzmqError) -> None:
         if not place.done:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Final
 
+from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.answers import Answers
 from raftzmq.client.session.calls import Batch, Call, Lane
 from raftzmq.client.session.endpoints import Endpoints
@@ -19,7 +20,7 @@ from raftzmq.client.session.flight import Flight
 from raftzmq.client.session.leases import NEVER_MS, HeldLease, LeaseKeeper
 from raftzmq.client.session.outstanding import CALL_BYTES_MOST, CALLS_MOST, Outstanding
 from raftzmq.client.session.packer import Packer
-from raftzmq.client.session.places import Acquisition, Acquisitions
+from raftzmq.client.session.places import Acquisitions
 from raftzmq.client.session.prerequisites import LeaderSearch, SessionOpening
 from raftzmq.client.session.routing import HEDGE_MS, Routing
 from raftzmq.client.session.serials import Serials

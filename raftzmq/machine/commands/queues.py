@@ -73,14 +73,27 @@ def acquire(
 
 
 def release(state: State, kind: str, name: str, token: int) -> Outcome:
-    """`release kind name token`: give the place up, held or waiting."""
-    queues = state.queues
-    queue = _find(queues, kind, name)
-    place = find_place(queues, token)
-    if place is None or place.queue is not queue:
+    """`release kind name token`: give the place up, held or waiting. What a counter's place holds
+    is taken with it, for good."""
+    place = _place(state.queues, kind, name, token)
+    if place is None:
         return not_held(kind, name, token)
-    queues.leave(place)
-    queues.advance(queue)
+    if place.held and kind == COUNTER:
+        state.queues.take(place)
+    else:
+        state.queues.leave(place)
+    state.queues.advance(place.queue)
+    return DONE
+
+
+def cancel(state: State, kind: str, name: str, token: int) -> Outcome:
+    """`cancel kind name token`: give the place up, held or waiting, and take nothing: what it was
+    granted goes to the next, of a counter too."""
+    place = _place(state.queues, kind, name, token)
+    if place is None:
+        return not_held(kind, name, token)
+    state.queues.leave(place)
+    state.queues.advance(place.queue)
     return DONE
 
 
@@ -141,6 +154,13 @@ def _find(queues: Queues, kind: Any, name: Any) -> Queue | None:
     if type(kind) is not str or kind not in queues.tables:
         raise UnknownEntry("a queue is of a kind that this version does not know")
     return queues.tables[kind].get(expect_text(name))
+
+
+def _place(queues: Queues, kind: str, name: str, token: int) -> Place | None:
+    """Return the place with a token in one queue; None if it has none."""
+    queue = _find(queues, kind, name)
+    place = find_place(queues, token)
+    return place if place is not None and place.queue is queue else None
 
 
 def find_place(queues: Queues, token: Any) -> Place | None:
@@ -210,6 +230,11 @@ COMMANDS: Final = (
         name="release",
         arguments={"kind": check_kind, "name": check_key, "token": check_token},
         run=release,
+    ),
+    Command(
+        name="cancel",
+        arguments={"kind": check_kind, "name": check_key, "token": check_token},
+        run=cancel,
     ),
     Command(name="signal", arguments={"name": check_key, "permits": check_permits}, run=signal),
     Command(name="resize", arguments={"name": check_key, "capacity": check_permits}, run=resize),

@@ -62,15 +62,19 @@ class Queues:
 
     def leave(self, place: Place) -> None:
         """Take a place out of its queue. What it frees is granted to nobody before `advance`."""
+        if place.held:
+            place.queue.free += place.permits
+        self._remove(place)
+
+    def take(self, place: Place) -> None:
+        """Take a place out of its queue, and what it holds out of the world."""
+        self._remove(place)
+
+    def _remove(self, place: Place) -> None:
         queue = place.queue
         token = place.token
         del self.places[token], place.lease.places[token]
-        if place.held:
-            del queue.holders[token]
-            if queue.kind != COUNTER:
-                queue.free += place.permits
-        else:
-            del queue.waiters[token]
+        del (queue.holders if place.held else queue.waiters)[token]
         if self.decisions is not None:
             self.decisions.append((queue.kind, queue.name, token))
 
