@@ -275,11 +275,6 @@ class RaftState:
         time_ms = self.log.base_time_ms if at_base else self.log.entry(index).time_ms
         return SnapshotMeta(index, term, time_ms, self.memberships.at(index))
 
-    @property
-    def known_commit_index(self) -> int:
-        """How far entries are committed, whether they are here or not, as far as is known."""
-        return max(self.commit_index, self.leader_commit_index)
-
     # What the rules share.
 
     def send(self, message: Message) -> None:

@@ -192,7 +192,7 @@ class Recorder:
             election_timeout_ms=raft.config.election_timeout_ms,
             leader_changes_count=self._leader_changes,
             commit_index=raft.commit_index,
-            known_commit_index=raft.known_commit_index,
+            known_commit_index=max(raft.commit_index, raft.leader_commit_index),
             applied_index=raft.applied_index,
             last_index=last_index,
             first_index=raft.log.first_index,

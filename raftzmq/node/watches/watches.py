@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from raftzmq import limits
+from raftzmq.core.role import Role
 from raftzmq.node.interfaces import Outbox
 from raftzmq.node.state import NodeState
 from raftzmq.node.watches.groups import Group, Groups, Watcher
@@ -192,10 +193,10 @@ class Watches:
 
     @property
     def _is_current(self) -> bool:
-        """Whether this node may say that nothing has happened: not when it is cut off, nor when
-        its disk is full and it knows of committed entries that it cannot store."""
+        """Whether this node may say that nothing has happened: not when it is cut off, nor as a
+        follower whose disk is full. What it cannot store is not told to be committed either."""
         node, raft = self._node, self._node.raft
-        if node.disk_full and raft.known_commit_index > raft.applied_index:
+        if node.disk_full and raft.role is not Role.LEADER:
             return False
         return node.is_member and raft.leader is not None
 
