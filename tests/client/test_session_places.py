@@ -285,6 +285,86 @@ def test_closing_the_session_fails_whoever_waits(c: Coordinating) -> None:
         place.result()
 
 
+# -- a pause while waiting ----------------------------------------------------------------------
+
+
+def in_line_under_the_clients_lease(c: Coordinating) -> tuple[Any, Sent]:
+    place = c.place()
+    c.ok(c.one(), 55)
+    c.ok(c.one(), [77, False])
+    return place, c.one()
+
+
+def goes_on_anew(c: Coordinating, place: Any) -> None:
+    """The place is asked for under a new lease, and is not done before it holds."""
+    assert c.session.take_tasks() == []
+    again: list[list[Any]] = []
+    while not again:
+        for sent in c.turn() or c.later(50):
+            for ident, name, *args in sent.ops:
+                if name == "lease_grant":
+                    c.results(sent.endpoint, [ident, "ok", 300, 66])
+                elif name == "acquire":
+                    again.append(args)
+                    c.results(sent.endpoint, [ident, "ok", 301, [88, True]])
+                elif name == "lease_keep":
+                    c.results(sent.endpoint, [ident, "lease_expired", 302, {"message": "so"}])
+    assert [args[2] for args in again] == [66]
+    assert place.result().token == 88
+    place.check(c.now_ms)
+
+
+@pytest.mark.parametrize("found", ["granted", "gone", "nothing"])
+@pytest.mark.parametrize("first", ["answer", "tick"])
+def test_a_wait_without_a_lease_survives_any_pause(c: Coordinating, found: str, first: str) -> None:
+    """What a process finds when it wakes: an answer from before the pause, or from within it."""
+    place, sent = in_line_under_the_clients_lease(c)
+    c.now_ms += 2 * TTL_MS
+    if first == "tick":
+        c.session.tick(c.now_ms)
+    if found == "granted":
+        c.ok(sent, True)
+    elif found == "gone":
+        c.says(sent, "not_held")
+    goes_on_anew(c, place)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_place_that_is_answered_after_a_pause_is_not_relied_on(
+    c: Coordinating, held: bool
+) -> None:
+    place = c.place()
+    c.ok(c.one(), 55)
+    sent = c.one()
+    c.now_ms += 2 * TTL_MS
+    c.ok(sent, [77, held])
+    goes_on_anew(c, place)
+
+
+@pytest.mark.parametrize("found", ["granted", "gone"])
+def test_a_wait_under_a_lease_of_ones_own_says_after_a_pause_that_it_ended(
+    c: Coordinating, found: str
+) -> None:
+    place, sent = in_line(c)
+    c.now_ms += 2 * TTL_MS
+    if found == "granted":
+        c.ok(sent, True)
+    else:
+        c.says(sent, "not_held")
+        c.turn()
+    with pytest.raises(LeaseExpired):
+        place.result()
+
+
+def test_a_place_that_is_gone_while_its_lease_lives_is_asked_for_again(c: Coordinating) -> None:
+    place, sent = in_line(c)
+    c.says(sent, "not_held")
+    sent = c.one()
+    assert sent.ops[0][1:5] == ["acquire", "lock", "l", 55]
+    c.ok(sent, [88, True])
+    assert place.result().token == 88
+
+
 # -- counters -----------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from raftzmq.client.operations.coordination import AnyLease, Fencing, timeout_ms
 from raftzmq.client.results import Leader, Queue
 from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.shell import Flag, OnLost, Shell
-from raftzmq.errors import InvalidRequest, NotHeld, RaftzmqError
+from raftzmq.errors import InvalidRequest, LeaseExpired, NotAcquired, NotHeld, RaftzmqError
 
 Timeout = float | EllipsisType | None
 """Seconds; 0: only at once; None: however long it takes; `...`: what the object was made with."""
@@ -96,16 +96,37 @@ class Claim(Fencing):
         return self
 
     async def _take(self, place: Acquisition) -> None:
-        if not self._places:
-            self.lost.clear()
-        await self._shell.perform(place)
-        self._places.append(place)
-        try:
-            # The caller may have waited for its turn to run longer than the lease lives.
-            place.check(self._shell.now_ms())
-        except BaseException:
-            self._leave()
-            raise
+        """Wait until the place holds, or another in its stead: the caller may have waited for its
+        turn to run longer than the lease lives. If the lease is the caller's, that is the end."""
+        while True:
+            if not self._places:
+                self.lost.clear()
+            await self._shell.perform(place)
+            self._places.append(place)
+            try:
+                place.check(self._shell.now_ms())
+            except BaseException as error:
+                place.on_lost = None  # it was never had
+                self._leave()
+                if not (isinstance(error, LeaseExpired) and place.own_lease):
+                    raise
+                place = self._in_its_stead(place)
+            else:
+                return
+
+    def _in_its_stead(self, place: Acquisition) -> Acquisition:
+        """Another place, to be had within what is left of the time. Raises NotAcquired if that is
+        nothing."""
+        timeout = None
+        if place.timeout_ms is not None:
+            left_ms = place.deadline_ms - self._shell.now_ms()
+            if left_ms <= 0:
+                raise NotAcquired(
+                    f"could not acquire {self.kind} {self.name!r} in time: this process stood "
+                    "still for longer than its lease lives"
+                )
+            timeout = left_ms / 1000 if place.timeout_ms else 0
+        return self._new_place(timeout, place.permits)
 
     def _new_place(self, timeout: Timeout, permits: int | None = None) -> Acquisition:
         """A place to ask for."""
