@@ -56,9 +56,11 @@ class Sent:
 
 
 class Conversation:
-    def __init__(self, endpoints: Sequence[str] = (A, B, C), **bounds: int) -> None:
+    def __init__(
+        self, endpoints: Sequence[str] = (A, B, C), *, learns_members: bool = False, **bounds: int
+    ) -> None:
         self.now_ms = 1_000_000
-        self.session = Session(endpoints, Random(7), **bounds)
+        self.session = Session(endpoints, Random(7), learns_members=learns_members, **bounds)
         self.down: set[str] = set()
         self.closed: list[str] = []
 

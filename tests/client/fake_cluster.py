@@ -278,7 +278,9 @@ class FakeCluster:
             return [*self.watches.asked(node, client, request)]
         if isinstance(request, StatusRequest):
             role = "leader" if node is self.leader else "follower"
-            return [StatusReply(request.id, {"node": node.name, "role": role, "term": 1})]
+            members = [{"name": n.name, "address": f"127.0.0.1:{n.port - 1}"} for n in self.nodes]
+            about = {"cluster": CLUSTER, "applied_index": self.index, "members": members}
+            return [StatusReply(request.id, {"node": node.name, "role": role, "term": 1, **about})]
         if node is not self.leader and "Stop" not in type(request).__name__:
             return [self._error(node, [request.id], "not_leader", None)]
         return [Done(request.id, f"{node.name} did {type(request).__name__}")]

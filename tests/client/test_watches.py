@@ -15,6 +15,7 @@ from raftzmq import Client, Event, InvalidRequest, Unavailable, WatchLost
 from raftzmq.client.direct import DirectClient
 from raftzmq.client.operations.keys import put
 from raftzmq.client.session.subscriptions import Subscription
+from raftzmq.transport.client_wire import StatusRequest
 from raftzmq.transport.watch_wire import WatchRequest
 from tests.client.conftest import Connect, given_time, until
 from tests.client.fake_cluster import IGNORE, FakeCluster
@@ -48,6 +49,21 @@ def test_iterating_opens_it_and_a_start_brings_the_past(db: Any) -> None:
     db.put("k", "3")
     assert [event.value for event in watch.batch(timeout=60)] == ["3"]
     watch.close()
+
+
+def test_it_goes_on_when_the_only_node_that_was_named_is_gone(
+    connect: Connect, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raftzmq.client.session.members.FIRST_MS", 0)
+    named = cluster.nodes[1]
+    db = connect([named.endpoint])
+    with db.watch("k") as watch:
+        until(lambda: any(isinstance(r, StatusRequest) for n in cluster.nodes for r in n.requests))
+        db.put("k", "before")
+        assert watch.next(timeout=60).value == "before"
+        cluster.kill(named)
+        db.put("k", "after", timeout=60)
+        assert watch.next(timeout=60).value == "after"
 
 
 def test_what_is_left_of_a_batch_is_not_lost(db: Any) -> None:

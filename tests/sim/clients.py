@@ -100,7 +100,7 @@ class SimClient:
                 self._later()
 
     def _session(self, endpoints: list[str], random: Random) -> Session:
-        return Session(endpoints, random)
+        return Session(endpoints, random, learns_members=False)
 
     def _calls_at_once(self) -> int:
         return self.world.options.outstanding

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 HINTED_LINKS: Final = 8
-"""Most links kept to endpoints that were not configured, but named by nodes or callers."""
+"""Most links kept to endpoints that are not known, but were named by nodes or callers."""
 
 
 @dataclass(slots=True)
@@ -21,10 +22,12 @@ class Link:
 
 
 class Endpoints:
-    """The configured endpoints, in order, those that nodes named, and what each last said."""
+    """The configured endpoints, in order, those of members that nodes told of (`learned`), others
+    that nodes named, and what each last said."""
 
     def __init__(self, configured: tuple[str, ...]) -> None:
         self.configured = configured
+        self.learned: tuple[str, ...] = ()
         self.links: dict[str, Link] = {}
         self._said: dict[str, tuple[int, str]] = {}
 
@@ -33,6 +36,20 @@ class Endpoints:
         if link is None:
             link = self.links[endpoint] = Link()
         return link
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """All that may be asked: the configured ones first."""
+        return self.configured + self.learned
+
+    def learn(self, addresses: Iterable[str]) -> None:
+        """Take these as the members' endpoints."""
+        self.learned = tuple(e for e in dict.fromkeys(addresses) if e not in self.configured)
+
+    def heard_last(self) -> str | None:
+        """The endpoint that said something last."""
+        heard = [endpoint for endpoint, link in self.links.items() if link.heard_ms >= 0]
+        return max(heard, key=lambda endpoint: self.links[endpoint].heard_ms, default=None)
 
     def note(self, endpoint: str, text: str, now_ms: int) -> None:
         """Remember what became of asking the endpoint, for the text of errors."""
@@ -44,28 +61,30 @@ class Endpoints:
 
     def after(self, endpoint: str, now_ms: int) -> str:
         """The next endpoint to try: the next in turn that is not suspect nor known to be out of
-        reach, if there is any."""
-        configured = self.configured
-        start = configured.index(endpoint) + 1 if endpoint in configured else 0
-        others = [e for e in configured[start:] + configured[:start] if e != endpoint]
+        reach, if there is any. Members' own addresses may mean nothing here: they come after the
+        configured ones, those that are connected first."""
+        others = [*_in_turn(self.configured, endpoint), *_in_turn(self.learned, endpoint)]
 
-        def cost(candidate: str) -> tuple[bool, bool]:
+        def cost(candidate: str) -> tuple[bool, bool, bool]:
             link = self.links.get(candidate)
-            return self.is_suspect(candidate, now_ms), link is not None and link.up is False
+            up = None if link is None else link.up
+            unsure = candidate in self.learned and not up
+            return self.is_suspect(candidate, now_ms), up is False, unsure
 
-        return min(others, key=cost, default=configured[0])
+        return min(others, key=cost, default=self.configured[0])
 
     def connected(self, now_ms: int) -> str | None:
-        """A configured endpoint that is connected and not suspect."""
-        for endpoint in self.configured:
+        """A known endpoint that is connected and not suspect."""
+        for endpoint in self.known:
             link = self.links.get(endpoint)
             if link is not None and link.up and now_ms >= link.suspect_until_ms:
                 return endpoint
         return None
 
     def surplus(self, used: set[str]) -> list[str]:
-        """Forget the longest unused endpoints that were not configured, beyond the bound."""
-        named = [e for e in self.links if e not in self.configured and e not in used]
+        """Forget the longest unused endpoints that are not known, beyond the bound."""
+        known = self.known
+        named = [e for e in self.links if e not in known and e not in used]
         named.sort(key=lambda endpoint: self.links[endpoint].used_ms)
         dropped = named[: max(0, len(named) - HINTED_LINKS)]
         for endpoint in dropped:
@@ -91,3 +110,9 @@ class Endpoints:
                     text = "no answer" if link.up else "no connection"
             parts.append(f"{endpoint}: {text}")
         return "; ".join(parts)
+
+
+def _in_turn(endpoints: tuple[str, ...], last: str) -> list[str]:
+    """The others, beginning with the one after the last."""
+    start = endpoints.index(last) + 1 if last in endpoints else 0
+    return [one for one in endpoints[start:] + endpoints[:start] if one != last]

@@ -89,7 +89,7 @@ class LeaderSearch:
         if self._probes:
             return
         self._answering = None
-        for endpoint in dict.fromkeys((*self._endpoints.configured, self._lane.target)):
+        for endpoint in dict.fromkeys((*self._endpoints.known, self._lane.target)):
             probe = Call(cluster.status(endpoint), now_ms, PROBE_S, internal=self._answered)
             self._probes[probe] = endpoint
         for probe in list(self._probes):

@@ -116,7 +116,7 @@ class Routing:
             ):
                 self.leave(endpoint, "no connection", now_ms)
         elif waited_ms >= UNREACHABLE_MS:
-            # A hint that is of no use from here; do not keep a resolver busy with it.
+            # An address that is of no use from here; do not keep a resolver busy with it.
             self.reset(endpoint)
             self._avoid(endpoint, "no connection", now_ms, USELESS_HINT_MS)
 
@@ -129,7 +129,7 @@ class Routing:
 
     def watch_elsewhere(self, tried: Collection[str], now_ms: int) -> bool:
         """Ask one that was not tried for watches; False if there is none."""
-        for endpoint in self._endpoints.configured:
+        for endpoint in self._endpoints.known:
             if endpoint not in tried and not self._endpoints.is_suspect(endpoint, now_ms):
                 self._lanes[WATCHES].aim(endpoint, now_ms)
                 return True
@@ -144,7 +144,7 @@ class Routing:
         `in_use` besides those that calls wait for."""
         resets, self._resets = self._resets, []
         endpoints = self._endpoints
-        if len(endpoints.links) > len(endpoints.configured) + HINTED_LINKS:
+        if len(endpoints.links) > len(endpoints.known) + HINTED_LINKS:
             in_use = in_use.union(lane.target for lane in self.lanes if lane.queue)
             for endpoint in endpoints.surplus(in_use):
                 resets.append(endpoint)

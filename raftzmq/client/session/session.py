@@ -18,6 +18,7 @@ from raftzmq.client.session.calls import Batch, Call, Lane
 from raftzmq.client.session.endpoints import Endpoints
 from raftzmq.client.session.flight import Flight
 from raftzmq.client.session.leases import NEVER_MS, HeldLease, LeaseKeeper
+from raftzmq.client.session.members import MemberSearch
 from raftzmq.client.session.outstanding import CALL_BYTES_MOST, CALLS_MOST, Outstanding
 from raftzmq.client.session.packer import Packer
 from raftzmq.client.session.places import Acquisitions
@@ -49,9 +50,11 @@ class Session:
         endpoints: Sequence[str],
         random: Random,
         *,
+        learns_members: bool = True,
         calls_most: int = CALLS_MOST,
         call_bytes_most: int = CALL_BYTES_MOST,
     ) -> None:
+        """Without `learns_members` only the endpoints and those that hints name are used."""
         self.endpoints = Endpoints(tuple(endpoints))
         self._now_ms = 0
         self._serials = Serials()
@@ -63,6 +66,7 @@ class Session:
         leader = self._routing.leader
         opening = SessionOpening(self._serials, leader, calls.start, calls.fail)
         search = LeaderSearch(self.endpoints, leader, random, calls.start)
+        self._members = MemberSearch(self.endpoints, calls.start) if learns_members else None
         self._packer = Packer(self._flight, self._serials, opening, search, calls.fail)
         self.leases = LeaseKeeper(calls.submit, calls.cancel, self._finish)
         self.places = Acquisitions(
@@ -185,6 +189,8 @@ class Session:
         was, link.up = link.up, up
         if up and not was:
             link.suspect_until_ms = 0
+            if self._members is not None:
+                self._members.connected(now_ms)
         elif was and not up:
             self._answers.lost(endpoint, "connection lost", now_ms)
 
@@ -201,6 +207,8 @@ class Session:
             self.places.tick(now_ms)
         if now_ms >= self.watches.due_ms:
             self.watches.tick(now_ms)
+        if self._members is not None and now_ms >= self._members.due_ms:
+            self._members.tick(now_ms)
 
     # -- what leaves --------------------------------------------------------------------------
 
@@ -264,6 +272,8 @@ class Session:
     def next_deadline_ms(self) -> int | None:
         """When `tick` and the state of links are due next; None: when something else happens."""
         due_ms = min(self.leases.due_ms, self.places.due_ms, self.watches.due_ms)
+        if self._members is not None:
+            due_ms = min(due_ms, self._members.due_ms)
         if self.watches:
             due_ms = min(due_ms, self._now_ms + LINK_CHECK_MS)
         if self._calls:
