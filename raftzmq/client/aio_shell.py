@@ -235,11 +235,13 @@ class AsyncShell(Shell):
     def _set_timer(self) -> None:
         """Be woken when the session next has something to do; an earlier timer may stay."""
         assert self._loop is not None
-        due_ms = self._session.next_deadline_ms()
+        assert self._links is not None
         timer = self._timer
-        if due_ms is None:
+        both = (self._session.next_deadline_ms(), self._links.due_ms)
+        due = [due_ms for due_ms in both if due_ms is not None]
+        if not due:
             return
-        when = self._loop.time() + max(0, due_ms - now_ms()) / 1000
+        when = self._loop.time() + max(0, min(due) - now_ms()) / 1000
         if timer is not None:
             if timer.when() <= when:
                 return

@@ -14,10 +14,15 @@ import zmq
 
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
+from raftzmq.naming import literal
 from raftzmq.transport import options
 
 FRAMES_PER_TURN: Final = 64
 """Most frames read from one link in a turn, so that none keeps the others waiting."""
+
+RIVAL_MS: Final = 250
+"""A name that is not connected by then is tried with its address of the other family too (RFC 8305
+has the same delay)."""
 
 Socket = zmq.Socket[bytes]
 
@@ -36,18 +41,23 @@ def descriptor(socket: Socket) -> int:
     return cast("int", socket.get(zmq.FD))
 
 
-def dealer(context: zmq.Context[Socket], endpoint: str) -> Socket:
-    """A socket that connects to the endpoint."""
+def dealer(context: zmq.Context[Socket], endpoint: str, *, ipv6: bool) -> Socket:
+    """A socket that connects to the endpoint; `ipv6` is for which address of a name."""
     socket = context.socket(zmq.DEALER)
     options.client_link(socket)
-    socket.set(zmq.IPV6, endpoint.startswith("["))
+    socket.set(zmq.IPV6, ipv6)
     socket.connect(f"tcp://{endpoint}")
     return socket
 
 
 class Links:
     """Sockets by endpoint, opened when first asked for. `opened` and `closing` tell the shell of
-    each, so that it polls exactly those that exist."""
+    each, so that it polls exactly those that exist.
+
+    libzmq connects to one address of a name, IPv4 or IPv6 as its socket is set, and never tries the
+    other. So a name that is not connected after RIVAL_MS gets a second socket, of the other family.
+    Whichever is connected first stays, the other one is closed.
+    """
 
     def __init__(
         self,
@@ -56,22 +66,54 @@ class Links:
     ) -> None:
         self._context: zmq.Context[Socket] = zmq.Context()
         self._sockets: dict[str, Socket] = {}
+        self._rivals: dict[str, Socket] = {}
+        self._rival_due_ms: dict[str, int] = {}  # of names that are not connected and have none
         self._opened = opened
         self._closing = closing
+
+    def _open(self, endpoint: str, *, ipv6: bool) -> Socket:
+        socket = dealer(self._context, endpoint, ipv6=ipv6)
+        self._opened(socket)
+        return socket
 
     def _socket(self, endpoint: str) -> Socket:
         socket = self._sockets.get(endpoint)
         if socket is None:
-            socket = self._sockets[endpoint] = dealer(self._context, endpoint)
-            self._opened(socket)
+            ipv6 = endpoint.startswith("[")
+            socket = self._sockets[endpoint] = self._open(endpoint, ipv6=ipv6)
         return socket
 
     def items(self) -> list[tuple[str, Socket]]:
-        return list(self._sockets.items())
+        return [*self._sockets.items(), *self._rivals.items()]
 
     def is_up(self, endpoint: str) -> bool:
         """Whether a message can be sent there now: with IMMEDIATE, whether it is connected."""
-        return bool(_events(self._socket(endpoint)) & options.WRITABLE)
+        if _events(self._socket(endpoint)) & options.WRITABLE:
+            if self._rivals or self._rival_due_ms:
+                self._rival_due_ms.pop(endpoint, None)
+                self._discard(self._rivals.pop(endpoint, None))
+            return True
+        rival = self._rivals.get(endpoint)
+        if rival is None:
+            if endpoint not in self._rival_due_ms and literal(endpoint.rpartition(":")[0]) is None:
+                self._rival_due_ms[endpoint] = now_ms() + RIVAL_MS
+        elif _events(rival) & options.WRITABLE:
+            self._discard(self._sockets[endpoint])
+            self._sockets[endpoint] = self._rivals.pop(endpoint)
+            return True
+        return False
+
+    @property
+    def due_ms(self) -> int | None:
+        """When `open_rivals` has something to do; None: not as things are."""
+        return min(self._rival_due_ms.values(), default=None)
+
+    def open_rivals(self, now: int) -> None:
+        """Give those names a second socket that have not been connected for long enough."""
+        for endpoint in [e for e, due_ms in self._rival_due_ms.items() if due_ms <= now]:
+            del self._rival_due_ms[endpoint]
+            ipv6 = not self._sockets[endpoint].get(zmq.IPV6)
+            self._rivals[endpoint] = self._open(endpoint, ipv6=ipv6)
 
     def send(self, endpoint: str, frame: bytes) -> bool:
         """Send without waiting; False: not sent."""
@@ -97,10 +139,14 @@ class Links:
     def readable(self) -> bool:
         """Whether more has arrived. Needed after anything was sent: sending takes note of what
         arrived, and the file descriptor does not tell of it again."""
-        return any(_events(socket) & options.READABLE for socket in self._sockets.values())
+        return any(_events(socket) & options.READABLE for _, socket in self.items())
 
     def close(self, endpoint: str) -> None:
-        socket = self._sockets.pop(endpoint, None)
+        self._rival_due_ms.pop(endpoint, None)
+        self._discard(self._sockets.pop(endpoint, None))
+        self._discard(self._rivals.pop(endpoint, None))
+
+    def _discard(self, socket: Socket | None) -> None:
         if socket is not None:
             self._closing(socket)
             socket.close(linger=0)
@@ -126,9 +172,9 @@ class Sleeper:
         due_ms: int | None = None
         watch: dict[Any, int] = dict(self._others)
         for session, links in conversations:
-            next_ms = session.next_deadline_ms()
-            if due_ms is None or (next_ms is not None and next_ms < due_ms):
-                due_ms = next_ms
+            for next_ms in (session.next_deadline_ms(), links.due_ms):
+                if due_ms is None or (next_ms is not None and next_ms < due_ms):
+                    due_ms = next_ms
             wanted = session.interests()
             for endpoint, link in links.items():
                 waits = endpoint in wanted and not session.endpoints.link(endpoint).up
@@ -148,6 +194,8 @@ def turn(session: Session, links: Links) -> list[Call]:
     for endpoint, frame in links.receive():
         session.received(endpoint, frame, now)
     session.tick(now)
+    if links.due_ms is not None:
+        links.open_rivals(now)
     for endpoint in session.interests():
         session.link_state(endpoint, links.is_up(endpoint), now)
     for batch in session.outgoing(now):

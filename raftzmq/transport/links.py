@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import zmq
 
 from raftzmq.descriptors import spare
-from raftzmq.naming import parse_address
+from raftzmq.naming import literal, parse_address
 from raftzmq.transport import options
 from raftzmq.transport.nonblocking import offer
 from raftzmq.transport.options import Context, Socket
@@ -25,6 +25,10 @@ class PeerLinks:
     connection to the peer's old address. A slow name server delays only the link whose host it does
     not find.
 
+    libzmq connects to one address of a name, IPv4 or IPv6 as its socket is set, and never tries the
+    other. So a link to a name begins with a socket for each family. The first that takes a message
+    stays, the other one is closed.
+
     `counters`: sent, would_block, no_address, renewed. One thread may use an instance.
     """
 
@@ -33,6 +37,7 @@ class PeerLinks:
         self._context = context
         self._addresses: dict[str, str] = {}
         self._sockets: dict[str, Socket] = {}
+        self._rivals: dict[str, Socket] = {}  # of IPv6, until one of the two has taken a message
         self._lanes: dict[str, int] = {}
 
     def set_address(self, name: str, address: str) -> None:
@@ -55,7 +60,10 @@ class PeerLinks:
         if socket is None:
             self.counters["no_address"] += 1
             return False
-        if not offer(socket, frames):
+        if offer(socket, frames):
+            if self._rivals and (rival := self._rivals.pop(name, None)) is not None:
+                rival.close(linger=0)
+        elif not self._rival_takes(name, frames):
             self.counters["would_block"] += 1
             return False
         self.counters["sent"] += 1
@@ -84,20 +92,34 @@ class PeerLinks:
         self._lanes.clear()
 
     def _open(self, name: str) -> None:
-        address = self._addresses[name]
+        host, _ = parse_address(self._addresses[name])
         try:
-            with spare():
-                socket = self._context.socket(zmq.DEALER)
+            self._sockets[name] = self._connected(name, ipv6=host.startswith("["))
+            if literal(host) is None:
+                self._rivals[name] = self._connected(name, ipv6=True)
         except zmq.ZMQError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
+            self._close(name, 0)
             del self._addresses[name]  # tried again when it is next given
-            return
+
+    def _connected(self, name: str, *, ipv6: bool) -> Socket:
+        with spare():
+            socket = self._context.socket(zmq.DEALER)
         options.peer_link(socket, self._lane(name))
-        if address.startswith("["):
-            socket.set(zmq.IPV6, 1)
-        socket.connect(f"tcp://{address}")
-        self._sockets[name] = socket
+        socket.set(zmq.IPV6, ipv6)
+        socket.connect(f"tcp://{self._addresses[name]}")
+        return socket
+
+    def _rival_takes(self, name: str, frames: Sequence[bytes]) -> bool:
+        """Hand a message to the peer's other socket, if it has one that is connected; then that is
+        the link."""
+        rival = self._rivals.get(name)
+        if rival is None or not offer(rival, frames):
+            return False
+        self._sockets[name].close(linger=0)
+        self._sockets[name] = self._rivals.pop(name)
+        return True
 
     def _lane(self, name: str) -> int:
         """The lowest lane that no other peer has."""
@@ -107,6 +129,6 @@ class PeerLinks:
         return self._lanes[name]
 
     def _close(self, name: str, linger_ms: int) -> None:
-        socket = self._sockets.pop(name, None)
-        if socket is not None:
-            socket.close(linger=linger_ms)
+        for sockets in (self._sockets, self._rivals):
+            if (socket := sockets.pop(name, None)) is not None:
+                socket.close(linger=linger_ms)

@@ -211,3 +211,13 @@ def test_a_connection_to_where_a_peer_was_is_soon_given_up(context: Context) -> 
         # A moved peer must be found within 5 s. Its own words come at once, so its silence does
         # not renew the link, and nothing else does.
         assert 0 < int(socket.get(zmq.TCP_MAXRT)) <= 2_500
+
+
+def test_a_link_to_a_name_keeps_the_socket_that_was_connected_first(
+    links: PeerLinks, peers: PeerServer
+) -> None:
+    links.set_address("raft-1", f"localhost:{peers.port}")
+    until(lambda: links.send("raft-1", [b"first"]))
+    assert all(links.send("raft-1", [b"%d" % number]) for number in range(50))
+    assert arrivals(peers, 51) == [[b"first"], *([b"%d" % number] for number in range(50))]
+    assert not links._rivals
