@@ -323,6 +323,29 @@ def test_semaphores_count_permits(db: Any, other: Any) -> None:
     assert not db.queues("semaphore")
 
 
+def test_who_waits_for_more_than_a_shrunk_semaphore_has_is_told_and_holds_nobody_up(
+    db: Any, other: Any
+) -> None:
+    told: list[str] = []
+    sem = db.semaphore("s", permits=3)
+    sem.wait(3)
+
+    def wait() -> None:
+        with pytest.raises(InvalidRequest) as refused:
+            other.semaphore("s").wait(3, timeout=60)
+        told.append(str(refused.value))
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    until(lambda: places(db, "s", "semaphore") == (1, 1))
+    sem.resize(2)
+    waiter.join(60)
+    assert told == ["3 permits of a semaphore that has 2"]
+    sem.signal()
+    with other.semaphore("s", count=2, timeout=60):
+        assert places(db, "s", "semaphore") == (1, 0)
+
+
 def test_plain_semaphores_are_signalled_by_anybody(db: Any, other: Any) -> None:
     sem = db.semaphore("p", permits=1, plain=True)
     sem.wait()

@@ -49,6 +49,9 @@ def _audit_queue(queue: Queue) -> None:
     if queue.waiters:
         first = next(iter(queue.waiters.values()))
         assert first.permits > queue.free, "the first in line could be granted"
+    if queue.kind == SEMAPHORE:
+        wanted = max((place.permits for place in queue.waiters.values()), default=0)
+        assert wanted <= queue.capacity, "one in line waits for what there will never be"
     if queue.kind not in SIZED:
         assert len(queue.holders) == 1, "a lock or election without a holder"
 

@@ -176,8 +176,13 @@ class Coordination:
             self.queues[queue] += permits
 
     def signal(self, name: str, permits: int) -> tuple[Any, ...]:
-        count = self.queues.get(("counter", name), 0)
-        if count + permits > limits.PERMITS:
+        count = left = self.queues.get(("counter", name), 0)
+        left += permits
+        for token in self.of_queue("counter", name, held=False):
+            if self.places[token][2] > left:
+                break
+            left -= self.places[token][2]
+        if left > limits.PERMITS:
             return ("invalid",)
         if ("counter", name) not in self.queues and len(self.queues) >= limits.QUEUES:
             return ("overloaded",)
@@ -189,6 +194,9 @@ class Coordination:
         if ("semaphore", name) not in self.queues and len(self.queues) >= limits.QUEUES:
             return ("overloaded",)
         self.queues["semaphore", name] = capacity
+        for token in self.of_queue("semaphore", name, held=False):
+            if self.places[token][2] > capacity:
+                self.leave(token)
         self.settle()
         return "ok", None
 

@@ -214,6 +214,50 @@ def test_a_semaphore_that_shrinks_takes_nothing_away(db: Queues) -> None:
     assert db.holds("semaphore", waiting) is True
 
 
+@pytest.mark.parametrize("line", [[3, 1, 1], [1, 3, 1], [3, 3, 2], [2, 3], [3], [1, 1, 3]])
+@pytest.mark.parametrize("size", [1, 2])
+def test_who_waits_for_more_than_a_shrunk_semaphore_has_leaves_the_line(
+    db: Queues, line: list[int], size: int
+) -> None:
+    holders = [db.join("semaphore", db.anna, capacity=3) for _ in range(3)]
+    tokens = [db.join("semaphore", db.ben, permits) for permits in line]
+    assert db.write("resize", "q", size)[0] == "ok"
+    audit(db.machine)
+    there = [None if permits > size else False for permits in line]
+    assert [db.holds("semaphore", token) for token in tokens] == there
+    for token in holders:
+        db.release("semaphore", token)
+    for token, permits in zip(tokens, line, strict=True):
+        if permits <= size:
+            assert db.holds("semaphore", token) is True
+            db.release("semaphore", token)
+    assert db.describe("semaphore")["free"] == size, "the line does not stand still"
+    assert unchanged(db, "acquire", "semaphore", "q", db.ben, 3, 0, True, None) == (
+        "invalid",
+        f"3 permits of a semaphore that has {size}",
+    )
+
+
+def test_those_behind_one_that_waits_for_too_much_go_on_at_once(db: Queues) -> None:
+    holder = db.join("semaphore", db.anna, 1, capacity=3)
+    greedy, modest = db.join("semaphore", db.ben, 3), db.join("semaphore", db.carl, 1)
+    db.write("resize", "q", 2)
+    assert [db.holds("semaphore", token) for token in (holder, greedy, modest)] == [
+        True,
+        None,
+        True,
+    ]
+
+
+def test_whoever_awaits_a_place_that_is_no_more_is_told(db: Queues) -> None:
+    db.machine.observe_decisions(True)
+    db.join("semaphore", db.anna, 1, capacity=3)
+    greedy = db.join("semaphore", db.ben, 3)
+    db.machine.take_decisions()
+    db.write("resize", "q", 2)
+    assert db.machine.take_decisions() == [("semaphore", "q", greedy)]
+
+
 def test_a_semaphore_that_grows_lets_the_next_in(db: Queues) -> None:
     db.join("semaphore", db.anna, capacity=1)
     waiting = [db.join("semaphore", db.ben) for _ in range(3)]
@@ -307,6 +351,13 @@ def test_a_counter_has_a_bound(db: Queues) -> None:
     code, message = unchanged(db, "signal", "q", 1)
     assert code == "invalid"
     assert "more than 1000000" in message
+
+
+def test_the_bound_of_a_counter_stands_in_nobodys_way(db: Queues) -> None:
+    db.write("signal", "q", limits.PERMITS - 1)
+    token = db.join("counter", db.anna, limits.PERMITS)
+    assert db.write("signal", "q", 3) == ("ok", db.index, 2), "it went to the one who waited"
+    assert db.holds("counter", token) is True
 
 
 # -- elections ----------------------------------------------------------------------------------

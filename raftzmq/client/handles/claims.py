@@ -242,7 +242,8 @@ class Semaphore(Claim):
 
     async def _wait(self, count: int | None = None, timeout: Timeout = ...) -> int:
         """Wait for `count` permits; return the token of the place that holds them. Raises as
-        `Lock.acquire`. May be repeated for more."""
+        `Lock.acquire`, and InvalidRequest if the semaphore has fewer, or comes to have fewer. May
+        be repeated for more."""
         await self._take(self._new_place(timeout, count))
         return self.token
 
@@ -251,7 +252,8 @@ class Semaphore(Claim):
         await self._release(wait=wait, timeout=timeout)
 
     async def _resize(self, permits: int, *, timeout: float = 5) -> None:
-        """Let it have so many permits. Who holds more than there are goes on holding them."""
+        """Let it have so many permits. Who holds more than there are goes on holding them; who
+        waits for more gets InvalidRequest."""
         await self._shell.run(coordination.resize(self.name, permits), timeout)
 
 

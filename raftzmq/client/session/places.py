@@ -18,7 +18,8 @@ back when the place is cancelled or its lease ends. Should the request have been
 somebody who has left meanwhile, as many permits are added again.
 
 A place that is gone, although its lease lives as far as is known here, is asked for again: the
-answer says that the lease has ended after all, or it is another place.
+answer says that the lease has ended after all, or that there will never be so many permits, or it
+is another place.
 """
 
 from __future__ import annotations

@@ -105,11 +105,11 @@ def signal(state: State, name: str, permits: int) -> Outcome:
         if state.queues.count >= limits.QUEUES:
             return _too_many_queues()
         return "ok", state.queues.create(COUNTER, name, permits).free
-    if queue.free + permits > limits.PERMITS:
+    if state.queues.left_of(queue, permits) > limits.PERMITS:
         return refused(
             "invalid",
             f"{_shown(queue)} has {queue.free} permits; with {permits} more it would have more "
-            f"than {limits.PERMITS}",
+            f"than {limits.PERMITS}, whatever it grants",
         )
     queue.free += permits
     state.queues.advance(queue)
@@ -118,7 +118,7 @@ def signal(state: State, name: str, permits: int) -> Outcome:
 
 def resize(state: State, name: str, capacity: int) -> Outcome:
     """`resize name capacity`: a semaphore has so many permits from now on. Who holds more than
-    there are goes on holding."""
+    there are goes on holding, and who waits for more leaves the line."""
     expect_integers(capacity)
     queue = _find(state.queues, SEMAPHORE, name)
     if queue is None:
@@ -126,8 +126,7 @@ def resize(state: State, name: str, capacity: int) -> Outcome:
             return _too_many_queues()
         state.queues.create(SEMAPHORE, name, capacity)
         return DONE
-    queue.capacity = capacity
-    state.queues.advance(queue)
+    state.queues.resize(queue, capacity)
     return DONE
 
 

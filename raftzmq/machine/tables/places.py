@@ -53,7 +53,7 @@ class Queue:
     Invariants: `holders` and `waiters` are by token; the waiters in order of tokens. `free` is
     what the capacity leaves when all that is held is taken away (below 0 after a resize), but of
     a counter it is the count itself: what holders were granted is out of it, and comes back unless
-    they take it. The first waiter wants more than is free.
+    they take it. The first waiter wants more than is free, and none wants more than there are.
     """
 
     __slots__ = ("_capacity", "free", "holders", "kind", "name", "waiters")

@@ -78,6 +78,26 @@ class Queues:
         if self.decisions is not None:
             self.decisions.append((queue.kind, queue.name, token))
 
+    def resize(self, queue: Queue, capacity: int) -> None:
+        """Let a semaphore have so many permits. Whoever waits for more of them leaves the line: it
+        would never be granted them, and nobody behind it anything."""
+        shrinks = capacity < queue.capacity
+        queue.capacity = capacity
+        if shrinks:
+            for place in [place for place in queue.waiters.values() if place.permits > capacity]:
+                self.leave(place)
+        self.advance(queue)
+
+    def left_of(self, queue: Queue, permits: int) -> int:
+        """Return how many would be free if there were so many more, and all were granted that could
+        be."""
+        free = queue.free + permits
+        for place in queue.waiters.values():
+            if place.permits > free:
+                break
+            free -= place.permits
+        return free
+
     def advance(self, queue: Queue) -> None:
         """Grant what can be granted. A lock or an election that has no places is forgotten."""
         waiters = queue.waiters
