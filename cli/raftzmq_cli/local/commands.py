@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from raftzmq.errors import InvalidRequest
+from raftzmq.errors import InvalidRequest, RaftzmqError
 from raftzmq_cli.client import statuses
 from raftzmq_cli.client.invocation import ClientInvocation
 from raftzmq_cli.common import exits, messages
@@ -71,7 +71,7 @@ def up(
         typer.Option(min=1, max=64_000, help="First port; each node takes ten (default: 6000)."),
     ] = None,
     wait: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to wait for a leader and all members.")
+        float, typer.Option(min=0.1, help="Seconds to wait for all members and a first write.")
     ] = 30.0,
     design: Annotated[
         Design,
@@ -80,7 +80,7 @@ def up(
         ),
     ] = Design.RAFT,
 ) -> int:
-    """Start the nodes that are not running, and wait for a leader and all members."""
+    """Start the nodes that are not running, and wait for all members and a first write."""
     if design is Design.VIEWS:
         where = views.DIRECTORY if directory == DIRECTORY else directory
         return views.up(where, nodes, base_port, wait)
@@ -212,8 +212,10 @@ def _wait(
             progress = statuses.summary(documents)
             code = statuses.verdict(documents)
             if code == exits.DONE:
-                line(f"the cluster is up: {progress}")
-                return code
+                if _takes_a_write(run, deadline - time.monotonic()):
+                    line(f"the cluster is up: {progress}")
+                    return code
+                progress = f"{progress}; no write is acknowledged yet"
             if time.monotonic() > deadline:
                 break
             if progress != shown:
@@ -225,6 +227,16 @@ def _wait(
         f"see the logs, {short(members[0].directory.parent)}/*/node.log"
     )
     return code
+
+
+def _takes_a_write(run: ClientInvocation, within_s: float) -> bool:
+    """Whether a write that changes nothing is acknowledged. After a restart a leader that answers
+    may have a long log to apply first, or be replaced."""
+    try:
+        run.client.txn(timeout=max(within_s, _STATUS_TIMEOUT_S))
+    except RaftzmqError:
+        return False
+    return True
 
 
 def _say_what_next(cluster: LocalCluster) -> None:

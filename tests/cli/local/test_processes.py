@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from raftzmq.errors import InvalidRequest, Refused
+from raftzmq import Client
+from raftzmq.errors import InvalidRequest, Refused, Unavailable
+from raftzmq_cli.client import statuses
+from raftzmq_cli.common import exits
 from raftzmq_cli.common.messages import short
-from raftzmq_cli.local import processes
+from raftzmq_cli.local import commands, processes
 from raftzmq_cli.local.commands import first_line
-from raftzmq_cli.local.processes import LocalCluster
+from raftzmq_cli.local.processes import LocalCluster, LocalNode
 
 
 @pytest.fixture
@@ -151,3 +154,29 @@ def test_paths_are_shown_from_here_if_they_are_below(
 def test_the_description_is_plain_json(cluster: LocalCluster) -> None:
     document = json.loads((cluster.directory / "cluster.json").read_text())
     assert document == {"format": 1, "nodes": 3, "base_port": 7000}
+
+
+def test_up_is_said_only_when_a_write_was_acknowledged(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A leader that answers may still have a long log to apply, or be replaced."""
+    tries = 0
+
+    def txn(_client: Client, *, timeout: float) -> None:
+        nonlocal tries
+        tries += 1
+        assert timeout > 0
+        if tries < 3:
+            raise Unavailable("no leader answered")
+
+    monkeypatch.setattr(Client, "txn", txn)
+    monkeypatch.setattr(statuses, "collect", lambda _run, _timeout_s: [])
+    monkeypatch.setattr(statuses, "verdict", lambda _documents: exits.DONE)
+    monkeypatch.setattr(statuses, "summary", lambda _documents: "3 nodes")
+    monkeypatch.setattr(LocalNode, "pid", lambda _node: 1)
+    assert commands._wait(cluster, cluster.nodes, [], 30) == exits.DONE
+    assert tries == 3
+    assert capsys.readouterr().out.splitlines() == [
+        "  3 nodes; no write is acknowledged yet",
+        "the cluster is up: 3 nodes",
+    ]
