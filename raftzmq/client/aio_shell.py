@@ -7,6 +7,7 @@ woken together.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from random import Random, SystemRandom
@@ -97,6 +98,16 @@ class AsyncShell(Shell):
             self._check()
         action(self._session, now_ms())
         self._turn_soon()
+
+    def post_from_collector(self, action: Action) -> None:
+        if self._loop is None or self._pid != os.getpid():
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: so is everything
+            self._loop.call_soon_threadsafe(self._post_late, action)
+
+    def _post_late(self, action: Action) -> None:
+        if self._over is None:
+            self.post(action)
 
     async def wait_for_news(
         self, subscription: Subscription, ready: Callable[[], bool], timeout: float | None

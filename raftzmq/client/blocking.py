@@ -103,8 +103,9 @@ class Watch(watch.Watch):
     once, whatever happens to nodes meanwhile. Made by `Client.watch`.
 
     An iterator that waits for the next event, for one thread. Iterating opens it, as `with` does;
-    `close` ends it, from another thread too. Raises WatchLost when events are missing: `start` is
-    the first revision from which one can watch again.
+    `close` ends it, from another thread too, and so does the garbage collector when nobody has it
+    any more. Raises WatchLost when events are missing: `start` is the first revision from which one
+    can watch again; Overloaded beyond 2,000 watches of one client.
     """
 
     open = blocking(watch.Watch._open)
@@ -121,7 +122,7 @@ class Watch(watch.Watch):
         return event
 
     def __enter__(self) -> Self:
-        return self.open()
+        return finish(self._enter())
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -79,6 +79,11 @@ class BlockingShell(Shell):
         if io is not None:
             io.post(action)
 
+    def post_from_collector(self, action: Action) -> None:
+        io = self._io
+        if io is not None and io.pid == os.getpid():
+            io.post(action)
+
     def check_process(self) -> None:
         if self._io is not None and self._io.pid != os.getpid():
             raise ForkedClient("this client is of another process: make a new one after a fork")

@@ -84,6 +84,11 @@ class Shell(ABC):
         ForkedClient."""
 
     @abstractmethod
+    def post_from_collector(self, action: Action) -> None:
+        """As `post`, but it may be called in any thread, in the middle of anything, and at any
+        time: where the garbage collector runs. Raises nothing."""
+
+    @abstractmethod
     def check_process(self) -> None:
         """Raise ForkedClient in a process forked from the client's."""
 

@@ -22,6 +22,7 @@ class FakeWatches:
         self._history: list[Change] = []
         self._after: dict[tuple[FakeNode, bytes, WatchRequest], int] = {}
         self.forgotten = 0
+        self.full = False
         machine.observe_changes(True)
 
     @property
@@ -36,6 +37,8 @@ class FakeWatches:
                 if key[2].id == request.id:
                     del self._after[key]
             return []
+        if self.full:
+            return [WatchLost(request.id, "overloaded", "this connection has too many", 1)]
         if request.start is not None and request.start <= self.forgotten:
             return [WatchLost(request.id, "compacted", "it is forgotten", self.forgotten + 1)]
         after = self._machine.revision if request.start is None else request.start - 1

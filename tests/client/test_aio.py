@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -244,3 +245,41 @@ def test_callers_that_are_answered_together_call_again_together(cluster: FakeClu
             assert len(cluster.nodes[0].requests) - before == 20
 
     asyncio.run(main())
+
+
+def test_a_watch_of_a_cancelled_task_ends(cluster: FakeCluster) -> None:
+    async def main() -> None:
+        async with AsyncClient(cluster.endpoints) as db:
+
+            async def follow(key: str) -> None:
+                async for _ in db.watch(key):
+                    pass
+
+            followers = [asyncio.create_task(follow(f"k{i}")) for i in range(3)]
+            while cluster.watches.count < 3:
+                await asyncio.sleep(0.002)
+            for follower in followers:
+                follower.cancel()
+            await asyncio.gather(*followers, return_exceptions=True)
+            del followers, follower
+            while cluster.watches.count:
+                gc.collect()
+                await asyncio.sleep(0.002)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_watch_may_become_garbage_in_another_thread_and_after_the_loop(
+    cluster: FakeCluster,
+) -> None:
+    left = []
+
+    async def main() -> None:
+        async with AsyncClient(cluster.endpoints) as db:
+            left.extend([await db.watch("k").open() for _ in range(2)])
+            await asyncio.to_thread(left.pop)
+            await asyncio.to_thread(gc.collect)
+
+    asyncio.run(main())
+    left.clear()
+    gc.collect()

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
 import pytest
 
-from raftzmq import Client, Event, InvalidRequest, Unavailable, WatchLost
+from raftzmq import Client, Event, InvalidRequest, Overloaded, Unavailable, WatchLost, limits
 from raftzmq.client.direct import DirectClient
+from raftzmq.client.handles.watch import Watch
 from raftzmq.client.operations.keys import put
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.transport.client_wire import StatusRequest
 from raftzmq.transport.watch_wire import WatchRequest
 from tests.client.conftest import Connect, given_time, until
-from tests.client.fake_cluster import IGNORE, FakeCluster
+from tests.client.fake_cluster import IGNORE, SERVE, FakeCluster
 
 
 @pytest.fixture
@@ -64,6 +67,101 @@ def test_it_goes_on_when_the_only_node_that_was_named_is_gone(
         cluster.kill(named)
         db.put("k", "after", timeout=60)
         assert watch.next(timeout=60).value == "after"
+
+
+def left_by_break(db: Any) -> None:
+    for event in db.watch("k", start=1):
+        assert event.value == "v"
+        break
+
+
+def left_by_return(db: Any) -> str:
+    for event in db.watch("k", start=1):
+        return str(event.value)
+    raise AssertionError
+
+
+def left_by_an_exception(db: Any) -> None:
+    try:
+        for event in db.watch("k", start=1):
+            raise KeyError(event.key)
+    except KeyError:
+        pass
+
+
+def left_without_a_look(db: Any) -> None:
+    db.watch("k").open()
+
+
+def left_in_a_circle(db: Any) -> None:
+    watch = db.watch("k", start=1)
+    circle = [watch]
+    circle.append(circle)
+    watch.next()
+
+
+def left_after_a_timeout(db: Any) -> None:
+    assert db.watch("k").next(timeout=0.05) is None
+
+
+LEFT = (
+    left_by_break,
+    left_by_return,
+    left_by_an_exception,
+    left_without_a_look,
+    left_in_a_circle,
+    left_after_a_timeout,
+)
+
+
+@pytest.mark.parametrize("leave", LEFT)
+def test_a_watch_that_nobody_has_any_more_ends(
+    db: Any, cluster: FakeCluster, leave: Callable[[Any], object]
+) -> None:
+    db.put("k", "v")
+    with db.watch("other") as kept:
+        for _ in range(3):
+            leave(db)
+        gc.collect()
+        until(lambda: cluster.watches.count <= 1)
+        db.put("other", "seen")
+        assert kept.next(timeout=60).value == "seen"
+
+
+def test_a_with_that_does_not_begin_leaves_no_watch(
+    db: Any, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for node in cluster.nodes:
+        cluster.always(node, IGNORE)
+    monkeypatch.setattr(Watch._open, "__kwdefaults__", {"timeout": 0.05})
+    watch = db.watch("k")
+    with pytest.raises(Unavailable, match="began to watch"), watch:
+        pass
+    for node in cluster.nodes:
+        cluster.always(node, SERVE)
+    db.put("k", "v")
+    assert cluster.watches.count == 0
+
+
+def test_beyond_the_most_it_says_so(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WATCHES_PER_CLIENT", 3)
+    watches = [db.watch(f"k{i}").open() for i in range(3)]
+    same = db.watch("k0").open()  # costs a node nothing
+    further = db.watch("k3")
+    for _ in range(2):
+        with pytest.raises(Overloaded, match=r"has 3 watches.*close those"):
+            further.open()
+        with pytest.raises(Overloaded, match="has 3 watches"):
+            next(further)
+    watches[1].close()
+    db.watch("k3").open()
+    same.close()
+
+
+def test_why_no_node_watches_is_said(db: Any, cluster: FakeCluster) -> None:
+    cluster.watches.full = True
+    with pytest.raises(Unavailable, match=r"began to watch within 0.3 s: this connection has"):
+        db.watch("k").open(timeout=0.3)
 
 
 def test_what_is_left_of_a_batch_is_not_lost(db: Any) -> None:

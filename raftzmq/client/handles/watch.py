@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from functools import partial
 from typing import Self
@@ -9,8 +10,8 @@ from typing import Self
 from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S
 from raftzmq.client.results import Event
 from raftzmq.client.session.subscriptions import Subscription
-from raftzmq.client.shell import Shell
-from raftzmq.errors import Unavailable
+from raftzmq.client.shell import Action, Shell
+from raftzmq.errors import Unavailable, WatchLost
 
 
 class Watch:
@@ -18,8 +19,9 @@ class Watch:
     once, whatever happens to nodes meanwhile. Made by `watch` of a client.
 
     An iterator that waits for the next event, for one thread or task. Iterating opens it, as
-    `with` or `async with` does; `close` ends it, from elsewhere too. Raises WatchLost when events
-    are missing: `start` is the first revision from which one can watch again.
+    `with` or `async with` does; `close` ends it, from elsewhere too, and so does the garbage
+    collector when nobody has it any more. Raises WatchLost when events are missing: `start` is the
+    first revision from which one can watch again; Overloaded beyond 2,000 watches of one client.
     """
 
     def __init__(self, shell: Shell, subscription: Subscription) -> None:
@@ -36,14 +38,28 @@ class Watch:
 
     async def _open(self, *, timeout: float = 5) -> Self:
         """Return once a node watches: what is written from now on will be seen. Raises
-        Unavailable if none does in time, and goes on trying."""
+        Unavailable if none does in time, and goes on trying; Overloaded if this client has too many
+        watches already."""
         one = self._subscription
         if not self._began:
             self._began = True
             self._shell.post(lambda session, now: session.subscribe(one, now))
+            leave = weakref.finalize(self, self._shell.post_from_collector, _unsubscribe(one))
+            leave.atexit = False
         if not await self._shell.wait_for_news(one, partial(_has_begun, one), timeout):
-            raise Unavailable(f"no node began to watch within {timeout:g} s")
+            why = f": {one.refused}" if one.refused else ""
+            raise Unavailable(f"no node began to watch within {timeout:g} s{why}")
+        if one.error is not None and not isinstance(one.error, WatchLost):
+            one.take()  # it never began
         return self
+
+    async def _enter(self) -> Self:
+        """As `open`, for a `with`, whose end does not come if this fails."""
+        try:
+            return await self._open()
+        except BaseException:
+            self.close()
+            raise
 
     async def _next(self, *, timeout: float | None = None) -> Event | None:
         """The next event. None if there is none within `timeout` seconds, or it was closed."""
@@ -75,10 +91,14 @@ class Watch:
 
     def close(self) -> None:
         """Watch no longer. May be repeated."""
-        one = self._subscription
         self._closed = True
         if self._began:
-            self._shell.post(lambda session, now: session.unsubscribe(one, now))
+            self._shell.post(_unsubscribe(self._subscription))
+
+
+def _unsubscribe(one: Subscription) -> Action:
+    """Of a function of its own: it must not hold the watch, or that would never be garbage."""
+    return lambda session, now: session.unsubscribe(one, now)
 
 
 def _has_begun(one: Subscription) -> bool:

@@ -33,6 +33,7 @@ class Subscription:
         "prefix",
         "previous",
         "received",
+        "refused",
         "start",
         "stream",
         "taken",
@@ -62,6 +63,7 @@ class Subscription:
         self.received = 0
         self.taken = 0
         self.through = self.after  # the caller has taken everything up to here
+        self.refused = ""  # why the node asked last would not, as long as none does
         self.error: RaftzmqError | None = None
         self.waiter: Any = None  # the shell's own: what to wake
 

@@ -23,7 +23,7 @@ from raftzmq.client.session.leases import NEVER_MS
 from raftzmq.client.session.outstanding import Outstanding
 from raftzmq.client.session.routing import Routing
 from raftzmq.client.session.subscriptions import Stream, Subscription
-from raftzmq.errors import InvalidRequest, RaftzmqError, Unavailable, WatchLost
+from raftzmq.errors import InvalidRequest, Overloaded, RaftzmqError, Unavailable, WatchLost
 from raftzmq.transport import watch_wire
 from raftzmq.transport.watch_wire import Events, UnwatchRequest, Watching, WatchRequest
 
@@ -51,6 +51,7 @@ class Watches:
         self._streams: dict[tuple[str, bool, bool], list[Stream]] = {}
         self._by_id: dict[int, Stream] = {}
         self._frames: list[tuple[str, WatchRequest | UnwatchRequest]] = []
+        self._count = 0  # streams
         self._stopped_ms: dict[tuple[str, int], int] = {}
         self._news: dict[Subscription, None] = {}
         self.due_ms = NEVER_MS
@@ -59,11 +60,15 @@ class Watches:
         """Begin to watch, with a stream that is there already if one will do."""
         one = subscription
         subject = (one.key, one.prefix, one.previous)
-        streams = self._streams.setdefault(subject, [])
+        streams = self._streams.get(subject, [])
         stream = next((stream for stream in streams if _suits(stream, one.start)), None)
         if stream is None:
+            if self._count >= limits.WATCHES_PER_CLIENT:
+                self._refuse(one)
+                return
+            self._count += 1
             stream = Stream(subject, one.start)
-            streams.append(stream)
+            self._streams.setdefault(subject, []).append(stream)
             self._ask(stream, now_ms)
         one.stream = stream
         stream.members[one] = None
@@ -110,6 +115,7 @@ class Watches:
         for stream in self._all():
             self._fail(stream, Unavailable(f"{why}: it watches no longer"))
         self._streams.clear()
+        self._count = 0
         self._by_id.clear()
         self._frames.clear()
         self.due_ms = NEVER_MS
@@ -223,6 +229,8 @@ class Watches:
             stream.call = None
         stream.endpoint = None
         if reply.code in ELSEWHERE:
+            for one in stream.members:
+                one.refused = reply.message
             self._routing.watch_later(endpoint, now_ms)
             self._ask(stream, now_ms)
             self._of_no_use(stream, endpoint, now_ms)
@@ -310,6 +318,14 @@ class Watches:
             one.opened = True
             self._news[one] = None
 
+    def _refuse(self, one: Subscription) -> None:
+        """Not even if another node had room: it would not have when it is the last one left."""
+        one.error = Overloaded(
+            f"this client has {self._count} watches, the most that a node serves it: close those "
+            "that are not needed, or use a further client"
+        )
+        self._news[one] = None
+
     def _fail(self, stream: Stream, error: RaftzmqError) -> None:
         members, stream.members = list(stream.members), {}
         for one in members:
@@ -331,6 +347,7 @@ class Watches:
         streams = self._streams.get(stream.subject, [])
         if stream in streams:
             streams.remove(stream)
+            self._count -= 1
         if not streams:
             self._streams.pop(stream.subject, None)
 

@@ -112,11 +112,12 @@ class Watches:
             return "forming", f"{node.name} is no member of a cluster: ask another node"
         if node.stopping or self._closed:
             return "stopping", f"{node.name} is stopping: ask another node"
-        if (
-            self.count >= limits.WATCHES
-            or len(self._watchers.get(client, ())) >= limits.WATCHES_PER_CLIENT
-        ):
-            return "overloaded", f"too many watches at {node.name}: try another node, or later"
+        if self.count >= limits.WATCHES:
+            most = limits.WATCHES
+            return "overloaded", f"{node.name} has {most} watches, its most: ask another, or later"
+        if len(self._watchers.get(client, ())) >= limits.WATCHES_PER_CLIENT:
+            most = limits.WATCHES_PER_CLIENT
+            return "overloaded", f"this connection has {most} watches, the most: end some"
         if start is not None and request.cluster not in ("", node.cluster):
             return "compacted", f"revision {start} is of another cluster, {request.cluster}"
         if start is not None and start <= self.history.floor:
