@@ -169,10 +169,14 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
             capacity=capacity,
             value=value,
         )
-        await self._shell.perform(place)
-        # It is the caller's now.
-        self._shell.post(lambda session, _: session.places.given_back(place))
-        return place.token
+        try:
+            await self._shell.perform(place)
+            return place.token  # it is the caller's now
+        except BaseException:
+            self._shell.post(lambda session, now: session.abandon(place, now))
+            raise
+        finally:
+            self._shell.post(lambda session, _: session.places.given_back(place))
 
 
 def _node_status(endpoint: str, call: Call) -> NodeStatus:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import wraps
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from raftzmq.client.base import TTL_S, BaseClient
@@ -15,9 +17,29 @@ from raftzmq.client.results import Event, Leader
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost, blocking, finish
 from raftzmq.client.signatures import present
+from raftzmq.errors import RaftzmqError
 
 T = TypeVar("T")
 P = ParamSpec("P")
+ClaimT = TypeVar("ClaimT", bound=claims.Claim)
+
+
+def _or_nothing(
+    method: Callable[Concatenate[ClaimT, P], T],
+) -> Callable[Concatenate[ClaimT, P], T]:
+    """If the method raises, it has taken nothing: an interrupt may come when it was taken already,
+    and then the caller has nothing to give back with."""
+
+    @wraps(method)
+    def taking(self: ClaimT, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        kept = len(self._places)
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException:
+            self._give_up_after(kept)
+            raise
+
+    return taking
 
 
 class Lease(lease.Lease):
@@ -27,32 +49,54 @@ class Lease(lease.Lease):
     too."""
 
     lost: threading.Event
+    _entered = False
 
     revoke = blocking(lease.Lease._revoke)
 
     def __enter__(self) -> Self:
+        self._entered = True
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        """An interrupt may come before anybody has it, or before the first step of `__exit__`."""
+        if self._is_forgotten() or (self._entered and not self.lost.is_set()):
+            with suppress(RaftzmqError):
+                self.close()
+
 
 class _Claim(claims.Claim):
     lost: threading.Event
+    _entered = False
 
     describe = blocking(claims.Claim._describe)
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        self._exit(error)
+        kept = len(self._places) - 1
+        try:
+            self._exit(error)
+        except BaseException:  # an interrupt, perhaps: the body is over all the same
+            self._give_up_after(max(0, kept))
+            raise
+
+    def __del__(self) -> None:
+        """An interrupt may come before the first step of `__exit__`."""
+        if self._entered:
+            with suppress(RaftzmqError):
+                self._give_up_after(0)
 
 
 class Lock(_Claim, claims.Lock):
     """A lock: one holder at a time, in the order of asking. Made by `Client.lock`."""
 
-    acquire = blocking(claims.Lock._acquire)
+    acquire = _or_nothing(blocking(claims.Lock._acquire))
     release = blocking(claims.Lock._release)
 
+    @_or_nothing
     def __enter__(self) -> Self:
+        self._entered = True
         return self.acquire()
 
 
@@ -60,7 +104,7 @@ class Election(_Claim, claims.Election):
     """An election: the first candidate in line leads until it resigns or its lease ends. Made by
     `Client.election`."""
 
-    campaign = blocking(claims.Election._campaign)
+    campaign = _or_nothing(blocking(claims.Election._campaign))
     resign = blocking(claims.Election._resign)
     leader = blocking(claims.Election._leader)
 
@@ -73,7 +117,9 @@ class Election(_Claim, claims.Election):
             term = 0 if seen is None else seen.term
             yield seen
 
+    @_or_nothing
     def __enter__(self) -> Self:
+        self._entered = True
         self.campaign()
         return self
 
@@ -81,11 +127,13 @@ class Election(_Claim, claims.Election):
 class Semaphore(_Claim, claims.Semaphore):
     """A semaphore, first come first served. Made by `Client.semaphore`."""
 
-    wait = blocking(claims.Semaphore._wait)
+    wait = _or_nothing(blocking(claims.Semaphore._wait))
     signal = blocking(claims.Semaphore._signal)
     resize = blocking(claims.Semaphore._resize)
 
+    @_or_nothing
     def __enter__(self) -> Self:
+        self._entered = True
         self.wait()
         return self
 
@@ -94,7 +142,7 @@ class PlainSemaphore(_Claim, claims.PlainSemaphore):
     """A plain counting semaphore: waiting takes permits for good, and anybody may add some. Made
     by `Client.semaphore` with `plain=True`."""
 
-    wait = blocking(claims.PlainSemaphore._wait)
+    wait = _or_nothing(blocking(claims.PlainSemaphore._wait))
     signal = blocking(claims.PlainSemaphore._signal)
 
 
@@ -192,7 +240,12 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     def lease(self, ttl: float = TTL_S, *, on_lost: OnLost = None, timeout: float = 5) -> Lease:
         """Grant a lease of `ttl` seconds and keep it alive in the background."""
         state = HeldLease(coordination.milliseconds(ttl), timeout_s=timeout)
-        return finish(Lease(self._shell, state, on_lost)._open())
+        lease = Lease(self._shell, state, on_lost)
+        try:
+            return finish(lease._open())
+        except BaseException:  # an interrupt: nobody else knows of this one
+            lease.close()
+            raise
 
     def close(self) -> None:
         """End the session, give up what is held, and close the sockets; calls in other threads

@@ -113,8 +113,14 @@ class BlockingShell(Shell):
         self.check_process()
         with self._lock:
             if self._io is None:
-                self._io = _IoThread(self._endpoints)
-                weakref.finalize(self, self._io.stop)
+                io = _IoThread(self._endpoints)
+                try:
+                    io.start()
+                    weakref.finalize(self, io.stop)
+                    self._io = io
+                except BaseException:  # an interrupt: nobody else knows of this one
+                    io.stop()
+                    raise
             return self._io
 
 
@@ -133,11 +139,14 @@ class _IoThread:
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
         self._wake_in.setblocking(False)
-        self._awake = False
+        self._asleep = False  # written by the I/O thread alone
         self._stopping = False
         self._over: str | None = None  # why no call can be answered any more
         self._ending = threading.Lock()
         self._thread = threading.Thread(target=self._main, name="raftzmq-client", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread. Once."""
         self._thread.start()
 
     # -- in the callers' threads --------------------------------------------------------------
@@ -217,16 +226,18 @@ class _IoThread:
             return
         self._stopping = True
         self._wake(force=True)
-        if threading.current_thread() is not self._thread:  # where the collector may bring us
+        if self._thread.ident is None:  # it was not started
+            self._close_pair()
+        elif threading.current_thread() is not self._thread:  # where the collector may bring us
             self._thread.join(JOIN_S)
 
     def _wake(self, *, force: bool = False) -> None:
-        if self._awake and not force:
-            return
-        self._awake = True
-        # Full: it will wake. Closed: the calls are failed anyway.
-        with contextlib.suppress(OSError):
-            self._wake_out.send(b"!")
+        """Have the I/O thread look at what was just put into the inbox. Callers only read whether
+        it sleeps: an interrupt between any two steps here leaves nothing wrong behind."""
+        if self._asleep or force:
+            # Full: it will wake. Closed: the calls are failed anyway.
+            with contextlib.suppress(OSError):
+                self._wake_out.send(b"!")
 
     # -- in the I/O thread --------------------------------------------------------------------
 
@@ -243,8 +254,11 @@ class _IoThread:
             self._end(why)
             if links is not None:
                 links.close_all()
-            self._wake_in.close()
-            self._wake_out.close()
+            self._close_pair()
+
+    def _close_pair(self) -> None:
+        self._wake_in.close()
+        self._wake_out.close()
 
     def _loop(self, links: Links) -> None:
         session = self._session
@@ -255,9 +269,14 @@ class _IoThread:
             for call in turn(session, links):
                 call.waiter.release()
             self._wake_waiting()
-            if wake_fd in sleeper.sleep((session, links)):
+            self._asleep = True  # before the inbox is looked at: no wake-up is lost
+            if self._inbox or self._stopping:
+                self._asleep = False
+                continue
+            woken = sleeper.sleep((session, links))
+            self._asleep = False
+            if wake_fd in woken:
                 self._wake_in.recv(4096)
-                self._awake = False  # before the queue is looked at: no wake-up is lost
 
     def _take_over(self) -> None:
         """Move what callers handed in to the session."""

@@ -213,9 +213,10 @@ def test_closing_gives_up_everything(connect: Connect, cluster: FakeCluster, oth
     db = connect(cluster.endpoints)
     lock = db.lock("l")
     lock.acquire()
-    db.lease(ttl=60)
+    lease = db.lease(ttl=60)
     assert len(other.leases()) == 2
     db.close()
+    assert not lease.alive
     assert places(other) == (0, 0)
     assert len(other.leases()) == 0
     with pytest.raises(LeaseExpired):

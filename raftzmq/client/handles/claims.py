@@ -101,18 +101,19 @@ class Claim(Fencing):
         while True:
             if not self._places:
                 self.lost.clear()
-            await self._shell.perform(place)
-            self._places.append(place)
+            held = False
             try:
+                await self._shell.perform(place)
+                held = True
                 place.check(self._shell.now_ms())
+                self._places.append(place)
+                return
             except BaseException as error:
                 place.on_lost = None  # it was never had
-                self._leave()
-                if not (isinstance(error, LeaseExpired) and place.own_lease):
+                self._give_up(place)
+                if not (held and isinstance(error, LeaseExpired) and place.own_lease):
                     raise
                 place = self._in_its_stead(place)
-            else:
-                return
 
     def _in_its_stead(self, place: Acquisition) -> Acquisition:
         """Another place, to be had within what is left of the time. Raises NotAcquired if that is
@@ -154,24 +155,39 @@ class Claim(Fencing):
             self._leave()
             place.check(self._shell.now_ms())
             return
-        self._places.pop()
         try:
+            self._places.remove(place)
             release = coordination.release(self.kind, self.name, place.token)
             await self._shell.run(release, timeout)
+            self._shell.post(lambda session, _: session.places.given_back(place))
         except NotHeld:
             self._shell.post(lambda session, _: session.places.given_back(place))
             place.check(self._shell.now_ms())
             raise
         except BaseException:
-            self._shell.post(lambda session, now: session.abandon(place, now))
+            self._give_up(place)
             raise
-        self._shell.post(lambda session, _: session.places.given_back(place))
 
     def _leave(self) -> None:
         """Give the newest place up, without waiting for the cluster to say so."""
         place = self._newest()
-        self._places.pop()
+        try:
+            self._places.remove(place)
+            self._give_up(place)
+        except BaseException:  # an interrupt: giving up twice does no harm
+            self._give_up(place)
+            raise
+
+    def _give_up(self, place: Acquisition) -> None:
+        """Have the cluster told in the background that nobody wants the place."""
+        if place in self._places:
+            self._places.remove(place)
         self._shell.post(lambda session, now: session.abandon(place, now))
+
+    def _give_up_after(self, kept: int) -> None:
+        """Give up all places but the first `kept`."""
+        for place in self._places[kept:]:
+            self._give_up(place)
 
     def _exit(self, error: type[BaseException] | None) -> None:
         """Give it up without waiting. Raises LeaseExpired if it was lost meanwhile, unless the

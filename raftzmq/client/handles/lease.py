@@ -20,11 +20,12 @@ class Lease(Leased):
     live by this process's own clock; then `on_lost` is called too."""
 
     lost: Flag
+    _began = False
+    _known = False  # whether somebody has got its number
 
     def __init__(self, shell: Shell, state: HeldLease, on_lost: OnLost) -> None:
         self._shell = shell
         self._state = state
-        self._began = False
         self.lost = shell.flag()
         # It must know neither this object nor the shell: what nobody holds can go then.
         self._listener = partial(lose, self.lost, shell.notify, on_lost)
@@ -33,6 +34,7 @@ class Lease(Leased):
     @property
     def id(self) -> int:
         """The number that the cluster gave the lease."""
+        self._known = True
         return self._state.id
 
     @property
@@ -59,9 +61,12 @@ class Lease(Leased):
 
     def close(self) -> None:
         """End it, without waiting for the cluster to say so. May be repeated."""
-        self._closing()
-        state = self._state
-        self._shell.post(lambda session, now: session.leases.drop(state, "it was closed", now))
+        try:
+            self._closing()
+            self._give_up()
+        except BaseException:  # an interrupt: giving up twice does no harm
+            self._give_up()
+            raise
 
     async def _open(self) -> Self:
         """Return once it is granted."""
@@ -72,14 +77,23 @@ class Lease(Leased):
 
     async def _revoke(self, *, timeout: float = 5) -> None:
         """End it now, with all that it holds. Raises LeaseExpired if it had ended already."""
-        self._closing()
         try:
+            self._closing()
             await self._shell.run(coordination.lease_revoke(self.id), timeout)
         except BaseException:
             self.close()
             raise
         state, ended = self._state, LeaseExpired(f"lease {self.id} was revoked")
         self._shell.post(lambda session, now: session.leases.end(state, ended, now))
+
+    def _give_up(self) -> None:
+        """Have it end in the background."""
+        state = self._state
+        self._shell.post(lambda session, now: session.leases.drop(state, "it was closed", now))
+
+    def _is_forgotten(self) -> bool:
+        """Whether nobody can end it any more once this object has gone, for nobody got it."""
+        return self._began and not self._known and not self.lost.is_set()
 
     def _closing(self) -> None:
         """What ends it now is no loss."""
@@ -104,6 +118,7 @@ def held_lease(lease: AnyLease | None) -> HeldLease | None:
     if lease is None:
         return None
     if isinstance(lease, Lease):
+        lease._known = True
         return lease._state
     if type(lease) is not int or not 1 <= lease <= limits.INDEX_MAX:
         raise InvalidRequest(f"a lease is a Lease or its number, not {lease!r:.40}")
