@@ -1,9 +1,11 @@
 """What the clients' calls return: small frozen values, the same from both clients.
 
-`index` is the revision of the command that wrote, or up to which a read saw all that was written:
-the number of the command, and the index of its log entry where entries hold one command each. A
-retried write reports that of its first and only execution. `term` and `leader` are those of the
-node that answered.
+`revision` is the number of the command that wrote, or of the newest one that a read saw. Watches,
+compares and fencing tokens speak of revisions. A retried write reports that of its first and only
+execution. `index` is the index of the log entry that the command came in, or the one up to which
+the node that answered a read had applied its log. `status` speaks of indices. One entry may hold
+many commands. A retried write reports the entry of the retry; 0: the node did not say it.
+`term` and `leader` are those of the node that answered.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ class Deleted:
     index: int
     term: int
     leader: str | None
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,13 @@ class CasResult:
 @dataclass(frozen=True, slots=True)
 class Range:
     """Items in the order of their keys. `more`: the limit was reached before the end; read on
-    from just behind the last key, `items[-1].key + "\\0"`. `index` is the applied index that the
-    range was read at."""
+    from just behind the last key, `items[-1].key + "\\0"`. A watch from `revision + 1` goes on from
+    here without a gap."""
 
     items: tuple[Item, ...]
     more: bool
     index: int
+    revision: int
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
@@ -106,6 +110,7 @@ class TxnResult:
     index: int
     term: int
     leader: str | None
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)

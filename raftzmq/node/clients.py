@@ -69,7 +69,7 @@ class Clients:
                     raise InvalidRequest(f"unknown operation {name[:40]!r}")
             except InvalidRequest as error:
                 body = {"message": str(error)}
-                self._replies.results[client].append((op[0], error.code, 0, body))
+                self._replies.add(client, [(op[0], error.code, 0, body)], 0)
                 refused = WRITE if name in WRITES else kind
                 self._counts.answered[refused][error.code] += 1
         return writes, reads

@@ -180,9 +180,8 @@ class Proposals:
             assert at == index, "entries were applied out of order"
             found = results[start : start + len(ids)]
             start += len(ids)
-            self._replies.results[client] += [
-                (ident, *result) for ident, result in zip(ids, found, strict=True)
-            ]
+            answers = [(ident, *result) for ident, result in zip(ids, found, strict=True)]
+            self._replies.add(client, answers, index)
             codes.update(map(_code_of_result, found))
             self._owed_count -= len(ids)
 

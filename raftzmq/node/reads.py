@@ -6,7 +6,6 @@ The reads of one message wait together. One that finds its question undecided ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -69,8 +68,7 @@ class Reads:
 
     def _answer(self, read: _Read, kind: str) -> None:
         machine, replies = self._node.machine, self._replies
-        answers = replies.results[read.client]
-        before = len(answers)
+        answers: list[Any] = []
         for op in read.operations:
             if replies.results_bytes > ANSWER_BYTES:
                 message = "too large answers at once: read fewer keys, or try again"
@@ -81,8 +79,8 @@ class Reads:
                 continue
             replies.results_bytes += _weight(result[2])
             answers.append((op[0], *result))
-        codes = map(_code_of_answer, islice(answers, before, None))
-        self._node.counts.answered[kind].update(codes)
+        replies.add(read.client, answers, machine.applied_index)
+        self._node.counts.answered[kind].update(map(_code_of_answer, answers))
 
     def _is_parked(self, client: bytes, op: Any) -> bool:
         """Whether a read that is undecided is kept until it is, or is refused for that."""

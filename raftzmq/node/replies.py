@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from raftzmq.errors import NotLeader, RaftzmqError
@@ -12,15 +13,23 @@ from raftzmq.node.state import NodeState
 from raftzmq.transport.client_wire import ErrorReply, Reply, Results
 
 
+class _Results:
+    """The results that one client is owed, and `(index, count)` of the entries they come from."""
+
+    __slots__ = ("entries", "results")
+
+    def __init__(self) -> None:
+        self.results: list[Any] = []
+        self.entries: list[tuple[int, int]] = []
+
+
 class Replies:
     """The answers of a turn, by client."""
 
     def __init__(self, node: NodeState) -> None:
         self._node = node
         self._messages: list[tuple[bytes, Reply]] = []
-        self.results: defaultdict[bytes, list[Any]] = defaultdict(list)
-        """Of operations, `(id, code, revision, body)`: whoever adds some here counts them too."""
-
+        self._results: defaultdict[bytes, _Results] = defaultdict(_Results)
         self.results_bytes = 0
         """About what the results of reads among them take."""
 
@@ -51,28 +60,36 @@ class Replies:
         self._messages.append((client, reply))
         self._node.counts.answered[ADMIN]["ok"] += 1
 
+    def add(self, client: bytes, results: Sequence[Any], index: int) -> None:
+        """Queue `(id, code, revision, body)` of operations: of writes in the entry at `index`, or
+        of reads when that had been applied. Whoever adds results counts them too."""
+        of_client = self._results[client]
+        of_client.results += results
+        of_client.entries.append((index, len(results)))
+
     def answer(self, client: bytes, ident: int, result: Result) -> None:
         """Answer a read that was parked."""
-        self.results[client].append((ident, *result))
+        self.add(client, [(ident, *result)], self._node.machine.applied_index)
         self._node.counts.answered[READ][result[0]] += 1
 
     def take(self) -> list[tuple[bytes, Reply]]:
         """Everything owed now, one message of results a client."""
         messages, self._messages = self._messages, []
-        for client, results in self.results.items():
-            if results:
-                messages.append((client, self._message_of(results)))
-        self.results.clear()
+        for client, of_client in self._results.items():
+            if of_client.results:
+                messages.append((client, self._message_of(of_client)))
+        self._results.clear()
         self.results_bytes = 0
         return messages
 
-    def _message_of(self, results: list[Any]) -> Results:
+    def _message_of(self, of_client: _Results) -> Results:
         raft = self._node.raft
         leader = raft.leader
         return Results(
             node=self._node.name,
             term=raft.term,
             leader=leader.name if leader else None,
-            results=results,
+            results=of_client.results,
             cluster=self._node.cluster,
+            entries=of_client.entries,
         )

@@ -28,7 +28,13 @@ from raftzmq.transport.frames import (
     openers,
     too_deep,
 )
-from raftzmq.transport.operation_lists import are_operations, are_results, ids_of
+from raftzmq.transport.operation_lists import (
+    are_entries,
+    are_operations,
+    are_results,
+    ids_of,
+    split_entries,
+)
 from raftzmq.transport.watch_wire import (
     Events,
     UnwatchRequest,
@@ -98,14 +104,17 @@ Request = (
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Answers to operations, in any order. Each is `[id, code, index, body]`. `leader` is the
-    name of the leader, as `node` knows it in `term`, and `cluster` the id of the cluster."""
+    """Answers to operations, in any order. Each is `[id, code, revision, body]`. `leader` is the
+    name of the leader, as `node` knows it in `term`, and `cluster` the id of the cluster.
+    `entries` says `[index, count]`: so many results, in their order, are of the log entry at that
+    index."""
 
     node: str
     term: int
     leader: str | None
     results: Sequence[Sequence[Any]]
     cluster: str = ""
+    entries: Sequence[Sequence[int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +180,7 @@ def encode_request(request: Request) -> bytes:
 def encode_reply(reply: Reply) -> bytes:
     """Return the frame of a reply; `encode_results` is for results that may exceed a frame."""
     match reply:
-        case Results(node, term, leader, results, cluster):
+        case Results(node, term, leader, results, cluster, entries):
             return _dump(
                 {
                     "v": VERSION,
@@ -181,6 +190,7 @@ def encode_reply(reply: Reply) -> bytes:
                     "term": term,
                     "leader": leader,
                     "results": results,
+                    "entries": entries,
                 }
             )
         case ErrorReply(ids, code, message, node, term, leader, address):
@@ -222,8 +232,10 @@ def encode_results(reply: Results) -> list[bytes]:
     half = len(results) // 2
     return [
         frame
-        for part in (results[:half], results[half:])
-        for frame in encode_results(replace(reply, results=part))
+        for part, entries in zip(
+            (results[:half], results[half:]), split_entries(reply.entries, half), strict=True
+        )
+        for frame in encode_results(replace(reply, results=part, entries=entries))
     ]
 
 
@@ -325,13 +337,16 @@ def _results(frame: bytes, header: dict[str, Any]) -> Results:
     if type(results) is not list:
         raise WireError("form", "results is not a list")
     if results and not are_results(results):
-        raise WireError("form", "a result is [id, code, index, body]")
-    if openers(frame) >= len(results) + limits.JSON_DEPTH and too_deep(header):
+        raise WireError("form", "a result is [id, code, revision, body]")
+    entries = header.get("entries", [])
+    if not are_entries(entries, len(results)):
+        raise WireError("form", "entries is not [index, count] of all results")
+    if openers(frame) >= len(results) + len(entries) + limits.JSON_DEPTH and too_deep(header):
         raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep")
     cluster = header.get("cluster", "")
     if not is_cluster(cluster):
         raise WireError("form", "cluster is not a cluster id")
-    return Results(*_origin(header), results, cluster)
+    return Results(*_origin(header), results, cluster, entries)
 
 
 def _origin(header: dict[str, Any]) -> tuple[str, int, str | None]:

@@ -5,6 +5,7 @@ They are the hot paths of a leader and of a client: no statement here is execute
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from raftzmq import limits
@@ -31,13 +32,43 @@ def ids_of(ops: list[Any]) -> list[int] | None:
 
 
 def are_results(results: list[Any]) -> bool:
-    """Whether each is `[id, code, index, body]`; there is at least one."""
+    """Whether each is `[id, code, revision, body]`; there is at least one."""
     if set(map(type, results)) != {list} or set(map(len, results)) != {4}:
         return False
-    ids, codes, indices, _ = zip(*results, strict=True)
+    ids, codes, revisions, _ = zip(*results, strict=True)
     return (
-        set(map(type, ids)) == {int} == set(map(type, indices))
-        and min(ids) >= 0 <= min(indices)
-        and max(ids) <= limits.INDEX_MAX >= max(indices)
+        set(map(type, ids)) == {int} == set(map(type, revisions))
+        and min(ids) >= 0 <= min(revisions)
+        and max(ids) <= limits.INDEX_MAX >= max(revisions)
         and set(map(type, codes)) == {str}
     )
+
+
+def are_entries(entries: Any, results: int) -> bool:
+    """Whether each is `[index, count]`, and the counts make up `results`; or there are none, as
+    from a node that does not say them."""
+    if type(entries) is not list or len(entries) > results:
+        return False
+    for entry in entries:
+        if type(entry) is not list or len(entry) != 2:
+            return False
+        index, count = entry
+        if not (is_count(index) and is_count(count) and count):
+            return False
+    return not entries or sum(count for _, count in entries) == results
+
+
+def split_entries(
+    entries: Sequence[Sequence[int]], first: int
+) -> tuple[list[Sequence[int]], list[Sequence[int]]]:
+    """The entries of the `first` results, and those of the others."""
+    before: list[Sequence[int]] = []
+    after: list[Sequence[int]] = []
+    for index, count in entries:
+        taken = min(count, first)
+        first -= taken
+        if taken:
+            before.append([index, taken])
+        if count > taken:
+            after.append([index, count - taken])
+    return before, after

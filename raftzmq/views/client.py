@@ -81,7 +81,7 @@ class ViewsClient:
         """Delete a key, if it is there. In the result, `term` is the view and `leader` the
         primary."""
         reply = self._do("delete", [key], timeout)
-        return Deleted(int(reply.body), reply.index, reply.view, self._primary)
+        return Deleted(int(reply.body), reply.index, reply.view, self._primary, reply.index)
 
     def status(self, *, timeout: float = 5) -> dict[str, Any]:
         """The view server's status of itself and of every server."""

@@ -69,7 +69,7 @@ class Database:
             raise Unavailable("no leader")
         keys = sorted(key for key in self.held if start <= key < end)
         items = tuple(Item(key, self.held[key], 1) for key in keys[:limit])
-        return Range(items, len(keys) > limit, 1)
+        return Range(items, len(keys) > limit, 1, 1)
 
 
 class Desk:

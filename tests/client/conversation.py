@@ -120,7 +120,9 @@ class Conversation:
 
     def results(self, endpoint: str, *results: Sequence[Any], leader: str = "") -> None:
         name = NAMES.get(endpoint, "raft-9")
-        self.answer(endpoint, Results(name, 3, leader or name, list(results), CLUSTER))
+        entries = [[revision, 1] for _, _, revision, _ in results]  # one command an entry
+        reply = Results(name, 3, leader or name, list(results), CLUSTER, entries)
+        self.answer(endpoint, reply)
 
     def done(self, sent: Sent, index: int = 100, body: Any = None) -> None:
         """Answer every operation of a message, each at its own index."""

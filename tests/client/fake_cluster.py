@@ -309,7 +309,8 @@ class FakeCluster:
 
     def _results(self, node: FakeNode, results: list[Any]) -> Results:
         leader = self.leader.name if self.leader else None
-        return Results(node.name, 1, leader, results, CLUSTER)
+        entries = [[revision, 1] for _, _, revision, _ in results]  # one command an entry
+        return Results(node.name, 1, leader, results, CLUSTER, entries)
 
     def _answer_held(self) -> None:
         """Answer the reads that wait for what has happened now, and tell watchers."""

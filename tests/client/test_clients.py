@@ -61,7 +61,7 @@ def test_every_operation_gives_its_result(connect: Connect, cluster: FakeCluster
     assert done.succeeded
     assert done.results[1].value == "x"
     deleted = db.delete("other")
-    assert deleted == Deleted(1, deleted.index, 1, "raft-0")
+    assert deleted == Deleted(1, deleted.index, 1, "raft-0", deleted.revision)
     assert db.delete_prefix("").count == 2
 
 

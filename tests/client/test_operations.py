@@ -108,7 +108,7 @@ class Store:
             code, index, body = self.machine.read(op)
         body = orjson.loads(orjson.dumps(body))
         call = Call(operation, 0, 1)
-        call.answer = Answer(code == "ok", index, body, 3, "raft-0")
+        call.answer = Answer(code == "ok", index, body, 3, "raft-0", index=index)
         return call.result()
 
     def get(self, key: str) -> Any:
@@ -148,7 +148,7 @@ def test_deletes_count() -> None:
     store = Store()
     for key in ("a1", "a2", "b"):
         store.do(keys.put(key, ""))
-    assert store.do(keys.delete("b")) == Deleted(1, 5, 3, "raft-0")
+    assert store.do(keys.delete("b")) == Deleted(1, 5, 3, "raft-0", 5)
     assert store.do(keys.delete("b")).count == 0
     assert store.do(keys.delete_prefix("a")).count == 2
 
@@ -179,10 +179,10 @@ def test_a_transaction_gives_one_result_for_each_operation_of_its_branch() -> No
     assert done.results == (
         Written(2, 3, "raft-0", 2),
         Item("k", "v", 2),
-        Range((Item("k", "v", 2),), False, 2),
-        Range((), False, 2),
-        Deleted(1, 2, 3, "raft-0"),
-        Deleted(0, 2, 3, "raft-0"),
+        Range((Item("k", "v", 2),), False, 2, 2),
+        Range((), False, 2, 2),
+        Deleted(1, 2, 3, "raft-0", 2),
+        Deleted(0, 2, 3, "raft-0", 2),
     )
     store.do(keys.put("k", "w"))
     other = store.do(work)

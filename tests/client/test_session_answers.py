@@ -18,7 +18,8 @@ from raftzmq.errors import (
     Unavailable,
     WireError,
 )
-from tests.client.conversation import A, B, C, Conversation
+from raftzmq.transport.client_wire import Results
+from tests.client.conversation import CLUSTER, A, B, C, Conversation
 
 
 def test_a_read_needs_no_session() -> None:
@@ -43,6 +44,27 @@ def test_the_first_write_opens_a_session_and_then_travels_in_it() -> None:
     assert sent.ops == [[1, "put", "k", "v"]]
     talk.done(sent, 13)
     assert call.result() == Written(13, 3, "raft-0", 13)
+
+
+def test_a_write_has_the_index_of_its_entry_and_a_revision_of_its_own() -> None:
+    talk = Conversation()
+    talk.open_session()
+    calls = [talk.put("k"), talk.put("k"), talk.put("k")]
+    sent = talk.one()
+    results = [[ident, "ok", 70 + n, None] for n, ident in enumerate(sent.ids)]
+    entries = [[41, 1], [43, 2]]
+    talk.answer(sent.endpoint, Results("raft-0", 3, "raft-0", results, CLUSTER, entries))
+    assert [call.result().index for call in calls] == [41, 43, 43]
+    assert [call.result().revision for call in calls] == [70, 71, 72]
+
+
+def test_a_node_that_does_not_say_entries_is_understood() -> None:
+    talk = Conversation()
+    call = talk.get("k")
+    sent = talk.one()
+    results = [[sent.ids[0], "ok", 70, ["v", 70]]]
+    talk.answer(sent.endpoint, Results("raft-0", 3, "raft-0", results, CLUSTER))
+    assert call.result().revision == 70
 
 
 def test_a_read_does_not_wait_for_the_session() -> None:

@@ -144,8 +144,12 @@ def check_reply(reply: object) -> None:
         case Results():
             hold(_CLUSTER.fullmatch(reply.cluster) is not None, "cluster")
             _check_origin(reply)
-            for ident, code, index, _ in reply.results:
-                hold(_is_count(ident) and _is_count(index) and type(code) is str, "a result")
+            for ident, code, revision, _ in reply.results:
+                hold(_is_count(ident) and _is_count(revision) and type(code) is str, "a result")
+            for index, count in reply.entries:
+                hold(_is_count(index) and _is_count(count), "an entry")
+            counts = sum(count for _, count in reply.entries)
+            hold(counts in (0, len(reply.results)), "the counts of entries")
         case ErrorReply():
             _check_origin(reply)
             hold(reply.ids is None or all(map(_is_count, reply.ids)), "ids")

@@ -18,6 +18,7 @@ from raftzmq.transport.client_wire import (
     Done,
     ErrorReply,
     OperationsRequest,
+    Results,
     StatusReply,
     StatusRequest,
     StopRequest,
@@ -63,6 +64,23 @@ def test_a_bad_operation_does_not_harm_its_neighbours() -> None:
         for result in reply.results:  # type: ignore[union-attr]
             codes[result[0]] = result[1]
     assert codes == {50: "invalid", 51: "ok", 52: "invalid", 53: "invalid"}
+
+
+def test_results_name_the_log_entry_that_their_writes_came_in() -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    request = OperationsRequest(
+        session, 50, False, [[serial, "put", "k", "v"] for serial in range(50, 53)], leader.cluster
+    )
+    reply = world.answer(leader.name, request)
+    assert isinstance(reply, Results)
+    index = leader.raft.log.last_index
+    assert list(reply.entries) == [(index, 3)]
+    assert [result[2] - reply.results[0][2] for result in reply.results] == [0, 1, 2]
+    read = world.answer(leader.name, OperationsRequest(0, 0, False, [[1, "get", "k"]]))
+    assert isinstance(read, Results)
+    assert list(read.entries) == [(leader.raft.applied_index, 1)]
 
 
 def test_a_retry_with_the_same_serial_returns_the_first_result_even_from_the_next_leader() -> None:

@@ -281,7 +281,7 @@ class SimClient:
             assert isinstance(answer, Answer)
             op.outcome, op.index, op.compared, op.body = (
                 OK,
-                answer.index,
+                answer.revision,
                 answer.compared,
                 answer.body,
             )

@@ -66,7 +66,7 @@ class Recorder:
             if call.error is None:
                 assert isinstance(call.answer, Answer)
                 answer = call.answer
-                op.index, op.compared, op.body = answer.index, answer.compared, answer.body
+                op.index, op.compared, op.body = answer.revision, answer.compared, answer.body
                 op.outcome = OK
                 self._remember(op)
             else:

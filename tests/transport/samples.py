@@ -97,7 +97,12 @@ REQUESTS: list[Request] = [
 
 REPLIES: list[Reply] = [
     Results(
-        "raft-0", 3, "raft-0", [[17, "ok", 4711, None], [18, "ok", 4711, ["hello", 4711]]], CLUSTER
+        "raft-0",
+        3,
+        "raft-0",
+        [[17, "ok", 4711, None], [18, "ok", 4711, ["hello", 4711]]],
+        CLUSTER,
+        [[240, 1], [241, 1]],
     ),
     Results("raft-0", 0, None, []),
     ErrorReply([17, 18], "not_leader", "ask raft-0", "raft-1", 3, "raft-0", "raft-0.raft:6001"),

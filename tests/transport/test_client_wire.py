@@ -91,7 +91,8 @@ def test_every_kind_of_request_and_reply_is_listed() -> None:
         (
             RESULTS,
             b'{"v":1,"type":"results","cluster":"6f1c0a5e9b7d4c21","node":"raft-0","term":3,"leader":"raft-0",'
-            b'"results":[[17,"ok",4711,null],[18,"ok",4711,["hello",4711]]]}',
+            b'"results":[[17,"ok",4711,null],[18,"ok",4711,["hello",4711]]],'
+            b'"entries":[[240,1],[241,1]]}',
         ),
         (
             ErrorReply([17, 18], "not_leader", "no", "raft-1", 3, "raft-0", "raft-0.raft:6001"),
@@ -277,6 +278,8 @@ def test_a_wrong_name_or_action_is_answered_as_invalid(frame: bytes) -> None:
         *with_each(RESULTS, "leader", 1, [], "", "raft"),
         *with_each(RESULTS, "results", ..., None, {}, "x", [None], [{}], ["ok"], [[]]),
         *with_each(RESULTS, "results", [[1, "ok", 1]], [[1, "ok", 1, None, None]]),
+        *with_each(RESULTS, "entries", None, {}, 1, [[240]], [[240, 1]], [[240, 3]], [[240, 2, 1]]),
+        *with_each(RESULTS, "entries", [[-1, 2]], [[240, True]], [[240, 2], [241, 0]], [240, 2]),
         *(frame_of(RESULTS, results=[[bad, "ok", 1, 1]]) for bad in BAD_COUNTS[1:]),
         *(frame_of(RESULTS, results=[[1, "ok", bad, 1]]) for bad in BAD_COUNTS[1:]),
         *with_each(RESULTS, "results", [[1, None, 1, 1]], [[1, 1, 1, 1]], [[1, [], 1, 1]]),
@@ -303,11 +306,20 @@ def test_what_json_cannot_hold_is_the_callers_fault(value: Any) -> None:
 def test_results_longer_than_a_frame_travel_in_several_messages() -> None:
     body = "x" * (limits.FRAME_BYTES // 3)
     results = [[serial, "ok", serial, [body, serial]] for serial in range(7)]
-    frames = encode_results(Results("raft-0", 3, None, results))
+    entries = [[11, 2], [12, 3], [13, 2]]
+    frames = encode_results(Results("raft-0", 3, None, results, entries=entries))
     assert all(len(frame) <= limits.FRAME_BYTES for frame in frames)
     assert len(frames) == 4
     arrived = [decode_reply(frame) for frame in frames]
     assert [r for reply in arrived if isinstance(reply, Results) for r in reply.results] == results
+    indices = [
+        index
+        for reply in arrived
+        if isinstance(reply, Results)
+        for index, count in reply.entries
+        for _ in range(count)
+    ]
+    assert indices == [11, 11, 12, 12, 12, 13, 13]
     assert encode_results(Results("raft-0", 3, None, [])) == [
         encode_reply(Results("raft-0", 3, None, []))
     ]

@@ -12,6 +12,7 @@ from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.common import exits, printers
 from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.settings import Output
+from raftzmq_cli.common.values import written_document
 
 if TYPE_CHECKING:
     from raftzmq import Client
@@ -21,11 +22,12 @@ commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
 
 @dataclass(slots=True)
 class Step:
-    """One write or read, and whether it was as it has to be. Reads have no index, term, leader."""
+    """One write or read, and whether it was as it has to be. Reads have no revision and such."""
 
     step: str
     ok: bool
     detail: str
+    revision: int | None = None
     index: int | None = None
     term: int | None = None
     leader: str | None = None
@@ -35,6 +37,7 @@ class Step:
         return {
             "step": self.step,
             "ok": self.ok,
+            "revision": self.revision,
             "index": self.index,
             "term": self.term,
             "leader": self.leader,
@@ -45,7 +48,10 @@ class Step:
     def line(self) -> str:
         where = ""
         if self.index is not None:
-            where = f"  index {self.index}  term {self.term}  leader {self.leader}"
+            where = (
+                f"  revision {self.revision}  index {self.index}  term {self.term}"
+                f"  leader {self.leader}"
+            )
         detail = f"  {self.detail}" if self.detail else ""
         return f"{'ok  ' if self.ok else 'FAIL'}  {self.step}{where}{detail}"
 
@@ -82,7 +88,7 @@ class Checker:
 
     def _write(self, verb: str, name: str, value: str | bytes) -> int:
         result = self.client.put(self.prefix + name, value, timeout=self.timeout_s)
-        self._done(Step(f"{verb} {name}", True, "", result.index, result.term, result.leader))
+        self._done(Step(f"{verb} {name}", True, "", **written_document(result)))
         return result.revision
 
     def _compare(self, name: str, value: str, revision: int, expected: bool) -> None:
@@ -93,9 +99,7 @@ class Checker:
                 f"{verb} {name} by revision",
                 result.succeeded is expected,
                 "" if result.succeeded is expected else "the comparison had the wrong result",
-                result.index,
-                result.term,
-                result.leader,
+                **written_document(result),
             )
         )
 
@@ -110,7 +114,7 @@ class Checker:
         result = self.client.delete_prefix(self.prefix, timeout=self.timeout_s)
         right = result.count == 3
         detail = "" if right else f"deleted {result.count} keys, expected 3"
-        self._done(Step("delete all", right, detail, result.index, result.term, result.leader))
+        self._done(Step("delete all", right, detail, **written_document(result)))
 
     def _done(self, step: Step) -> None:
         self.steps.append(step)
@@ -121,7 +125,8 @@ class Checker:
 def check(run: ClientInvocation) -> int:
     """Write, read, overwrite and delete keys, and verify each step.
 
-    Prints index, term and leader of every write. The last line says whether all steps passed.
+    Prints revision, log index, term and leader of every write. The last line says whether all
+    steps passed.
     """
 
     def tell(step: Step) -> None:
@@ -142,7 +147,7 @@ def check(run: ClientInvocation) -> int:
         printers.write_json({"passed": not bad, "steps": steps})
     else:
         if run.settings.output is Output.TABLE:
-            columns = ["step", "ok", "index", "term", "leader", "detail"]
+            columns = ["step", "ok", "revision", "index", "term", "leader", "detail"]
             printers.write_table([step.document for step in checker.steps], columns)
         last = f"NOT PASSED: {bad} of {count} steps" if bad else f"all {count} steps passed"
         printers.write_line(last)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,8 @@ from raftzmq_cli.common.values import (
     read_value,
     show_items,
     text,
+    written_document,
+    written_line,
 )
 
 if TYPE_CHECKING:
@@ -160,7 +162,7 @@ def put(
         _show_written(run, result)
         return
     if run.is_json:
-        printers.write_json({"succeeded": False, **_document(result)})
+        printers.write_json({"succeeded": False, **written_document(result)})
     found = f"is at revision {result.revision}" if result.revision else "is absent"
     wanted = f"revision {expected}" if expected else "absent"
     raise AnswerIsNo(f"{key!r} {found}, not {wanted}: nothing was written")
@@ -212,13 +214,10 @@ def delete(
         result = run.client.delete_prefix(text(key, "key"), fence=guards, timeout=run.timeout_s)
     else:
         result = run.client.delete(text(key, "key"), fence=guards, timeout=run.timeout_s)
-    document = {
-        "deleted": result.count,
-        "index": result.index,
-        "term": result.term,
-        "leader": result.leader,
-    }
-    run.show(document, [f"{_count(result.count)} deleted, index {result.index}"])
+    run.show(
+        {"deleted": result.count, **written_document(result)},
+        [f"{_count(result.count)} deleted; {written_line(result)}"],
+    )
 
 
 def _ask_before_all(run: ClientInvocation) -> None:
@@ -269,14 +268,4 @@ def prefix_end(prefix: str) -> str:
 
 
 def _show_written(run: ClientInvocation, result: Written | CasResult) -> None:
-    line = f"index {result.index}, term {result.term}, leader {result.leader}"
-    run.show(_document(result), [line])
-
-
-def _document(result: Written | CasResult) -> dict[str, Any]:
-    return {
-        "index": result.index,
-        "term": result.term,
-        "leader": result.leader,
-        "revision": result.revision,
-    }
+    run.show(written_document(result), [written_line(result)])

@@ -30,7 +30,7 @@ from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.client.options import All, Fence, fences, refuse_empty_prefix
 from raftzmq_cli.common import exits, standard_input
 from raftzmq_cli.common.commands import Commands
-from raftzmq_cli.common.values import item_document
+from raftzmq_cli.common.values import item_document, written_document, written_line
 
 Operation = Put | Delete | DeletePrefix | Get | GetRange | GetPrefix
 Transaction = tuple[list[Compare], list[Operation], list[Operation]]
@@ -159,13 +159,11 @@ def show_result(run: ClientInvocation, result: TxnResult, branch: Sequence[Opera
     ]
     document = {
         "succeeded": result.succeeded,
-        "index": result.index,
-        "term": result.term,
-        "leader": result.leader,
+        **written_document(result),
         "results": documents,
     }
     words = "all compares held" if result.succeeded else "a compare did not hold"
-    lines = [f"{words}; index {result.index}, term {result.term}, leader {result.leader}"]
+    lines = [f"{words}; {written_line(result)}"]
     for each in documents:
         fields = ", ".join(f"{k} {_shown(v)}" for k, v in each.items() if k != "op")
         lines.append(f"{each['op']}: {fields or 'no such key'}")

@@ -15,7 +15,9 @@ from raftzmq_cli.common import printers, standard_input
 from raftzmq_cli.common.invocation import Invocation
 
 if TYPE_CHECKING:
-    from raftzmq import Item
+    from raftzmq import CasResult, Deleted, Item, TxnResult, Written
+
+    Done = Written | CasResult | Deleted | TxnResult
 
 Value = str | bytes
 
@@ -86,3 +88,17 @@ def show_items(run: Invocation, items: Iterable[Item], *, with_keys: bool) -> No
         for item in items
     )
     run.show(documents, lines, ["key", "value", "revision"])
+
+
+def written_document(done: Done) -> dict[str, Any]:
+    """Where a write stands: the index of its log entry, its term and leader, and its revision."""
+    return {
+        "index": done.index,
+        "term": done.term,
+        "leader": done.leader,
+        "revision": done.revision,
+    }
+
+
+def written_line(done: Done) -> str:
+    return f"index {done.index}, term {done.term}, leader {done.leader}, revision {done.revision}"

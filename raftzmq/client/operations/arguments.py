@@ -29,14 +29,17 @@ ENVELOPE_BYTES: Final = 512
 
 @dataclass(slots=True)
 class Answer:
-    """A node's result of one operation; `compared` is false if a comparison failed."""
+    """A node's result of one operation; `compared` is false if a comparison failed. `index` is
+    that of the write's log entry, or the one up to which a read saw the log applied; 0 if the
+    node did not say."""
 
     compared: bool
-    index: int
+    revision: int
     body: Any
     term: int
     leader: str | None
     cluster: str = ""
+    index: int = 0
 
 
 @dataclass(slots=True)

@@ -344,7 +344,7 @@ def _nothing(answer: Answer) -> None:
 
 
 def _written(answer: Answer) -> Written:
-    return Written(answer.index, answer.term, answer.leader, answer.index)
+    return Written(answer.index, answer.term, answer.leader, answer.revision)
 
 
 def _number(answer: Answer) -> int:

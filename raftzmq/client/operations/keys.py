@@ -7,6 +7,7 @@ Whatever a node would refuse as invalid is refused here, before anything is sent
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from raftzmq import limits
@@ -48,7 +49,7 @@ def cas(key: str, value: Value, revision: int) -> Operation[CasResult]:
 
     def decode(answer: Answer) -> CasResult:
         if answer.compared:
-            current: Item | None = Item(key, copy_value(value), answer.index)
+            current: Item | None = Item(key, copy_value(value), answer.revision)
         else:
             current = decode_item(key, answer.body)
         return CasResult(
@@ -113,7 +114,9 @@ def txn(
             _branch_result(op, body, answer)
             for op, body in zip(branches[succeeded], bodies, strict=True)
         )
-        return TxnResult(succeeded, results, answer.index, answer.term, answer.leader)
+        return TxnResult(
+            succeeded, results, answer.index, answer.term, answer.leader, answer.revision
+        )
 
     args = [[encode_compare(c) for c in compares], [encode_branch(o) for o in then]]
     return write("txn", [*args, [encode_branch(o) for o in otherwise]], decode)
@@ -162,22 +165,23 @@ def encode_branch(operation: TxnOperation) -> list[Any]:
 
 
 def _written(answer: Answer) -> Written:
-    return Written(answer.index, answer.term, answer.leader, answer.index)
+    return Written(answer.index, answer.term, answer.leader, answer.revision)
 
 
 def _deleted(answer: Answer) -> Deleted:
-    return Deleted(int(answer.body), answer.index, answer.term, answer.leader)
+    return Deleted(int(answer.body), answer.index, answer.term, answer.leader, answer.revision)
 
 
 def _range(answer: Answer) -> Range:
     items, more = answer.body
-    return Range(tuple(Item(k, decode_value(v), r) for k, v, r in items), bool(more), answer.index)
+    found = tuple(Item(key, decode_value(value), revision) for key, value, revision in items)
+    return Range(found, bool(more), answer.index, answer.revision)
 
 
 def _branch_result(
     operation: TxnOperation, body: Any, whole: Answer
 ) -> Written | Deleted | Item | Range | None:
-    answer = Answer(whole.compared, whole.index, body, whole.term, whole.leader)
+    answer = replace(whole, body=body)
     match operation:
         case Put():
             return _written(answer)

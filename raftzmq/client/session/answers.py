@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat, starmap
 from random import Random
 from typing import Final, TypeGuard
 
@@ -58,13 +59,14 @@ class Answers:
             self._routing.leader.confirmed = True
         done: list[Call] = []
         again: list[Call] = []
-        for ident, code, index, body in reply.results:
+        indices = chain.from_iterable(starmap(repeat, reply.entries or [(0, len(reply.results))]))
+        for (ident, code, revision, body), index in zip(reply.results, indices, strict=True):
             call = by_id.get(ident)
             if call is None:
                 continue  # late, or a duplicate: the call has its answer
             if code in DONE:
                 del by_id[ident]
-                call.answer = Answer(code == "ok", index, body, term, leader, cluster)
+                call.answer = Answer(code == "ok", revision, body, term, leader, cluster, index)
                 done.append(call)
             elif code in REFUSALS:
                 del by_id[ident]

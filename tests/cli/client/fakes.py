@@ -46,18 +46,18 @@ class FakeClient:
         for key in keys:
             del self.items[key]
         self.index += 1
-        return Deleted(len(keys), self.index, 1, "raft-0")
+        return Deleted(len(keys), self.index, 1, "raft-0", self.index)
 
     def prefix(self, prefix: str, limit: int, *, timeout: float) -> Range:
         found = [self.items[key] for key in sorted(self.items) if key.startswith(prefix)]
-        return Range(tuple(found[:limit]), len(found) > limit, self.index)
+        return Range(tuple(found[:limit]), len(found) > limit, self.index, self.index)
 
     def range(self, start: str, end: str, limit: int, **_: Any) -> Range:
         found = [
             self.items[key] for key in sorted(self.items) if key >= start and (not end or key < end)
         ]
         size = min(limit, self.page_size)
-        return Range(tuple(found[:size]), len(found) > size, self.index)
+        return Range(tuple(found[:size]), len(found) > size, self.index, self.index)
 
     def statuses(self, endpoints: Sequence[str], *, timeout: float) -> list[NodeStatus]:
         """Who was given an answer answers; the fake's own endpoint stands for all of them."""

@@ -21,12 +21,26 @@ def test_a_value_that_was_put_is_got(raftzmq: Program) -> None:
 def test_put_tells_where_the_write_is(raftzmq: Program) -> None:
     document = raftzmq("client", "put", "a", "1", "-w", "json").json
     assert set(document) == {"index", "term", "leader", "revision"}
-    assert document["index"] == document["revision"] > 0
+    assert 0 < document["index"] <= document["revision"]
     assert document["term"] > 0
     assert document["leader"].startswith("raft-")
     line = raftzmq("client", "put", "a", "2").out
     assert line.startswith("index ")
     assert document["leader"] in line
+
+
+def test_the_index_of_a_write_is_an_index_of_the_log_and_its_revision_that_of_the_key(
+    raftzmq: Program,
+) -> None:
+    assert raftzmq("client", "bench", "--op", "put", "--seconds", "0.5", "--keep").code == 0
+    written = raftzmq("client", "put", "a", "1", "-w", "json").json
+    [item] = raftzmq("client", "get", "a", "-w", "json").json
+    commits = [node["commit_index"] for node in raftzmq("client", "status", "-w", "json").json]
+    assert written["index"] <= max(commits) < written["revision"] == item["revision"]
+    assert max(commits) - written["index"] < 100, "it is the entry of this write, not an older one"
+    deleted = raftzmq("client", "delete", "a")
+    assert deleted.out.startswith("1 key deleted; index ")
+    assert ", revision " in deleted.out
 
 
 def test_get_as_json_is_a_list(raftzmq: Program) -> None:
@@ -171,7 +185,7 @@ def test_a_transaction_from_json(raftzmq: Program, tmp_path: Path) -> None:
     for done in (from_file, from_stdin):
         assert (done.code, done.json["succeeded"]) == (0, True)
         put, got, listed, deleted, gone = done.json["results"]
-        assert put == {"op": "put", "revision": done.json["index"]}
+        assert put == {"op": "put", "revision": done.json["revision"]}
         assert got["value"] == {"b64": "/w=="}
         assert [item["key"] for item in listed["items"]] == ["t/new"]
         assert deleted == {"op": "delete", "deleted": 1}
