@@ -7,7 +7,7 @@ the list of operations; what an operation's arguments must be, the state machine
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
@@ -114,7 +114,7 @@ class Results:
     leader: str | None
     results: Sequence[Sequence[Any]]
     cluster: str = ""
-    entries: Sequence[Sequence[int]] = ()
+    entries: Sequence[Sequence[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,10 +339,12 @@ def _results(frame: bytes, header: dict[str, Any]) -> Results:
     if results and not are_results(results):
         raise WireError("form", "a result is [id, code, revision, body]")
     entries = header.get("entries", [])
-    if not are_entries(entries, len(results)):
-        raise WireError("form", "entries is not [index, count] of all results")
+    if type(entries) is not list:
+        raise WireError("form", "entries is not a list")
     if openers(frame) >= len(results) + len(entries) + limits.JSON_DEPTH and too_deep(header):
         raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep")
+    if not are_entries(entries, len(results)):
+        raise WireError("form", "entries is not [index, count] of all results")
     cluster = header.get("cluster", "")
     if not is_cluster(cluster):
         raise WireError("form", "cluster is not a cluster id")

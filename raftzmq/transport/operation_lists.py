@@ -44,10 +44,10 @@ def are_results(results: list[Any]) -> bool:
     )
 
 
-def are_entries(entries: Any, results: int) -> bool:
+def are_entries(entries: list[Any], results: int) -> bool:
     """Whether each is `[index, count]`, and the counts make up `results`; or there are none, as
     from a node that does not say them."""
-    if type(entries) is not list or len(entries) > results:
+    if len(entries) > results:
         return False
     for entry in entries:
         if type(entry) is not list or len(entry) != 2:

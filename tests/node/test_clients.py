@@ -76,11 +76,11 @@ def test_results_name_the_log_entry_that_their_writes_came_in() -> None:
     reply = world.answer(leader.name, request)
     assert isinstance(reply, Results)
     index = leader.raft.log.last_index
-    assert list(reply.entries) == [(index, 3)]
+    assert list(reply.entries) == [[index, 3]]
     assert [result[2] - reply.results[0][2] for result in reply.results] == [0, 1, 2]
     read = world.answer(leader.name, OperationsRequest(0, 0, False, [[1, "get", "k"]]))
     assert isinstance(read, Results)
-    assert list(read.entries) == [(leader.raft.applied_index, 1)]
+    assert list(read.entries) == [[leader.raft.applied_index, 1]]
 
 
 def test_a_retry_with_the_same_serial_returns_the_first_result_even_from_the_next_leader() -> None:

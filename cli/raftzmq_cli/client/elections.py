@@ -87,5 +87,5 @@ def _show_leaders(run: ClientInvocation, name: str, limit: int | None) -> None:
             "term": None if leader is None else leader.term,
             "value": None if leader is None else leader.value,
         }
-        line = "nobody" if leader is None else f"{leader.term}\t{leader.value or ''}"
+        line = "nobody leads" if leader is None else f"{leader.term}\t{leader.value or ''}"
         run.show(document, [line])

@@ -106,7 +106,7 @@ def get(
     raftzmq client put config @config.json
     date | raftzmq client put now -
     raftzmq client put balance -- -5
-    raftzmq client put lock mine --if-absent
+    raftzmq client put config/version 1 --if-absent
     raftzmq client put seen/worker-3 now --ttl 30
     raftzmq client put state ready --fence "$RAFTZMQ_LOCK_NAME:$RAFTZMQ_LOCK_TOKEN"
     """,

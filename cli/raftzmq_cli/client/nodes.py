@@ -18,9 +18,10 @@ commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
 
 @commands.command("status", "raftzmq client status\nraftzmq client status -w json")
 def status(run: ClientInvocation) -> int:
-    """Show every node: role, term, leader, and commit, applied and last index.
+    """Show every node: role, term, leader, log indices, lag and version; then a verdict.
 
-    Exit code 0 if all are healthy and there is a leader, 1 if not, 3 if no node answered.
+    LAG is how many committed entries a node has not applied yet. Exit code 0 if all are healthy and
+    there is a leader, 1 if not, 3 if no node answered.
     """
     documents = statuses.collect(run)
     statuses.show(run, documents)

@@ -37,6 +37,8 @@ HEADINGS: Final = {
     "commit_index": "COMMIT",
     "applied_index": "APPLIED",
     "last_index": "LAST",
+    "lag": "LAG",
+    "version": "VERSION",
     "healthy": "HEALTHY",
     "endpoint": "ENDPOINT",
 }
@@ -56,7 +58,8 @@ def collect(run: ClientInvocation, timeout_s: float = TIMEOUT_S) -> list[Documen
     """Ask the endpoints, and the members that are not among them; one document a node.
 
     A node that does not answer has `healthy` false and an `error`; its name is known only if some
-    other node's membership has its address.
+    other node's membership has its address. `lag` is how many committed entries a node has not
+    applied yet, and `reason` says why it is not healthy.
     """
     wait_s = run.settings.timeout_s(timeout_s)
     documents = _ask(run, run.settings.endpoints, wait_s)
@@ -72,7 +75,30 @@ def collect(run: ClientInvocation, timeout_s: float = TIMEOUT_S) -> list[Documen
         for document in more:
             document["node"] = document["node"] or by_endpoint[document["endpoint"]]
         documents += more
-    return sorted(_once(documents), key=_order)
+    documents = sorted(_once(documents), key=_order)
+    committed = max((d["commit_index"] for d in documents if "error" not in d), default=0)
+    for document in documents:
+        silent = "error" in document
+        document["lag"] = None if silent else committed - document["applied_index"]
+        document["reason"] = reason(document)
+    return documents
+
+
+def reason(document: Document) -> str | None:
+    """Why a node is not healthy, in words; None if it is."""
+    if document["healthy"]:
+        return None
+    if "error" in document:
+        return messages.one_line(str(document["error"]))
+    if document.get("stopping"):
+        return "is stopping"
+    if document.get("disk_full"):
+        return "its disk is full: free space, writes resume by themselves"
+    if document["role"] == "joining":
+        return "is joining, and not a member yet"
+    if document["leader"] is None:
+        return "knows no leader"
+    return "is not a member"
 
 
 def newest_members(documents: Sequence[Document]) -> list[Document]:
@@ -112,20 +138,51 @@ def summary(documents: Sequence[Document]) -> str:
     return f"{healthy} of {len(documents)} nodes healthy; {leading}{waiting}"
 
 
+def judgement(documents: Sequence[Document]) -> str:
+    """What follows for whoever uses the cluster, in one line."""
+    answered = [document for document in documents if "error" not in document]
+    if not answered:
+        return f"NO ANSWER: none of {len(documents)} nodes answers; start them, or see --endpoints"
+    forming = sorted({name for document in answered for name in document.get("forming") or ()})
+    if forming:
+        return f"FORMING: waiting for {', '.join(forming)} to join; writes are refused"
+    voters = {member["name"] for member in newest_members(documents) if member["voter"]}
+    down = sorted(voters - {document["node"] for document in answered})
+    missing = len(voters) // 2 + 1 - (len(voters) - len(down))
+    if missing > 0:
+        alive = f"{len(voters) - len(down)} of {len(voters)} voters"
+        return f"NO QUORUM: {alive}; writes are refused; {_come_back(down, missing)}"
+    leader = leader_of(documents)
+    if leader is None:
+        return "NO LEADER: writes wait for an election; if it takes long, see the nodes' logs"
+    healthy = sum(bool(document["healthy"]) for document in documents)
+    nodes = f"{healthy} of {len(documents)} nodes healthy; leader {leader['node']}"
+    return f"OK: {nodes}" if healthy == len(documents) else f"DEGRADED: {nodes}; writes go on"
+
+
+def _come_back(down: Sequence[str], missing: int) -> str:
+    if missing == len(down):
+        return f"{' and '.join(down)} must come back"
+    if missing == 1:
+        return f"{' or '.join(down)} must come back"
+    return f"{missing} of {', '.join(down)} must come back"
+
+
 def show(run: ClientInvocation, documents: Sequence[Document], with_pid: bool = False) -> None:
+    """Print a line on each node, why it is not healthy, and the judgement on them all."""
     headings = {"pid": "PID", **HEADINGS} if with_pid else dict(HEADINGS)
     lines: list[str | bytes] = [*aligned(documents, headings)]
     for document in documents:
-        for field in ("error", "waiting"):
-            if document.get(field):
-                who = document["node"] or document["endpoint"]
-                lines.append(f"{who}: {messages.one_line(str(document[field]))}")
-        if document.get("stopping"):
-            lines.append(f"{document['node']}: is stopping")
+        who = document["node"] or document["endpoint"]
+        said = (document.get("reason"), document.get("waiting"))
+        lines += [f"{who}: {messages.one_line(text)}" for text in said if text]
         for peer, host in (document.get("unresolved") or {}).items():
             lines.append(f"{document['node']}: the name of {peer}, {host}, does not resolve now")
-    columns = [*headings, "error"] if any("error" in d for d in documents) else [*headings]
-    run.show(documents, lines, columns)
+    well = all(document["healthy"] for document in documents)
+    lines.append(judgement(documents))
+    run.show(documents, lines, [*headings] if well else [*headings, "reason"])
+    if run.is_table:
+        messages.line(judgement(documents))
 
 
 def find(run: ClientInvocation, node: str | None) -> Found:

@@ -28,6 +28,10 @@ class Invocation:
     def is_simple(self) -> bool:
         return self.settings.output is Output.SIMPLE
 
+    @property
+    def is_table(self) -> bool:
+        return self.settings.output is Output.TABLE
+
     def show(
         self,
         document: Document,

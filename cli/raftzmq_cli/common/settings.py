@@ -84,6 +84,11 @@ class Settings:
     def endpoints(self) -> tuple[str, ...]:
         """HOST:PORT of client ports, at least one. Raises InvalidRequest."""
         if self.given_endpoints is None:
+            if os.environ.get("RAFTZMQ_ENDPOINTS") == "":
+                raise InvalidRequest(
+                    "RAFTZMQ_ENDPOINTS is empty: unset it, or give HOST:PORT, such as "
+                    "127.0.0.1:6001"
+                )
             return default_endpoints(os.environ)
         return parse_endpoints(self.given_endpoints)
 

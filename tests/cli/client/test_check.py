@@ -53,7 +53,9 @@ def test_json_has_every_step(capfd: Capture) -> None:
     assert check(invocation(FakeClient(), Output.JSON)) == 0
     document: dict[str, Any] = json.loads(capfd.readouterr().out)
     assert document["passed"] is True
-    assert {"step", "ok", "index", "term", "leader", "detail"} == set(document["steps"][0])
+    assert {"step", "ok", "index", "term", "leader", "revision", "detail"} == set(
+        document["steps"][0]
+    )
 
 
 def test_without_a_leader_nothing_is_claimed(capfd: Capture) -> None:

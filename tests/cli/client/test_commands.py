@@ -32,7 +32,7 @@ def test_put_tells_where_the_write_is(raftzmq: Program) -> None:
 def test_the_index_of_a_write_is_an_index_of_the_log_and_its_revision_that_of_the_key(
     raftzmq: Program,
 ) -> None:
-    assert raftzmq("client", "bench", "--op", "put", "--seconds", "0.5", "--keep").code == 0
+    assert raftzmq("client", "bench", "--op", "put", "--seconds", "0.5").code == 0
     written = raftzmq("client", "put", "a", "1", "-w", "json").json
     [item] = raftzmq("client", "get", "a", "-w", "json").json
     commits = [node["commit_index"] for node in raftzmq("client", "status", "-w", "json").json]

@@ -133,3 +133,76 @@ def test_the_summary_tells_who_is_waited_for() -> None:
     )
     text = statuses.summary(statuses.collect(run))
     assert text == "2 of 3 nodes healthy; leader raft-0, term 2; waiting for raft-2"
+
+
+def said_of(run: ClientInvocation, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    statuses.show(run, statuses.collect(run))
+    return capsys.readouterr().out.splitlines()
+
+
+def test_status_ends_with_what_is_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said_of(healthy(), capsys)[-1] == "OK: 3 of 3 nodes healthy; leader raft-0"
+    down = silent("127.0.0.1:6021")
+    one_down = cluster(status("raft-0", 6001, "leader"), status("raft-1", 6011), down)
+    last = "DEGRADED: 2 of 3 nodes healthy; leader raft-0; writes go on"
+    assert said_of(one_down, capsys)[-1] == last
+    alone = cluster(status("raft-2", 6021, leader=None, healthy=False))
+    assert said_of(alone, capsys)[-1] == (
+        "NO QUORUM: 1 of 3 voters; writes are refused; raft-0 or raft-1 must come back"
+    )
+    leaderless = cluster(*(status(f"raft-{k}", 6001 + 10 * k) for k in range(3)))
+    assert said_of(leaderless, capsys)[-1].startswith("NO LEADER: writes wait")
+    forming = cluster(status("raft-0", 6001, "leader", healthy=False, forming=["raft-2"]))
+    last = "FORMING: waiting for raft-2 to join; writes are refused"
+    assert said_of(forming, capsys)[-1] == last
+    nobody = cluster(silent("127.0.0.1:6001"), silent("127.0.0.1:6011"))
+    assert said_of(nobody, capsys)[-1].startswith("NO ANSWER: none of 2 nodes answers")
+
+
+def test_of_five_voters_so_many_must_come_back_as_a_majority_lacks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    members = [
+        {"name": f"raft-{k}", "incarnation": f"{k}", "address": f"127.0.0.1:60{k}0", "voter": k < 5}
+        for k in range(6)
+    ]
+    alone = cluster(status("raft-0", 6001, leader=None, healthy=False, members=members))
+    assert said_of(alone, capsys)[-1] == (
+        "NO QUORUM: 1 of 5 voters; writes are refused; "
+        "2 of raft-1, raft-2, raft-3, raft-4 must come back"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"disk_full": True}, "its disk is full: free space, writes resume by themselves"),
+        ({"leader": None}, "knows no leader"),
+        ({"role": "joining", "leader": None}, "is joining, and not a member yet"),
+        ({"stopping": True}, "is stopping"),
+        ({}, "is not a member"),
+    ],
+)
+def test_status_says_why_a_node_is_not_healthy(
+    changes: dict[str, Any], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = cluster(
+        status("raft-0", 6001, "leader"),
+        status("raft-1", 6011, healthy=False, **changes),
+        status("raft-2", 6021),
+    )
+    assert f"raft-1: {reason}" in said_of(run, capsys)
+    assert statuses.collect(run)[1]["reason"] == reason
+
+
+def test_status_shows_the_version_and_how_far_a_node_is_behind(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = cluster(
+        status("raft-0", 6001, "leader", commit_index=12, applied_index=12),
+        status("raft-1", 6011, version="0.2"),
+        status("raft-2", 6021),
+    )
+    heading, _, second = said_of(run, capsys)[:3]
+    assert heading.split()[7:9] == ["LAG", "VERSION"]
+    assert second.split()[7:9] == ["3", "0.2"]

@@ -57,3 +57,12 @@ def test_an_option_after_the_command_wins_over_one_before_it() -> None:
 def test_a_timeout_is_a_number_of_seconds_above_zero(seconds: float) -> None:
     with pytest.raises(InvalidRequest, match="--timeout"):
         Settings(given_timeout_s=seconds).timeout_s()
+
+
+def test_an_empty_variable_is_an_error_and_not_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAFTZMQ_ENDPOINTS", "")
+    with pytest.raises(InvalidRequest, match="RAFTZMQ_ENDPOINTS is empty"):
+        _ = Settings().endpoints
+    assert Settings(given_endpoints="a:6001").endpoints == ("a:6001",)
