@@ -251,7 +251,8 @@ class Node(NodeState):
                 if chunk.done:
                     received.append(meta)
         except DiskFull:
-            self.disk_full = True
+            if not self.disk_full:
+                self.disk_full, self.full_since_ms = True, self.now_ms
             self.raft.save_failed()
             # Acknowledgements are dropped, as a network might drop them. Heartbeats need no disk
             # and were answered already, which keeps the cluster readable while disks are full.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from raftzmq import limits
 from raftzmq.core.entry import COMMANDS, Entry
@@ -24,6 +24,9 @@ from raftzmq.node.counts import WRITE
 from raftzmq.node.replies import Replies
 from raftzmq.node.state import NodeState
 from raftzmq.transport.client_wire import OperationsRequest
+
+RELIEF_HEARTBEATS: Final = 2
+"""So many heartbeats after its disk has become full a leader knows whether others have room."""
 
 _code_of_result = itemgetter(0)
 
@@ -118,15 +121,20 @@ class Proposals:
         if forming:
             return Forming(f"the cluster is forming: waiting for {', '.join(forming)} to join")
         if node.disk_full and node.raft.transferring_to is None:
-            return DiskFull(
-                f"the disk of {node.name} is full: free space, writes resume by themselves"
-            )
+            return self._disk_full()
         if (
             self.pending >= limits.PROPOSALS_IN_FLIGHT
             or self._batches_bytes + self._gathered.size >= limits.PROPOSAL_BYTES_IN_FLIGHT
         ):
             return Overloaded("too many writes in flight: try again")
         return None
+
+    def _disk_full(self) -> RaftzmqError:
+        """Clients try again while it may yet turn out that another node has room and takes over."""
+        node = self._node
+        if node.now_ms - node.full_since_ms < RELIEF_HEARTBEATS * node.raft.config.heartbeat_ms:
+            return Overloaded(f"the disk of {node.name} has just become full: try again")
+        return DiskFull(f"the disk of {node.name} is full: free space, writes resume by themselves")
 
     # -- the turn -----------------------------------------------------------------------------
 

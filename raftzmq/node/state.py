@@ -79,6 +79,9 @@ class NodeState:
         self.disk_full = False
         """What was last to be saved found no room. Writes are refused until something is saved."""
 
+        self.full_since_ms = 0
+        """When that began."""
+
         self.stopping = False
         """It takes no more work and hands leadership over. Never taken back."""
 

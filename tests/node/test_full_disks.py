@@ -77,6 +77,18 @@ def test_a_read_at_the_full_leader_is_told_to_ask_another() -> None:
     assert disks.world.operate(disks.leader.name, "get", "k")[1] == "not_leader"
 
 
+def test_nobody_is_told_of_a_full_disk_before_it_is_clear_that_no_other_node_has_room() -> None:
+    """A write that comes a moment after the one that did not fit is to be tried again."""
+    disks = Disks()
+    disks.fill(disks.leader.name, disks.others[0])
+    disks.begin("put", "k", "2")
+    disks.world.step()
+    assert disks.leader.disk_full
+    assert disks.write("put", "k", "3")[1] == "overloaded"
+    disks.world.run(0.5)
+    assert disks.write("put", "k", "4")[1] == "disk_full"
+
+
 def test_a_lease_ends_on_time_under_the_successor() -> None:
     disks = Disks()
     lease = disks.write("lease_grant", 1000)[3]
