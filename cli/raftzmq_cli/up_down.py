@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,12 +11,11 @@ import typer
 from raftzmq_cli.cluster import deployments_record, tools
 from raftzmq_cli.cluster.lifecycle import take_down
 from raftzmq_cli.cluster.options import WAIT_S, Purge, Timeout
-from raftzmq_cli.common import exits
+from raftzmq_cli.common import exits, messages
 from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.messages import line
 from raftzmq_cli.local import commands as local
-from raftzmq_cli.local import processes
-from raftzmq_cli.local import views as local_views
+from raftzmq_cli.local import processes, running
 
 
 class Place(StrEnum):
@@ -70,7 +68,7 @@ def up(
 
 @commands.command("down")
 def down(
-    directory: local.Directory = local.DIRECTORY,
+    directory: local.Directory = processes.DIRECTORY,
     purge: Purge = False,
     timeout: Timeout = WAIT_S,
 ) -> int:
@@ -79,19 +77,16 @@ def down(
     A Kubernetes cluster that existed before stays. Data stays too, unless --purge is given.
     """
     entries = deployments_record.load()
-    has_local = _has_local(directory)
+    has_local = bool(running.here(directory, None))
     for entry in reversed(entries):
         take_down(entry, purge, timeout)
     if has_local:
         return local.down(directory, purge)
     if not entries:
         line("no cluster is up")
+        for text in running.elsewhere([]):
+            messages.say(text)
     return exits.DONE
-
-
-def _has_local(directory: Path) -> bool:
-    views = local_views.find(directory, None, local.DIRECTORY)
-    return views is not None or processes.load(directory) is not None
 
 
 def _what_kind_lacks() -> str | None:

@@ -219,9 +219,9 @@ def _ask(run: ClientInvocation, endpoints: Sequence[str], wait_s: float) -> list
     try:
         answers = run.client.statuses(endpoints, timeout=wait_s)
     except RaftzmqError as error:
-        return [_silent(endpoint, str(error)) for endpoint in endpoints]
+        return [silent(endpoint, str(error)) for endpoint in endpoints]
     return [
-        _silent(answer.endpoint, answer.error or "no answer")
+        silent(answer.endpoint, answer.error or "no answer")
         if answer.status is None
         else _document(answer.endpoint, answer.status)
         for answer in answers
@@ -233,7 +233,8 @@ def _document(endpoint: str, status: dict[str, Any]) -> Document:
     return {**first, **status, "endpoint": endpoint}
 
 
-def _silent(endpoint: str, error: str) -> Document:
+def silent(endpoint: str, error: str) -> Document:
+    """What is shown of a node that does not answer."""
     document: Document = dict.fromkeys(FIELDS)
     return {**document, "members": [], "healthy": False, "endpoint": endpoint, "error": error}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from contextlib import closing
 from pathlib import Path
@@ -25,11 +24,13 @@ from raftzmq_cli.common.settings import (
     Settings,
     local_endpoints,
 )
-from raftzmq_cli.local import processes, views
-from raftzmq_cli.local.processes import LocalCluster, LocalNode, say_who_died
+from raftzmq_cli.local import ports, processes, running, view_servers, views
+from raftzmq_cli.local.ownership import own
+from raftzmq_cli.local.processes import DIRECTORY, LocalCluster, LocalNode, say_who_died
+from raftzmq_cli.local.view_servers import LocalViews
 
-DIRECTORY: Final = Path(".raftzmq/local")
 _STATUS_TIMEOUT_S: Final = 1.0
+_WRITE_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.1
 
 Directory = Annotated[
@@ -80,22 +81,30 @@ def up(
         ),
     ] = Design.RAFT,
 ) -> int:
-    """Start the nodes that are not running, and wait for all members and a first write."""
+    """Start the nodes that are not running, and wait until all are members and a write succeeds.
+
+    If that fails, what was started is stopped again.
+    """
     if design is Design.VIEWS:
-        where = views.DIRECTORY if directory == DIRECTORY else directory
+        where = view_servers.DIRECTORY if directory == DIRECTORY else directory
         return views.up(where, nodes, base_port, wait)
     directory = directory.resolve()
     with processes.locked(directory):
+        is_new = processes.load(directory) is None
         cluster = _cluster_for(directory, nodes, base_port)
         members = cluster.nodes
         down = [node for node in members if node.pid() is None]
-        line(first_line(cluster, down))
-        for node in down:
-            node.start()
-        code = _wait(cluster, members, down, wait)
-    if code == exits.DONE:
-        _say_what_next(cluster)
-    return code
+        ports.require_free(cluster, down, is_new=is_new)
+        cluster.write()
+        with processes.given_up(cluster, down, is_new=is_new):
+            line(first_line(cluster, down))
+            for node in down:
+                node.start()
+            code = _wait(cluster, members, down, wait)
+            if code != exits.DONE:
+                raise typer.Exit(code)
+    _say_what_next(cluster)
+    return exits.DONE
 
 
 @commands.command("status")
@@ -103,12 +112,11 @@ def status(
     directory: Directory = DIRECTORY, output: GroupOutput = None, design: WhichDesign = None
 ) -> int:
     """Show every node and its process id. Exit codes are those of `raftzmq client status`."""
-    found = views.find(directory, design, DIRECTORY)
-    if found is not None:
-        return views.status(found, Invocation(Settings(given_output=output)))
-    cluster = _existing(directory)
+    cluster = _existing(directory, design)
+    if isinstance(cluster, LocalViews):
+        return views.status(cluster, Invocation(Settings(given_output=output)))
     with _closing(Settings(given_output=output), cluster) as run:
-        documents = statuses.collect(run, _STATUS_TIMEOUT_S)
+        documents = own(cluster, statuses.collect(run, _STATUS_TIMEOUT_S))
     pids = {node.name: node.pid() for node in cluster.nodes}
     for document in documents:
         document["pid"] = pids.get(document["node"])
@@ -122,32 +130,40 @@ def down(
     purge: Annotated[bool, typer.Option("--purge", help="Remove data and logs too.")] = False,
     design: WhichDesign = None,
 ) -> int:
-    """Stop the nodes. Their data stays, unless --purge is given."""
-    try:
-        found = views.find(directory, design, DIRECTORY)
-    except exits.NothingThere as nothing:
-        line(f"{nothing}: nothing to stop")
-        return exits.DONE
-    if found is not None:
-        return views.down(found, purge)
-    shown = short(directory)
-    if processes.load(directory) is None:
-        line(f"no local cluster in {shown}: nothing to stop")
-        return exits.DONE
-    with processes.locked(directory):
-        cluster = _existing(directory)
+    """Stop the nodes. Their data stays, unless --purge is given.
+
+    In the default directory, nodes of both designs are stopped, unless --design is given.
+    """
+    found = running.here(directory, design)
+    shown = short(view_servers.DIRECTORY if design is Design.VIEWS else directory)
+    is_up = [cluster for cluster in found if cluster.is_running]
+    if not found:
+        what = "nothing of the older design" if design is Design.VIEWS else "no local cluster"
+        line(f"{what} in {shown}: nothing to stop")
+    for cluster in found if purge or not is_up else is_up:
+        if isinstance(cluster, LocalViews):
+            views.down(cluster, purge)
+        else:
+            _down(cluster, purge)
+    if not is_up:
+        for text in running.elsewhere(found):
+            messages.say(text)
+    return exits.DONE
+
+
+def _down(cluster: LocalCluster, purge: bool) -> None:
+    shown = short(cluster.directory)
+    with processes.locked(cluster.directory):
         for text in processes.stop(cluster.nodes) or ["no node was running"]:
             line(text)
         if purge:
             cluster.purge()
             line(f"data and logs in {shown} are removed")
         else:
-            option = "" if directory == DIRECTORY else f" --dir {shlex.quote(str(directory))}"
             line(
                 f"data and logs stay in {shown}; to remove them: "
-                f"{program()} local down --purge{option}"
+                f"{program()} local down --purge{running.options(cluster)}"
             )
-    return exits.DONE
 
 
 def first_line(cluster: LocalCluster, down: list[LocalNode]) -> str:
@@ -174,7 +190,6 @@ def _cluster_for(directory: Path, nodes: int | None, base_port: int | None) -> L
             raise InvalidRequest(
                 f"--base-port {cluster.base_port} leaves too few ports for the nodes"
             )
-        cluster.write()
     if (nodes or cluster.size, base_port or cluster.base_port) != (cluster.size, cluster.base_port):
         raise InvalidRequest(
             f"the cluster in {short(directory)} has {cluster.size} nodes from port "
@@ -183,13 +198,18 @@ def _cluster_for(directory: Path, nodes: int | None, base_port: int | None) -> L
     return cluster
 
 
-def _existing(directory: Path) -> LocalCluster:
-    cluster = processes.load(directory)
-    if cluster is None:
+def _existing(directory: Path, design: Design | None) -> LocalCluster:
+    found = running.here(directory, design)
+    if found:
+        return found[0]
+    for text in running.elsewhere([]):
+        messages.say(text)
+    if design is Design.VIEWS:
+        wanted = view_servers.DIRECTORY if directory == DIRECTORY else directory
         raise exits.NothingThere(
-            f"no local cluster in {short(directory)}: start one with 'local up'"
+            f"nothing of the older design in {short(wanted)} ('local up --design views' starts it)"
         )
-    return cluster
+    raise exits.NothingThere(f"no local cluster in {short(directory)}: start one with 'local up'")
 
 
 def _wait(
@@ -207,15 +227,16 @@ def _wait(
                 if node not in started and node.pid() is None:
                     line(f"  {node.name} was stopping: starting it again")
                     node.start()
-                    started = [*started, node]
-            documents = statuses.collect(run, _STATUS_TIMEOUT_S)
+                    started.append(node)
+            documents = own(cluster, statuses.collect(run, _STATUS_TIMEOUT_S))
             progress = statuses.summary(documents)
             code = statuses.verdict(documents)
             if code == exits.DONE:
                 if _takes_a_write(run, deadline - time.monotonic()):
                     line(f"the cluster is up: {progress}")
                     return code
-                progress = f"{progress}; no write is acknowledged yet"
+                progress += "; no write is acknowledged yet"
+                code = exits.NO
             if time.monotonic() > deadline:
                 break
             if progress != shown:
@@ -233,7 +254,7 @@ def _takes_a_write(run: ClientInvocation, within_s: float) -> bool:
     """Whether a write that changes nothing is acknowledged. After a restart a leader that answers
     may have a long log to apply first, or be replaced."""
     try:
-        run.client.txn(timeout=max(within_s, _STATUS_TIMEOUT_S))
+        run.client.txn(timeout=min(max(within_s, _STATUS_TIMEOUT_S), _WRITE_TIMEOUT_S))
     except RaftzmqError:
         return False
     return True
@@ -248,6 +269,7 @@ def _say_what_next(cluster: LocalCluster) -> None:
     line(f"  {name} client put greeting hello")
     line(f"  {name} client get greeting")
     line(f"  {name} client status")
+    line(f"to stop it: {running.stop_command(cluster)}")
 
 
 def _closing(settings: Settings, cluster: LocalCluster) -> closing[ClientInvocation]:

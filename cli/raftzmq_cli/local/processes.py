@@ -17,17 +17,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from raftzmq.errors import InvalidRequest, Refused
+from raftzmq.errors import DataError, InvalidRequest, Refused
+from raftzmq.storage.directory import Layout
+from raftzmq.storage.files import OsFiles
+from raftzmq.storage.records import Identity, read_identity
 from raftzmq_cli.common import exits, messages
+from raftzmq_cli.common.designs import Design
 from raftzmq_cli.common.messages import short
 from raftzmq_cli.common.settings import NAME, local_endpoints
 
+DIRECTORY: Final = Path(".raftzmq/local")
 PORT_STEP: Final = 10
 STOP_GRACE_S: Final = 10.0
 _POLL_S: Final = 0.05
@@ -50,6 +55,7 @@ class LocalNode:
     directory: Path
     peers: str
     child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    is_first_start: bool = field(default=False, repr=False, compare=False)
 
     @property
     def pid_file(self) -> Path:
@@ -62,6 +68,11 @@ class LocalNode:
     @property
     def data(self) -> Path:
         return self.directory / "data"
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Of nodes, of clients, and for probes."""
+        return (self.port, self.port + 1, self.port + 2)
 
     @property
     def mark(self) -> str:
@@ -79,8 +90,8 @@ class LocalNode:
 
     def pid(self) -> int | None:
         """The process that runs this node, or None. A reused number is not taken for it."""
-        if self.child is not None and self.child.poll() is not None:
-            return None
+        if self.child is not None:  # of a process that is ending, the command line is empty already
+            return self.child.pid if self.child.poll() is None else None
         try:
             pid = int(self.pid_file.read_text())
         except (OSError, ValueError):
@@ -90,6 +101,7 @@ class LocalNode:
 
     def start(self) -> None:
         """Start the process, apart from this terminal, with its output appended to the log."""
+        self.is_first_start = not self.data.exists()
         self.directory.mkdir(parents=True, exist_ok=True)
         environ = {k: v for k, v in os.environ.items() if not k.startswith("RAFTZMQ_")}
         environ |= {k: os.environ[k] for k in _PASSED_ON if k in os.environ}
@@ -108,6 +120,13 @@ class LocalNode:
     def exit_code(self) -> int | None:
         """The exit code, if this command started the process and it has ended."""
         return None if self.child is None else self.child.poll()
+
+    def identity(self) -> Identity | None:
+        """Whose data directory it is, or None if there is none yet, or it is damaged."""
+        try:
+            return read_identity(OsFiles(), Layout(self.data).node)
+        except (DataError, OSError):
+            return None
 
     def last_log_lines(self, count: int = 8) -> list[str]:
         try:
@@ -149,7 +168,11 @@ class LocalCluster:
         return local_endpoints(self.size, self.base_port)
 
     @property
-    def _file(self) -> Path:
+    def design(self) -> Design:
+        return Design.RAFT
+
+    @property
+    def file(self) -> Path:
         return self.directory / "cluster.json"
 
     def document(self) -> dict[str, Any]:
@@ -157,15 +180,33 @@ class LocalCluster:
         return {"format": 1, "nodes": self.size, "base_port": self.base_port}
 
     def write(self) -> None:
-        temporary = self._file.with_suffix(".new")
+        temporary = self.file.with_suffix(".new")
         temporary.write_text(json.dumps(self.document()) + "\n")
-        temporary.replace(self._file)
+        temporary.replace(self.file)
+
+    @property
+    def is_running(self) -> bool:
+        return any(node.pid() is not None for node in self.nodes)
+
+    @property
+    def is_whole(self) -> bool:
+        return all(node.pid() is not None for node in self.nodes)
+
+    def forget_unformed(self, started: Sequence[LocalNode]) -> None:
+        """Forget a cluster that never formed, so that the next `up` may choose. Logs stay."""
+        identities = [node.identity() for node in self.nodes]
+        if any(identity is not None and identity.cluster for identity in identities):
+            return
+        for node in started:
+            if node.is_first_start:
+                shutil.rmtree(node.data, ignore_errors=True)
+        self.file.unlink(missing_ok=True)
 
     def purge(self) -> None:
         """Remove what `up` has made, and nothing else."""
         for node in self.nodes:
             shutil.rmtree(node.directory, ignore_errors=True)
-        self._file.unlink(missing_ok=True)
+        self.file.unlink(missing_ok=True)
         (self.directory / "lock").unlink(missing_ok=True)
         if self.directory.is_dir() and not any(self.directory.iterdir()):
             self.directory.rmdir()
@@ -229,6 +270,20 @@ def say_who_died(dead: list[LocalNode]) -> int:
             messages.say(f"  {text}")
         node.pid_file.unlink(missing_ok=True)
     return exits.NO
+
+
+@contextmanager
+def given_up(cluster: LocalCluster, started: list[LocalNode], *, is_new: bool) -> Iterator[None]:
+    """If the block does not get to its end, stop what it has started, and keep nothing of a new
+    cluster that blocks the next try. The block may add to `started`."""
+    try:
+        yield
+    except BaseException:
+        if stop(started):
+            messages.say("raftzmq: what this command had started is stopped again")
+        if is_new:
+            cluster.forget_unformed(started)
+        raise
 
 
 def stop(nodes: list[LocalNode], grace_s: float = STOP_GRACE_S) -> list[str]:
