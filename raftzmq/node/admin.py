@@ -58,9 +58,10 @@ class Admin:
         self._changes: list[_Change] = []
 
     def status(self, client: bytes, request: StatusRequest) -> None:
-        self._replies.reply(
-            client, StatusReply(request.id, status(self._node, self._joining, self._scaling))
-        )
+        self._replies.reply(client, StatusReply(request.id, self._status()))
+
+    def _status(self) -> dict[str, Any]:
+        return status(self._node, self._joining, self._scaling, self._admission)
 
     def stop(self, client: bytes, request: StopRequest) -> None:
         node = self._node
@@ -191,7 +192,9 @@ class Admin:
         self._replies.refuse(client, [request_id], error)
 
 
-def status(node: NodeState, joining: Joining, scaling: Scaling) -> dict[str, Any]:
+def status(
+    node: NodeState, joining: Joining, scaling: Scaling, admission: Admission
+) -> dict[str, Any]:
     """What a node says of itself; the fields are in PROTOCOL.md."""
     raft = node.raft
     stopping = node.stopping or node.stop_requested
@@ -211,6 +214,8 @@ def status(node: NodeState, joining: Joining, scaling: Scaling) -> dict[str, Any
         "forming": list(raft.membership.forming),
         "waiting": joining.waiting,
         "unresolved": dict(node.unresolved),
+        "twice": admission.twice,
+        "process": node.process_id,
         "replicas": scaling.replicas,
         "disk_full": node.disk_full,
         "stopping": stopping,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from raftzmq.core.identity import NodeId
@@ -16,6 +17,23 @@ CAUGHT_UP_ENTRIES: Final = 1000
 ASKING_FRESH_MS: Final = 3000
 """A node that has not asked for this long does not ask any more."""
 
+TWICE_MS: Final = 2000
+"""A member that is heard and yet asks over so long a time is two processes. One that asks once may
+have heard of this leader a moment later."""
+
+
+@dataclass(slots=True)
+class _Twin:
+    """What asks in the name of a member that is heard."""
+
+    address: str
+    first_ms: int
+    last_ms: int
+
+    @property
+    def is_certain(self) -> bool:
+        return self.last_ms - self.first_ms >= TWICE_MS
+
 
 class Admission:
     """Who asks to be a member, and whom an operator has invited."""
@@ -25,13 +43,40 @@ class Admission:
         self._scaling = scaling
         self._asking: dict[NodeId, tuple[str, int]] = {}  # -> address, when last heard
         self._invited: set[str] = set()
+        self._twice: dict[str, _Twin] = {}
 
     def hello(self, hello: Hello, now_ms: int) -> str:
         """Note that a node asks; return why it is not admitted at once, or "" if it will be."""
         if hello.cluster != self._node.cluster:
             return ""  # it adopts the cluster's id first, then asks again
+        if hello.sender in self._node.raft.membership.ids and self._node.raft.hears(hello.sender):
+            return self._meet_twin(hello, now_ms)
         self._asking[hello.sender] = (hello.address, now_ms)
-        return self._objection(hello.sender)
+        return self._objection(hello.sender, hello.address)
+
+    def _meet_twin(self, hello: Hello, now_ms: int) -> str:
+        """A member asks that has no need to: it hears this leader, which hears it. After a while
+        the only explanation is a second process with a copy of its directory."""
+        name = hello.sender.name
+        twin = self._twice.get(name)
+        if twin is None or now_ms - twin.last_ms > ASKING_FRESH_MS:
+            twin = self._twice[name] = _Twin(hello.address, now_ms, now_ms)
+        twin.address, twin.last_ms = hello.address, now_ms
+        if not twin.is_certain:
+            return ""
+        return (
+            f"{name} runs elsewhere with a copy of this data directory: stop one, delete its copy"
+        )
+
+    @property
+    def twice(self) -> dict[str, str]:
+        """Name -> address told by the second process, of the members that run twice."""
+        now_ms = self._node.now_ms
+        return {
+            name: twin.address
+            for name, twin in self._twice.items()
+            if twin.is_certain and now_ms - twin.last_ms <= ASKING_FRESH_MS
+        }
 
     def silent_members(self) -> dict[str, str]:
         """Name -> address of the members that the leader does not hear. One that was cut off
@@ -58,6 +103,7 @@ class Admission:
                 del self._asking[newcomer]
         if raft.role is not Role.LEADER:
             self._invited.clear()
+            self._twice.clear()
             return
         if not (self._asking or raft.memberships.learners) or not node.membership_settled:
             return
@@ -69,14 +115,14 @@ class Admission:
                 raft.propose_membership(membership.promoted(member.id.name))
                 return
         for newcomer, (address, _) in self._asking.items():
-            if newcomer not in membership.ids and not self._objection(newcomer):
+            if newcomer not in membership.ids and not self._objection(newcomer, address):
                 self._invited.discard(newcomer.name)
                 # A peer that everybody was told of keeps the address everybody was told.
                 known = node.initial.get(newcomer.name, address)
                 raft.propose_membership(membership.with_learner(newcomer, known))
                 return
 
-    def _objection(self, newcomer: NodeId) -> str:
+    def _objection(self, newcomer: NodeId, address: str) -> str:
         raft = self._node.raft
         membership = raft.membership
         former = membership.named(newcomer.name)
@@ -95,6 +141,14 @@ class Admission:
             return ""
         if former.id == raft.id or raft.hears(former.id):
             return f"{newcomer.name} is running on another data directory: stop one of the two"
+        known = (former.address, self._node.initial.get(newcomer.name))
+        if address not in known and not self._scaling.wants(newcomer.name):
+            # The member may only be restarting. Nobody would find this one where that one was.
+            return (
+                f"{newcomer.name} is a member at {former.address}, and this one is at {address}: "
+                f"stop it, or if it is to replace that one, `raftzmq client member remove "
+                f"{newcomer.name}` and then `member add`"
+            )
         return ""
 
     def _caught_up(self, learner: NodeId) -> bool:

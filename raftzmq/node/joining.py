@@ -114,6 +114,8 @@ class Joining:
             if node.raft.leader is not None:
                 return
             if welcome.cluster in ("", node.cluster):
+                if welcome.leader == name and node.name in welcome.members:
+                    self._reason = welcome.reason
                 if welcome.leader != name or node.name in welcome.members:
                     return
                 node.removed = True

@@ -94,6 +94,9 @@ class NodeState:
         self.unresolved: Mapping[str, str] = {}
         """Peer -> its host name, where that has no address now. The driver's word, for people."""
 
+        self.process_id = ""
+        """Tells two processes of one directory's copies apart. Given by the driver."""
+
         self.greetings: list[tuple[str, str, Hello | Welcome]] = []
         """To be sent at the end of the turn: to whom, where, what."""
 

@@ -16,6 +16,7 @@ class Announcements:
         self._log = log
         self._looked_at: tuple[object, ...] = ()
         self._seen: tuple[object, ...] = (None,) * 6
+        self._twice: dict[str, str] = {}
 
     def tell(self) -> None:
         """Once a turn: write a line for each change since the last turn."""
@@ -23,7 +24,7 @@ class Announcements:
         raft = node.raft
         looked_at = (
             *(raft.role, raft.term, raft.leader, raft.membership),
-            *(node.removed, node.joining.waiting, node.disk_full),
+            *(node.removed, node.joining.waiting, node.disk_full, node.admission.twice),
         )
         if looked_at == self._looked_at:  # what follows takes longer, and is for every turn
             return
@@ -44,3 +45,11 @@ class Announcements:
                 "disk full: writes are refused" if node.disk_full else "disk has room again",
                 logging.WARNING,
             )
+        before_twice, self._twice = self._twice, node.admission.twice
+        for name, address in self._twice.items():
+            if name not in before_twice:
+                self._log.warn(
+                    f"{name} runs twice, with copies of one data directory: stop one, "
+                    "delete its copy",
+                    second=address,
+                )

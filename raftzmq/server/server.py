@@ -76,6 +76,9 @@ so even a client that waits for its processor must have time to read the answer.
 MAINTENANCE_MS: Final = 10
 """Time between two looks at connections, links, threads and figures."""
 
+ELSEWHERE_MS: Final = 10_000
+"""How long a link stays to somebody who uses a peer's name at another address, and is silent."""
+
 WAKE: Final = b"\0"
 """Wakes the loop; it is not the number of a signal."""
 
@@ -135,6 +138,7 @@ class Server:
         self._silence = Silence()
         self._linked: Membership | None = None  # whose members have links
         self._warned: set[str] = set()
+        self._elsewhere: dict[str, int] = {}  # link -> when it was last used
         self._stopped_by_signal = False
         settings = NodeSettings(
             name=config.name,
@@ -149,6 +153,7 @@ class Server:
         self._now_ms = now_ms()
         self._next_maintenance_ms = self._now_ms
         self.node = Node(settings, storage, restored, random, self._now_ms, time.perf_counter)
+        self.node.process_id = f"{random.getrandbits(64):016x}"
         self._announcements = Announcements(self.node, log)
         self._replica_feed = self._watch_replicas(config, stack)
         self._shutdown = Shutdown(self.node, log, self._replica_feed, round(config.grace_s * 1000))
@@ -311,8 +316,14 @@ class Server:
         return self._links.send(name, encode_message(message, cluster))
 
     def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
+        known = self.node.address_of(name)
+        if known in (None, address):
+            self._silence.sent(name, greeting, self._now_ms)
+        else:
+            # Somebody uses the name of a peer. The link to that peer stays what it is.
+            name = f"{name} elsewhere"
+            self._elsewhere[name] = self._now_ms
         self._links.set_address(name, address)
-        self._silence.sent(name, greeting, self._now_ms)
         encode = encode_hello(greeting) if isinstance(greeting, Hello) else encode_welcome(greeting)
         self._links.send(name, encode)
 
@@ -336,6 +347,9 @@ class Server:
                 self._links.set_address(name, address)
 
     def _renew_silent_links(self) -> None:
+        for name in [n for n, ms in self._elsewhere.items() if self._now_ms - ms > ELSEWHERE_MS]:
+            del self._elsewhere[name]
+            self._links.drop(name)
         for name in self._silence.overdue(self._now_ms):
             self._links.renew(name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 
 import pytest
@@ -109,3 +110,67 @@ def test_what_cannot_be_is_refused(cluster: Cluster) -> None:
             answer = raw.member(action, "raft-9")
             assert (answer["type"], answer["code"]) == ("error", "refused"), answer
             assert "raft-9" in answer["message"]
+
+
+def test_a_copy_of_a_running_node_is_told_and_changes_nothing(
+    cluster: Cluster, client: Client
+) -> None:
+    client.put("before", "the copy")
+    node = cluster.followers()[0]
+    node.kill()
+    copy = cluster.make_node(node.name, node.data_dir.parent / "copy")
+    copy.data_dir.parent.mkdir()
+    shutil.copytree(node.data_dir, copy.data_dir)
+    node.start()
+    cluster.wait_until_ready()
+    copy.arguments = ["--peers", cluster.peers, "--advertise", copy.address, *STEADY]
+    copy.start()
+    try:
+        leader = cluster.leader()
+
+        def twice() -> bool:
+            status = leader.status()
+            return status is not None and status["twice"] == {node.name: copy.address}
+
+        wait_for("the leader says that it runs twice", twice)
+
+        def told() -> bool:
+            status = copy.status()
+            return status is not None and "copy" in (status["waiting"] or "")
+
+        wait_for("the copy is told", told)
+        # Both answer under one name and one incarnation.
+        first, second = node.status(), copy.status()
+        assert first
+        assert second
+        assert first["process"] != second["process"]
+        client.put("after", "the copy")
+        cluster.wait_until_ready()
+        assert "runs twice" in leader.output()
+    finally:
+        copy.kill()
+
+
+def test_an_empty_node_elsewhere_does_not_replace_one_that_restarts(
+    cluster: Cluster, client: Client
+) -> None:
+    client.put("key", "value")
+    node = cluster.followers()[0]
+    node.kill()
+    second = cluster.make_node(node.name, node.data_dir.parent / "second")
+    second.arguments = ["--peers", cluster.peers, "--advertise", second.address, *STEADY]
+    second.data_dir.parent.mkdir()
+    second.start()
+    try:
+
+        def told() -> bool:
+            status = second.status()
+            return status is not None and node.address in (status["waiting"] or "")
+
+        wait_for("the second one is told where its name is", told)
+        node.start()
+        cluster.wait_until_ready()
+        assert members(node) == ["raft-0", "raft-1", "raft-2"]
+        assert cluster.everything("key")["key"].value == "value"
+    finally:
+        second.kill()

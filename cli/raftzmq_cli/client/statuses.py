@@ -70,6 +70,12 @@ def collect(run: ClientInvocation, timeout_s: float = TIMEOUT_S) -> list[Documen
             document["node"] = by_endpoint.get(document["endpoint"])
     known = {document["node"] for document in documents}
     others = [endpoint for endpoint, name in by_endpoint.items() if name not in known]
+    for document in documents:
+        for name, address in (document.get("twice") or {}).items():
+            endpoint = client_address(address)
+            if endpoint not in by_endpoint:
+                others.append(endpoint)
+                by_endpoint[endpoint] = name
     if others:
         more = _ask(run, others, wait_s)
         for document in more:
@@ -176,6 +182,11 @@ def show(run: ClientInvocation, documents: Sequence[Document], with_pid: bool = 
         who = document["node"] or document["endpoint"]
         said = (document.get("reason"), document.get("waiting"))
         lines += [f"{who}: {messages.one_line(text)}" for text in said if text]
+        for peer, address in (document.get("twice") or {}).items():
+            lines.append(
+                f"{peer}: runs twice, with copies of one data directory, once at {address}: "
+                "stop one, delete its copy"
+            )
         for peer, host in (document.get("unresolved") or {}).items():
             lines.append(f"{document['node']}: the name of {peer}, {host}, does not resolve now")
     well = all(document["healthy"] for document in documents)
@@ -244,7 +255,8 @@ def _once(documents: Sequence[Document]) -> list[Document]:
     seen: dict[tuple[Any, ...], Document] = {}
     for document in documents:
         silent = "error" in document
-        key = (document["endpoint"],) if silent else (document["node"], document.get("incarnation"))
+        told = (document["node"], document.get("incarnation"), document.get("process"))
+        key = (document["endpoint"],) if silent else told
         seen.setdefault(key, document)
     return list(seen.values())
 

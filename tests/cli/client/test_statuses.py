@@ -206,3 +206,20 @@ def test_status_shows_the_version_and_how_far_a_node_is_behind(
     heading, _, second = said_of(run, capsys)[:3]
     assert heading.split()[7:9] == ["LAG", "VERSION"]
     assert second.split()[7:9] == ["3", "0.2"]
+
+
+def test_a_copy_of_a_node_that_runs_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    run = cluster(
+        status("raft-0", 6001, "leader", twice={"raft-1": "127.0.0.1:7010"}, process="a"),
+        status("raft-1", 6011, process="b"),
+        status("raft-1", 6011, process="b"),
+        status("raft-2", 6021, process="c"),
+    )
+    copy = status("raft-1", 7011, process="d", waiting="raft-1 runs elsewhere")
+    fake = run.client
+    assert isinstance(fake, FakeClient)
+    fake.others[copy.endpoint] = copy
+    documents = statuses.collect(run)
+    assert names(documents) == ["raft-0", "raft-1", "raft-1", "raft-2"]
+    statuses.show(run, documents)
+    assert "raft-1: runs twice" in capsys.readouterr().out
