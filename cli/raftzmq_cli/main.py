@@ -73,7 +73,7 @@ def run(words: Sequence[str]) -> int:
             code = context.command.invoke(context)
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
-        return exits.report(error)
+        return exits.report(error, as_json=exits.wants_json(words, os.environ))
     return code if isinstance(code, int) else exits.DONE
 
 

@@ -88,7 +88,7 @@ def now_ms() -> int:
 
 
 def serve(config: ServerConfig) -> int:
-    """Run a node until SIGTERM, SIGINT or a stop request. Returns the exit code 0.
+    """Run a node until SIGTERM, SIGINT, SIGHUP, SIGQUIT or a stop request. Returns the exit code 0.
 
     Raises DataError for a directory that cannot be used or a disk that fails, PortTaken for an
     endpoint that cannot be bound.
@@ -370,8 +370,9 @@ class Server:
         self._wake.setblocking(False)
         self._signalled.setblocking(False)
         signal.set_wakeup_fd(self._signalled.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
+                signal.signal(number, lambda *_: None)  # nohup has SIGHUP ignored
 
     def _receive_signals(self) -> None:
         with suppress(BlockingIOError):

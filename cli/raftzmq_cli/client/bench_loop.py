@@ -10,11 +10,13 @@ import sys
 import time
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from threading import BrokenBarrierError
 from typing import TYPE_CHECKING, Any, Final
+
+import typer
 
 from raftzmq.client.direct import DirectClient, DirectClients
 from raftzmq.client.operations import keys
@@ -22,6 +24,7 @@ from raftzmq.errors import RaftzmqError, Unavailable
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
     from multiprocessing.synchronize import Barrier
 
     from rich.progress import Progress
@@ -116,7 +119,7 @@ def measure(endpoints: Sequence[str], timeout_s: float, plan: Plan) -> Measured:
     """Run the loop on keys of its own, which are deleted in the end unless they are to be kept."""
     prefix = f"raftzmq-bench/{secrets.token_hex(4)}/"
     names = [f"{prefix}{number:06}" for number in range(plan.keys)]
-    with closing(DirectClient(endpoints)) as client:
+    with _ending_with_signals(), closing(DirectClient(endpoints)) as client:
         try:
             # The first write opens the session, and shows at once if there is no cluster.
             client.run(keys.put(names[0], "x" * plan.size), timeout_s)
@@ -129,6 +132,29 @@ def measure(endpoints: Sequence[str], timeout_s: float, plan: Plan) -> Measured:
             if not plan.keep:
                 with suppress(RaftzmqError):
                     client.run(keys.delete_prefix(prefix), timeout_s)
+
+
+@contextmanager
+def _ending_with_signals() -> Iterator[None]:
+    """A signal that would end the program is an exception meanwhile, so that what is to be undone
+    is undone. One that comes while it is undone changes nothing."""
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+    before = {number: signal.getsignal(number) for number in numbers}
+    heard: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        heard.append(number)
+        if len(heard) == 1:
+            raise typer.Exit(128 + number)
+
+    try:
+        for number, earlier in before.items():
+            if earlier is not signal.SIG_IGN:
+                signal.signal(number, end)
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _fill(client: DirectClient, names: Sequence[str], value: str, timeout_s: float) -> None:
@@ -148,14 +174,27 @@ def _in_processes(shares: list[_Share]) -> Measured:
     """Run each share in a process of its own, all at the same time."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(len(shares))
-    pipes = []
-    for share in shares:
-        ours, theirs = context.Pipe(duplex=False)
-        context.Process(target=_child, args=(theirs, barrier, share), daemon=True).start()
-        theirs.close()  # so that the end of the process is the end of the pipe
-        pipes.append(ours)
+    with ExitStack() as children:
+        pipes = []
+        for share in shares:
+            ours, theirs = context.Pipe(duplex=False)
+            child = context.Process(target=_child, args=(theirs, barrier, share), daemon=True)
+            child.start()
+            children.callback(_end, child)  # before the keys are deleted
+            theirs.close()  # so that the end of the process is the end of the pipe
+            pipes.append(ours)
+        return _collected(pipes, shares[0].plan)
+
+
+def _end(child: BaseProcess) -> None:
+    child.terminate()
+    child.join()
+
+
+def _collected(pipes: Sequence[Connection], plan: Plan) -> Measured:
+    """What the processes measured."""
     together = Measured()
-    with _Progress(shares[0].plan) as progress:
+    with _Progress(plan) as progress:
         began_ns = time.perf_counter_ns()
         for pipe in pipes:
             while not pipe.poll(_PROGRESS_NS / 1e9):
@@ -168,7 +207,8 @@ def _in_processes(shares: list[_Share]) -> Measured:
 
 
 def _child(pipe: Connection, barrier: Barrier, share: _Share) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this one
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)  # they are the parent's, which ends this one
     try:
         measured = share.run(_Progress(None), barrier)
     except RaftzmqError as error:

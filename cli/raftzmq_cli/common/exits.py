@@ -13,8 +13,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, takewhile
 from typing import Any, Final
 
 import typer
@@ -71,16 +74,41 @@ def exit_code(error: BaseException) -> int | None:
     return None
 
 
-def report(error: BaseException) -> int:
-    """Say on stderr, in one line, what happened; return the exit code. Defects are raised again."""
+def report(error: BaseException, *, as_json: bool = False) -> int:
+    """Say on stderr, in one line, what happened; return the exit code. Defects are raised again.
+
+    With `as_json` the line is a JSON document: error, code (as in PROTOCOL.md) and exit_code.
+    """
     code = exit_code(error)
     if code is None:
         raise error
     if code == BROKEN_PIPE:
         forget_stdout()
     elif not isinstance(error, (typer.Exit, typer.Abort, KeyboardInterrupt)):
-        messages.say(describe(error))
+        messages.say(_as_json(error, code) if as_json else describe(error))
     return code
+
+
+def wants_json(words: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether these arguments ask for JSON. They need not be right: a usage error is JSON too."""
+    chosen = environ.get("RAFTZMQ_OUTPUT", "")
+    before_command = list(takewhile(lambda word: word != "--", words))
+    for option, value in pairwise([*before_command, ""]):
+        if option in ("-w", "--output"):
+            chosen = value
+        elif option.startswith("--output="):
+            chosen = option.removeprefix("--output=")
+        elif option.startswith("-w") and not option.startswith("--"):
+            chosen = option.removeprefix("-w")
+    return chosen == "json"
+
+
+def _as_json(error: BaseException, code: int) -> str:
+    kind = "usage" if is_usage_error(error) else getattr(error, "code", None)
+    if isinstance(error, AnswerIsNo):
+        kind = "no"
+    text = describe(error).removeprefix("raftzmq: ")
+    return json.dumps({"error": text, "code": kind, "exit_code": code}, ensure_ascii=False)
 
 
 def is_usage_error(error: BaseException) -> bool:
