@@ -173,6 +173,17 @@ def test_a_holder_that_is_cut_off_is_told_by_its_own_clock(
         assert not again.lost.is_set()
 
 
+def test_a_loss_within_with_is_told_as_one(db: Any, cluster: FakeCluster) -> None:
+    lock = db.lock("nightly", ttl=0.5)
+
+    def hold() -> None:
+        with lock, cut_off(cluster):
+            until(lock.lost.is_set)
+
+    with pytest.raises(LeaseExpired, match=r"^lock 'nightly' was lost while held: "):
+        hold()
+
+
 def test_what_the_body_raises_is_not_hidden_by_a_loss(db: Any, cluster: FakeCluster) -> None:
     lock = db.lock("l", ttl=0.5)
 

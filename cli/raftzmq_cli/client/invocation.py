@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from raftzmq.errors import RaftzmqError, Unavailable
+from raftzmq_cli.client.reachability import why_silent
 from raftzmq_cli.common.invocation import Invocation
 from raftzmq_cli.common.settings import CommandEndpoints, CommandOutput, CommandTimeout, Output
 
 if TYPE_CHECKING:
-    from raftzmq import Client
+    from raftzmq import Client, NodeStatus
+
+_ASK_S: Final = 0.5
+"""Wait for a status, after no answer has come in time."""
 
 SHARED: Final[Mapping[str, Any]] = {
     "endpoints": CommandEndpoints,
@@ -46,6 +52,33 @@ class ClientInvocation(Invocation):
         if endpoints not in self.clients:
             self.clients[endpoints] = Client(endpoints)
         return self.clients[endpoints]
+
+    def call(self, command: Callable[..., int | None], **options: Any) -> int | None:
+        """Run a command; if there was no answer, say what is wrong with which endpoint."""
+        try:
+            return Invocation.call(self, command, **options)
+        except Unavailable as error:
+            found = self.why_silent() if type(error) is Unavailable else {}
+            if not found:
+                raise
+            said = "; ".join(f"{endpoint}: {why}" for endpoint, why in found.items())
+            raise Unavailable(f"{error}; {said}") from None
+
+    def why_silent(self) -> dict[str, str]:
+        """Which endpoints do not answer, and why."""
+        with suppress(RaftzmqError):
+            return {
+                asked.endpoint: self.why_silent_at(asked.endpoint)
+                for asked in self._ask(self.settings.endpoints)
+                if asked.status is None
+            }
+        return {}
+
+    def why_silent_at(self, endpoint: str) -> str:
+        return why_silent(endpoint, self._ask)
+
+    def _ask(self, endpoints: Sequence[str]) -> Sequence[NodeStatus]:
+        return self.client.statuses(endpoints, timeout=_ASK_S)
 
     def close(self) -> None:
         while self.clients:

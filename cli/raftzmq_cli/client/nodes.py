@@ -24,6 +24,9 @@ def status(run: ClientInvocation) -> int:
     there is a leader, 1 if not, 3 if no node answered.
     """
     documents = statuses.collect(run)
+    for document in documents:
+        if "error" in document:
+            document["error"] = document["reason"] = run.why_silent_at(document["endpoint"])
     statuses.show(run, documents)
     return statuses.verdict(documents)
 

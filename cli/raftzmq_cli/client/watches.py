@@ -15,6 +15,7 @@ from raftzmq_cli.client.options import Limit, Prefix, Words
 from raftzmq_cli.client.subprocess_runner import BY_SIGNAL, GRACE_S, News, run_command
 from raftzmq_cli.common import exits, messages, printers
 from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.exits import NotInTime
 from raftzmq_cli.common.values import Key, as_bytes, text
 
 if TYPE_CHECKING:
@@ -62,18 +63,24 @@ def watch(
     Each line has revision, put or delete, key and value; -w json prints one document per line.
     COMMAND gets RAFTZMQ_WATCH_KEY, _KIND, _REVISION and _VALUE in its environment, and the value as
     standard input, where it may be of any length. If COMMAND fails, the watch ends with its exit
-    code. Exit code 4: changes were missed; the message says where to resume.
+    code. Exit code 3: --timeout was given, and no change came for so long. Exit code 4: changes
+    were missed; the message says where to resume.
     """
     key = text(key, "key")
     where: dict[str, Any] = {"prefix": key} if prefix else {"key": key}
+    silence_s = run.settings.waiting_s()
+    if start is not None:
+        _say_if_future(run, key, start)
     with closing(run.client.watch(**where, start=start, previous=previous)) as watching:
         watching.open(timeout=run.timeout_s)
         left = limit
         while left is None or left > 0:
             try:
-                events = watching.batch()[:left]
+                events = watching.batch(timeout=silence_s)[:left]
             except WatchLost as error:
                 raise WatchLost(_how_to_go_on(error), error.reason, error.start) from None
+            if not events:
+                raise NotInTime(f"no change of {key!r} within {silence_s:g} s")
             left = None if left is None else left - len(events)
             if not words:
                 _show(run, events, previous)
@@ -83,6 +90,16 @@ def watch(
                 if code != exits.DONE:
                     return code
     return exits.DONE
+
+
+def _say_if_future(run: ClientInvocation, key: str, start: int) -> None:
+    """Say it if changes begin later: a mistyped revision would be waited for in silence."""
+    newest = run.client.range(key, key + "\0", 1, timeout=run.timeout_s).revision
+    if start > newest + 1:
+        messages.say(
+            f"raftzmq: --from {start} is in the future: the newest revision is {newest}; changes "
+            f"before {start} are not shown"
+        )
 
 
 def variables_of(event: Event) -> dict[str, str]:

@@ -198,6 +198,12 @@ class Claim(Fencing):
         try:
             self._leave()
             place.check(self._shell.now_ms())
+        except LeaseExpired as lost:
+            if error is None:
+                why = str(lost)
+                what = f"{self.kind} {self.name!r} was lost"
+                because = "" if why == what else f": {why}"
+                raise LeaseExpired(f"{what} while held{because}") from None
         except RaftzmqError:
             if error is None:
                 raise

@@ -80,3 +80,15 @@ def test_keys_go_with_their_lease_or_after_their_time(raftzmq: Program) -> None:
     assert raftzmq("client", "lease", "keep", str(lease)).code == 4
     assert raftzmq("client", "lease", "show", str(lease)).code == 1
     assert raftzmq("client", "put", "leased/a", "1", "--lease", str(lease)).code == 4
+
+
+def test_a_watch_with_a_timeout_ends_when_nothing_comes(raftzmq: Program) -> None:
+    done = raftzmq("client", "watch", "silent", "--timeout", "0.5")
+    assert (done.code, done.out) == (3, "")
+    assert "no change of 'silent' within 0.5 s" in done.err
+
+
+def test_a_revision_in_the_future_is_said_to_be(raftzmq: Program) -> None:
+    done = raftzmq("client", "watch", "k", "--from", "900000000", "--timeout", "0.5")
+    assert done.code == 3
+    assert "--from 900000000 is in the future: the newest revision is " in done.err
