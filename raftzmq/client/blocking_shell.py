@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -32,9 +33,12 @@ from raftzmq.errors import ForkedClient, Unavailable
 T = TypeVar("T")
 
 CLOSE_S: Final = 0.2
-"""How long closing waits for the cluster to forget the session."""
+"""How long closing waits for the cluster to forget the session, and the end of the program for what
+was handed in to leave."""
 
 JOIN_S: Final = 2.0
+LAST: Final = -100
+"""The priority of what is done when everything else at the end of a process is."""
 ALIVE_CHECK_S: Final = 1.0
 """How often a waiting caller looks whether the I/O thread still lives."""
 
@@ -109,6 +113,7 @@ class BlockingShell(Shell):
         """The I/O thread, started at the first call."""
         if self._closed:
             raise Unavailable("this client is closed")
+        _check_interpreter()
         # Before the lock: in a forked child, a thread that is not there may hold it.
         self.check_process()
         with self._lock:
@@ -116,7 +121,7 @@ class BlockingShell(Shell):
                 io = _IoThread(self._endpoints)
                 try:
                     io.start()
-                    weakref.finalize(self, io.stop)
+                    _stop_at_exit(self, io)
                     self._io = io
                 except BaseException:  # an interrupt: nobody else knows of this one
                     io.stop()
@@ -124,8 +129,23 @@ class BlockingShell(Shell):
             return self._io
 
 
+def _stop_at_exit(shell: BlockingShell, io: _IoThread) -> None:
+    """Stop the thread when the shell has gone, or at the end of the process. That of a child of
+    multiprocessing is told to nobody else."""
+    weakref.finalize(shell, io.stop)
+    in_child = sys.modules.get("multiprocessing.util")
+    if in_child is not None and sys.modules["multiprocessing"].parent_process() is not None:
+        in_child.Finalize(shell, io.stop, exitpriority=LAST)
+
+
 def _cancel(call: Call, session: Session, now_ms: int) -> None:
     session.cancel(call, now_ms)
+
+
+def _check_interpreter() -> None:
+    """No other thread runs once the interpreter is about to end: nobody would answer."""
+    if sys.is_finalizing():
+        raise Unavailable("the interpreter is about to end")
 
 
 class _IoThread:
@@ -139,6 +159,7 @@ class _IoThread:
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
         self._wake_in.setblocking(False)
+        self._sleeper = Sleeper(self._wake_in.fileno())
         self._asleep = False  # written by the I/O thread alone
         self._stopping = False
         self._over: str | None = None  # why no call can be answered any more
@@ -195,6 +216,7 @@ class _IoThread:
         while not ready():
             if self._over is not None:
                 raise Unavailable(self._over)
+            _check_interpreter()
             left_s = ALIVE_CHECK_S if until_s is None else until_s - time.monotonic()
             if left_s <= 0:
                 return False
@@ -211,6 +233,7 @@ class _IoThread:
                 return
             if not self._thread.is_alive():
                 self._end("the client's I/O thread has died")
+            _check_interpreter()
         self._end(self._over)
         call.waiter.acquire()
 
@@ -228,6 +251,8 @@ class _IoThread:
         self._wake(force=True)
         if self._thread.ident is None:  # it was not started
             self._close_pair()
+        elif sys.is_finalizing():
+            return  # the thread stands still for ever
         elif threading.current_thread() is not self._thread:  # where the collector may bring us
             self._thread.join(JOIN_S)
 
@@ -247,6 +272,7 @@ class _IoThread:
         try:
             links = Links()
             self._loop(links)
+            self._drain(links)
         except BaseException as error:
             why = f"the client's I/O thread has died ({error!r})"
             raise
@@ -261,22 +287,32 @@ class _IoThread:
         self._wake_out.close()
 
     def _loop(self, links: Links) -> None:
-        session = self._session
-        wake_fd = self._wake_in.fileno()
-        sleeper = Sleeper(wake_fd)
         while not self._stopping:
-            self._take_over()
-            for call in turn(session, links):
-                call.waiter.release()
-            self._wake_waiting()
-            self._asleep = True  # before the inbox is looked at: no wake-up is lost
-            if self._inbox or self._stopping:
-                self._asleep = False
-                continue
-            woken = sleeper.sleep((session, links))
-            self._asleep = False
-            if wake_fd in woken:
+            self._turn(links)
+            self._sleep(links)
+
+    def _drain(self, links: Links) -> None:
+        """Let leave what was handed in so far, and what follows from it: for a short time."""
+        until_ms = now_ms() + int(CLOSE_S * 1000)
+        self._turn(links)
+        while self._session.owes_writes and now_ms() < until_ms:
+            self._sleep(links, until_ms)
+            self._turn(links)
+
+    def _turn(self, links: Links) -> None:
+        self._take_over()
+        for call in turn(self._session, links):
+            call.waiter.release()
+        self._wake_waiting()
+
+    def _sleep(self, links: Links, until_ms: int | None = None) -> None:
+        """Sleep until there is something to do."""
+        self._asleep = True  # before the inbox is looked at: no wake-up is lost
+        if not (self._inbox or (self._stopping and until_ms is None)):
+            woken = self._sleeper.sleep((self._session, links), until_ms=until_ms)
+            if self._wake_in.fileno() in woken:
                 self._wake_in.recv(4096)
+        self._asleep = False
 
     def _take_over(self) -> None:
         """Move what callers handed in to the session."""

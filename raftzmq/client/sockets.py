@@ -166,10 +166,12 @@ class Sleeper:
         self._watched: dict[Any, int] = {}
         self._poller = zmq.Poller()
 
-    def sleep(self, *conversations: tuple[Session, Links]) -> list[Any]:
+    def sleep(
+        self, *conversations: tuple[Session, Links], until_ms: int | None = None
+    ) -> list[Any]:
         """Wait until a frame arrives, a wanted link is up, one of the others is readable, or
-        something is due. Return which sockets and descriptors woke it."""
-        due_ms: int | None = None
+        something is due, at most `until_ms`. Return which sockets and descriptors woke it."""
+        due_ms = until_ms
         watch: dict[Any, int] = dict(self._others)
         for session, links in conversations:
             for next_ms in (session.next_deadline_ms(), links.due_ms):

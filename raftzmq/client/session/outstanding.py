@@ -49,6 +49,11 @@ class Outstanding:
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def has_internal_writes(self) -> bool:
+        """Whether there are writes of the session's own."""
+        return any(call.is_write and call.internal is not None for call in self._calls)
+
     # -- begin --------------------------------------------------------------------------------
 
     def submit(self, call: Call, now_ms: int) -> None:

@@ -139,6 +139,11 @@ class Session:
             self.leases.drop(task, "it was given up", now_ms)
 
     @property
+    def owes_writes(self) -> bool:
+        """Whether writes of the session's own are to be answered yet: releases and the like."""
+        return self._calls.has_internal_writes
+
+    @property
     def has_other(self) -> bool:
         """Whether there are tasks or subscriptions to take."""
         return bool(self._done or self.watches.has_news)
