@@ -64,7 +64,9 @@ class Joining:
             if node.name == self._founder and not node.settings.may_form:
                 return (
                     "waiting for a member of the cluster: this node has set an earlier directory "
-                    "aside, so it joins and never forms; to form anew, remove its aside-* folders"
+                    "aside, so it joins and never forms. If all nodes have done so, the only "
+                    "copies are in their aside-* folders: keep those, and move one back on each "
+                    "node (docs/runbook.md)"
                 )
             return f"waiting for {self._founder} to form the cluster"
         return "waiting for the leader to admit this node"

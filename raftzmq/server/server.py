@@ -396,7 +396,8 @@ def set_aside_once(data_dir: Path) -> str:
     if earlier:
         return (
             f"--rejoin is ignored: {earlier[-1]} exists from the last time; "
-            "remove it first if this directory is to be set aside again"
+            "to set this directory aside again, move that elsewhere first, and keep it until the "
+            "cluster is whole"
         )
     aside = Storage.set_aside(data_dir)
     return f"--rejoin: set what was there aside in {aside}" if aside else "--rejoin: nothing there"

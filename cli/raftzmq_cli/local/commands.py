@@ -24,7 +24,7 @@ from raftzmq_cli.common.settings import (
     Settings,
     local_endpoints,
 )
-from raftzmq_cli.local import ports, processes, running, view_servers, views
+from raftzmq_cli.local import ports, processes, rejoining, running, view_servers, views
 from raftzmq_cli.local.ownership import own
 from raftzmq_cli.local.processes import DIRECTORY, LocalCluster, LocalNode, say_who_died
 from raftzmq_cli.local.view_servers import LocalViews
@@ -59,6 +59,7 @@ commands = Group(
     """
     raftzmq local up
     raftzmq local up --nodes 5 --dir /tmp/five --base-port 7000
+    raftzmq local up --rejoin raft-1        (its log asks for --rejoin)
     raftzmq local up --design views
     """,
 )
@@ -80,12 +81,22 @@ def up(
             help="raft, or views: a view server (port 7000) and storage servers, in .raftzmq/views."
         ),
     ] = Design.RAFT,
+    rejoin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NODE",
+            help="Move the data of NODE aside and catch up from the other nodes, which must be a "
+            "majority without it.",
+        ),
+    ] = None,
 ) -> int:
     """Start the nodes that are not running, and wait until all are members and a write succeeds.
 
     If that fails, what was started is stopped again.
     """
     if design is Design.VIEWS:
+        if rejoin is not None:
+            raise InvalidRequest("--rejoin is for nodes of Raft: the older design has no data")
         where = view_servers.DIRECTORY if directory == DIRECTORY else directory
         return views.up(where, nodes, base_port, wait)
     directory = directory.resolve()
@@ -93,6 +104,9 @@ def up(
         is_new = processes.load(directory) is None
         cluster = _cluster_for(directory, nodes, base_port)
         members = cluster.nodes
+        newcomer = None if rejoin is None else rejoining.node_of(cluster, rejoin, is_new=is_new)
+        if newcomer is not None:
+            members = [node for node in members if node.name != newcomer.name]
         down = [node for node in members if node.pid() is None]
         ports.require_free(cluster, down, is_new=is_new)
         cluster.write()
@@ -100,6 +114,14 @@ def up(
             line(first_line(cluster, down))
             for node in down:
                 node.start()
+            if newcomer is not None:
+                with _closing(Settings(), cluster) as run:
+                    rejoining.wait_for_the_others(run, cluster, down, newcomer, wait)
+                line(f"starting {newcomer.name}, with its data set aside in {newcomer.data}")
+                newcomer.set_aside_at_start()
+                newcomer.start()
+                members.append(newcomer)
+                down.append(newcomer)
             code = _wait(cluster, members, down, wait)
             if code != exits.DONE:
                 raise typer.Exit(code)
@@ -222,7 +244,9 @@ def _wait(
         while True:
             dead = [node for node in started if node.exit_code() is not None]
             if dead:
-                return say_who_died(dead)
+                code = say_who_died(dead)
+                rejoining.advise(cluster, dead)
+                return code
             for node in members:
                 if node not in started and node.pid() is None:
                     line(f"  {node.name} was stopping: starting it again")

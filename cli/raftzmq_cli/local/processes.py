@@ -55,6 +55,7 @@ class LocalNode:
     directory: Path
     peers: str
     child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    rejoin: bool = False
     is_first_start: bool = field(default=False, repr=False, compare=False)
 
     @property
@@ -86,6 +87,7 @@ class LocalNode:
             *("--data-dir", str(self.data)),
             *("--peers", self.peers),
             *("--listen", f"tcp://127.0.0.1:{self.port}"),
+            *(["--rejoin"] if self.rejoin else []),
         ]
 
     def pid(self) -> int | None:
@@ -116,6 +118,14 @@ class LocalNode:
                 start_new_session=True,
             )
         self.pid_file.write_text(f"{self.child.pid}\n")
+
+    def set_aside_at_start(self) -> None:
+        """Let the node set its data aside when it starts. A node does so once for a directory, so
+        what it set aside before moves out of the directory; nothing is removed."""
+        self.rejoin = True
+        for earlier in sorted(self.data.glob("aside-*")):
+            taken = len(list(self.directory.glob("set-aside-*")))
+            earlier.rename(self.directory / f"set-aside-{taken + 1}")
 
     def exit_code(self) -> int | None:
         """The exit code, if this command started the process and it has ended."""
