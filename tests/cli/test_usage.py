@@ -184,3 +184,10 @@ def test_a_local_cluster_keeps_its_shape(tmp_path: Path, capfd: Capture) -> None
     (tmp_path / "cluster.json").write_text(json.dumps({"nodes": 3, "base_port": 7000}))
     assert run(["local", "up", "--dir", str(tmp_path), "--nodes", "5"]) == 2
     assert "3 nodes from port 7000" in capfd.readouterr().err
+
+
+def test_the_help_of_dump_says_that_it_is_no_backup(capfd: Capture) -> None:
+    assert run(["client", "dump", "--help"]) == 0
+    shown = " ".join(capfd.readouterr().out.split())
+    assert "no point in time" in shown
+    assert "permanent" in shown

@@ -70,7 +70,8 @@ def get(
     """Print the value of a key, or nothing if it is missing.
 
     Reads are linearizable, unless --stale: they see every write that completed before.
-    With --prefix or --range-end each line has a key and its value. Keys are read in pages.
+    With --prefix or --range-end each line has a key and its value. Keys are read in pages: each
+    page is a point in time, all of them together are not.
     """
     if prefix and range_end is not None:
         raise InvalidRequest("--prefix and --range-end cannot be combined")

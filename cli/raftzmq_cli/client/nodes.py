@@ -39,12 +39,17 @@ def dump(
         typer.Argument(metavar="NODE", help=NODE_HELP + " Default: the first that answers."),
     ] = None,
 ) -> None:
-    """Print all keys that one node has applied. They may be stale: no other node is asked."""
+    """Print all keys that one node has applied. They may be stale: no other node is asked.
+
+    This is no point in time: keys are read in pages, and writes in between show in later pages
+    only. Leases, locks and times to live are not in it: keys written back from
+    a dump are permanent.
+    """
     found = statuses.find(run, node)
     items = list(keys.pages(run, "", "", None, stale=True, endpoint=found.endpoint))
     show_items(run, items, with_keys=True)
     count = f"{len(items)} key" if len(items) == 1 else f"{len(items)} keys"
-    messages.say(f"{found.name}: {count}, as this node has applied them")
+    messages.say(f"{found.name}: {count}, as this node had applied them while they were read")
 
 
 @commands.command("stop", "raftzmq client stop raft-2")
