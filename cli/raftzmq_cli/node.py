@@ -30,7 +30,8 @@ def node(
         typer.Argument(
             metavar="POD",
             envvar=["RAFTZMQ_POD", "MINOMBREPOD"],
-            help="This node's pod name, NAME-ORDINAL, such as raft-0.",
+            help="This node's pod name, NAME-ORDINAL, such as raft-0. MINOMBREPOD (Spanish: my "
+            "pod's name) is the variable in which kube/base gives a pod its own name.",
         ),
     ],
     *,

@@ -72,7 +72,9 @@ def down(
     purge: Purge = False,
     timeout: Timeout = WAIT_S,
 ) -> int:
-    """Stop every cluster that was started from here: local, on kind, and on other Kubernetes.
+    """Stop every cluster that was started from here.
+
+    Local ones, those on kind, and on other Kubernetes.
 
     A Kubernetes cluster that existed before stays. Data stays too, unless --purge is given.
     """

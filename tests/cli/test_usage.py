@@ -142,6 +142,37 @@ def test_every_client_command_takes_the_shared_options(command: str, capfd: Capt
         assert option in out or command in ("client member", "client sem", "client lease")
 
 
+@pytest.mark.parametrize("command", ["", *commands()])
+def test_help_speaks_of_values_and_not_of_types(
+    command: str, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*command.split(), "--help"]) == 0
+    out = capfd.readouterr().out
+    for word in ("<int", "<float", "<str", "<path", "<list", " range>"):
+        assert word not in out
+    if command.startswith(("client", "views client")):
+        assert "env var:" not in out, "an option of one command is no setting of a whole shell"
+    listed = out.partition("\nCommands:\n")[2].partition("\n\n")[0]
+    cut_off = [line for line in listed.splitlines() if line.endswith("...")]
+    assert not cut_off
+
+
+def test_no_variable_gives_an_option_of_a_client_command(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAFTZMQ_PUT_IF_REVISION", "nonsense")
+    monkeypatch.setenv("RAFTZMQ_ENDPOINTS", "also nonsense")
+    assert run(["client", "put", "k", "v"]) == 2
+    assert "also nonsense" in capfd.readouterr().err
+
+
+def test_the_variable_of_a_pods_name_is_explained_once(capfd: Capture) -> None:
+    run(["node", "--help"])
+    words = " ".join(capfd.readouterr().out.split())
+    assert "MINOMBREPOD (Spanish: my pod's name)" in words
+
+
 def test_the_version_is_printed(capfd: Capture) -> None:
     assert run(["--version"]) == 0
     name, version = capfd.readouterr().out.split()

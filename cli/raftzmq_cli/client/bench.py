@@ -32,7 +32,7 @@ BOUNDS_NS: Final = [step * 10**power for power in range(3, 11) for step in (10, 
 """Upper ends of the histogram's classes: 10, 15, 20 microseconds, and so on."""
 _BAR: Final = 40
 
-commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @commands.command(

@@ -17,7 +17,7 @@ from raftzmq_cli.common.values import written_document
 if TYPE_CHECKING:
     from raftzmq import Client
 
-commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @dataclass(slots=True)

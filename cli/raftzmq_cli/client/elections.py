@@ -22,7 +22,7 @@ from raftzmq_cli.common.commands import Commands
 if TYPE_CHECKING:
     from raftzmq import Leader
 
-commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @commands.command(

@@ -45,7 +45,7 @@ def group(
 
 commands = Group(
     "client",
-    "Keys and values, locks and watches, status and members of a cluster.",
+    "Keys, locks and watches, status and members of a cluster.",
     """
     raftzmq client put greeting hello
     raftzmq client get greeting -w json

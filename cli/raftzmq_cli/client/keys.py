@@ -30,7 +30,7 @@ from raftzmq_cli.common.values import (
 if TYPE_CHECKING:
     from raftzmq import CasResult, Item, Written
 
-commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @commands.command(
@@ -187,14 +187,11 @@ def delete(
         bool,
         typer.Option(
             "--prefix",
-            allow_from_autoenv=False,
             help="All keys that start with KEY, which is not empty.",
         ),
     ] = False,
     every: All = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", allow_from_autoenv=False, help="Do not ask, on a terminal.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, on a terminal.")] = False,
     fence: Fence = None,
 ) -> None:
     """Delete a key, or all keys with a prefix. A missing key is not an error.

@@ -28,14 +28,13 @@ _HEADINGS: Final = {
 
 commands = Group(
     "lease",
-    "Leases: when one ends, its keys are deleted and its places released.",
+    "Leases: keys and places that end with their owner.",
     """
     lease=$(raftzmq client lease grant --ttl 60)
     raftzmq client put workers/7 busy --lease $lease     (deleted when the lease ends)
     raftzmq client lease keep $lease                     (another 60 seconds)
     raftzmq client lease revoke $lease
     """,
-    variables="RAFTZMQ_LEASE_{}",
     shared=SHARED,
 )
 
@@ -60,15 +59,17 @@ def keep(run: ClientInvocation, lease: Lease) -> None:
 
 @commands.command("revoke", "raftzmq client lease revoke 12")
 def revoke(run: ClientInvocation, lease: Lease) -> None:
-    """End a lease now: its keys are deleted, and what it holds is released. Exit code 4 if it has
-    already ended."""
+    """End a lease now.
+
+    Its keys are deleted, and what it holds is released. Exit code 4 if it has already ended.
+    """
     run.client.lease_revoke(lease, timeout=run.timeout_s)
     run.show({"lease": lease}, [f"lease {lease} has ended"])
 
 
 @commands.command("list", "raftzmq client lease list -w json")
 def list_leases(run: ClientInvocation) -> None:
-    """List all leases: time to live, time left, and how many keys and places they have."""
+    """List all leases: time to live, time left, keys, places."""
     rows = [_document(lease) for lease in _all(run)]
     run.show(rows, aligned(rows, _HEADINGS), list(_HEADINGS))
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Held = Lock | Election | Semaphore
 
-commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @commands.command(

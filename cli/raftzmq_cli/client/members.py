@@ -25,7 +25,6 @@ commands = Group(
     raftzmq client member remove raft-3
     raftzmq client member transfer raft-1
     """,
-    variables="RAFTZMQ_MEMBER_{}",
     shared=SHARED,
 )
 

@@ -13,12 +13,12 @@ from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.values import show_items
 
 NODE_HELP = "A node's name, such as raft-1, or HOST:PORT of its client port."
-commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @commands.command("status", "raftzmq client status\nraftzmq client status -w json")
 def status(run: ClientInvocation) -> int:
-    """Show every node: role, term, leader, log indices, lag and version; then a verdict.
+    """Show every node, and whether the cluster can be written to.
 
     LAG is how many committed entries a node has not applied yet. Exit code 0 if all are healthy and
     there is a leader, 1 if not, 3 if no node answered.

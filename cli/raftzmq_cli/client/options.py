@@ -17,15 +17,12 @@ Prefix = Annotated[
 ]
 All = Annotated[
     bool,
-    typer.Option(
-        "--all", allow_from_autoenv=False, help="Every key of the cluster may be deleted."
-    ),
+    typer.Option("--all", help="Every key of the cluster may be deleted."),
 ]
 Fence = Annotated[
     list[str] | None,
     typer.Option(
         "--fence",
-        allow_from_autoenv=False,
         metavar="NAME:TOKEN",
         help="Only while TOKEN holds the lock, semaphore or election NAME; else exit 4.",
     ),

@@ -37,7 +37,7 @@ _QUEUE_HEADINGS: Final = {
     "waiting": "WAITING",
 }
 
-commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @commands.command("queues", "raftzmq client queues\nraftzmq client queues jobs/ --kind lock")
@@ -54,8 +54,10 @@ def list_queues(
         int, typer.Option(min=1, max=10_000, metavar="N", help="Return at most N of each kind.")
     ] = 1000,
 ) -> None:
-    """List locks, semaphores, plain semaphores (counters) and elections, and how many hold and wait
-    in each."""
+    """List locks, semaphores, counters and elections.
+
+    Shows how many hold and wait in each. Counters are plain semaphores.
+    """
     if kind is not None and kind not in KINDS:
         raise InvalidRequest(f"--kind {kind!r} is not one of {', '.join(KINDS)}")
     rows: list[Mapping[str, Any]] = []

@@ -59,7 +59,6 @@ commands = Group(
     raftzmq client sem signal jobs --plain --permits 2     (a plain counting semaphore)
     raftzmq client sem wait jobs --plain
     """,
-    variables="RAFTZMQ_SEM_{}",
     shared=SHARED,
 )
 
@@ -186,7 +185,10 @@ def resize(
         int, typer.Argument(metavar="N", min=1, max=limits.PERMITS, help="Total number of permits.")
     ],
 ) -> None:
-    """Set the number of permits; make the semaphore if it does not exist. Holders keep theirs."""
+    """Set the number of permits.
+
+    Makes the semaphore if it does not exist. Holders keep theirs.
+    """
     run.client.resize(name, size, timeout=run.timeout_s)
     run.show({"name": name, "capacity": size}, [f"semaphore {name} has {size} permits"])
 

@@ -22,7 +22,7 @@ HISTORY_LINES: Final = 1000
 _ENDING: Final = ("exit", "quit")
 
 
-commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @commands.command(
@@ -33,7 +33,9 @@ commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
     """,
 )
 def shell(run: ClientInvocation) -> int:
-    """Start an interactive shell for the client commands, with history, help and completion.
+    """Type client commands in a session of their own.
+
+    It has history, help and completion.
 
     Errors do not end it; Ctrl-D, exit or quit does.
     """

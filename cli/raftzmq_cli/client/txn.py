@@ -47,7 +47,7 @@ _OPERATIONS: Final[dict[str, tuple[int, Callable[..., Operation]]]] = {
 _SECTIONS: Final = {"if": 0, "compares": 0, "then": 1, "else": 2, "otherwise": 2}
 
 
-commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @commands.command(
@@ -73,7 +73,6 @@ def txn(
         list[str] | None,
         typer.Option(
             "--if",
-            allow_from_autoenv=False,
             metavar="COMPARE",
             help="'KEY value|revision =|!=|<|> OPERAND'; all must hold. Repeatable.",
         ),
@@ -82,7 +81,6 @@ def txn(
         list[str] | None,
         typer.Option(
             "--then",
-            allow_from_autoenv=False,
             metavar="OPERATION",
             help="'put KEY VALUE', 'get KEY', 'delete KEY', 'delete_prefix PREFIX', "
             "'range START END LIMIT' or 'prefix PREFIX LIMIT'. Repeatable.",
@@ -92,7 +90,6 @@ def txn(
         list[str] | None,
         typer.Option(
             "--else",
-            allow_from_autoenv=False,
             metavar="OPERATION",
             help="The same, for when a compare does not hold. Repeatable.",
         ),

@@ -25,7 +25,7 @@ _COLUMNS: Final = ("revision", "kind", "key", "value")
 _VARIABLE_BYTES: Final = 64 * 1024
 """Longest value that becomes a variable: no program can be run with one of 128 KiB."""
 
-commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @commands.command(
@@ -51,14 +51,15 @@ def watch(
             help="Start at REVISION (default: new changes only).",
         ),
     ] = None,
-    # A variable of that name would be one of COMMAND's.
     previous: Annotated[
         bool,
-        typer.Option("--previous", allow_from_autoenv=False, help="Show the previous values too."),
+        typer.Option("--previous", help="Show the previous values too."),
     ] = False,
     limit: Limit = None,
 ) -> int:
-    """Show every change of a key, in order and exactly once, or run COMMAND for each change.
+    """Show every change of a key, or run COMMAND for each.
+
+    Changes come in order and exactly once.
 
     Each line has revision, put or delete, key and value; -w json prints one document per line.
     COMMAND gets RAFTZMQ_WATCH_KEY, _KIND, _REVISION and _VALUE in its environment, and the value as

@@ -63,7 +63,9 @@ def acceptance_run(
     ] = False,
     output: GroupOutput = None,
 ) -> int:
-    """Run the acceptance test: kill leaders, stop workers, scale and roll, and count lost writes.
+    """Run the acceptance test: failures, scaling, lost writes.
+
+    It kills leaders, stops workers, scales and rolls, and counts lost writes.
 
     It runs on the current deployment, or with --deploy on one of its own. It prints each step, and
     exits with 0 if it passes and 1 if not.

@@ -33,7 +33,7 @@ def group(ctx: typer.Context) -> None:
 
 commands = Group(
     "cluster",
-    "A cluster on Kubernetes: on kind on this machine, or wherever kubectl points.",
+    "A cluster on kind, or on the Kubernetes of kubectl.",
     """
     raftzmq cluster up kind           create, build, push, apply
     raftzmq cluster up k8s            build, push, apply on kubectl's current context

@@ -65,7 +65,10 @@ def create(
     registry_name: RegistryName = REGISTRY_NAME,
     registry_image: RegistryImage = REGISTRY_IMAGE,
 ) -> None:
-    """Create a kind cluster of one control plane and four workers, and an image registry for it."""
+    """Create a kind cluster and an image registry for it.
+
+    It has one control plane and four workers.
+    """
     Kind(cluster_name, Registry(registry, registry_name, registry_image)).create(line)
 
 

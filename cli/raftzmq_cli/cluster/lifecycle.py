@@ -59,7 +59,7 @@ def apply(
     replicas: Replicas = None,
     timeout: Timeout = WAIT_S,
 ) -> None:
-    """Apply the manifests, and wait until all pods are ready and are members.
+    """Apply the manifests, and wait until all pods are members.
 
     Applying again updates what has changed. The number of replicas changes only with --replicas.
     """

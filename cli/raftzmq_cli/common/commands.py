@@ -2,7 +2,7 @@
 
 A file declares its commands in `commands`, each above the function that does it:
 
-    commands = Commands(variables="RAFTZMQ_{}", shared=SHARED)
+    commands = Commands(shared=SHARED)
 
     @commands.command("stop", "raftzmq client stop raft-2")
     def stop(run: ClientInvocation, node: Node) -> None:
@@ -22,6 +22,7 @@ from typing import Any, TypeVar, get_type_hints
 import typer
 
 from raftzmq_cli.common.coercion import use_plain_coercion
+from raftzmq_cli.common.metavars import use_plain_metavars
 
 Function = TypeVar("Function", bound=Callable[..., int | None])
 
@@ -29,10 +30,10 @@ Function = TypeVar("Function", bound=Callable[..., int | None])
 class Commands:
     """The commands of one file.
 
-    `variables` is the prefix of the environment variables that give their options; `{}` in it
-    stands for the name of the command. `shared` are options that each of them takes besides its
-    own. They override those given before the command's name, and the function gets what they make:
-    `ctx.obj.overridden(...)`, an Invocation, is its first argument.
+    `variables` is the prefix of the environment variables that give their options; without it,
+    none do: an option of one command is no setting of a whole shell. `shared` are options that each
+    of them takes besides its own. They override those given before the command's name, and the
+    function gets what they make: `ctx.obj.overridden(...)`, an Invocation, is its first argument.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Commands:
         `settings` are click's context settings.
         """
         if self._variables is not None:
-            settings["auto_envvar_prefix"] = self._variables.format(name.upper())
+            settings["auto_envvar_prefix"] = self._variables
 
         def declare(function: Function) -> Function:
             called = function if self._shared is None else _with_shared(function, self._shared)
@@ -64,6 +65,7 @@ class Commands:
         """What is declared here, as click commands by their names."""
         made = typer.main.get_group(self._app)
         use_plain_coercion(made)
+        use_plain_metavars(made)
         return made.commands
 
 
@@ -103,6 +105,7 @@ class Group(Commands):
         """The group alone, as a click command."""
         made: Any = typer.main.get_command(self._app)
         use_plain_coercion(made)
+        use_plain_metavars(made)
         if self._files is not None:
             made.commands = _Imported(self._files)
         return {self._name: made}

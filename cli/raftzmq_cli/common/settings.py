@@ -29,7 +29,7 @@ class Output(StrEnum):
     TABLE = "table"
 
 
-ENDPOINTS_HELP = "Client ports of the nodes, HOST:PORT,... [RAFTZMQ_ENDPOINTS]"
+ENDPOINTS_HELP = "Client ports of the nodes. [RAFTZMQ_ENDPOINTS]"
 TIMEOUT_HELP = "Seconds to wait for an answer (default: 5). [RAFTZMQ_TIMEOUT]"
 OUTPUT_HELP = "Output format: simple, json or table. [RAFTZMQ_OUTPUT]"
 
@@ -37,11 +37,23 @@ OUTPUT_HELP = "Output format: simple, json or table. [RAFTZMQ_OUTPUT]"
 # given before the command, so the same options after the command do not read it.
 GroupEndpoints = Annotated[
     str | None,
-    typer.Option("--endpoints", envvar="RAFTZMQ_ENDPOINTS", show_envvar=False, help=ENDPOINTS_HELP),
+    typer.Option(
+        "--endpoints",
+        metavar="HOST:PORT,...",
+        envvar="RAFTZMQ_ENDPOINTS",
+        show_envvar=False,
+        help=ENDPOINTS_HELP,
+    ),
 ]
 GroupTimeout = Annotated[
     float | None,
-    typer.Option("--timeout", envvar="RAFTZMQ_TIMEOUT", show_envvar=False, help=TIMEOUT_HELP),
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        envvar="RAFTZMQ_TIMEOUT",
+        show_envvar=False,
+        help=TIMEOUT_HELP,
+    ),
 ]
 GroupOutput = Annotated[
     Output | None,
@@ -49,11 +61,23 @@ GroupOutput = Annotated[
 ]
 CommandEndpoints = Annotated[
     str | None,
-    typer.Option("--endpoints", allow_from_autoenv=False, show_envvar=False, help=ENDPOINTS_HELP),
+    typer.Option(
+        "--endpoints",
+        metavar="HOST:PORT,...",
+        allow_from_autoenv=False,
+        show_envvar=False,
+        help=ENDPOINTS_HELP,
+    ),
 ]
 CommandTimeout = Annotated[
     float | None,
-    typer.Option("--timeout", allow_from_autoenv=False, show_envvar=False, help=TIMEOUT_HELP),
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        allow_from_autoenv=False,
+        show_envvar=False,
+        help=TIMEOUT_HELP,
+    ),
 ]
 CommandOutput = Annotated[
     Output | None,

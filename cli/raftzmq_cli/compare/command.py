@@ -49,7 +49,7 @@ def compare(
     ] = None,
     output: GroupOutput = None,
 ) -> int:
-    """Run the same failures against both designs, each as processes on this machine.
+    """Run the same failures against both designs, on this machine.
 
     A writer puts about 100 keys per second and a reader reads them while servers are killed.
     Lost: writes that were acknowledged but are missing in the end. Wrong: reads that missed such a

@@ -90,9 +90,10 @@ def up(
         ),
     ] = None,
 ) -> int:
-    """Start the nodes that are not running, and wait until all are members and a write succeeds.
+    """Start the nodes that are not running.
 
-    If that fails, what was started is stopped again.
+    Waits until all are members and a write succeeds. If that fails, what was started is stopped
+    again.
     """
     if design is Design.VIEWS:
         if rejoin is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("step", "ok", "index", "view", "primary", "detail")
 
-commands = Commands(variables="RAFTZMQ_VIEWS_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 class Checker:
@@ -82,7 +82,7 @@ class Checker:
 
 @commands.command("check", "raftzmq views client check")
 def check(run: ViewsInvocation) -> int:
-    """Write, read, append to, overwrite and delete keys, and verify each step.
+    """Write, read, append and delete keys, and verify each step.
 
     Prints index, view and primary of every write. The last line says whether all steps passed.
     """

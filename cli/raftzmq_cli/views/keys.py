@@ -21,7 +21,7 @@ from raftzmq_cli.views.invocation import SHARED, ViewsInvocation
 if TYPE_CHECKING:
     from raftzmq.views.client import Written
 
-commands = Commands(variables="RAFTZMQ_VIEWS_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @commands.command(

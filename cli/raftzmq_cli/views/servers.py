@@ -38,7 +38,7 @@ def server(
     dead_ms: DeadMs = None,
     log_level: LogLevel = "INFO",
 ) -> int:
-    """Run the view server, which decides which servers are primary and backup.
+    """Run the view server, which chooses primary and backup.
 
     Run exactly one. While it is down, primary and backup keep serving, but a server that dies is
     not replaced. It keeps nothing on disk: after a restart it asks the storage servers.
@@ -87,7 +87,9 @@ def store(
     dead_ms: DeadMs = None,
     log_level: LogLevel = "INFO",
 ) -> int:
-    """Run one storage server in this process: primary, backup or idle, as the view server decides.
+    """Run one storage server in this process.
+
+    The view server decides whether it is primary, backup or idle.
 
     Its data is in memory only. After a restart it is empty, and becomes an idle spare.
     """

@@ -25,12 +25,12 @@ HEADINGS: Final = {
     "address": "ADDRESS",
 }
 
-commands = Commands(variables="RAFTZMQ_VIEWS_{}", shared=SHARED)
+commands = Commands(shared=SHARED)
 
 
 @commands.command("status", "raftzmq views client status\nraftzmq views client status -w json")
 def status(run: ViewsInvocation) -> int:
-    """Show the view and every server: role, view, number of keys, and health.
+    """Show the view and every server: role, view, keys, health.
 
     Exit code 0 if the primary serves and its backup has all data, 1 if not, 3 if the view server
     does not answer.

@@ -63,15 +63,15 @@ def test_shared_options_stand_before_or_after_the_command() -> None:
     assert seen == [((None, None), 1), (("a", None), 2), ((None, "b"), 1)]
 
 
-def test_an_option_is_a_variable_of_the_commands_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    group = Group("group", "A group.", callback=start, variables="PROGRAM_{}")
+def test_an_option_is_a_variable_of_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Group("group", "A group.", callback=start, variables="PROGRAM")
     seen: list[int] = []
 
     @group.command("do")
     def do(*, count: int = 1) -> None:
         seen.append(count)
 
-    monkeypatch.setenv("PROGRAM_DO_COUNT", "5")
+    monkeypatch.setenv("PROGRAM_COUNT", "5")
     call(group, "do")
     assert seen == [5]
 
