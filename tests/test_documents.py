@@ -91,7 +91,7 @@ CODE = """
 LIMIT = 3
 
 class Client:
-    put = call(methods.put)
+    put = call(keys.put)
 
     def get(self):
         pass

@@ -10,8 +10,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from raftzmq.client.aio_shell import AsyncShell
 from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.handles import claims, lease, watch
-from raftzmq.client.operations import cluster, coordination, methods
-from raftzmq.client.operations.methods import Asked
+from raftzmq.client.operations import cluster, keys, leases, queues, transactions
+from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
 from raftzmq.client.results import Event, Leader
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost
@@ -134,7 +134,7 @@ class Watch(watch.Watch):
 
 
 def call(
-    asks: Callable[P, Asked[T]],
+    asks: Callable[P, Operation[T] | NodeRequest[T]],
 ) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
     """A method of the client that is one call."""
 
@@ -142,7 +142,7 @@ def call(
     # call its microsecond.
     async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         shell = self._shell
-        call = shell.submit(*asks(*args, **kwargs))
+        call = shell.submit(asks(*args, **kwargs))
         try:
             await call.waiter
         except BaseException:
@@ -179,39 +179,40 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
         self.endpoints = cluster.endpoint_list(endpoints)
         self._shell = AsyncShell(self.endpoints)
 
-    put = call(methods.put)
-    get = call(methods.get)
-    delete = call(methods.delete)
-    delete_prefix = call(methods.delete_prefix)
-    cas = call(methods.cas)
-    put_if_absent = call(methods.put_if_absent)
-    range = call(methods.range_)
-    prefix = call(methods.prefix)
-    txn = call(methods.txn)
-    status = call(methods.status)
-    stop = call(methods.stop)
-    transfer = call(methods.transfer)
-    member_add = call(methods.member_add)
-    member_promote = call(methods.member_promote)
-    member_remove = call(methods.member_remove)
-    lease_grant = call(methods.lease_grant)
-    lease_keep = call(methods.lease_keep)
-    lease_revoke = call(methods.lease_revoke)
-    lease_info = call(methods.lease_info)
-    leases = call(methods.leases)
-    release = call(methods.release)
-    signal = call(methods.signal)
-    resize = call(methods.resize)
-    forget = call(methods.forget)
-    describe = call(methods.describe)
-    queues = call(methods.queues)
+    # Below `leases` and `queues`, these names are the methods.
+    put = call(keys.put)
+    get = call(keys.get)
+    delete = call(keys.delete)
+    delete_prefix = call(keys.delete_prefix)
+    cas = call(keys.cas)
+    put_if_absent = call(keys.put_if_absent)
+    range = call(keys.range_)
+    prefix = call(keys.prefix)
+    txn = call(transactions.txn)
+    status = call(cluster.status)
+    stop = call(cluster.stop)
+    transfer = call(cluster.transfer)
+    member_add = call(cluster.member_add)
+    member_promote = call(cluster.member_promote)
+    member_remove = call(cluster.member_remove)
+    lease_grant = call(leases.lease_grant)
+    lease_keep = call(leases.lease_keep)
+    lease_revoke = call(leases.lease_revoke)
+    lease_info = call(leases.lease_info)
+    leases = call(leases.leases)
+    release = call(queues.release)
+    signal = call(queues.signal)
+    resize = call(queues.resize)
+    forget = call(queues.forget)
+    describe = call(queues.describe)
+    queues = call(queues.queues)
     statuses = BaseClient._statuses
     acquire = BaseClient._acquire
 
     def lease(self, ttl: float = TTL_S, *, on_lost: OnLost = None, timeout: float = 5) -> Lease:
         """A lease of `ttl` seconds that is kept alive in the background: granted by `async with`,
         or by awaiting it, within `timeout` seconds."""
-        state = HeldLease(coordination.milliseconds(ttl), timeout_s=timeout)
+        state = HeldLease(milliseconds(ttl), timeout_s=timeout)
         return Lease(self._shell, state, on_lost)
 
     async def close(self) -> None:

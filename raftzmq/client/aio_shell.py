@@ -49,8 +49,8 @@ class AsyncShell(Shell):
     def notify(function: Callable[[], object]) -> None:
         asyncio.get_running_loop().call_soon(function)
 
-    async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
-        call = self.submit(work, timeout)
+    async def run(self, work: Operation[T] | NodeRequest[T]) -> T:
+        call = self.submit(work)
         try:
             await call.waiter
         except BaseException:
@@ -59,11 +59,11 @@ class AsyncShell(Shell):
         result: T = call.result()
         return result
 
-    def submit(self, work: Work, timeout: float) -> Call:
+    def submit(self, work: Work) -> Call:
         """Hand in a call. Its `waiter` is to be awaited; then it is done."""
         loop = self._check()
         now = now_ms()
-        call = Call(work, now, timeout)
+        call = Call(work, now)
         call.waiter = loop.create_future()
         self._session.submit(call, now)
         self._turn_soon()
@@ -73,10 +73,10 @@ class AsyncShell(Shell):
         """Nobody waits for the call any more."""
         self._session.cancel(call, now_ms())
 
-    async def run_all(self, works: Sequence[Work], timeout: float) -> list[Call]:
+    async def run_all(self, works: Sequence[Work]) -> list[Call]:
         self._check()
         now = now_ms()
-        return await self._wait([Call(work, now, timeout) for work in works])
+        return await self._wait([Call(work, now) for work in works])
 
     async def perform(self, task: Task) -> None:
         loop = self._check()

@@ -9,7 +9,8 @@ from raftzmq.client.handles.claims import Election, Lock, PlainSemaphore, Semaph
 from raftzmq.client.handles.lease import held_lease
 from raftzmq.client.handles.watch import Watch
 from raftzmq.client.operations import cluster
-from raftzmq.client.operations.coordination import AnyLease, timeout_ms
+from raftzmq.client.operations.arguments import timeout_ms
+from raftzmq.client.operations.leases import AnyLease
 from raftzmq.client.results import NodeStatus
 from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.calls import Call
@@ -142,8 +143,8 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
     ) -> list[NodeStatus]:
         """The status of each endpoint, asked all at once, or why there is none."""
         asked = self.endpoints if endpoints is None else list(endpoints)
-        works = [cluster.status(endpoint) for endpoint in asked]
-        calls = await self._shell.run_all(works, timeout)
+        works = [cluster.status(endpoint, timeout=timeout) for endpoint in asked]
+        calls = await self._shell.run_all(works)
         return [_node_status(e, call) for e, call in zip(asked, calls, strict=True)]
 
     async def _acquire(

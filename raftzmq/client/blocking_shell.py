@@ -59,12 +59,12 @@ class BlockingShell(Shell):
     def notify(function: Callable[[], object]) -> None:
         threading.Thread(target=function, name="raftzmq-lost", daemon=True).start()
 
-    async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
-        result: T = self._here().run([Call(work, now_ms(), timeout)])[0].result()
+    async def run(self, work: Operation[T] | NodeRequest[T]) -> T:
+        result: T = self._here().run([Call(work, now_ms())])[0].result()
         return result
 
-    async def run_all(self, works: Sequence[Work], timeout: float) -> list[Call]:
-        return self._here().run([Call(work, now_ms(), timeout) for work in works])
+    async def run_all(self, works: Sequence[Work]) -> list[Call]:
+        return self._here().run([Call(work, now_ms()) for work in works])
 
     async def perform(self, task: Task) -> None:
         self._here().perform(task)

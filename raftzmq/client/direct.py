@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from random import Random, SystemRandom
 from typing import Any, Final
 
-from raftzmq.client.operations import cluster, coordination
+from raftzmq.client.operations import cluster, queues
 from raftzmq.client.operations.arguments import Operation
 from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.calls import Call
@@ -49,7 +49,7 @@ class DirectClient:
     def release(self, place: Acquisition, timeout: float) -> Call:
         """Hand in the release of a place that is held, to be done within `timeout` seconds."""
         self._session.places.given_back(place)
-        return self.submit(coordination.release(place.kind, place.name, place.token), timeout)
+        return self.submit(queues.release(place.kind, place.name, place.token), timeout)
 
     def watch(self, subscription: Subscription) -> None:
         """Begin to watch: `take_news` gives it back whenever there is something in it to take."""

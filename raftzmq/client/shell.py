@@ -60,11 +60,11 @@ class Shell(ABC):
         """Call a function of the user's soon, where it may take its time."""
 
     @abstractmethod
-    async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
-        """Have it done within `timeout` seconds; return its result or raise its error."""
+    async def run(self, work: Operation[T] | NodeRequest[T]) -> T:
+        """Have it done within its time; return its result or raise its error."""
 
     @abstractmethod
-    async def run_all(self, works: Sequence[Work], timeout: float) -> list[Call]:
+    async def run_all(self, works: Sequence[Work]) -> list[Call]:
         """Have all of them done at the same time; return the calls when all are done."""
 
     @abstractmethod

@@ -11,11 +11,11 @@ from typing import Any
 
 def present(method: Callable[..., Any], asks: Callable[..., Any], owner: str) -> None:
     """Give a method of the class `owner` the name, the docstring and the signature of the function
-    of methods.py that says what it asks."""
+    that says what it asks."""
     update_wrapper(method, asks)
     name = asks.__name__.rstrip("_")
     method.__name__, method.__qualname__ = name, f"{owner}.{name}"
-    returns = asks.__annotations__["return"].removeprefix("Asked[").removesuffix("]")
+    returns = asks.__annotations__["return"].partition("[")[2].removesuffix("]")
     method.__annotations__ = {**asks.__annotations__, "return": returns}
     seen = inspect.signature(asks)
     parameters = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *seen.parameters.values()]

@@ -22,7 +22,7 @@ from array import array
 from contextlib import closing
 
 from raftzmq.client.direct import DirectClient, DirectClients
-from raftzmq.client.operations import coordination, keys
+from raftzmq.client.operations import keys, queues
 from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.session.subscriptions import Subscription
@@ -58,7 +58,7 @@ def claim(client: DirectClient, lease: HeldLease, names: list[str], seconds: flo
     asked_ns: dict[str | int, int] = {}
 
     def ask(number: int) -> None:
-        place = Acquisition(coordination.LOCK, names[number], timeout_ms=None, lease=lease)
+        place = Acquisition(queues.LOCK, names[number], timeout_ms=None, lease=lease)
         place.waiter = number
         asked_ns[number] = time.perf_counter_ns()
         client.begin(place)

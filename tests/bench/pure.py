@@ -190,7 +190,7 @@ def main() -> None:
         gc.disable()  # one process with all parties has other garbage than each by itself
         works: dict[str, Callable[[int], Any]] = {
             "put": lambda n: put(keys[n % 10_000], value),
-            "get": lambda n: get(keys[n % 10_000], stale=False, endpoint=None),
+            "get": lambda n: get(keys[n % 10_000]),
         }
         for op in given.op:
             rounds = [bench.costs(works[op], given.batch, given.batches) for _ in range(ROUNDS)]

@@ -73,7 +73,7 @@ class Conversation:
         return self.call(keys.put(key, value), timeout)
 
     def get(self, key: str, timeout: float = 5) -> Call:
-        return self.call(keys.get(key, stale=False, endpoint=None), timeout)
+        return self.call(keys.get(key), timeout)
 
     def stale_get(self, key: str, endpoint: str | None = None, timeout: float = 5) -> Call:
         return self.call(keys.get(key, stale=True, endpoint=endpoint), timeout)

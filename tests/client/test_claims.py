@@ -56,10 +56,10 @@ class LateShell(Shell):
         task.token, task.phase, task.done = len(self.performed), HELD, True
         LateShell.clock_ms += self.pauses_ms.pop(0)
 
-    async def run(self, work: Any, timeout: float) -> Any:
+    async def run(self, work: Any) -> Any:
         raise NotImplementedError
 
-    async def run_all(self, works: Sequence[Any], timeout: float) -> Any:
+    async def run_all(self, works: Sequence[Any]) -> Any:
         raise NotImplementedError
 
     async def wait_for_news(

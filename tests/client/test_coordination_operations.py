@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from raftzmq import Client, limits
 from raftzmq.client.handles.lease import held_lease
-from raftzmq.client.operations import cluster, coordination, keys, methods
+from raftzmq.client.operations import arguments, cluster, fences, keys, leases, queues
 from raftzmq.client.operations.arguments import Answer, Operation
-from raftzmq.client.operations.coordination import COUNTER, ELECTION, KINDS, LOCK, SEMAPHORE
+from raftzmq.client.operations.queues import COUNTER, ELECTION, KINDS, LOCK, SEMAPHORE
 from raftzmq.client.session.calls import Call
 from raftzmq.errors import InvalidRequest, NotHeld, WireError
 from raftzmq.machine import Machine, validate_read, validate_write
@@ -27,16 +27,16 @@ ttls = st.floats(limits.LEASE_TTL_MIN_MS / 1000, limits.LEASE_TTL_MAX_MS / 1000)
 plain = st.one_of(
     st.builds(keys.put, names, values),
     st.builds(keys.delete, names),
-    st.builds(coordination.put_leased, names, values, numbers),
-    st.builds(coordination.put_ttl, names, values, ttls),
+    st.builds(keys.put, names, values, lease=numbers),
+    st.builds(keys.put, names, values, ttl=ttls),
 )
 writes = plain | st.one_of(
-    st.builds(coordination.lease_grant, ttls),
-    st.builds(coordination.lease_keep, numbers),
-    st.builds(coordination.lease_revoke, numbers),
-    st.builds(coordination.acquire, st.sampled_from([LOCK, ELECTION]), names, numbers),
+    st.builds(leases.lease_grant, ttls),
+    st.builds(leases.lease_keep, numbers),
+    st.builds(leases.lease_revoke, numbers),
+    st.builds(queues.acquire, st.sampled_from([LOCK, ELECTION]), names, numbers),
     st.builds(
-        coordination.acquire,
+        queues.acquire,
         st.just(COUNTER),
         names,
         numbers,
@@ -45,20 +45,20 @@ writes = plain | st.one_of(
         wait=st.booleans(),
         value=st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
     ),
-    st.builds(coordination.release, st.sampled_from(KINDS), names, numbers),
-    st.builds(coordination.cancel, st.sampled_from(KINDS), names, numbers),
-    st.builds(coordination.signal, names, counts),
-    st.builds(coordination.resize, names, counts),
-    st.builds(coordination.forget, st.sampled_from([SEMAPHORE, COUNTER]), names),
-    st.builds(coordination.fenced, st.lists(st.tuples(names, numbers), max_size=16), plain),
+    st.builds(queues.release, st.sampled_from(KINDS), names, numbers),
+    st.builds(queues.cancel, st.sampled_from(KINDS), names, numbers),
+    st.builds(queues.signal, names, counts),
+    st.builds(queues.resize, names, counts),
+    st.builds(queues.forget, st.sampled_from([SEMAPHORE, COUNTER]), names),
+    st.builds(fences.fenced, st.lists(st.tuples(names, numbers), max_size=16), plain),
 )
 reads = st.one_of(
-    st.builds(coordination.lease_info, numbers),
-    st.builds(coordination.leases, st.integers(0, limits.INDEX_MAX), st.integers(1, 10_000)),
-    st.builds(coordination.describe, st.sampled_from(KINDS), names),
-    st.builds(coordination.queues, st.sampled_from(KINDS), names, st.integers(1, 10_000)),
-    st.builds(coordination.await_place, st.sampled_from(KINDS), names, numbers),
-    st.builds(coordination.observe, names, st.integers(0, limits.INDEX_MAX)),
+    st.builds(leases.lease_info, numbers),
+    st.builds(leases.leases, st.integers(0, limits.INDEX_MAX), st.integers(1, 10_000)),
+    st.builds(queues.describe, st.sampled_from(KINDS), names),
+    st.builds(queues.queues, st.sampled_from(KINDS), names, st.integers(1, 10_000)),
+    st.builds(queues.await_place, st.sampled_from(KINDS), names, numbers),
+    st.builds(queues.observe, names, st.integers(0, limits.INDEX_MAX)),
 )
 
 
@@ -80,37 +80,37 @@ def test_every_read_that_can_be_made_is_valid_to_a_node(operation: Operation[Any
 
 
 WRONG: list[Callable[[], Any]] = [
-    lambda: coordination.lease_grant(0.4),
-    lambda: coordination.lease_grant(24 * 3600 + 1),
-    lambda: coordination.lease_grant(float("nan")),
-    lambda: coordination.lease_grant(True),
-    lambda: coordination.lease_keep(0),
-    lambda: coordination.lease_revoke("7"),  # type: ignore[arg-type]
-    lambda: coordination.acquire("mutex", "n", 1),
-    lambda: coordination.acquire(LOCK, "", 1),
-    lambda: coordination.acquire(LOCK, "n" * 4097, 1),
-    lambda: coordination.acquire(LOCK, "n", 1, permits=2),
-    lambda: coordination.acquire(ELECTION, "n", 1, capacity=1),
-    lambda: coordination.acquire(SEMAPHORE, "n", 1, permits=0),
-    lambda: coordination.acquire(SEMAPHORE, "n", 1, permits=4, capacity=3),
-    lambda: coordination.acquire(SEMAPHORE, "n", 1, permits=1, capacity=1_000_001),
-    lambda: coordination.acquire(SEMAPHORE, "n", 1, permits=True),
-    lambda: coordination.acquire(ELECTION, "n", 1, value=7),  # type: ignore[arg-type]
-    lambda: coordination.acquire(ELECTION, "n", 1, value="\x01" * 200),
-    lambda: coordination.release(LOCK, "n", 0),
-    lambda: coordination.release(LOCK, "n", 2**53),
-    lambda: coordination.signal("n", 0),
-    lambda: coordination.resize("n", 0),
-    lambda: coordination.forget(LOCK, "n"),
-    lambda: coordination.queues(LOCK, "", 0),
-    lambda: coordination.observe("n", -1),
-    lambda: coordination.fenced([("n", 1)] * 17, keys.put("k", "v")),
-    lambda: coordination.fenced([("n", 0)], keys.put("k", "v")),
-    lambda: methods.put("k", "v", ttl=5, lease=7),
-    lambda: methods.put("k", "v", fence="n"),  # type: ignore[arg-type]
-    lambda: methods.put("k", "v", fence=[]),
-    lambda: coordination.timeout_ms(-1),
-    lambda: coordination.timeout_ms(float("inf")),
+    lambda: leases.lease_grant(0.4),
+    lambda: leases.lease_grant(24 * 3600 + 1),
+    lambda: leases.lease_grant(float("nan")),
+    lambda: leases.lease_grant(True),
+    lambda: leases.lease_keep(0),
+    lambda: leases.lease_revoke("7"),  # type: ignore[arg-type]
+    lambda: queues.acquire("mutex", "n", 1),
+    lambda: queues.acquire(LOCK, "", 1),
+    lambda: queues.acquire(LOCK, "n" * 4097, 1),
+    lambda: queues.acquire(LOCK, "n", 1, permits=2),
+    lambda: queues.acquire(ELECTION, "n", 1, capacity=1),
+    lambda: queues.acquire(SEMAPHORE, "n", 1, permits=0),
+    lambda: queues.acquire(SEMAPHORE, "n", 1, permits=4, capacity=3),
+    lambda: queues.acquire(SEMAPHORE, "n", 1, permits=1, capacity=1_000_001),
+    lambda: queues.acquire(SEMAPHORE, "n", 1, permits=True),
+    lambda: queues.acquire(ELECTION, "n", 1, value=7),  # type: ignore[arg-type]
+    lambda: queues.acquire(ELECTION, "n", 1, value="\x01" * 200),
+    lambda: queues.release(LOCK, "n", 0),
+    lambda: queues.release(LOCK, "n", 2**53),
+    lambda: queues.signal("n", 0),
+    lambda: queues.resize("n", 0),
+    lambda: queues.forget(LOCK, "n"),
+    lambda: queues.queues(LOCK, "", 0),
+    lambda: queues.observe("n", -1),
+    lambda: fences.fenced([("n", 1)] * 17, keys.put("k", "v")),
+    lambda: fences.fenced([("n", 0)], keys.put("k", "v")),
+    lambda: keys.put("k", "v", ttl=5, lease=7),
+    lambda: keys.put("k", "v", fence="n"),  # type: ignore[arg-type]
+    lambda: keys.put("k", "v", fence=[]),
+    lambda: arguments.timeout_ms(-1),
+    lambda: arguments.timeout_ms(float("inf")),
     lambda: held_lease(0),
 ]
 
@@ -124,13 +124,13 @@ def test_what_a_node_would_refuse_is_refused_before_it_is_sent(make: Callable[[]
 @pytest.mark.parametrize(
     ("operation", "bodies"),
     [
-        (coordination.lease_grant(5), [None, "x", -1, True]),
-        (coordination.acquire(LOCK, "n", 1), [None, 7, [1], ["x", True]]),
-        (coordination.lease_info(1), [[1], [1, 2, 3], 7]),
-        (coordination.leases(0, 10), [None, [[[1, 2]], False]]),
-        (coordination.describe(LOCK, "n"), [7, {}, {"capacity": 1}]),
-        (coordination.queues(LOCK, "", 10), [None, [[["n"]], False]]),
-        (coordination.observe("n", 0), [7, [1], [1, 2, 3]]),
+        (leases.lease_grant(5), [None, "x", -1, True]),
+        (queues.acquire(LOCK, "n", 1), [None, 7, [1], ["x", True]]),
+        (leases.lease_info(1), [[1], [1, 2, 3], 7]),
+        (leases.leases(0, 10), [None, [[[1, 2]], False]]),
+        (queues.describe(LOCK, "n"), [7, {}, {"capacity": 1}]),
+        (queues.queues(LOCK, "", 10), [None, [[["n"]], False]]),
+        (queues.observe("n", 0), [7, [1], [1, 2, 3]]),
     ],
 )
 def test_an_answer_of_another_shape_is_an_error_of_the_wire(
@@ -161,38 +161,36 @@ def test_what_the_state_machine_answers_is_understood() -> None:
 
     session = 0
     session, _ = ask(cluster.open_session())
-    lease = ask(coordination.lease_grant(5))
-    token, held = ask(coordination.acquire(ELECTION, "e", lease, value="me"))
+    lease = ask(leases.lease_grant(5))
+    token, held = ask(queues.acquire(ELECTION, "e", lease, value="me"))
     assert held
-    waiting, held = ask(coordination.acquire(ELECTION, "e", lease))
+    waiting, held = ask(queues.acquire(ELECTION, "e", lease))
     assert not held
-    queue = ask(coordination.describe(ELECTION, "e"))
+    queue = ask(queues.describe(ELECTION, "e"))
     assert [(p.token, p.lease, p.permits, p.value) for p in queue.holders] == [
         (token, lease, 1, "me")
     ]
     assert [place.token for place in queue.waiters] == [waiting]
     assert (queue.capacity, queue.free, queue.held, queue.waiting) == (1, 0, 1, 1)
-    assert [s.name for s in ask(coordination.queues(ELECTION, "", 10))] == ["e"]
-    assert ask(coordination.await_place(ELECTION, "e", token)) is True
-    assert ask(coordination.await_place(ELECTION, "e", waiting)) is False
-    leader = ask(coordination.observe("e", 0))
+    assert [s.name for s in ask(queues.queues(ELECTION, "", 10))] == ["e"]
+    assert ask(queues.await_place(ELECTION, "e", token)) is True
+    assert ask(queues.await_place(ELECTION, "e", waiting)) is False
+    leader = ask(queues.observe("e", 0))
     assert (leader.term, leader.value) == (token, "me")
-    assert ask(coordination.observe("e", token)) is False
-    ask(coordination.put_leased("k", "v", lease))
-    put, _ = methods.put("k2", "v", lease=lease, fence=[("e", token)])
-    assert isinstance(put, Operation)
-    ask(put)
-    info = ask(coordination.lease_info(lease))
+    assert ask(queues.observe("e", token)) is False
+    ask(keys.put("k", "v", lease=lease))
+    ask(keys.put("k2", "v", lease=lease, fence=[("e", token)]))
+    info = ask(leases.lease_info(lease))
     assert (info.id, info.ttl, info.remaining, info.keys, info.places) == (lease, 5.0, 5.0, 2, 2)
-    assert list(ask(coordination.leases(0, 10))) == [info]
-    assert ask(coordination.lease_keep(lease)) == 5.0
-    assert ask(coordination.signal("c", 4)) == 4
-    assert ask(coordination.observe("other", 9)) is None
+    assert list(ask(leases.leases(0, 10))) == [info]
+    assert ask(leases.lease_keep(lease)) == 5.0
+    assert ask(queues.signal("c", 4)) == 4
+    assert ask(queues.observe("other", 9)) is None
 
 
 def test_a_claim_that_is_not_held_is_no_fence() -> None:
     claim = Client().lock("n", ttl=5)
     with pytest.raises(NotHeld):
-        coordination.guarded(keys.put("k", "v"), claim)
+        fences.guarded(keys.put("k", "v"), claim)
     with pytest.raises(NotHeld):
-        coordination.guarded(keys.put("k", "v"), [("m", 1), claim])
+        fences.guarded(keys.put("k", "v"), [("m", 1), claim])

@@ -21,7 +21,7 @@ import pytest
 import raftzmq.client
 from raftzmq import Client
 from raftzmq.client.blocking import Lease, _Claim
-from raftzmq.client.operations.coordination import KINDS
+from raftzmq.client.operations.queues import KINDS
 from tests.client.fake_cluster import FakeCluster
 
 FOLDER = str(Path(raftzmq.client.__file__).parent)

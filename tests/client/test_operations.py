@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftzmq import limits
-from raftzmq.client.operations import cluster, keys
+from raftzmq.client.operations import cluster, keys, transactions
 from raftzmq.client.operations.arguments import Answer, Operation
 from raftzmq.client.results import CasResult, Deleted, Item, Range, Written
 from raftzmq.client.session.calls import Call
@@ -56,7 +56,7 @@ writes = st.one_of(
     st.builds(keys.delete, some_keys),
     st.builds(keys.delete_prefix, texts),
     st.builds(
-        keys.txn,
+        transactions.txn,
         st.lists(compares, max_size=4),
         st.lists(steps, max_size=4),
         st.lists(steps, max_size=4),
@@ -82,9 +82,9 @@ def test_every_read_that_can_be_made_is_valid_to_a_node(
     key: str, start: str, end: str, limit: int
 ) -> None:
     for operation in (
-        keys.get(key, stale=False, endpoint=None),
-        keys.range_(start, end, limit, stale=False, endpoint=None),
-        keys.prefix_(start, limit, stale=True, endpoint="a:1"),
+        keys.get(key),
+        keys.range_(start, end, limit),
+        keys.prefix(start, limit, stale=True, endpoint="a:1"),
     ):
         assert not operation.is_write
         validate_read(on_the_wire(operation))
@@ -112,7 +112,7 @@ class Store:
         return call.result()
 
     def get(self, key: str) -> Any:
-        return self.do(keys.get(key, stale=False, endpoint=None))
+        return self.do(keys.get(key))
 
 
 @given(some_keys, values)
@@ -157,19 +157,19 @@ def test_ranges_are_in_order_and_say_whether_there_is_more() -> None:
     store = Store()
     for key in ("b", "a", "c"):
         store.do(keys.put(key, key.upper()))
-    found = store.do(keys.range_("a", "c", 10, stale=False, endpoint=None))
+    found = store.do(keys.range_("a", "c", 10))
     assert isinstance(found, Range)
     assert [item.key for item in found] == ["a", "b"]
     assert not found.more
-    first = store.do(keys.prefix_("", 2, stale=False, endpoint=None))
+    first = store.do(keys.prefix("", 2))
     assert (len(first), first.more) == (2, True)
-    rest = store.do(keys.range_(first.items[-1].key + "\0", "", 10, stale=False, endpoint=None))
+    rest = store.do(keys.range_(first.items[-1].key + "\0", "", 10))
     assert [item.value for item in rest] == ["C"]
 
 
 def test_a_transaction_gives_one_result_for_each_operation_of_its_branch() -> None:
     store = Store()
-    work = keys.txn(
+    work = transactions.txn(
         [Compare("k", "revision", "=", 0)],
         [Put("k", "v"), Get("k"), GetPrefix(""), GetRange("x"), Delete("k"), DeletePrefix("k")],
         [Get("k"), Get("none")],
@@ -220,24 +220,24 @@ get = {"stale": False, "endpoint": None}
         lambda: keys.range_("a", "b", limits.RANGE_LIMIT + 1, **get),  # type: ignore[arg-type]
         lambda: keys.range_("a", "b", True, **get),  # type: ignore[arg-type]
         lambda: keys.range_(None, "b", 1, **get),  # type: ignore[arg-type]
-        lambda: keys.prefix_("k" * 5000, 1, **get),  # type: ignore[arg-type]
+        lambda: keys.prefix("k" * 5000, 1, **get),  # type: ignore[arg-type]
         lambda: keys.delete_prefix(None),  # type: ignore[arg-type]
-        lambda: keys.txn("k", (), ()),  # type: ignore[arg-type]
-        lambda: keys.txn([("k", "value", "=", "v")], (), ()),  # type: ignore[list-item]
-        lambda: keys.txn([Compare("k", "version", "=", 0)], (), ()),
-        lambda: keys.txn([Compare("k", "value", "<", "v")], (), ()),
-        lambda: keys.txn([Compare("k", "value", "=", 5)], (), ()),
-        lambda: keys.txn([Compare("k", "revision", "==", 0)], (), ()),
-        lambda: keys.txn([Compare("k", "revision", "=", "0")], (), ()),
-        lambda: keys.txn([Compare("k", "revision", "=", None)], (), ()),
-        lambda: keys.txn((), [Get("")], ()),
-        lambda: keys.txn((), [("get", "k")], ()),  # type: ignore[list-item]
-        lambda: keys.txn((), (), [Get("k")] * (limits.TRANSACTION_OPERATIONS + 1)),
+        lambda: transactions.txn("k", (), ()),  # type: ignore[arg-type]
+        lambda: transactions.txn([("k", "value", "=", "v")], (), ()),  # type: ignore[list-item]
+        lambda: transactions.txn([Compare("k", "version", "=", 0)], (), ()),
+        lambda: transactions.txn([Compare("k", "value", "<", "v")], (), ()),
+        lambda: transactions.txn([Compare("k", "value", "=", 5)], (), ()),
+        lambda: transactions.txn([Compare("k", "revision", "==", 0)], (), ()),
+        lambda: transactions.txn([Compare("k", "revision", "=", "0")], (), ()),
+        lambda: transactions.txn([Compare("k", "revision", "=", None)], (), ()),
+        lambda: transactions.txn((), [Get("")], ()),
+        lambda: transactions.txn((), [("get", "k")], ()),  # type: ignore[list-item]
+        lambda: transactions.txn((), (), [Get("k")] * (limits.TRANSACTION_OPERATIONS + 1)),
         lambda: cluster.status("nowhere"),
         lambda: cluster.stop("raft-0"),
         lambda: cluster.transfer("raft"),
         lambda: cluster.transfer(5),  # type: ignore[arg-type]
-        lambda: cluster.member("add", "-1"),
+        lambda: cluster.member_add("-1"),
         lambda: cluster.endpoint_list([]),
         lambda: cluster.endpoint_list(" , "),
         lambda: cluster.endpoint_list(["a:b"]),
@@ -254,7 +254,10 @@ def test_wrong_arguments_are_refused_on_one_line(make: Any) -> None:
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), True, None, "5"])
 def test_a_timeout_is_a_positive_number_of_seconds(timeout: Any) -> None:
     with pytest.raises(InvalidRequest, match="seconds"):
-        Call(keys.put("k", "v"), 0, timeout)
+        Call(keys.put("k", "v", timeout=timeout), 0)
+    if timeout is not None:  # which is that of the operation
+        with pytest.raises(InvalidRequest, match="seconds"):
+            Call(keys.put("k", "v"), 0, timeout)
 
 
 def test_the_largest_key_and_value_are_accepted() -> None:

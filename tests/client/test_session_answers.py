@@ -374,7 +374,7 @@ def test_garbage_is_no_answer_and_is_named_at_the_deadline(garbage: bytes) -> No
 @pytest.mark.parametrize("body", [None, 5, "x", [], {}, [[1]], [True, 5], [1, [2]]])
 def test_a_body_of_a_wrong_shape_is_an_error_of_its_own_kind(body: object) -> None:
     talk = Conversation()
-    call = talk.call(keys.prefix_("", 10, stale=False, endpoint=None))
+    call = talk.call(keys.prefix("", 10))
     talk.done(talk.one(), 5, body)
     with pytest.raises(WireError, match="not of the protocol"):
         call.result()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raftzmq.client.operations import cluster, coordination, keys
+from raftzmq.client.operations import cluster, keys, queues
 from raftzmq.client.operations.arguments import Work
 from raftzmq.client.session.members import EVERY_MS, FIRST_MS
 from raftzmq.client.session.subscriptions import Subscription
@@ -20,10 +20,10 @@ KINDS: dict[str, Callable[[], Work]] = {
     "write": lambda: keys.put("k", "v"),
     "read": lambda: keys.get("k", stale=False, endpoint=None),
     "stale read": lambda: keys.get("k", stale=True, endpoint=None),
-    "held answer": lambda: coordination.await_place("lock", "l", 7),
+    "held answer": lambda: queues.await_place("lock", "l", 7),
     "status": lambda: cluster.status(None),
     "transfer": lambda: cluster.transfer(None),
-    "membership": lambda: cluster.member("add", "raft-3"),
+    "membership": lambda: cluster.member_add("raft-3"),
 }
 
 

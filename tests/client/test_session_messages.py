@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftzmq import limits
-from raftzmq.client.operations import cluster, keys
+from raftzmq.client.operations import cluster, transactions
 from raftzmq.client.session.flight import BYTES_IN_FLIGHT, MESSAGES_IN_FLIGHT
 from raftzmq.client.session.packer import MESSAGE_BYTES
 from raftzmq.client.transactions import Put
@@ -44,7 +44,7 @@ def test_the_longest_value_fits_into_a_frame_however_it_is_escaped() -> None:
 def test_an_operation_larger_than_a_frame_is_refused_before_it_is_sent() -> None:
     puts = [Put(f"k{i}", "v" * limits.VALUE_BYTES) for i in range(9)]
     with pytest.raises(InvalidRequest, match="bytes as JSON"):
-        keys.txn((), puts, ())
+        transactions.txn((), puts, ())
 
 
 def test_with_many_messages_in_flight_calls_gather_for_the_next() -> None:
@@ -121,7 +121,7 @@ def find_leader(talk: Conversation, leader: str) -> None:
 
 def test_a_change_of_membership_is_sent_only_to_a_node_that_says_it_leads() -> None:
     talk = Conversation()
-    call = talk.call(cluster.member("add", "raft-3"))
+    call = talk.call(cluster.member_add("raft-3"))
     find_leader(talk, C)
     sent = talk.one()
     assert sent.endpoint == C
@@ -184,7 +184,7 @@ def test_a_transfer_answered_with_not_leader_goes_to_the_leader() -> None:
 def test_a_refused_change_is_refused_at_once() -> None:
     talk = Conversation()
     talk.open_session()
-    call = talk.call(cluster.member("remove", "raft-9"))
+    call = talk.call(cluster.member_remove("raft-9"))
     talk.refuse(talk.one(), "refused", message="raft-9 is not a member")
     with pytest.raises(Refused, match="raft-9 is not a member"):
         call.result()
@@ -193,7 +193,7 @@ def test_a_refused_change_is_refused_at_once() -> None:
 def test_a_change_with_an_unknown_outcome_is_not_tried_again() -> None:
     talk = Conversation()
     talk.open_session()
-    call = talk.call(cluster.member("remove", "raft-2"))
+    call = talk.call(cluster.member_remove("raft-2"))
     talk.refuse(talk.one(), "outcome_unknown", message="this node stops")
     with pytest.raises(OutcomeUnknown, match="this node stops"):
         call.result()
@@ -202,7 +202,7 @@ def test_a_change_with_an_unknown_outcome_is_not_tried_again() -> None:
 
 def test_without_a_leader_a_change_is_asked_for_at_a_moderate_pace_until_the_deadline() -> None:
     talk = Conversation()
-    call = talk.call(cluster.member("add", "raft-3"), timeout=3)
+    call = talk.call(cluster.member_add("raft-3"), timeout=3)
     asked = 0
     while not call.done:
         for sent in talk.later(20):
@@ -218,7 +218,7 @@ def test_without_a_leader_a_change_is_asked_for_at_a_moderate_pace_until_the_dea
 
 def test_a_change_finds_a_leader_that_only_another_node_knows() -> None:
     talk = Conversation([A])
-    call = talk.call(cluster.member("add", "raft-3"))
+    call = talk.call(cluster.member_add("raft-3"))
     for _ in range(10):
         for sent in talk.later(20):
             if isinstance(sent.request, StatusRequest):
@@ -255,7 +255,7 @@ def test_the_leader_is_found_although_other_nodes_are_silent() -> None:
 
 def test_operations_go_on_while_a_change_waits_for_the_leader() -> None:
     talk = Conversation()
-    talk.call(cluster.member("add", "raft-3"))
+    talk.call(cluster.member_add("raft-3"))
     read = talk.get("k")
     sent = talk.turn()
     (message,) = [m for m in sent if not isinstance(m.request, StatusRequest)]

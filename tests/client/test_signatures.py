@@ -10,7 +10,7 @@ import pytest
 
 from raftzmq import AsyncClient, Client
 from raftzmq.client import aio, blocking
-from raftzmq.client.operations import methods
+from raftzmq.client.operations import cluster, keys, leases, queues, transactions
 
 if TYPE_CHECKING:
     from typing import assert_type
@@ -21,8 +21,10 @@ CLIENTS = [Client, AsyncClient]
 HANDLES = ["Lease", "Lock", "Semaphore", "PlainSemaphore", "Election", "Watch"]
 ASKING = [
     function
-    for name, function in vars(methods).items()
-    if inspect.isfunction(function) and function.__module__ == methods.__name__
+    for module in (keys, transactions, cluster, leases, queues)
+    for name, function in inspect.getmembers(module, inspect.isfunction)
+    if function.__module__ == module.__name__
+    if not name.startswith("_") and "timeout" in inspect.signature(function).parameters
 ]
 
 
@@ -54,7 +56,8 @@ def test_every_method_that_is_one_call_is_shown_as_if_written_out(client: Any, a
     shown, asked = inspect.signature(method), inspect.signature(asks)
     assert list(shown.parameters) == ["self", *asked.parameters]
     assert list(shown.parameters.values())[1:] == list(asked.parameters.values())
-    assert asked.return_annotation == f"Asked[{shown.return_annotation}]"
+    kind = "NodeRequest" if asks.__module__ == cluster.__name__ else "Operation"
+    assert asked.return_annotation == f"{kind}[{shown.return_annotation}]"
     assert method.__annotations__["return"] == shown.return_annotation
     assert (method.__name__, method.__qualname__) == (name, f"{client.__name__}.{name}")
     assert inspect.getdoc(method) == inspect.getdoc(asks) != ""
@@ -83,6 +86,14 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
         if handle == "Lease":
             del expected["open"]  # the blocking client's is open when it is returned
         assert shown(getattr(blocking, handle)) == expected
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_no_method_that_is_one_call_is_without_a_timeout(client: Any) -> None:
+    asked = [m.__wrapped__ for m in vars(client).values() if hasattr(m, "__wrapped__")]
+    made = [asks for asks in asked if asks.__module__.startswith("raftzmq.client.operations.")]
+    assert len(made) == len(ASKING) >= 26
+    assert set(made) == set(ASKING)
 
 
 def test_a_wrong_argument_is_named_in_the_error() -> None:

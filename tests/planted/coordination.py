@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pytest
 
     from raftzmq.client.operations.arguments import Operation
-    from raftzmq.client.operations.coordination import Fence
+    from raftzmq.client.operations.fences import Fence
     from raftzmq.client.session.calls import Call
     from raftzmq.client.session.leases import HeldLease, LeaseKeeper
     from raftzmq.client.session.subscriptions import Stream

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from raftzmq.client.operations import coordination, keys
+from raftzmq.client.operations import fences, keys, transactions
 from raftzmq.client.operations.arguments import Operation
-from raftzmq.client.operations.coordination import Fence
+from raftzmq.client.operations.fences import Fence
 from raftzmq.client.session.acquisition import HELD, Acquisition
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.transactions import Put
@@ -33,7 +33,7 @@ WORK_S: Final = 3.0
 
 def fenced(fence: Fence, operation: Operation[Any]) -> Operation[Any]:
     """What a holder writes, behind the fence of what it holds."""
-    return coordination.fenced([fence], operation)
+    return fences.fenced([fence], operation)
 
 
 class Claim:
@@ -140,7 +140,7 @@ class Claim:
             operation: Operation[Any] = keys.put(REGISTER, value)
             inner: list[Any] = ["put", REGISTER, value]
         else:
-            operation = keys.txn([], [Put(REGISTER, value)], [])
+            operation = transactions.txn([], [Put(REGISTER, value)], [])
             inner = ["txn", [], [["put", REGISTER, value]], []]
         op = self._client.operation("fenced", [list(fence)], inner)
 

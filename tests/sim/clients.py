@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from raftzmq import limits
-from raftzmq.client.operations import cluster, keys
+from raftzmq.client.operations import cluster, keys, transactions
 from raftzmq.client.operations.arguments import Answer, Operation, Work, decode_value, encode_value
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
@@ -160,36 +160,31 @@ class SimClient:
     def _draw(self, kind: str) -> tuple[Op, Work]:
         history, random = self.world.history, self.random
         key, other = random.sample(history.keys, 2)
-        ops = keys
         match kind:
             case "put":
                 value = self._value()
-                return self._op("put", key, wire(value)), ops.put(key, value)
+                return self._op("put", key, wire(value)), keys.put(key, value)
             case "get" | "stale get":
                 stale = kind == "stale get"
                 op = self._op("get", key)
                 op.stale = stale
-                return op, ops.get(key, stale=stale, endpoint=None)
+                return op, keys.get(key, stale=stale)
             case "cas":
                 value, (expected, revision) = self._value(), self._seen(key)
                 op = self._op("cas", key, wire(value), revision)
                 op.expected = expected
-                return op, ops.cas(key, value, revision)
+                return op, keys.cas(key, value, revision)
             case "delete":
-                return self._op("delete", key), ops.delete(key)
+                return self._op("delete", key), keys.delete(key)
             case "delete_prefix":
-                return self._op("delete_prefix", "k"), ops.delete_prefix("k")
+                return self._op("delete_prefix", "k"), keys.delete_prefix("k")
             case "prefix":
-                return self._op("prefix", "k", 100), ops.prefix_(
-                    "k", 100, stale=False, endpoint=None
-                )
+                return self._op("prefix", "k", 100), keys.prefix("k", 100)
             case "range":
                 start, end = sorted([key, other])
                 limit = random.choice([1, 2, 100])
                 end = random.choice(["", end])
-                return self._op("range", start, end, limit), ops.range_(
-                    start, end, limit, stale=False, endpoint=None
-                )
+                return self._op("range", start, end, limit), keys.range_(start, end, limit)
             case "close":
                 return self._op("close"), cluster.close_session()
             case "odd":
@@ -221,13 +216,9 @@ class SimClient:
         return self._txn([Compare(key, "value", "=", operand)], [Delete(key), *then], [])
 
     def _txn(self, compares: list[Any], then: list[Any], other: list[Any]) -> tuple[Op, Work]:
-        work = keys.txn(compares, then, other)
-        arguments = [
-            [keys.encode_compare(compare) for compare in compares],
-            [keys.encode_branch(operation) for operation in then],
-            [keys.encode_branch(operation) for operation in other],
-        ]
-        return self._op("txn", *arguments), work
+        work = transactions.txn(compares, then, other)
+        name, *arguments = orjson.loads(b"[" + work.tail)
+        return self._op(name, *arguments), work
 
     def _op(self, name: str, *arguments: Any) -> Op:
         return Op(self.name, name, list(arguments), self.world.moment())
@@ -251,7 +242,7 @@ class SimClient:
 
     def read(self, key: str, timeout: float) -> None:
         """Read a key now."""
-        self._submit(self._op("get", key), keys.get(key, stale=False, endpoint=None), timeout)
+        self._submit(self._op("get", key), keys.get(key), timeout)
 
     def write(self, key: str, timeout: float, done: Callable[[Op], None]) -> None:
         """Write a new value, and say how it ended."""

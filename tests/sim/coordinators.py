@@ -12,7 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from raftzmq import limits
-from raftzmq.client.operations import coordination, keys
+from raftzmq.client.operations import fences, keys, leases, queues
 from raftzmq.client.operations.arguments import Work
 from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.leases import HeldLease
@@ -129,7 +129,7 @@ class Coordinator(SimClient):
 
     def read_register(self, done: Callable[[Op], None], timeout: float) -> None:
         op = self._op("get", REGISTER)
-        self.perform(op, keys.get(REGISTER, stale=False, endpoint=None), timeout, done)
+        self.perform(op, keys.get(REGISTER), timeout, done)
 
     def operation(self, name: str, *arguments: Any) -> Op:
         return self._op(name, *arguments)
@@ -208,35 +208,35 @@ class Coordinator(SimClient):
         del self._leases[:-5], self._tokens[:-5]
 
     def _draw(self, kind: str) -> tuple[Op, Work]:
-        random, ops = self.random, coordination
+        random = self.random
         ttl_ms = random.choice(self.world.options.lease_ttls_ms)
         lease = random.choice(self._leases)
         key = f"t{random.randrange(3)}"
         match kind:
             case "lease_grant":
-                return self._op(kind, ttl_ms), ops.lease_grant(ttl_ms / 1000)
+                return self._op(kind, ttl_ms), leases.lease_grant(ttl_ms / 1000)
             case "lease_keep":
-                return self._op(kind, lease), ops.lease_keep(lease)
+                return self._op(kind, lease), leases.lease_keep(lease)
             case "lease_revoke":
-                return self._op(kind, lease), ops.lease_revoke(lease)
+                return self._op(kind, lease), leases.lease_revoke(lease)
             case "lease":
-                return self._op(kind, lease), ops.lease_info(lease)
+                return self._op(kind, lease), leases.lease_info(lease)
             case "put_leased":
                 value = self._value()
-                return self._op(kind, key, wire(value), lease), ops.put_leased(key, value, lease)
+                return self._op(kind, key, wire(value), lease), keys.put(key, value, lease=lease)
             case "put_ttl":
                 value = self._value()
-                work = ops.put_ttl(key, value, ttl_ms / 1000)
+                work = keys.put(key, value, ttl=ttl_ms / 1000)
                 return self._op(kind, key, wire(value), ttl_ms), work
             case "put over":
                 value = self._value()
                 return self._op("put", key, wire(value)), keys.put(key, value)
             case "leases":
-                return self._op(kind, 0, 100), ops.leases(0, 100)
+                return self._op(kind, 0, 100), leases.leases(0, 100)
         return self._draw_of_queue(kind, lease)
 
     def _draw_of_queue(self, kind: str, lease: int) -> tuple[Op, Work]:
-        random, ops = self.random, coordination
+        random = self.random
         of = random.choice(KINDS)
         name = f"{of}-{random.choice([0, 0, 1])}"
         permits = random.randint(1, CAPACITY) if of in SIZED else 1
@@ -246,35 +246,35 @@ class Coordinator(SimClient):
                 capacity = random.choice([0, CAPACITY]) if of in SIZED else 0
                 wait, value = random.random() < 0.7, random.choice([None, self.name])
                 op = self._op(kind, of, name, lease, permits, capacity, wait, value)
-                return op, ops.acquire(
+                return op, queues.acquire(
                     of, name, lease, permits=permits, capacity=capacity, wait=wait, value=value
                 )
             case "release":
-                return self._op(kind, mine, at, token), ops.release(mine, at, token)
+                return self._op(kind, mine, at, token), queues.release(mine, at, token)
             case "signal":
                 name = f"{COUNTER}-0"
-                return self._op(kind, name, permits), ops.signal(name, permits)
+                return self._op(kind, name, permits), queues.signal(name, permits)
             case "resize":
                 name, permits = f"{SEMAPHORE}-0", random.choice([1, CAPACITY, CAPACITY])
-                return self._op(kind, name, permits), ops.resize(name, permits)
+                return self._op(kind, name, permits), queues.resize(name, permits)
             case "forget":
                 of = random.choice(SIZED)
-                return self._op(kind, of, f"{of}-1"), ops.forget(of, f"{of}-1")
+                return self._op(kind, of, f"{of}-1"), queues.forget(of, f"{of}-1")
             case "fenced":
                 value = self._value()
-                fences, inner = [[at, token]], ["put", "t0", wire(value)]
-                work = ops.fenced([(at, token)], keys.put("t0", value))
-                return self._op(kind, fences, inner), work
+                guards, inner = [[at, token]], ["put", "t0", wire(value)]
+                work = fences.fenced([(at, token)], keys.put("t0", value))
+                return self._op(kind, guards, inner), work
             case "describe":
-                return self._op(kind, of, name), ops.describe(of, name)
+                return self._op(kind, of, name), queues.describe(of, name)
             case "queues":
-                return self._op(kind, of, "", 2), ops.queues(of, "", 2)
+                return self._op(kind, of, "", 2), queues.queues(of, "", 2)
             case "await":
                 op = self._op(kind, mine, at, token, limits.AWAIT_MS)
-                return op, ops.await_place(mine, at, token)
+                return op, queues.await_place(mine, at, token)
             case "observe":
                 name = f"{ELECTION}-0"
                 token = random.choice([0, token])
                 op = self._op(kind, name, token, limits.AWAIT_MS)
-                return op, ops.observe(name, token)
+                return op, queues.observe(name, token)
         return super()._draw(kind)

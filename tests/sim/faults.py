@@ -459,7 +459,7 @@ class Faults:
             name = self._random.choice(outside)
         else:
             return False
-        self._ask(f"add {name}", cluster.member("add", name))
+        self._ask(f"add {name}", cluster.member_add(name))
         return True
 
     def remove_member(self) -> bool:
@@ -472,7 +472,7 @@ class Faults:
         self._removal_ms = self._world.now_ms
         name = self._random.choice(members)
         self._ambushes.silence_half(leader, name)
-        self._ask(f"remove {name}", cluster.member("remove", name))
+        self._ask(f"remove {name}", cluster.member_remove(name))
         return True
 
     def _scale(self) -> bool:

@@ -105,10 +105,10 @@ class _RecordedShell(BlockingShell):
         super().__init__(endpoints)
         self._name, self._recorder = name, recorder
 
-    async def run(self, work: Operation[T] | NodeRequest[T], timeout: float) -> T:
+    async def run(self, work: Operation[T] | NodeRequest[T]) -> T:
         assert isinstance(work, Operation)
         op = self._recorder.begin(self._name, work)
-        call = (await self.run_all([work], timeout))[0]
+        call = (await self.run_all([work]))[0]
         self._recorder.end(op, call)
         result: T = call.result()
         return result
@@ -127,10 +127,10 @@ class _RecordedAsyncShell(AsyncShell):
         super().__init__(endpoints)
         self._name, self._recorder = name, recorder
 
-    def submit(self, work: Work, timeout: float) -> Call:
+    def submit(self, work: Work) -> Call:
         assert isinstance(work, Operation)
         op = self._recorder.begin(self._name, work)
-        call = super().submit(work, timeout)
+        call = super().submit(work)
 
         def ended(waiter: asyncio.Future[None]) -> None:
             if not waiter.cancelled():

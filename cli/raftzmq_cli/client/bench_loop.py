@@ -249,7 +249,7 @@ class _Loop:
             return keys.put(key, value)
 
         def get(key: str) -> Operation[Any]:
-            return keys.get(key, stale=plan.op == "stale", endpoint=None)
+            return keys.get(key, stale=plan.op == "stale")
 
         kinds = {"put": [put], "get": [get], "stale": [get], "mixed": [put, get]}
         self._works = cycle(kinds[plan.op])

@@ -7,9 +7,10 @@ from types import EllipsisType
 from typing import ClassVar, Self
 
 from raftzmq.client.handles.lease import held_lease, lose
-from raftzmq.client.operations import coordination
-from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S
-from raftzmq.client.operations.coordination import AnyLease, Fencing, timeout_ms
+from raftzmq.client.operations import queues
+from raftzmq.client.operations.arguments import milliseconds, timeout_ms
+from raftzmq.client.operations.fences import Fencing
+from raftzmq.client.operations.leases import AnyLease
 from raftzmq.client.results import Leader, Queue
 from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.shell import Flag, OnLost, Shell
@@ -42,7 +43,7 @@ class Claim(Fencing):
     ) -> None:
         self.name = name
         self._shell = shell
-        self._ttl_ms = coordination.milliseconds(ttl)
+        self._ttl_ms = milliseconds(ttl)
         self._lease = held_lease(lease)
         self._timeout = timeout
         self._on_lost = on_lost
@@ -79,7 +80,7 @@ class Claim(Fencing):
 
     async def _describe(self, *, timeout: float = 5) -> Queue | None:
         """Who holds it and who waits, as the cluster has it; None if nobody does."""
-        return await self._shell.run(coordination.describe(self.kind, self.name), timeout)
+        return await self._shell.run(queues.describe(self.kind, self.name, timeout=timeout))
 
     # -- acquiring ----------------------------------------------------------------------------
 
@@ -157,8 +158,8 @@ class Claim(Fencing):
             return
         try:
             self._places.remove(place)
-            release = coordination.release(self.kind, self.name, place.token)
-            await self._shell.run(release, timeout)
+            release = queues.release(self.kind, self.name, place.token, timeout=timeout)
+            await self._shell.run(release)
             self._shell.post(lambda session, _: session.places.given_back(place))
         except NotHeld:
             self._shell.post(lambda session, _: session.places.given_back(place))
@@ -218,14 +219,14 @@ class Claim(Fencing):
 class Lock(Claim):
     """A lock: one holder at a time, in the order of asking. Made by `lock` of a client."""
 
-    kind = coordination.LOCK
+    kind = queues.LOCK
 
 
 class Election(Claim):
     """An election: the first candidate in line leads until it resigns or its lease ends. Made by
     `election` of a client."""
 
-    kind = coordination.ELECTION
+    kind = queues.ELECTION
 
     @property
     def term(self) -> int:
@@ -251,8 +252,7 @@ class Election(Claim):
     async def _leader_after(self, term: int) -> Leader | None:
         """Who leads, once that is not the one of `term`."""
         while True:
-            observe = coordination.observe(self.name, term)
-            seen = await self._shell.run(observe, LONGEST_TIMEOUT_S)
+            seen = await self._shell.run(queues.observe(self.name, term))
             if not isinstance(seen, bool):
                 return seen
 
@@ -260,7 +260,7 @@ class Election(Claim):
 class Semaphore(Claim):
     """A semaphore, first come first served. Made by `semaphore` of a client."""
 
-    kind = coordination.SEMAPHORE
+    kind = queues.SEMAPHORE
 
     async def _wait(self, count: int | None = None, timeout: Timeout = ...) -> int:
         """Wait for `count` permits; return the token of the place that holds them. Raises as
@@ -276,14 +276,14 @@ class Semaphore(Claim):
     async def _resize(self, permits: int, *, timeout: float = 5) -> None:
         """Let it have so many permits. Who holds more than there are goes on holding them; who
         waits for more gets InvalidRequest."""
-        await self._shell.run(coordination.resize(self.name, permits), timeout)
+        await self._shell.run(queues.resize(self.name, permits, timeout=timeout))
 
 
 class PlainSemaphore(Claim):
     """A plain counting semaphore: waiting takes permits for good, and anybody may add some. Made
     by `semaphore` of a client with `plain=True`."""
 
-    kind = coordination.COUNTER
+    kind = queues.COUNTER
 
     async def _wait(self, count: int | None = None, timeout: Timeout = ...) -> int:
         """Wait for `count` permits and take them; return the token of the place that got them.
@@ -295,4 +295,4 @@ class PlainSemaphore(Claim):
 
     async def _signal(self, count: int = 1, *, timeout: float = 5) -> int:
         """Add `count` permits; return how many there are then."""
-        return await self._shell.run(coordination.signal(self.name, count), timeout)
+        return await self._shell.run(queues.signal(self.name, count, timeout=timeout))

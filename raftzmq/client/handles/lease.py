@@ -7,8 +7,7 @@ from functools import partial
 from typing import Self
 
 from raftzmq import limits
-from raftzmq.client.operations import coordination
-from raftzmq.client.operations.coordination import AnyLease, Leased
+from raftzmq.client.operations.leases import AnyLease, Leased, lease_revoke
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import Flag, OnLost, Shell
 from raftzmq.errors import InvalidRequest, LeaseExpired
@@ -79,7 +78,7 @@ class Lease(Leased):
         """End it now, with all that it holds. Raises LeaseExpired if it had ended already."""
         try:
             self._closing()
-            await self._shell.run(coordination.lease_revoke(self.id), timeout)
+            await self._shell.run(lease_revoke(self.id, timeout=timeout))
         except BaseException:
             self.close()
             raise

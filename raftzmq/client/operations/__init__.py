@@ -1,1 +1,1 @@
-"""What a client asks, purely: arguments checked and encoded, answers decoded."""
+"""What a client asks, purely: a file for each subject."""

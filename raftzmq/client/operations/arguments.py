@@ -1,11 +1,15 @@
-"""What is sent for a call, and how its answer is read: arguments encoded, values decoded.
+"""What requests are made of: the parts that are sent, how answers are read, arguments checked.
 
-keys.py, coordination.py and cluster.py make their operations of these. Whatever a node would refuse
-as invalid is refused here (InvalidRequest).
+The other files here have the requests, one file for each subject, as in machine/commands/. A
+function with a `timeout`, which is in seconds, is a method of both clients: arguments and defaults,
+what is sent, and how the answer is read. As a method it raises InvalidRequest (nothing was sent),
+Refused (the cluster declined), Unavailable (nothing was done) or OutcomeUnknown (a write that may
+have been done, or be done yet). Whatever a node would refuse as invalid is refused here.
 """
 
 from __future__ import annotations
 
+import math
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +22,11 @@ from raftzmq.client.results import Item, Value
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import parse_address
 from raftzmq.transport.client_wire import Done, Request, StatusReply
+from raftzmq.transport.frames import is_count
 
 T = TypeVar("T")
 
+TIMEOUT_S: Final = 5.0
 LONGEST_TIMEOUT_S: Final = 7 * 24 * 3600.0
 
 ENVELOPE_BYTES: Final = 512
@@ -46,14 +52,21 @@ class Answer:
 class Operation(Generic[T]):
     """One operation of a message of operations. `tail` is its JSON behind the id: encoded once,
     however often it is sent. `endpoint` asks that node; only a stale read may do so. `hold_ms` is
-    how long a node may keep the answer back, until there is something to say."""
+    how long a node may keep the answer back, until there is something to say. It is to be done
+    within `timeout_s`, unless whoever hands it in says otherwise."""
 
     tail: bytes
     decode: Callable[[Answer], T]
     is_write: bool
+    timeout_s: float = TIMEOUT_S
     stale: bool = False
     endpoint: str | None = None
     hold_ms: int = 0
+
+    @property
+    def as_part(self) -> orjson.Fragment:
+        """Its JSON as part of another operation, without an id."""
+        return orjson.Fragment(b"[" + self.tail)
 
 
 @dataclass(slots=True)
@@ -68,29 +81,35 @@ class NodeRequest(Generic[T]):
     to_leader: bool
     endpoint: str | None = None
     lane: str = ""
+    timeout_s: float = TIMEOUT_S
 
 
 Work = Operation[Any] | NodeRequest[Any]
 
 
-def write(name: str, args: list[Any], decode: Callable[[Answer], T]) -> Operation[T]:
+def write(
+    name: str, args: list[Any], decode: Callable[[Answer], T], timeout: float = TIMEOUT_S
+) -> Operation[T]:
     """An operation that changes something: it gets a serial, and is executed once."""
-    return Operation(tail_of(name, args), decode, True)
+    return Operation(tail_of(name, args), decode, True, timeout)
 
 
 def read(
     name: str,
     args: list[Any],
     decode: Callable[[Answer], T],
+    timeout: float = TIMEOUT_S,
+    *,
     stale: bool = False,
     endpoint: str | None = None,
+    hold_ms: int = 0,
 ) -> Operation[T]:
     """An operation that changes nothing."""
     if endpoint is not None:
         endpoint = check_endpoint(endpoint)
         if not stale:
             raise InvalidRequest("only a stale read can ask one endpoint; others ask the leader")
-    return Operation(tail_of(name, args), decode, False, bool(stale), endpoint)
+    return Operation(tail_of(name, args), decode, False, timeout, bool(stale), endpoint, hold_ms)
 
 
 def tail_of(name: str, args: list[Any]) -> bytes:
@@ -157,6 +176,53 @@ def check_endpoint(endpoint: str) -> str:
     return address
 
 
+def check_name(name: str) -> str:
+    """The name of a queue."""
+    if not isinstance(name, str) or not name:
+        raise InvalidRequest(f"a name is text that is not empty, not {name!r:.40}")
+    return check_bound("name", name)
+
+
+def check_lease(lease: int) -> int:
+    if type(lease) is not int or not 1 <= lease <= limits.INDEX_MAX:
+        raise InvalidRequest(f"a lease is the number that granting it gave, not {lease!r:.40}")
+    return lease
+
+
+def check_token(token: int) -> int:
+    if type(token) is not int or not 1 <= token <= limits.INDEX_MAX:
+        raise InvalidRequest(f"a token is the number that acquiring gave, not {token!r:.40}")
+    return token
+
+
+def check_count(what: str, number: int) -> int:
+    if type(number) is not int or not 0 <= number <= limits.INDEX_MAX:
+        raise InvalidRequest(f"{what} is a whole number, 0 or above, not {number!r:.40}")
+    return number
+
+
+def milliseconds(ttl: float) -> int:
+    """A time to live, which is given in seconds."""
+    number = isinstance(ttl, int | float) and not isinstance(ttl, bool) and math.isfinite(ttl)
+    if number:
+        ttl_ms = round(ttl * 1000)
+        if limits.LEASE_TTL_MIN_MS <= ttl_ms <= limits.LEASE_TTL_MAX_MS:
+            return ttl_ms
+    shortest, longest = limits.LEASE_TTL_MIN_MS / 1000, limits.LEASE_TTL_MAX_MS // 1000
+    raise InvalidRequest(f"a time to live is {shortest:g} to {longest} seconds, not {ttl!r:.40}")
+
+
+def timeout_ms(timeout: float | None) -> int | None:
+    """The time that somebody is ready to wait, which is given in seconds. Raises
+    InvalidRequest."""
+    if timeout is None:
+        return None
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not (number and math.isfinite(timeout) and timeout >= 0):
+        raise InvalidRequest(f"timeout is a number of seconds, 0 or above, not {timeout!r:.40}")
+    return math.ceil(min(timeout, LONGEST_TIMEOUT_S) * 1000)
+
+
 # -- decoding: bodies come from the network; a wrong shape raises TypeError, ValueError and such --
 
 
@@ -171,3 +237,17 @@ def decode_item(key: str, body: Any) -> Item | None:
         return None
     value, revision = body
     return Item(key, decode_value(value), revision)
+
+
+def decode_nothing(answer: Answer) -> None:
+    del answer
+
+
+def decode_number(answer: Answer) -> int:
+    return decode_count(answer.body)
+
+
+def decode_count(number: Any) -> int:
+    if not is_count(number):  # it will stand in requests
+        raise ValueError("not a whole number")
+    return number

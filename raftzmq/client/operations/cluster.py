@@ -1,11 +1,8 @@
-"""What is asked of nodes, members and sessions: requests that concern no key.
-
-As keys.py: a function here returns what the session sends, and `decode` for what comes back.
-"""
+"""What is asked of nodes, members and sessions: requests that concern no key."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from raftzmq.client.operations.arguments import (
@@ -13,6 +10,7 @@ from raftzmq.client.operations.arguments import (
     NodeRequest,
     Operation,
     check_endpoint,
+    decode_nothing,
     write,
 )
 from raftzmq.errors import InvalidRequest
@@ -20,6 +18,7 @@ from raftzmq.naming import parse_pod_name
 from raftzmq.transport.client_wire import (
     Done,
     MemberRequest,
+    Request,
     StatusReply,
     StatusRequest,
     StopRequest,
@@ -31,32 +30,71 @@ DEFAULT_ENDPOINTS: Final = ("127.0.0.1:6001", "127.0.0.1:6011", "127.0.0.1:6021"
 """The client ports of a local cluster."""
 
 
+def status(endpoint: str | None = None, *, timeout: float = 5) -> NodeRequest[dict[str, Any]]:
+    """What the node at `endpoint`, or any, says of itself; PROTOCOL.md has the fields."""
+    return NodeRequest(
+        StatusRequest,
+        _status,
+        repeatable=True,
+        to_leader=False,
+        endpoint=endpoint and check_endpoint(endpoint),
+        timeout_s=timeout,
+    )
+
+
+def stop(endpoint: str, *, timeout: float = 5) -> NodeRequest[str]:
+    """Stop the node at `endpoint`, as SIGTERM does. Returns what it said."""
+    return NodeRequest(
+        StopRequest,
+        _message,
+        repeatable=False,
+        to_leader=False,
+        endpoint=check_endpoint(endpoint),
+        timeout_s=timeout,
+    )
+
+
+def transfer(to: str | None = None, *, timeout: float = 5) -> NodeRequest[str]:
+    """Hand leadership to the node named `to`, or to whoever is most caught up."""
+    if to is not None:
+        _check_node(to)
+    return _to_leader(lambda ident: TransferRequest(ident, to), timeout)
+
+
+def member_add(name: str, *, timeout: float = 5) -> NodeRequest[str]:
+    """Admit the waiting node `name`; done when it is a voter."""
+    return _member("add", name, timeout)
+
+
+def member_promote(name: str, *, timeout: float = 5) -> NodeRequest[str]:
+    """Make the learner `name` a voter."""
+    return _member("promote", name, timeout)
+
+
+def member_remove(name: str, *, timeout: float = 5) -> NodeRequest[str]:
+    """Remove the member `name`."""
+    return _member("remove", name, timeout)
+
+
+def _member(action: str, name: str, timeout: float) -> NodeRequest[str]:
+    _check_node(name)
+    return _to_leader(lambda ident: MemberRequest(ident, action, name), timeout)
+
+
+def _to_leader(build: Callable[[int], Request], timeout: float) -> NodeRequest[str]:
+    return NodeRequest(build, _message, repeatable=False, to_leader=True, timeout_s=timeout)
+
+
+# -- what the session and shells ask; no methods of a client ----------------------------------
+
+
 def open_session() -> Operation[tuple[int, str]]:
     """Gives the session's number, and the cluster in which it means something."""
     return write("open", [], _session)
 
 
 def close_session() -> Operation[None]:
-    return write("close", [], lambda _: None)
-
-
-def status(endpoint: str | None) -> NodeRequest[dict[str, Any]]:
-    return NodeRequest(StatusRequest, _status, True, False, endpoint and check_endpoint(endpoint))
-
-
-def stop(endpoint: str) -> NodeRequest[str]:
-    return NodeRequest(StopRequest, _message, False, False, check_endpoint(endpoint))
-
-
-def transfer(to: str | None) -> NodeRequest[str]:
-    if to is not None:
-        _node_name(to)
-    return NodeRequest(lambda ident: TransferRequest(ident, to), _message, False, True)
-
-
-def member(action: str, name: str) -> NodeRequest[str]:
-    _node_name(name)
-    return NodeRequest(lambda ident: MemberRequest(ident, action, name), _message, False, True)
+    return write("close", [], decode_nothing)
 
 
 def endpoint_list(endpoints: Sequence[str] | str | None) -> tuple[str, ...]:
@@ -70,7 +108,7 @@ def endpoint_list(endpoints: Sequence[str] | str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(check_endpoint, endpoints)))
 
 
-def _node_name(name: str) -> None:
+def _check_node(name: str) -> None:
     if not isinstance(name, str):
         raise InvalidRequest(f"a node's name is text, such as raft-1, not {name!r:.40}")
     parse_pod_name(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from raftzmq.client.operations import coordination
+from raftzmq.client.operations import queues
 from raftzmq.client.operations.arguments import Operation
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.leases import NEVER_MS, HeldLease
@@ -76,7 +76,7 @@ class Acquisition(Task):
 
     def request(self, lease: int) -> Operation[tuple[int, bool]]:
         """What asks for it under the lease of that number."""
-        return coordination.acquire(
+        return queues.acquire(
             self.kind,
             self.name,
             lease,

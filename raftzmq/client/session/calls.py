@@ -63,14 +63,15 @@ class Call:
         self,
         work: Work,
         now_ms: int,
-        timeout: float,
+        timeout: float | None = None,
         *,
         internal: Callable[[Call, int], None] | None = None,
     ) -> None:
-        """`timeout` is in seconds. Raises InvalidRequest if it is not a positive number."""
+        """`timeout` is in seconds; None: that of the work. Raises InvalidRequest if it is not a
+        positive number."""
         self.work = work
         self.submitted_ms = now_ms
-        self.deadline_ms = now_ms + _milliseconds(timeout)
+        self.deadline_ms = now_ms + _milliseconds(work.timeout_s if timeout is None else timeout)
         if isinstance(work, Operation):
             self.size = len(work.tail)
             # Opening a session has no serial: once too often does no harm.

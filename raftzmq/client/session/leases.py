@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from raftzmq.client.operations import coordination
 from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S
+from raftzmq.client.operations.leases import lease_grant, lease_keep, lease_revoke
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.tasks import Task
 from raftzmq.errors import LeaseExpired, RaftzmqError, Unavailable
@@ -109,7 +109,7 @@ class LeaseKeeper:
     def begin(self, lease: HeldLease, now_ms: int) -> None:
         """Have a lease granted."""
         self._kept[lease] = None
-        grant = coordination.lease_grant(lease.ttl_ms / 1000)
+        grant = lease_grant(lease.ttl_ms / 1000)
 
         def answered(call: Call, now: int) -> None:
             self._granted(lease, call, now)
@@ -188,7 +188,7 @@ class LeaseKeeper:
         if lease.users:
             lease.used_ms = now_ms
         lease.keeping = Call(
-            coordination.lease_keep(lease.id),
+            lease_keep(lease.id),
             now_ms,
             (lease.deadline_ms - now_ms) / 1000,
             internal=lambda call, now: self._kept_alive(lease, call, now),
@@ -232,7 +232,7 @@ class LeaseKeeper:
 
     def _revoke(self, lease: HeldLease, now_ms: int) -> None:
         """Should this fail too, the lease ends by itself."""
-        revoke = coordination.lease_revoke(lease.id)
+        revoke = lease_revoke(lease.id)
         timeout_s = min(LONGEST_TIMEOUT_S, lease.ttl_ms / 1000)
         self._submit(Call(revoke, now_ms, timeout_s, internal=lambda _call, _now: None), now_ms)
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from raftzmq.client.operations import coordination
+from raftzmq.client.operations import queues
 from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, Operation
 from raftzmq.client.session.acquisition import (
     ASKED,
@@ -177,7 +177,7 @@ class Acquisitions:
                 self._await(place, now_ms)
 
     def _await(self, place: Acquisition, now_ms: int) -> None:
-        work = coordination.await_place(place.kind, place.name, place.token)
+        work = queues.await_place(place.kind, place.name, place.token)
         self._call(place, work, self._awaited, now_ms)
 
     def _awaited(self, place: Acquisition, call: Call, now_ms: int) -> None:
@@ -206,9 +206,9 @@ class Acquisitions:
     def _granted(self, place: Acquisition, now_ms: int) -> None:
         lease = place.lease
         assert lease is not None
-        if place.kind == coordination.COUNTER:
+        if place.kind == queues.COUNTER:
             place.phase = TAKING
-            take = coordination.release(place.kind, place.name, place.token)
+            take = queues.release(place.kind, place.name, place.token)
             # Not given up with the lease: the answer says which of the two came first.
             place.call = self._internal(place, take, self._took, now_ms)
             self._submit(place.call, now_ms)
@@ -249,13 +249,13 @@ class Acquisitions:
     # -- on the way out -----------------------------------------------------------------------
 
     def _release(self, place: Acquisition, now_ms: int) -> None:
-        counts = place.kind == coordination.COUNTER
-        leave = coordination.cancel if counts else coordination.release
+        counts = place.kind == queues.COUNTER
+        leave = queues.cancel if counts else queues.release
         self._call(place, leave(place.kind, place.name, place.token), self._released, now_ms)
 
     def _give_back(self, place: Acquisition, now_ms: int) -> None:
         """Permits of a counter were taken for somebody who has left before he learned of it."""
-        signal = coordination.signal(place.name, place.permits)
+        signal = queues.signal(place.name, place.permits)
         told = Call(signal, now_ms, LONGEST_TIMEOUT_S, internal=lambda _call, _now: None)
         self._submit(told, now_ms)
 
