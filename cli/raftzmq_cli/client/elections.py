@@ -15,7 +15,6 @@ from raftzmq_cli.client import queues
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.client.locks import hold
 from raftzmq_cli.client.options import Grace, Limit, Ttl, Words, without_command
-from raftzmq_cli.client.subprocess_runner import GRACE_S
 from raftzmq_cli.common import exits
 from raftzmq_cli.common.commands import Commands
 
@@ -46,7 +45,7 @@ def elect(
         ),
     ] = None,
     ttl: Ttl = 10.0,
-    grace: Grace = GRACE_S,
+    grace: Grace = None,
     observe: Annotated[
         bool, typer.Option("--observe", help="Show the leader, and every later one; run nothing.")
     ] = False,
@@ -75,7 +74,7 @@ def elect(
     candidate = socket.gethostname() if value is None else value
     waiting_s = run.settings.waiting_s()
     make = partial(run.client.election, name, candidate, ttl=ttl, timeout=waiting_s)
-    return hold(run, make, "ELECTION", words or [], grace)
+    return hold(run, make, "ELECTION", words or [], ttl, grace)
 
 
 def _show_leaders(run: ClientInvocation, name: str, limit: int | None) -> None:

@@ -57,7 +57,7 @@ def lock(
     words: Words = None,
     *,
     ttl: Ttl = 10.0,
-    grace: Grace = GRACE_S,
+    grace: Grace = None,
     describe: Annotated[
         bool, typer.Option("--describe", help="Show who holds the lock and who waits; run nothing.")
     ] = False,
@@ -74,7 +74,7 @@ def lock(
         queues.describe(run, "lock", name)
         return exits.DONE
     make = partial(run.client.lock, name, ttl=ttl, timeout=run.settings.waiting_s())
-    return hold(run, make, "LOCK", words or [], grace)
+    return hold(run, make, "LOCK", words or [], ttl, grace)
 
 
 def hold(
@@ -82,7 +82,8 @@ def hold(
     make: Callable[..., Held],
     prefix: str,
     words: Sequence[str],
-    grace_s: float,
+    ttl_s: float,
+    grace_s: float | None,
 ) -> int:
     """Acquire what `make` makes, run COMMAND, give it back; return COMMAND's exit code.
 
@@ -91,10 +92,7 @@ def hold(
     """
     if not words:
         raise InvalidRequest("give a COMMAND to run, after --, such as: -- sh -c 'sleep 10'")
-    if not 0 <= grace_s <= 86_400:
-        raise InvalidRequest(
-            f"--grace must be a number of seconds from 0 to 86,400, not {grace_s:g}"
-        )
+    grace_s = grace_within(ttl_s, grace_s)
     news = News()
     held = make(on_lost=partial(news.put, LOST))
     with ending_with_signals():
@@ -108,13 +106,31 @@ def hold(
                 f"RAFTZMQ_{prefix}_TOKEN": str(held.token),
             }
             ended = run_command(
-                words, variables, news, grace_s=grace_s, stdin=stdin_of_command(run)
+                words,
+                variables,
+                news,
+                grace_s=grace_s,
+                remaining_s=lambda: held.remaining,
+                stdin=stdin_of_command(run),
             )
         except BaseException:
             with suppress(RaftzmqError):
                 _give_back(held, wait=False)
             raise
         return _after(run, held, ended)
+
+
+def grace_within(ttl_s: float, grace_s: float | None) -> float:
+    """The grace that leaves COMMAND time to end before the time to live does, and what is held time
+    to be kept alive before that: a client does so at each third of it. Raises InvalidRequest."""
+    if grace_s is None:
+        return min(GRACE_S, ttl_s / 3)
+    if not 0 <= grace_s <= ttl_s / 2:
+        raise InvalidRequest(
+            f"--grace must be a number of seconds from 0 to half of --ttl, here {ttl_s / 2:g}, so "
+            f"that COMMAND has ended before the next holder begins; not {grace_s:g}"
+        )
+    return grace_s
 
 
 def stdin_of_command(run: ClientInvocation) -> int | None:
@@ -137,6 +153,11 @@ def _after(run: ClientInvocation, held: Held, ended: Ended) -> int:
         messages.say(
             f"raftzmq: {held.kind} {held.name!r} is not released yet, and will be when its time to "
             f"live ends at the latest: {error}"
+        )
+    if ended.lost:
+        raise LeaseExpired(
+            f"{held.kind} {held.name!r} was lost while COMMAND ran, which ended with exit code "
+            f"{ended.code}: the cluster had not confirmed it for so long that only --grace was left"
         )
     return ended.code
 

@@ -35,9 +35,11 @@ Ttl = Annotated[
     ),
 ]
 Grace = Annotated[
-    float,
+    float | None,
     typer.Option(
-        metavar="SECONDS", help="Time from SIGTERM to SIGKILL for COMMAND after the loss."
+        metavar="SECONDS",
+        help="Time from SIGTERM to SIGKILL for COMMAND, at most half of --ttl (default: a third of "
+        "--ttl, at most 5).",
     ),
 ]
 Words = Annotated[

@@ -16,7 +16,7 @@ from raftzmq_cli.client import queues
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.client.locks import hold
 from raftzmq_cli.client.options import TTL_HELP, Grace, Ttl, Words
-from raftzmq_cli.client.subprocess_runner import GRACE_S, ending_with_signals
+from raftzmq_cli.client.subprocess_runner import ending_with_signals
 from raftzmq_cli.common.commands import Group
 from raftzmq_cli.common.exits import NotInTime
 
@@ -78,7 +78,7 @@ def run_with(
     size: Size = None,
     permits: Permits = 1,
     ttl: Ttl = 10.0,
-    grace: Grace = GRACE_S,
+    grace: Grace = None,
 ) -> int:
     """Acquire permits, run COMMAND, then give them back. Exits with COMMAND's exit code.
 
@@ -87,7 +87,7 @@ def run_with(
     """
     waiting_s = run.settings.waiting_s()
     make = partial(run.client.semaphore, name, size or 0, permits, ttl=ttl, timeout=waiting_s)
-    return hold(run, make, "SEMAPHORE", words or [], grace)
+    return hold(run, make, "SEMAPHORE", words or [], ttl, grace)
 
 
 @commands.command(

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import IO, Any, Final
 
@@ -26,11 +28,8 @@ from raftzmq_cli.common import messages
 LOST: Final = 0
 """The news that what was held is lost; all other news are numbers of signals."""
 
-News = SimpleQueue[int]
-"""What is going on. A signal handler may put something in at any moment."""
-
 GRACE_S: Final = 5.0
-"""From SIGTERM to SIGKILL, unless --grace says otherwise."""
+"""From SIGTERM to SIGKILL, unless --grace says otherwise, or the time to live is short."""
 
 CANNOT_RUN: Final = 126
 NOT_FOUND: Final = 127
@@ -49,16 +48,58 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _POLL_S: Final = 0.02
 _LOOK_S: Final = 0.25
 
-# Reads a line when all is well, and the end of the pipe when this program is no more.
+# It is of COMMAND's group, and what comes to that must not end or stop it. It says when it is
+# ready, and reads the end of the pipe when this program is no more: else it is killed.
+# Signals are ignored, not blocked: dash clears the mask. Not every sleep knows fractions.
 _GUARD: Final = """
-read -r line && exit
+trap '' INT TERM HUP QUIT USR1 USR2 TSTP TTIN TTOU
+echo ready
+read -r line
 kill -s TERM 0
 kill -s CONT 0
-sleep "$1"
+sleep "$1" 2> /dev/null || sleep "$2"
 kill -s KILL 0
 """
-# What may come to COMMAND's group, of which the guard is one, without ending or stopping it.
-_NOT_FOR_THE_GUARD: Final = {*_PASSED_ON, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+
+
+class News:
+    """What is going on. A signal handler or another thread may put something in at any moment."""
+
+    def __init__(self) -> None:
+        self._numbers: deque[int] = deque()
+        self._bell: socket.socket | None = None
+
+    def put(self, number: int) -> None:
+        self._numbers.append(number)
+        bell = self._bell
+        if bell is not None:
+            with suppress(OSError):  # full: it wakes anyway; closed: nobody waits
+                bell.send(b"!")
+
+    def take(self) -> int | None:
+        """The oldest of the news; None if there are none."""
+        return self._numbers.popleft() if self._numbers else None
+
+    @contextmanager
+    def awaited(self) -> Iterator[Callable[[float], None]]:
+        """What waits for news, for so many seconds at most. A signal wakes it too, whichever thread
+        gets it, and when it comes just before the wait. For the main thread."""
+        bell, ear = socket.socketpair()
+        with bell, ear:
+            bell.setblocking(False)
+            ear.setblocking(False)
+
+            def wait(timeout_s: float) -> None:
+                if not self._numbers and select.select([ear], [], [], timeout_s)[0]:
+                    ear.recv(4096)
+
+            before = signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
+            self._bell = bell
+            try:
+                yield wait
+            finally:
+                self._bell = None
+                signal.set_wakeup_fd(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +118,34 @@ def run_command(
     news: News,
     *,
     grace_s: float,
+    remaining_s: Callable[[], float] = lambda: math.inf,
     stdin: IO[bytes] | int | None = None,
 ) -> Ended:
     """Run COMMAND to its end, with more `variables` in its environment.
 
     When LOST comes as news, or this program is killed, it gets SIGTERM, and after `grace_s`
-    SIGKILL. What cannot be started is said on stderr, and is 127 or 126. Only for the main thread,
-    which gets the signals.
+    SIGKILL. It gets SIGTERM too when what is held certainly lasts, by `remaining_s`, for no longer
+    than that: so it has ended before the next holder begins. What cannot be started is said on
+    stderr, and is 127 or 126. Only for the main thread, which gets the signals. A signal to end
+    that comes when COMMAND has ended is raised here.
     """
-    with _reported(news):
+    try:
+        return _run(words, variables, news, grace_s, remaining_s, stdin)
+    finally:
+        while (number := news.take()) is not None:
+            if number in _ENDING:
+                signal.raise_signal(number)
+
+
+def _run(
+    words: Sequence[str],
+    variables: Mapping[str, str],
+    news: News,
+    grace_s: float,
+    remaining_s: Callable[[], float],
+    stdin: IO[bytes] | int | None,
+) -> Ended:
+    with news.awaited() as wait, _reported(news):
         with _guarded(grace_s) as group:
             terminal = _terminal() if stdin is None else None
             try:
@@ -95,7 +155,7 @@ def run_command(
             except OSError as error:
                 messages.say(f"raftzmq: {words[0]} cannot be run: {error.strerror or error}")
                 return Ended(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN)
-            job = _Job(process, group, news, grace_s, terminal)
+            job = _Job(process, group, news, wait, grace_s, remaining_s, terminal)
             job.follow()
         return job.ended()
 
@@ -119,7 +179,9 @@ class _Job:
     process: subprocess.Popen[bytes]
     group: int
     news: News
+    wait: Callable[[float], None]
     grace_s: float
+    remaining_s: Callable[[], float]
     terminal: int | None
     lost: bool = False
     ending: int | None = None
@@ -130,8 +192,13 @@ class _Job:
         try:
             self.to_foreground()
             while self._runs():
-                with suppress(Empty):
-                    self._heed(self.news.get(timeout=self._wait_s()))
+                number = self.news.take()
+                if number is not None:
+                    self._heed(number)
+                    continue
+                if self.remaining_s() <= self.grace_s:
+                    self._lose()
+                self.wait(self._wait_s())
                 if self.kill_s is not None and time.monotonic() >= self.kill_s:
                     self.kill_s = None
                     self.send(signal.SIGKILL)
@@ -164,18 +231,28 @@ class _Job:
 
     def _heed(self, number: int) -> None:
         if number == LOST:
-            self.lost = True
-            self.kill_s = time.monotonic() + self.grace_s
-            self.send(signal.SIGTERM)
-            self.send(signal.SIGCONT)  # one that is stopped cannot end
+            self._lose()
         elif number != signal.SIGCHLD:
             if number in _ENDING:
                 self.ending = number
             self.send(number)
 
+    def _lose(self) -> None:
+        """What is held is lost, or will be when COMMAND has had its grace."""
+        if not self.lost:
+            self.lost = True
+            self.kill_s = time.monotonic() + self.grace_s
+            self.send(signal.SIGTERM)
+            self.send(signal.SIGCONT)  # one that is stopped cannot end
+
     def _wait_s(self) -> float:
-        """How long to wait for news. A signal that another thread gets does not wake this one."""
-        left_s = _LOOK_S if self.kill_s is None else self.kill_s - time.monotonic()
+        """How long to wait for news: until something is due, and never for long."""
+        if self.kill_s is not None:
+            left_s = self.kill_s - time.monotonic()
+        elif self.lost:
+            left_s = _LOOK_S
+        else:
+            left_s = self.remaining_s() - self.grace_s
         return min(_LOOK_S, max(0.0, left_s))
 
     def _runs(self) -> bool:
@@ -200,8 +277,8 @@ class _Job:
         elif number not in (signal.SIGTTIN, signal.SIGTTOU):
             return
         self.to_foreground()
-        while not self.news.empty():  # first of all whether the lock was lost meanwhile
-            self._heed(self.news.get())
+        while (news := self.news.take()) is not None:  # above all whether the lock was lost
+            self._heed(news)
         if not self.lost:
             self.send(signal.SIGCONT)
 
@@ -220,21 +297,19 @@ class _Job:
 def _guarded(grace_s: float) -> Iterator[int]:
     """A process group for COMMAND, which ends should this program be killed meanwhile: what is held
     is kept alive by nobody then. The guard is in the group, so there is none without it."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_THE_GUARD)
-    try:
-        guard = subprocess.Popen(
-            ["sh", "-c", _GUARD, "guard", str(math.ceil(grace_s))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            process_group=0,
-        )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    try:
-        yield guard.pid
-    finally:
-        guard.communicate(b"\n")
+    with subprocess.Popen(
+        ["sh", "-c", _GUARD, "guard", f"{grace_s:.3f}", str(math.ceil(grace_s))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    ) as guard:
+        try:
+            assert guard.stdout is not None
+            guard.stdout.readline()  # no signal ends it from now on
+            yield guard.pid
+        finally:
+            guard.kill()  # before its input ends; COMMAND may have stopped it
 
 
 @contextmanager

@@ -69,6 +69,14 @@ class Claim(Fencing):
         """The tokens of all that is held, the oldest first."""
         return tuple(place.token for place in self._places)
 
+    @property
+    def remaining(self) -> float:
+        """How many seconds what is held certainly lasts without being kept alive; 0.0: it is lost.
+        Raises NotHeld."""
+        self._newest()
+        now_ms = self._shell.now_ms()
+        return max(0.0, min(place.remaining_ms(now_ms) for place in self._places) / 1000)
+
     def check(self) -> None:
         """Raise LeaseExpired if what is held is lost, which this knows by its own clock too;
         NotHeld if it is not held; ForkedClient in a process forked from the one that holds it."""

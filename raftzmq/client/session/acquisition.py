@@ -86,6 +86,12 @@ class Acquisition(Task):
             value=self.value,
         )
 
+    def remaining_ms(self, now_ms: int) -> int:
+        """How long it certainly holds without being kept alive."""
+        if self.lost or self.lease is None or self.lease.ended is not None:
+            return 0
+        return self.lease.deadline_ms - now_ms
+
     def check(self, now_ms: int) -> None:
         """Raise LeaseExpired unless it holds, as far as the client can know now."""
         assert self.lease is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from raftzmq.errors import InvalidRequest
+from raftzmq_cli.client import subprocess_runner
+from raftzmq_cli.client.locks import grace_within
 from raftzmq_cli.client.subprocess_runner import LOST, Ended, News, run_command
 from tests.cli.conftest import LIMIT_S
 
@@ -205,3 +209,142 @@ def test_at_a_terminal_it_may_ask_and_gets_ctrl_c() -> None:
         process.kill()
         process.wait()
         os.close(controller)
+
+
+# -- no wake-up and no signal is lost -------------------------------------------------------------
+
+
+def check_series(runs: int) -> None:
+    """COMMAND ends at every moment, before, in and after the wait for news."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("run_command hangs")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    try:
+        for _ in range(runs):
+            signal.alarm(int(LIMIT_S))
+            assert run_command(["true"], {}, News(), grace_s=1) == Ended(0)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_the_end_of_command_is_always_noticed() -> None:
+    check_series(100)
+
+
+@pytest.mark.proof
+def test_the_end_of_command_is_always_noticed_in_a_long_series() -> None:
+    check_series(4000)
+
+
+def test_a_wait_that_is_over_is_not_one_without_end() -> None:
+    news = News()
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        with news.awaited() as wait:
+            began = time.monotonic()
+            for _ in range(200):
+                wait(0.001)
+            assert time.monotonic() - began < LIMIT_S
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_signal_counts_even_if_command_has_just_ended() -> None:
+    """It is passed on, or handled as it would be after the end."""
+    after: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: after.append(number))
+    passed_on = 0
+    try:
+        for _ in range(40):
+            passed_on += run("kill -TERM $PPID").signal is not None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert passed_on + len(after) == 40
+
+
+def test_a_signal_after_the_end_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    after: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: after.append(number))
+    ended = subprocess_runner._Job.ended
+
+    def late(job: subprocess_runner._Job) -> Ended:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return ended(job)
+
+    monkeypatch.setattr(subprocess_runner._Job, "ended", late)
+    try:
+        assert run("exit 7") == Ended(7)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert after == [signal.SIGTERM]
+
+
+def test_a_guard_that_command_has_stopped_does_not_matter() -> None:
+    assert run("kill -STOP $(ps -o pgid= -p $$); exit 3") == Ended(3)
+
+
+# -- the time to live -----------------------------------------------------------------------------
+
+
+def test_command_ends_before_what_is_held_does() -> None:
+    """It gets its grace while it is still held."""
+    end_s = time.monotonic() + 1.5
+    ended = run_command(
+        ["sh", "-c", f"trap '' TERM; {FOREVER}"],
+        {},
+        News(),
+        grace_s=0.3,
+        remaining_s=lambda: end_s - time.monotonic(),
+        stdin=subprocess.DEVNULL,
+    )
+    assert ended == Ended(128 + signal.SIGKILL, lost=True)
+    assert time.monotonic() - end_s + 1.5 > 1.1
+
+
+HOLDER = """
+import subprocess
+from raftzmq_cli.client.subprocess_runner import News, run_command
+script = "trap '' TERM; echo $$; exec > /dev/null; while :; do sleep 0.02; done"
+run_command(["sh", "-c", script], {}, News(), grace_s=0.2, stdin=subprocess.DEVNULL)
+"""
+SHELLS = [
+    words
+    for words in (["dash"], ["bash", "--posix"], ["bash"], ["busybox", "sh"], ["mksh"], ["ksh"])
+    if shutil.which(words[0])
+]
+
+
+@pytest.mark.parametrize("words", SHELLS, ids=" ".join)
+def test_the_guard_ends_command_under_every_shell(words: list[str], tmp_path: Path) -> None:
+    """When this program is killed, also a COMMAND that does not end by SIGTERM."""
+    shell = tmp_path / "sh"
+    shell.write_text(f'#!/bin/sh\nexec {shutil.which(words[0])} {" ".join(words[1:])} "$@"\n')
+    shell.chmod(0o755)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    assert holder.stdout is not None
+    pid = int(holder.stdout.readline())
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    deadline = time.monotonic() + LIMIT_S
+    while not gone(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_grace_fits_into_the_time_to_live() -> None:
+    assert grace_within(60, None) == 5
+    assert grace_within(3, None) == 1
+    assert grace_within(10, 5) == 5
+    with pytest.raises(InvalidRequest, match="half of --ttl, here 5"):
+        grace_within(10, 5.1)
