@@ -29,6 +29,9 @@ from raftzmq.transport.client_wire import (
 ADMIN_TIMEOUT_MS: Final = 60_000
 """A membership change or transfer not complete by then is answered as refused, saying so."""
 
+UNHEARD_MS: Final = 3000
+"""A learner that has not been heard for so long is not waited for: an operator asks at most 5 s."""
+
 
 @dataclass(slots=True)
 class _Change:
@@ -37,6 +40,7 @@ class _Change:
     deadline_ms: int
     done: Callable[[], str | None]  # the message of the answer, once it is complete
     start: Callable[[], bool] | None = None  # tried until it could begin
+    unheard: Callable[[], str | None] = lambda: None  # why it cannot become complete
 
 
 class Admin:
@@ -111,6 +115,11 @@ class Admin:
         if action == "promote" and not known:
             raise Refused(f"{name} is not a member: add it first")
         if action == "add" and not known:
+            if (address := self._admission.deaf.get(name)) is not None:
+                raise Refused(
+                    f"{name} asks to join, and does not hear the answers at {address}: start it "
+                    "with --advertise HOST:PORT, where this node reaches it"
+                )
             if not self._admission.is_asking(name):
                 raise Refused(
                     f"{name} has not asked to join: start it with this cluster's peers, "
@@ -124,7 +133,18 @@ class Admin:
                 return f"{name} is a voter"
             return None
 
-        change.done = done
+        def unheard() -> str | None:
+            member = raft.membership.named(name)
+            if member is None or member.voter or raft.hears(member.id):
+                return None
+            if node.now_ms - raft.progress[member.id].heard_ms < UNHEARD_MS:
+                return None
+            return (
+                f"{name} does not answer at {member.address}: start it there, or remove it and "
+                "start it with --advertise HOST:PORT, where this node reaches it"
+            )
+
+        change.done, change.unheard = done, unheard
 
     def _remove(self, name: str, change: _Change) -> None:
         raft = self._node.raft
@@ -175,6 +195,8 @@ class Admin:
             elif now_ms >= change.deadline_ms:
                 error = Refused("not complete in time; `raftzmq client status` shows how far it is")
                 self._refuse(change.client, change.request_id, error)
+            elif leads and (why := change.unheard()) is not None:
+                self._refuse(change.client, change.request_id, Refused(why))
             elif not leads and change.start is not None:
                 self._refuse(change.client, change.request_id, NotLeader("leadership was lost"))
             else:

@@ -8,7 +8,7 @@ from typing import Final
 from raftzmq.core.identity import NodeId
 from raftzmq.core.role import Role
 from raftzmq.node.scaling import Scaling
-from raftzmq.node.state import NodeState
+from raftzmq.node.state import ADDRESSES_MAX, NodeState
 from raftzmq.transport.peer_wire import Hello
 
 CAUGHT_UP_ENTRIES: Final = 1000
@@ -17,14 +17,14 @@ CAUGHT_UP_ENTRIES: Final = 1000
 ASKING_FRESH_MS: Final = 3000
 """A node that has not asked for this long does not ask any more."""
 
-TWICE_MS: Final = 2000
-"""A member that is heard and yet asks over so long a time is two processes. One that asks once may
-have heard of this leader a moment later."""
+CERTAIN_MS: Final = 2000
+"""Hellos that ought to have ceased mean something once they have come for so long: until then, an
+answer may be on its way."""
 
 
 @dataclass(slots=True)
-class _Twin:
-    """What asks in the name of a member that is heard."""
+class _Hellos:
+    """Hellos of one name, at most ASKING_FRESH_MS apart."""
 
     address: str
     first_ms: int
@@ -32,7 +32,7 @@ class _Twin:
 
     @property
     def is_certain(self) -> bool:
-        return self.last_ms - self.first_ms >= TWICE_MS
+        return self.last_ms - self.first_ms >= CERTAIN_MS
 
 
 class Admission:
@@ -43,12 +43,16 @@ class Admission:
         self._scaling = scaling
         self._asking: dict[NodeId, tuple[str, int]] = {}  # -> address, when last heard
         self._invited: set[str] = set()
-        self._twice: dict[str, _Twin] = {}
+        self._twice: dict[str, _Hellos] = {}
+        self._deaf: dict[str, _Hellos] = {}
 
     def hello(self, hello: Hello, now_ms: int) -> str:
         """Note that a node asks; return why it is not admitted at once, or "" if it will be."""
         if hello.cluster != self._node.cluster:
+            if not hello.cluster:
+                _note(self._deaf, hello, now_ms)
             return ""  # it adopts the cluster's id first, then asks again
+        self._deaf.pop(hello.sender.name, None)
         if hello.sender in self._node.raft.membership.ids and self._node.raft.hears(hello.sender):
             return self._meet_twin(hello, now_ms)
         self._asking[hello.sender] = (hello.address, now_ms)
@@ -57,26 +61,29 @@ class Admission:
     def _meet_twin(self, hello: Hello, now_ms: int) -> str:
         """A member asks that has no need to: it hears this leader, which hears it. After a while
         the only explanation is a second process with a copy of its directory."""
-        name = hello.sender.name
-        twin = self._twice.get(name)
-        if twin is None or now_ms - twin.last_ms > ASKING_FRESH_MS:
-            twin = self._twice[name] = _Twin(hello.address, now_ms, now_ms)
-        twin.address, twin.last_ms = hello.address, now_ms
-        if not twin.is_certain:
+        _note(self._twice, hello, now_ms)
+        if not self._twice[hello.sender.name].is_certain:
             return ""
         return (
-            f"{name} runs elsewhere with a copy of this data directory: stop one, delete its copy"
+            f"{hello.sender.name} runs elsewhere with a copy of this data directory: "
+            "stop one, delete its copy"
         )
 
     @property
     def twice(self) -> dict[str, str]:
         """Name -> address told by the second process, of the members that run twice."""
-        now_ms = self._node.now_ms
-        return {
-            name: twin.address
-            for name, twin in self._twice.items()
-            if twin.is_certain and now_ms - twin.last_ms <= ASKING_FRESH_MS
-        }
+        return _certain(self._twice, self._node.now_ms)
+
+    @property
+    def deaf(self) -> dict[str, str]:
+        """Name -> address of the nodes that look for a cluster and do not hear this one's answers
+        there."""
+        return _certain(self._deaf, self._node.now_ms)
+
+    @property
+    def replicas_decide(self) -> bool:
+        """Whether a StatefulSet decides who is a member."""
+        return self._scaling.replicas is not None
 
     def silent_members(self) -> dict[str, str]:
         """Name -> address of the members that the leader does not hear. One that was cut off
@@ -104,6 +111,7 @@ class Admission:
         if raft.role is not Role.LEADER:
             self._invited.clear()
             self._twice.clear()
+            self._deaf.clear()
             return
         if not (self._asking or raft.memberships.learners) or not node.membership_settled:
             return
@@ -144,10 +152,14 @@ class Admission:
         known = (former.address, self._node.initial.get(newcomer.name))
         if address not in known and not self._scaling.wants(newcomer.name):
             # The member may only be restarting. Nobody would find this one where that one was.
+            if newcomer.name in self._node.initial:
+                way = "give all nodes --peers with its new address"
+            else:
+                remove = f"raftzmq client member remove {newcomer.name}"
+                way = f"say `{remove}`, then `member add`"
             return (
                 f"{newcomer.name} is a member at {former.address}, and this one is at {address}: "
-                f"stop it, or if it is to replace that one, `raftzmq client member remove "
-                f"{newcomer.name}` and then `member add`"
+                f"stop it, or if it is to replace that one, {way}"
             )
         return ""
 
@@ -162,3 +174,21 @@ class Admission:
             and progress.match_index >= raft.commit_index - CAUGHT_UP_ENTRIES
             and raft.hears(learner)
         )
+
+
+def _note(hellos: dict[str, _Hellos], hello: Hello, now_ms: int) -> None:
+    """Take another one in, or begin anew after a pause."""
+    name = hello.sender.name
+    before = hellos.get(name)
+    fresh = before is not None and now_ms - before.last_ms <= ASKING_FRESH_MS
+    first_ms = before.first_ms if before is not None and fresh else now_ms
+    if before is not None or len(hellos) < ADDRESSES_MAX:
+        hellos[name] = _Hellos(hello.address, first_ms, now_ms)
+
+
+def _certain(hellos: dict[str, _Hellos], now_ms: int) -> dict[str, str]:
+    return {
+        name: found.address
+        for name, found in hellos.items()
+        if found.is_certain and now_ms - found.last_ms <= ASKING_FRESH_MS
+    }

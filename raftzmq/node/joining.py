@@ -31,6 +31,9 @@ LEADERLESS_MS: Final = 2000
 """A member without a leader for this long asks whether it still is a member: whoever is removed
 is not sent the entry that removes it."""
 
+REMOVED_ASKING_MS: Final = 30_000
+"""A node that was removed asks for so long, so that it can be admitted again, and then no more."""
+
 ANSWER_FRESH_MS: Final = 3000
 """An answer older than this no longer tells that a node is empty."""
 
@@ -45,6 +48,7 @@ class Joining:
         self._empty: dict[str, int] = {}  # initial member -> when it last said that it is empty
         self._known: dict[str, str] = {}  # name -> address of those who welcomed us
         self._reason = ""
+        self._removed_ms = now_ms  # since when it knows that it was removed
         self._led_ms = now_ms  # when a leader was last known
 
     @property
@@ -55,6 +59,8 @@ class Joining:
     def waiting(self) -> str | None:
         """Why this node is not a member yet, or why it finds no leader; None if all is well."""
         node = self._node
+        if node.removed:
+            return f"{node.name} was removed from the cluster: {self._what_now}"
         if self._reason or node.is_member:
             return self._reason or None
         if not node.cluster:
@@ -70,6 +76,22 @@ class Joining:
                 )
             return f"waiting for {self._founder} to form the cluster"
         return "waiting for the leader to admit this node"
+
+    @property
+    def _what_now(self) -> str:
+        if self._asks_no_more:
+            again = f"`raftzmq client member add {self._node.name}`"
+            return f"stop it; to admit it again, restart it and within 30 s say {again}"
+        return self._reason
+
+    @property
+    def _asks_no_more(self) -> bool:
+        """Whether it was removed by hand and has asked for long enough. Where a StatefulSet
+        decides, nobody has to ask for it: its removal ends with the pod, or is taken back."""
+        node = self._node
+        waited_ms = node.now_ms - self._removed_ms
+        removed = node.removed and not self._admission.replicas_decide
+        return removed and waited_ms >= REMOVED_ASKING_MS
 
     @property
     def _founder(self) -> str:
@@ -93,6 +115,8 @@ class Joining:
         if node.is_member and now_ms - self._led_ms < LEADERLESS_MS:
             return
         self._next_hello_ms = now_ms + HELLO_INTERVAL_MS
+        if self._asks_no_more:
+            return
         if not node.cluster and self._may_form(now_ms):
             self._form()
             return
@@ -112,15 +136,8 @@ class Joining:
         if welcome.to != node.raft.id or welcome.sender.name == node.name:
             return
         name = welcome.sender.name
-        if node.is_member:
-            if node.raft.leader is not None:
-                return
-            if welcome.cluster in ("", node.cluster):
-                if welcome.leader == name and node.name in welcome.members:
-                    self._reason = welcome.reason
-                if welcome.leader != name or node.name in welcome.members:
-                    return
-                node.removed = True
+        if node.is_member and (node.raft.leader is not None or not self._concerns_member(welcome)):
+            return
         if not welcome.cluster:
             if name in node.initial:
                 self._empty[name] = now_ms
@@ -138,6 +155,21 @@ class Joining:
             return
         if welcome.leader == name or not self._reason:
             self._reason = welcome.reason
+
+    def _concerns_member(self, welcome: Welcome) -> bool:
+        """Whether a member that finds no leader is to act on a welcome: it was removed, or it has
+        reached another cluster."""
+        node = self._node
+        if welcome.cluster not in ("", node.cluster):
+            return True
+        if welcome.leader != welcome.sender.name:
+            return False
+        if node.name in welcome.members:
+            self._reason = welcome.reason
+            return False
+        node.removed = True
+        self._removed_ms = node.now_ms
+        return True
 
     def _may_form(self, now_ms: int) -> bool:
         node = self._node

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
+from raftzmq.core.role import Role
 from raftzmq.node import Node
 from raftzmq.server.text_log import TextLog
 
@@ -17,6 +19,8 @@ class Announcements:
         self._looked_at: tuple[object, ...] = ()
         self._seen: tuple[object, ...] = (None,) * 6
         self._twice: dict[str, str] = {}
+        self._deaf: dict[str, str] = {}
+        self._silent: dict[str, str] = {}
 
     def tell(self) -> None:
         """Once a turn: write a line for each change since the last turn."""
@@ -24,7 +28,8 @@ class Announcements:
         raft = node.raft
         looked_at = (
             *(raft.role, raft.term, raft.leader, raft.membership),
-            *(node.removed, node.joining.waiting, node.disk_full, node.admission.twice),
+            *(node.removed, node.joining.waiting, node.disk_full),
+            *(node.admission.twice, node.admission.deaf),
         )
         if looked_at == self._looked_at:  # what follows takes longer, and is for every turn
             return
@@ -53,3 +58,19 @@ class Announcements:
                     "delete its copy",
                     second=address,
                 )
+        before_deaf, self._deaf = self._deaf, node.admission.deaf
+        for name, address in self._deaf.items():
+            if name not in before_deaf:
+                self._log.warn(
+                    f"{name} asks to join, and does not hear the answers at the address it gives: "
+                    "start it with another --advertise",
+                    address=address,
+                )
+
+    def silent(self, peers: Mapping[str, str]) -> None:
+        """Take which peers do not answer, name -> address. A leader says so of each once."""
+        silent = dict(peers) if self._node.raft.role is Role.LEADER else {}
+        if silent != self._silent:
+            before, self._silent = self._silent, silent
+            for name in silent.keys() - before.keys():
+                self._log.warn(f"{name} does not answer", address=silent[name])

@@ -363,6 +363,7 @@ class Server:
             if (address := self.node.address_of(name)) is not None
         }
         self.node.unresolved = self._name_lookup.unresolved
+        self._announcements.silent(self._name_lookup.silent)
 
     # -- signals ---------------------------------------------------------------------
 

@@ -174,3 +174,18 @@ def test_an_empty_node_elsewhere_does_not_replace_one_that_restarts(
         assert cluster.everything("key")["key"].value == "value"
     finally:
         second.kill()
+
+
+def test_the_leader_names_addresses_that_do_not_answer(cluster: Cluster) -> None:
+    lost = cluster.add_process("raft-3")
+    lost.start("--listen", f"tcp://{lost.address}", "--advertise", "127.0.0.1:1")
+    leader = cluster.leader()
+    wait_for("it says who does not hear", lambda: "address=127.0.0.1:1" in leader.output())
+    with Raw(leader.endpoint) as raw:
+        answer = raw.member("add", "raft-3")
+    assert "127.0.0.1:1" in answer["message"]
+    lost.kill()
+    down = next(node for node in cluster.nodes[:3] if node is not leader)
+    down.kill()
+    said = f"{down.name} does not answer address={down.address}"
+    wait_for("it says who is silent", lambda: said in leader.output())
