@@ -144,7 +144,7 @@ class AsyncShell(Shell):
         try:
             if self._session.can_close_session:
                 self._session.leases.drop_all("the client was closed", now_ms())
-                await self._wait([Call(cluster.close_session(), now_ms(), CLOSE_S)])
+                await self._wait([Call(cluster.close_session(), now_ms(), CLOSE_S, own=True)])
         finally:
             self._end("the client was closed")
 

@@ -241,7 +241,7 @@ class _IoThread:
         """Tell the cluster that the session is not needed; no matter if that fails."""
         if self._over is None and self._session.can_close_session:
             self.post(lambda session, now: session.leases.drop_all("the client was closed", now))
-            self.run([Call(cluster.close_session(), now_ms(), CLOSE_S)])
+            self.run([Call(cluster.close_session(), now_ms(), CLOSE_S, own=True)])
 
     def stop(self) -> None:
         """End the thread and what it owns. In a forked child there is nothing to end."""

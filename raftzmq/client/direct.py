@@ -106,7 +106,9 @@ class DirectClient:
         try:
             if self._session.can_close_session:
                 self._session.leases.drop_all("the client was closed", now_ms())
-                self._until_done(self.submit(cluster.close_session(), CLOSE_S))
+                end = Call(cluster.close_session(), now_ms(), CLOSE_S, own=True)
+                self._session.submit(end, now_ms())
+                self._until_done(end)
         finally:
             self._session.close("the client was closed")
             self._links.close_all()

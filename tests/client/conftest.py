@@ -100,11 +100,12 @@ def cluster() -> Iterator[FakeCluster]:
 
 @pytest.fixture(autouse=True)
 def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where time passes for real, nothing is sent again only because the machine is slow, and what
-    ends is waited for."""
+    """Where time passes for real, nothing is sent again or besides only because the machine is
+    slow, and what ends is waited for."""
     if "cluster" in request.fixturenames:
         monkeypatch.setattr("raftzmq.client.session.flight.SILENCE_MS", 3_600_000)
         monkeypatch.setattr("raftzmq.client.session.answers.RENEW_MS", 3_600_000)
+        monkeypatch.setattr("raftzmq.client.session.members.FIRST_MS", 3_600_000)
         monkeypatch.setattr("raftzmq.client.session.routing.SUSPECT_MS", 300)
         monkeypatch.setattr("raftzmq.client.blocking_shell.JOIN_S", 60.0)
 

@@ -175,3 +175,19 @@ def test_an_asyncio_client_may_have_many_outstanding_calls(nodes: Cluster) -> No
             assert [item.value for item in await db.prefix("many/")] == ["19"] * 256
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("puts", [24, pytest.param(240, marks=pytest.mark.proof)])
+def test_megabytes_of_its_own_do_not_cost_a_client_its_lock(nodes: Cluster, puts: int) -> None:
+    megabyte = "v" * 1_000_000
+    with Client(nodes.endpoints) as db:
+        lock = db.lock("kept", ttl=2)
+        with lock, ThreadPoolExecutor(puts) as pool:
+            waiting = [
+                pool.submit(db.put, f"mb/{n % 8}", megabyte, timeout=300) for n in range(puts)
+            ]
+            for put in waiting:
+                put.result()
+            lock.check()
+        assert not lock.lost.is_set()
+        db.delete_prefix("mb/")

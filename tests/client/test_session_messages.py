@@ -6,7 +6,8 @@ import pytest
 
 from raftzmq import limits
 from raftzmq.client.operations import cluster, transactions
-from raftzmq.client.session.flight import BYTES_IN_FLIGHT, MESSAGES_IN_FLIGHT
+from raftzmq.client.session.calls import PROMPT_MS, WINDOW_BYTES_FIRST, WINDOW_BYTES_MOST
+from raftzmq.client.session.flight import MESSAGES_IN_FLIGHT, SILENCE_MS
 from raftzmq.client.session.packer import MESSAGE_BYTES
 from raftzmq.client.transactions import Put
 from raftzmq.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
@@ -61,14 +62,49 @@ def test_with_many_messages_in_flight_calls_gather_for_the_next() -> None:
 def test_only_so_many_bytes_are_in_flight() -> None:
     talk = Conversation()
     talk.open_session()
-    for _ in range(10):
+    for _ in range(40):
         talk.put("k", "\x01" * limits.VALUE_BYTES)
     sent = talk.turn()
     size = len(sent[0].frame)
-    assert len(sent) == BYTES_IN_FLIGHT // size + 1
+    assert len(sent) == WINDOW_BYTES_FIRST // size + 1
+    for _ in range(5):
+        talk.done(sent.pop(0))
+        sent += talk.turn()
+    assert len(sent) == WINDOW_BYTES_MOST // size + 1
     assert talk.turn() == []
     talk.done(sent[0])
     assert len(talk.turn()) == 1
+
+
+def test_fewer_bytes_are_in_flight_while_answers_come_late() -> None:
+    talk = Conversation()
+    talk.open_session()
+    for _ in range(200):
+        talk.put("k", "v" * (256 * 1024))
+    sent = talk.turn()
+    while len(sent) < 8:
+        talk.done(sent.pop(0))
+        sent += talk.turn()
+    talk.now_ms += 2 * PROMPT_MS + 1
+    for message in sent:
+        talk.done(message)
+    sent = talk.turn()
+    assert len(sent) == 1
+    for _ in range(16):
+        talk.now_ms += 10
+        talk.done(sent.pop(0))
+        sent += talk.turn()
+    assert sum(len(message.frame) for message in sent) >= WINDOW_BYTES_FIRST
+
+
+def test_many_bytes_in_flight_are_waited_for_longer() -> None:
+    talk = Conversation()
+    talk.open_session()
+    talk.put("k", "v" * limits.VALUE_BYTES)
+    talk.one()
+    assert talk.later(SILENCE_MS + 250) == []
+    (again,) = talk.later(800)
+    assert again.names == ["put"]
 
 
 def test_calls_given_up_make_room_for_others() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from raftzmq.client.operations import queues
 from raftzmq.client.operations.arguments import Operation
+from raftzmq.client.session.agenda import NEVER_MS
 from raftzmq.client.session.calls import Call
-from raftzmq.client.session.leases import NEVER_MS, HeldLease
+from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.session.tasks import Task
 from raftzmq.errors import LeaseExpired
 

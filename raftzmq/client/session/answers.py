@@ -157,6 +157,7 @@ class Answers:
             call.in_doubt = True
             call.silences += 1
         self.again(calls)
+        batch.lane.paced(now_ms - batch.sent_ms)
         link = self._endpoints.link(batch.endpoint)
         if link.heard_ms > batch.sent_ms:
             return

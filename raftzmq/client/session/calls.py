@@ -18,9 +18,19 @@ from raftzmq.transport.client_wire import Done, StatusReply
 REQUEST_BYTES: Final = 64
 OPEN: Final = b'"open"]'
 
+OWN: Final = "own"
 AWAITS: Final = "awaits"
 WATCHES: Final = "watches"
-"""Lanes that travel apart: of what nodes keep back, and of requests to watch."""
+"""Lanes that travel apart: of what the client does by itself, which never waits behind what its
+callers do; of what nodes keep back; and of requests to watch."""
+
+WINDOW_BYTES_LEAST: Final = 256 * 1024
+WINDOW_BYTES_FIRST: Final = 4 * 1024 * 1024
+WINDOW_BYTES_MOST: Final = 16 * 1024 * 1024
+PROMPT_MS: Final = 150
+"""How many bytes a lane has in flight: twice as many after an answer within this time, half as many
+after one that took more than twice as long. What leaves next is answered in about that time, on
+whatever link and however busy the nodes are: above all what keeps leases alive."""
 
 BACKOFF_MS: Final = 20
 BACKOFF_MOST_MS: Final = 100
@@ -48,6 +58,7 @@ class Call:
         "is_write",
         "lane",
         "numbered",
+        "own",
         "refusal",
         "repeatable",
         "session",
@@ -66,10 +77,13 @@ class Call:
         timeout: float | None = None,
         *,
         internal: Callable[[Call, int], None] | None = None,
+        own: bool = False,
     ) -> None:
-        """`timeout` is in seconds; None: that of the work. Raises InvalidRequest if it is not a
-        positive number."""
+        """`own` calls are the client's, to keep or end what its callers have: no bound of theirs
+        refuses one. `timeout` is in seconds; None: that of the work. Raises InvalidRequest if it is
+        not a positive number."""
         self.work = work
+        self.own = own
         self.submitted_ms = now_ms
         self.deadline_ms = now_ms + _milliseconds(work.timeout_s if timeout is None else timeout)
         if isinstance(work, Operation):
@@ -87,7 +101,9 @@ class Call:
             self.to_leader = work.to_leader
             self.numbered = False
             self.lane = work.lane
-        self.lane = work.endpoint or self.lane or ("" if self.to_leader else "any")
+        self.lane = (
+            work.endpoint or self.lane or ("any" if not self.to_leader else OWN if own else "")
+        )
         self.internal = internal  # called, with the time, when done: the session's own call
         self.waiter: Any = None  # the shell's own: what to wake
         self.id = 0  # on the wire; 0 until first sent
@@ -131,6 +147,7 @@ class Lane:
     target: str
     fixed: bool = False
     stale: bool = False  # whoever is asked answers, from what it has applied
+    own: bool = False  # of the client's own calls
     holds: bool = False  # nodes keep answers back: that they are owed says nothing of the load
     queue: deque[Call] = field(default_factory=deque)
     aimed_ms: int = 0
@@ -140,6 +157,7 @@ class Lane:
     confirmed: bool = False  # the target has answered as leader, and nothing said otherwise since
     messages: int = 0  # in flight
     bytes: int = 0  # in flight
+    window_bytes: int = WINDOW_BYTES_FIRST  # beyond, nothing more is sent
 
     def aim(self, endpoint: str, now_ms: int) -> None:
         self.target = endpoint
@@ -150,6 +168,14 @@ class Lane:
         """Progress: pauses and chases start from the beginning."""
         self.failures = 0
         self.chases = 0
+
+    def paced(self, took_ms: int) -> None:
+        """An answer took so long. What has not come near the bound says nothing for a higher."""
+        if took_ms <= PROMPT_MS:
+            if 2 * self.bytes >= self.window_bytes:
+                self.window_bytes = min(2 * self.window_bytes, WINDOW_BYTES_MOST)
+        elif took_ms > 2 * PROMPT_MS:
+            self.window_bytes = max(self.window_bytes // 2, WINDOW_BYTES_LEAST)
 
     def pause(self, now_ms: int, random: Random, most_ms: int = BACKOFF_MOST_MS) -> None:
         """Send nothing for a while, a longer one each time in a row."""

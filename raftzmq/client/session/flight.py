@@ -15,9 +15,11 @@ SILENCE_MS: Final = 500
 
 SILENCE_DOUBLINGS: Final = 3
 
+SLOW_BYTES_IN_MS: Final = 4096
+"""So many bytes in flight make patience a millisecond longer: a busy leader is no silent one."""
+
 MESSAGES_IN_FLIGHT: Final = 16
-BYTES_IN_FLIGHT: Final = 16 * 1024 * 1024
-"""Beyond either, a lane's calls wait in the client, and leave together in larger messages."""
+"""Beyond it, a lane's calls wait in the client, and leave together in larger messages."""
 
 
 _is_repeatable = attrgetter("repeatable")
@@ -43,7 +45,7 @@ class Flight:
         """Whether the lane may send another message now."""
         if lane.holds:
             return True
-        return lane.messages < MESSAGES_IN_FLIGHT and lane.bytes < BYTES_IN_FLIGHT
+        return lane.messages < MESSAGES_IN_FLIGHT and lane.bytes < lane.window_bytes
 
     def launch(self, lane: Lane, calls: list[Call], frame: bytes, now_ms: int) -> Batch:
         """Put a message in flight. Its calls have their ids."""
@@ -51,6 +53,7 @@ class Flight:
         silences = max(map(_silences_of, calls))
         repeatable = all(map(_is_repeatable, calls))
         patience_ms = SILENCE_MS << min(silences, SILENCE_DOUBLINGS)
+        patience_ms += (lane.bytes + len(frame)) // SLOW_BYTES_IN_MS
         if lane.holds:
             patience_ms += limits.AWAIT_MS
         silent_ms = now_ms + int(patience_ms * (1 + self._random.random() / 2))

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S
+from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, Operation
 from raftzmq.client.operations.leases import lease_grant, lease_keep, lease_revoke
+from raftzmq.client.session.agenda import NEVER_MS, Agenda
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.tasks import Task
 from raftzmq.errors import LeaseExpired, RaftzmqError, Unavailable
 
 KEEPS_IN_TTL: Final = 3
 """A lease is kept alive so often in its time to live."""
-
-NEVER_MS: Final = 2**62
 
 Submit = Callable[[Call, int], None]
 Listener = Callable[[int], None]
@@ -39,6 +38,7 @@ class HeldLease(Task):
         "ended",
         "id",
         "keep_ms",
+        "keep_work",
         "keeping",
         "listeners",
         "shared",
@@ -60,6 +60,7 @@ class HeldLease(Task):
         self.shared = shared  # the client's own, for all who bring no lease
         self.deadline_ms = NEVER_MS
         self.keep_ms = NEVER_MS  # when to keep it alive next
+        self.keep_work: Operation[float] | None = None  # made once
         self.keeping: Call | None = None
         self.ended: RaftzmqError | None = None
         self.users = 0
@@ -96,7 +97,7 @@ class HeldLease(Task):
 
 
 class LeaseKeeper:
-    """Keeps leases alive. `due_ms` is when `tick` has something to do next."""
+    """Keeps leases alive: any number, for a few microseconds a keep."""
 
     def __init__(self, submit: Submit, cancel: Submit, finish: Callable[[Task], None]) -> None:
         self._submit = submit
@@ -104,7 +105,12 @@ class LeaseKeeper:
         self._finish = finish
         self._kept: dict[HeldLease, None] = {}
         self._shared: dict[int, HeldLease] = {}
-        self.due_ms = NEVER_MS
+        self._agenda: Agenda[HeldLease] = Agenda()
+
+    @property
+    def due_ms(self) -> int:
+        """When `tick` has something to do next."""
+        return self._agenda.due_ms
 
     def begin(self, lease: HeldLease, now_ms: int) -> None:
         """Have a lease granted."""
@@ -155,7 +161,7 @@ class LeaseKeeper:
         for call in list(lease.calls):
             self._cancel(call, now_ms)
         lease.calls.clear()
-        self._schedule()
+        self._agenda.remove(lease)
         if not lease.done:
             lease.error = error
             self._done(lease)
@@ -173,26 +179,27 @@ class LeaseKeeper:
             self.end(lease, Unavailable(why), now_ms)
 
     def tick(self, now_ms: int) -> None:
-        for lease in list(self._kept):
+        for lease in self._agenda.take(now_ms):
             if now_ms >= lease.deadline_ms:
                 self.end(lease, LeaseExpired(lease.overdue), now_ms)
-            elif now_ms < lease.keep_ms or lease.keeping is not None:
-                continue
             elif lease.shared and not lease.users and now_ms - lease.used_ms >= lease.ttl_ms:
                 self.drop(lease, "not in use", now_ms)
             else:
                 self._keep(lease, now_ms)
-        self._schedule()
 
     def _keep(self, lease: HeldLease, now_ms: int) -> None:
         if lease.users:
             lease.used_ms = now_ms
+        if lease.keep_work is None:
+            lease.keep_work = lease_keep(lease.id)
         lease.keeping = Call(
-            lease_keep(lease.id),
+            lease.keep_work,
             now_ms,
             (lease.deadline_ms - now_ms) / 1000,
             internal=lambda call, now: self._kept_alive(lease, call, now),
+            own=True,
         )
+        # It has no time in the agenda meanwhile: the call ends by the lease's end.
         self._submit(lease.keeping, now_ms)
 
     def _granted(self, lease: HeldLease, call: Call, now_ms: int) -> None:
@@ -212,7 +219,7 @@ class LeaseKeeper:
             for listener in lease.when_granted:
                 listener(now_ms)
             lease.when_granted.clear()
-            self._schedule()
+            self._schedule(lease)
 
     def _kept_alive(self, lease: HeldLease, call: Call, now_ms: int) -> None:
         lease.keeping = None
@@ -224,7 +231,8 @@ class LeaseKeeper:
             lease.keep_ms = now_ms + lease.ttl_ms // (3 * KEEPS_IN_TTL)
         else:
             self._confirmed(lease, call)
-        self._schedule()
+        if lease.ended is None:
+            self._schedule(lease)
 
     def _confirmed(self, lease: HeldLease, call: Call) -> None:
         lease.deadline_ms = call.submitted_ms + lease.ttl_ms
@@ -234,18 +242,13 @@ class LeaseKeeper:
         """Should this fail too, the lease ends by itself."""
         revoke = lease_revoke(lease.id)
         timeout_s = min(LONGEST_TIMEOUT_S, lease.ttl_ms / 1000)
-        self._submit(Call(revoke, now_ms, timeout_s, internal=lambda _call, _now: None), now_ms)
+        call = Call(revoke, now_ms, timeout_s, internal=lambda _call, _now: None, own=True)
+        self._submit(call, now_ms)
 
     def _done(self, lease: HeldLease) -> None:
         lease.done = True
         if not lease.shared:
             self._finish(lease)
 
-    def _schedule(self) -> None:
-        self.due_ms = min(
-            (
-                lease.deadline_ms if lease.keeping else min(lease.deadline_ms, lease.keep_ms)
-                for lease in self._kept
-            ),
-            default=NEVER_MS,
-        )
+    def _schedule(self, lease: HeldLease) -> None:
+        self._agenda.set(lease, min(lease.deadline_ms, lease.keep_ms))

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from raftzmq.client.operations import cluster
+from raftzmq.client.session.agenda import NEVER_MS
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.endpoints import Endpoints
-from raftzmq.client.session.leases import NEVER_MS
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import client_address
 from raftzmq.transport.client_wire import StatusReply

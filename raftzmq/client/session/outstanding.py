@@ -16,7 +16,7 @@ from raftzmq.errors import Overloaded, RaftzmqError
 
 CALLS_MOST: Final = 100_000
 CALL_BYTES_MOST: Final = 256 * 1024 * 1024
-"""Most calls, and bytes in them, that wait or are in flight; beyond: Overloaded."""
+"""Most calls, and bytes in them, that wait or are in flight; beyond, a caller's is Overloaded."""
 
 DEADLINE_GRAIN_MS: Final = 5
 """Deadlines are looked at this often at most: each look is at every call."""
@@ -59,7 +59,8 @@ class Outstanding:
     def submit(self, call: Call, now_ms: int) -> None:
         """Take a call; it ends, one way or the other, by its deadline. A hot path."""
         calls = len(self._calls)
-        if calls >= self._calls_most or self._bytes + call.size > self._call_bytes_most:
+        full = calls >= self._calls_most or self._bytes + call.size > self._call_bytes_most
+        if full and not call.own:
             self._bytes += call.size
             self.fail(call, Overloaded(f"{calls} calls of this client wait already"), now_ms)
             return
@@ -105,6 +106,7 @@ class Outstanding:
         for batch, group in groupby(calls, key=_batch_of):
             if batch is not None:
                 batch.lane.answered()
+                batch.lane.paced(now_ms - batch.sent_ms)
                 self._flight.release_from(batch, list(group))
         for call in calls:
             call.done = True

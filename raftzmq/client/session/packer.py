@@ -12,7 +12,7 @@ from raftzmq.client.operations.arguments import NodeRequest
 from raftzmq.client.session.calls import Batch, Call, Lane
 from raftzmq.client.session.flight import Flight
 from raftzmq.client.session.prerequisites import LeaderSearch, SessionOpening
-from raftzmq.client.session.serials import Serials
+from raftzmq.client.session.serials import OWN_ROOM, Serials
 from raftzmq.errors import OutcomeUnknown, RaftzmqError
 from raftzmq.transport.client_wire import OperationsRequest, encode_request
 
@@ -48,7 +48,7 @@ class Packer:
     def pack(self, lane: Lane, now_ms: int) -> Batch | None:
         """Put the lane's next message in flight and return it; None if nothing can be sent."""
         queue, serials = lane.queue, self._serials
-        session, room = serials.session, serials.room
+        session, room = serials.session, serials.room + OWN_ROOM * lane.own
         calls: list[Call] = []
         size = 0
         while queue and len(calls) < limits.OPERATIONS_PER_MESSAGE:
@@ -73,7 +73,7 @@ class Packer:
                     break
                 else:
                     queue.popleft()
-                    if not self._may_be_numbered(call, now_ms):
+                    if not self._may_be_numbered(lane, call, now_ms):
                         continue
                     call.id, call.session = serials.take(), session
                     room -= 1
@@ -102,7 +102,7 @@ class Packer:
             call.id = self._next_id
             self._next_id += 1
 
-    def _may_be_numbered(self, call: Call, now_ms: int) -> bool:
+    def _may_be_numbered(self, lane: Lane, call: Call, now_ms: int) -> bool:
         """Whether a write may get a serial in the session; False: it is not to be sent now."""
         if call.session:
             self._flight.by_id.pop(call.id, None)
@@ -116,6 +116,6 @@ class Packer:
                 self._fail(call, error, now_ms)
                 return False
         if not self._serials.session:
-            self._opening.park(call, now_ms)
+            self._opening.park(lane, call, now_ms)
             return False
         return True

@@ -40,8 +40,9 @@ from raftzmq.client.session.acquisition import (
     TAKING,
     Acquisition,
 )
+from raftzmq.client.session.agenda import NEVER_MS, Agenda
 from raftzmq.client.session.calls import Call
-from raftzmq.client.session.leases import NEVER_MS, LeaseKeeper, Submit
+from raftzmq.client.session.leases import LeaseKeeper, Submit
 from raftzmq.client.session.tasks import Task
 from raftzmq.errors import (
     LeaseExpired,
@@ -57,7 +58,7 @@ AT_ONCE_MS: Final = 5000
 
 
 class Acquisitions:
-    """What becomes of all acquisitions of a client. `due_ms` is when `tick` is wanted next."""
+    """What becomes of all acquisitions of a client."""
 
     def __init__(
         self,
@@ -74,22 +75,21 @@ class Acquisitions:
         self._finish = finish
         self._account = account
         self._waiting: dict[Acquisition, None] = {}
-        self.due_ms = NEVER_MS
+        self._deadlines: Agenda[Acquisition] = Agenda()
 
     def begin(self, place: Acquisition, now_ms: int) -> None:
         """Ask for a place."""
         place.submitted_ms = now_ms
         if place.timeout_ms is not None:
             place.deadline_ms = now_ms + (place.timeout_ms or AT_ONCE_MS)
-            self.due_ms = min(self.due_ms, place.deadline_ms)
-        self._waiting[place] = None
+        self._wait(place)
         self._join(place, now_ms)
 
     def leave(self, place: Acquisition, now_ms: int) -> None:
         """Nobody wants the place any more, whether it holds, waits or was only asked for."""
         phase, call, lease = place.phase, place.call, place.lease
         unsent = call is not None and _never_sent(call)
-        self._waiting.pop(place, None)
+        self._waits_no_more(place)
         if phase in (LEAVING, OVER) or lease is None:
             return
         if phase == TAKEN:
@@ -115,17 +115,30 @@ class Acquisitions:
             self._over(place)
 
     def tick(self, now_ms: int) -> None:
-        for place in [place for place in self._waiting if now_ms >= place.deadline_ms]:
+        for place in self._deadlines.take(now_ms):
             error = self._not_in_time(place)
             self.leave(place, now_ms)
             self._fail(place, error)
-        self.due_ms = min((place.deadline_ms for place in self._waiting), default=NEVER_MS)
 
     def close(self, why: str) -> None:
         """End whatever waits."""
         for place in list(self._waiting):
             place.phase = OVER
             self._fail(place, Unavailable(f"{why} before {_named(place)} was acquired"))
+
+    @property
+    def due_ms(self) -> int:
+        """When `tick` is wanted next."""
+        return self._deadlines.due_ms
+
+    def _wait(self, place: Acquisition) -> None:
+        self._waiting[place] = None
+        if place.deadline_ms != NEVER_MS:
+            self._deadlines.set(place, place.deadline_ms)
+
+    def _waits_no_more(self, place: Acquisition) -> None:
+        self._waiting.pop(place, None)
+        self._deadlines.remove(place)
 
     # -- on the way to hold -------------------------------------------------------------------
 
@@ -148,7 +161,8 @@ class Acquisitions:
     def _ask(self, place: Acquisition, now_ms: int) -> None:
         if place.phase == LEASE and place.lease is not None:
             place.phase = ASKED
-            self._call(place, place.request(place.lease.id), self._asked, now_ms)
+            request = place.request(place.lease.id)
+            self._call(place, request, self._asked, now_ms, own=False)
 
     def _asked(self, place: Acquisition, call: Call, now_ms: int) -> None:
         try:
@@ -186,7 +200,7 @@ class Acquisitions:
         except NotHeld:
             self._ask_again(place, now_ms)
         except RaftzmqError as error:
-            self._over(place)
+            self.leave(place, now_ms)
             self._fail(place, NotAcquired(f"could not wait for {_named(place)}: {error}"))
         else:
             if held is True:
@@ -242,7 +256,7 @@ class Acquisitions:
     def _settle(self, place: Acquisition, phase: str) -> None:
         """It has what it was asked for."""
         place.phase = phase
-        self._waiting.pop(place, None)
+        self._waits_no_more(place)
         place.done = True
         self._finish(place)
 
@@ -256,7 +270,7 @@ class Acquisitions:
     def _give_back(self, place: Acquisition, now_ms: int) -> None:
         """Permits of a counter were taken for somebody who has left before he learned of it."""
         signal = queues.signal(place.name, place.permits)
-        told = Call(signal, now_ms, LONGEST_TIMEOUT_S, internal=lambda _call, _now: None)
+        told = Call(signal, now_ms, LONGEST_TIMEOUT_S, internal=lambda _call, _now: None, own=True)
         self._submit(told, now_ms)
 
     def _released(self, place: Acquisition, call: Call, now_ms: int) -> None:
@@ -284,7 +298,7 @@ class Acquisitions:
             lease.ended, LeaseExpired | Unavailable | OutcomeUnknown
         ):
             place.lease = None  # the wait goes on, in a new place
-            self._waiting[place] = None
+            self._wait(place)
             self._join(place, now_ms)
         else:
             self._fail(place, lease.ended)
@@ -293,7 +307,7 @@ class Acquisitions:
         """The place takes part in nothing any more."""
         lease = place.lease
         place.phase = OVER
-        self._waiting.pop(place, None)
+        self._waits_no_more(place)
         if lease is not None and place.on_lease_end is not None:
             lease.listeners.pop(place.on_lease_end, None)
             lease.users -= 1
@@ -305,9 +319,11 @@ class Acquisitions:
         work: Operation[Any],
         then: Callable[[Acquisition, Call, int], None],
         now_ms: int,
+        *,
+        own: bool = True,
     ) -> None:
         assert place.lease is not None
-        place.call = self._internal(place, work, then, now_ms)
+        place.call = self._internal(place, work, then, now_ms, own=own)
         self._leases.call(place.lease, place.call, now_ms)
 
     def _internal(
@@ -316,6 +332,8 @@ class Acquisitions:
         work: Operation[Any],
         then: Callable[[Acquisition, Call, int], None],
         now_ms: int,
+        *,
+        own: bool = True,
     ) -> Call:
         """A call for a place, after whose answer it goes on."""
         lease = place.lease
@@ -327,11 +345,11 @@ class Acquisitions:
                 place.call = None
             then(place, call, now)
 
-        return Call(work, now_ms, LONGEST_TIMEOUT_S, internal=answered)
+        return Call(work, now_ms, LONGEST_TIMEOUT_S, internal=answered, own=own)
 
     def _fail(self, place: Acquisition, error: RaftzmqError) -> None:
         if not place.done:
-            self._waiting.pop(place, None)
+            self._waits_no_more(place)
             place.error = error
             place.done = True
             self._finish(place)

@@ -25,20 +25,19 @@ class SessionOpening:
     def __init__(
         self,
         serials: Serials,
-        lane: Lane,
         start: Callable[[Call, int], None],
         fail: Callable[[Call, RaftzmqError, int], None],
     ) -> None:
         self._serials = serials
-        self._lane = lane
         self._start = start
         self._fail = fail
-        self._parked: list[Call] = []
+        self._parked: list[tuple[Lane, Call]] = []
         self._opening: Call | None = None
 
-    def park(self, call: Call, now_ms: int) -> None:
-        """Keep a write until a session is open; open one if that is not under way."""
-        self._parked.append(call)
+    def park(self, lane: Lane, call: Call, now_ms: int) -> None:
+        """Keep a write until a session is open; open one if that is not under way. Then it goes on
+        in its lane."""
+        self._parked.append((lane, call))
         opening = self._opening
         if opening is None:
             opening = Call(cluster.open_session(), now_ms, 1, internal=self._opened)
@@ -50,16 +49,17 @@ class SessionOpening:
     def _opened(self, opening: Call, now_ms: int) -> None:
         self._opening = None
         parked, self._parked = self._parked, []
-        parked = [call for call in parked if not call.done]
+        parked = [(lane, call) for lane, call in parked if not call.done]
         try:
             self._serials.opened(*opening.result())
         except Unavailable:
             pass  # whatever still waits has a later deadline, and tries again
         except RaftzmqError as error:
-            for call in parked:
+            for _, call in parked:
                 self._fail(call, error, now_ms)
             return
-        self._lane.requeue(parked)
+        for lane in dict.fromkeys(lane for lane, _ in parked):
+            lane.requeue([call for of, call in parked if of is lane])
 
 
 class LeaderSearch:

@@ -11,6 +11,7 @@ from raftzmq.client.session.calls import (
     AWAITS,
     BACKOFF_MOST_MS,
     OVERLOADED_MOST_MS,
+    OWN,
     WATCHES,
     Call,
     Lane,
@@ -45,8 +46,10 @@ class Routing:
         first = endpoints.configured[0]
         self.leader = Lane(first)
         anyone = Lane(first, stale=True)
-        self._lanes = {"": self.leader, "any": anyone}  # and those of named endpoints
-        self._roaming = [self.leader, anyone]
+        own = Lane(first, own=True)
+        # In the order in which they send. Those of named endpoints come later.
+        self._lanes = {OWN: own, "": self.leader, "any": anyone}
+        self._roaming = [own, self.leader, anyone]
         self._resets: list[str] = []
 
     @property
@@ -58,7 +61,7 @@ class Routing:
         lane = self._lanes.get(call.lane) or self._new_lane(call)
         if not (lane.queue or lane.messages):
             lane.aimed_ms = now_ms  # patience with the target begins with the first call
-            if lane.holds:
+            if lane.holds or call.lane == OWN:
                 lane.target = self.leader.target
         return lane
 

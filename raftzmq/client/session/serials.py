@@ -9,6 +9,9 @@ from raftzmq import limits
 WINDOW: Final = limits.SESSION_OUTSTANDING // 2
 """Most serials between the oldest unanswered write and a new one: well inside what nodes allow."""
 
+OWN_ROOM: Final = WINDOW // 2
+"""So many more are for the client's own writes, which the callers' do not keep out."""
+
 
 class Serials:
     """Serials only grow, also from one session to the next, so that no answer is ever taken for

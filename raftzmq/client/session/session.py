@@ -13,11 +13,12 @@ from random import Random
 from typing import Final
 
 from raftzmq.client.session.acquisition import Acquisition
+from raftzmq.client.session.agenda import NEVER_MS
 from raftzmq.client.session.answers import Answers
 from raftzmq.client.session.calls import Batch, Call, Lane
 from raftzmq.client.session.endpoints import Endpoints
 from raftzmq.client.session.flight import Flight
-from raftzmq.client.session.leases import NEVER_MS, HeldLease, LeaseKeeper
+from raftzmq.client.session.leases import HeldLease, LeaseKeeper
 from raftzmq.client.session.members import MemberSearch
 from raftzmq.client.session.outstanding import CALL_BYTES_MOST, CALLS_MOST, Outstanding
 from raftzmq.client.session.packer import Packer
@@ -64,7 +65,7 @@ class Session:
             self._routing, self._flight, self._serials, calls_most, call_bytes_most
         )
         leader = self._routing.leader
-        opening = SessionOpening(self._serials, leader, calls.start, calls.fail)
+        opening = SessionOpening(self._serials, calls.start, calls.fail)
         search = LeaderSearch(self.endpoints, leader, random, calls.start)
         self._members = MemberSearch(self.endpoints, calls.start) if learns_members else None
         self._packer = Packer(self._flight, self._serials, opening, search, calls.fail)

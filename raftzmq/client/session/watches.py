@@ -18,8 +18,8 @@ from typing import Any, Final
 from raftzmq import limits
 from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, NodeRequest, decode_value
 from raftzmq.client.results import Event
+from raftzmq.client.session.agenda import NEVER_MS
 from raftzmq.client.session.calls import WATCHES, Call
-from raftzmq.client.session.leases import NEVER_MS
 from raftzmq.client.session.outstanding import Outstanding
 from raftzmq.client.session.routing import Routing
 from raftzmq.client.session.subscriptions import Stream, Subscription
@@ -297,6 +297,7 @@ class Watches:
             now_ms,
             LONGEST_TIMEOUT_S,
             internal=lambda call, _: self._refused(stream, call),
+            own=True,  # a watch that runs must be able to go on
         )
         self._calls.submit(stream.call, now_ms)
 
