@@ -82,7 +82,7 @@ class Joining:
         if self._asks_no_more:
             again = f"`raftzmq client member add {self._node.name}`"
             return f"stop it; to admit it again, restart it and within 30 s say {again}"
-        return self._reason
+        return self._reason or "waiting for the leader to admit it again"
 
     @property
     def _asks_no_more(self) -> bool:
@@ -136,6 +136,9 @@ class Joining:
         if welcome.to != node.raft.id or welcome.sender.name == node.name:
             return
         name = welcome.sender.name
+        if not node.removed and self._tells_of_removal(welcome):
+            node.removed = True
+            self._removed_ms = now_ms
         if node.is_member and (node.raft.leader is not None or not self._concerns_member(welcome)):
             return
         if not welcome.cluster:
@@ -157,19 +160,25 @@ class Joining:
             self._reason = welcome.reason
 
     def _concerns_member(self, welcome: Welcome) -> bool:
-        """Whether a member that finds no leader is to act on a welcome: it was removed, or it has
-        reached another cluster."""
-        node = self._node
-        if welcome.cluster not in ("", node.cluster):
+        """Whether a member that finds no leader is to act on a welcome: it has reached another
+        cluster. What its own leader says is for people to read."""
+        if welcome.cluster not in ("", self._node.cluster):
             return True
-        if welcome.leader != welcome.sender.name:
-            return False
-        if node.name in welcome.members:
+        if welcome.leader == welcome.sender.name:
             self._reason = welcome.reason
-            return False
-        node.removed = True
-        self._removed_ms = node.now_ms
-        return True
+        return False
+
+    def _tells_of_removal(self, welcome: Welcome) -> bool:
+        """Whether a leader says that this node, which was a member once, is none. A node that was
+        never admitted knows no members."""
+        node = self._node
+        return (
+            node.raft.leader is None
+            and len(node.raft.membership) > 0
+            and welcome.cluster == node.cluster
+            and welcome.leader == welcome.sender.name
+            and node.name not in welcome.members
+        )
 
     def _may_form(self, now_ms: int) -> bool:
         node = self._node

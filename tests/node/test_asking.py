@@ -52,6 +52,17 @@ def test_a_removed_node_says_so_and_stops_asking() -> None:
     assert leader.raft.membership.named(node.name) is None
 
 
+def test_a_leader_that_removed_itself_says_so_and_stops_asking() -> None:
+    world = World(3)
+    leader = world.formed()
+    assert isinstance(world.member(leader.name, "remove", leader.name), Done)
+    world.until(lambda: (new := world.leader()) and new is not leader)
+    said = f"{leader.name} was removed from the cluster: "
+    world.until(lambda: (leader.joining.waiting or "").startswith(said))
+    world.run(35)
+    assert hellos_of(world, leader.name, 5) == 0
+
+
 def test_a_removed_node_that_is_restarted_can_be_added_again() -> None:
     world = World(3)
     leader, node = removed(world)
