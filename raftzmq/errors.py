@@ -145,7 +145,7 @@ class OutcomeUnknown(RaftzmqError):
 
 
 class ForkedClient(RaftzmqError):
-    """A client was used in a process forked from the one that made it."""
+    """What was held before a fork (a lock, a lease, a watch) was used in the child."""
 
     code = "forked"
 

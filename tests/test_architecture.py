@@ -94,6 +94,7 @@ SHELLS = (
     "raftzmq.client.aio",
     "raftzmq.client.aio_shell",
     "raftzmq.client.direct",
+    "raftzmq.client.forks",
     "raftzmq.client.sockets",
     "raftzmq.views.loop",
     "raftzmq.views.view_server",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable, Sequence
 from random import Random, SystemRandom
 from typing import Final, TypeVar
@@ -21,12 +20,16 @@ from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
 from raftzmq.client.shell import Action, Shell
 from raftzmq.client.sockets import Links, Socket, descriptor, now_ms, turn
-from raftzmq.errors import ForkedClient, InvalidRequest, Unavailable
+from raftzmq.errors import InvalidRequest, Unavailable
 
 T = TypeVar("T")
 
 CLOSE_S: Final = 0.2
 """How long closing waits for the cluster to forget the session."""
+
+
+_OF_PARENTS: Final[list[Links]] = []
+"""In a forked child: never collected, for closing them would touch the parent's."""
 
 
 class AsyncShell(Shell):
@@ -36,11 +39,15 @@ class AsyncShell(Shell):
     flag = asyncio.Event
 
     def __init__(self, endpoints: Sequence[str]) -> None:
-        self._session = Session(endpoints, Random(SystemRandom().getrandbits(64)))
+        super().__init__()
+        self._endpoints = endpoints
+        self._closed = False  # no call is taken any more
+        self._begin()
+
+    def _begin(self) -> None:
+        self._session = Session(self._endpoints, Random(SystemRandom().getrandbits(64)))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._links: Links | None = None
-        self._pid = 0
-        self._closed = False  # no call is taken any more
         self._over: str | None = None  # why no call can be answered any more
         self._turn_is_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -90,8 +97,12 @@ class AsyncShell(Shell):
             raise
         task.result()
 
+    def forget_parent(self) -> None:
+        if self._links is not None:
+            _OF_PARENTS.append(self._links)
+        self._begin()
+
     def post(self, action: Action) -> None:
-        self.check_process()
         if self._over is not None or (self._closed and self._links is None):
             return
         if not self._closed:
@@ -100,7 +111,7 @@ class AsyncShell(Shell):
         self._turn_soon()
 
     def post_from_collector(self, action: Action) -> None:
-        if self._loop is None or self._pid != os.getpid():
+        if self._loop is None:
             return
         with contextlib.suppress(RuntimeError):  # the loop is closed: so is everything
             self._loop.call_soon_threadsafe(self._post_late, action)
@@ -130,17 +141,13 @@ class AsyncShell(Shell):
                 timer.cancel()
         return True
 
-    def check_process(self) -> None:
-        if self._links is not None and self._pid != os.getpid():
-            raise ForkedClient("this client is of another process: make a new one after a fork")
-
     async def close(self) -> None:
         """End the session, give up what is held, and close the sockets. May be repeated."""
         if self._closed:
             return
         self._closed = True
-        if self._links is None or self._over or self._pid != os.getpid():
-            return  # nothing was opened, or not by this process
+        if self._links is None or self._over:
+            return  # nothing was opened
         try:
             if self._session.can_close_session:
                 self._session.leases.drop_all("the client was closed", now_ms())
@@ -155,10 +162,7 @@ class AsyncShell(Shell):
             raise Unavailable(self._over or "this client is closed")
         if self._loop is None:
             self._loop = loop
-            self._pid = os.getpid()
             self._links = Links(self._opened, self._closing)
-        if self._pid != os.getpid():
-            self.check_process()
         if self._loop is not loop:
             raise InvalidRequest("this client belongs to another event loop: make one for each")
         return loop

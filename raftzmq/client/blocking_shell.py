@@ -28,7 +28,7 @@ from raftzmq.client.session.tasks import Task
 from raftzmq.client.session.verdicts import abandoned
 from raftzmq.client.shell import Action, Shell
 from raftzmq.client.sockets import Links, Sleeper, now_ms, turn
-from raftzmq.errors import ForkedClient, Unavailable
+from raftzmq.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -50,6 +50,7 @@ class BlockingShell(Shell):
     flag = threading.Event
 
     def __init__(self, endpoints: Sequence[str]) -> None:
+        super().__init__()
         self._endpoints = endpoints
         self._lock = threading.Lock()
         self._io: _IoThread | None = None
@@ -76,7 +77,6 @@ class BlockingShell(Shell):
         return self._here().wait_for_news(subscription, ready, timeout)
 
     def post(self, action: Action) -> None:
-        self.check_process()
         io = self._io
         if io is None and not self._closed:
             io = self._started()
@@ -85,19 +85,22 @@ class BlockingShell(Shell):
 
     def post_from_collector(self, action: Action) -> None:
         io = self._io
-        if io is not None and io.pid == os.getpid():
+        if io is not None:
             io.post(action)
 
-    def check_process(self) -> None:
-        if self._io is not None and self._io.pid != os.getpid():
-            raise ForkedClient("this client is of another process: make a new one after a fork")
+    def forget_parent(self) -> None:
+        """In a forked child the I/O thread is not there, and the lock may be held for ever."""
+        self._lock = threading.Lock()
+        io, self._io = self._io, None
+        if io is not None:
+            io.forget()
 
     def close(self) -> None:
         """End the session, give up what is held, and close the sockets. May be repeated."""
         self._closed = True
         io = self._io
-        if io is None or io.pid != os.getpid():
-            return  # nothing was opened, or not by this process
+        if io is None:
+            return  # nothing was opened
         try:
             io.end_session()
         finally:
@@ -105,7 +108,7 @@ class BlockingShell(Shell):
 
     def _here(self) -> _IoThread:
         io = self._io
-        if io is None or self._closed or io.pid != os.getpid():
+        if io is None or self._closed:
             io = self._started()
         return io
 
@@ -114,8 +117,6 @@ class BlockingShell(Shell):
         if self._closed:
             raise Unavailable("this client is closed")
         _check_interpreter()
-        # Before the lock: in a forked child, a thread that is not there may hold it.
-        self.check_process()
         with self._lock:
             if self._io is None:
                 io = _IoThread(self._endpoints)
@@ -281,6 +282,10 @@ class _IoThread:
             if links is not None:
                 links.close_all()
             self._close_pair()
+
+    def forget(self) -> None:
+        """Let go of this process's copies, in a forked child. The parent's stay as they are."""
+        self._close_pair()
 
     def _close_pair(self) -> None:
         self._wake_in.close()

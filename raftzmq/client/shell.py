@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from raftzmq.client.forks import begin_anew_in_children
 from raftzmq.client.operations.arguments import NodeRequest, Operation, Work
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
@@ -43,6 +44,13 @@ class Shell(ABC):
     Whoever holds a shell keeps its client's sockets open. The session does not: what it calls later
     are the static methods here, so that a client that nobody holds can go.
     """
+
+    def __init__(self) -> None:
+        begin_anew_in_children(self.forget_parent)
+
+    @abstractmethod
+    def forget_parent(self) -> None:
+        """In a forked child: begin anew. What there was is the parent's, and is not touched."""
 
     @staticmethod
     @abstractmethod
@@ -87,10 +95,6 @@ class Shell(ABC):
     def post_from_collector(self, action: Action) -> None:
         """As `post`, but it may be called in any thread, in the middle of anything, and at any
         time: where the garbage collector runs. Raises nothing."""
-
-    @abstractmethod
-    def check_process(self) -> None:
-        """Raise ForkedClient in a process forked from the client's."""
 
 
 def finish(steps: Coroutine[Any, Any, T]) -> T:

@@ -10,11 +10,12 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from raftzmq import Client, ForkedClient, OutcomeUnknown, Unavailable
+from raftzmq import Client, ForkedClient, NotAcquired, OutcomeUnknown, Unavailable
 from raftzmq.client.session.session import Session
 from raftzmq.transport.client_wire import OperationsRequest
 from tests.client.conftest import count_turns, until
@@ -167,21 +168,83 @@ def run_in_child(work: object) -> int:
     raise AssertionError("the child hangs")
 
 
-def test_a_forked_child_is_told_and_the_parent_goes_on(cluster: FakeCluster) -> None:
+def test_a_forked_child_connects_anew_and_the_parent_goes_on(cluster: FakeCluster) -> None:
     with Client(cluster.endpoints) as db:
         db.put("k", "v")
 
         def child() -> None:
-            with pytest.raises(ForkedClient, match="make a new one"):
-                db.put("k", "child")
+            db.put("from the child", "v")
+            with db.lock("the child's", timeout=30) as lock:
+                lock.check()
             db.close()
-            with pytest.raises((ForkedClient, Unavailable)):
+            with pytest.raises(Unavailable):
                 db.get("k")
 
-        assert run_in_child(child) == 0
+        for _ in range(3):
+            assert run_in_child(child) == 0
         item = db.get("k")
         assert item is not None
         assert item.value == "v"
+        assert db.get("from the child") is not None
+        assert len(cluster.operations("open")) == 4  # a session for each process
+
+
+def test_what_was_held_before_a_fork_raises_in_the_child_and_stays_the_parents(
+    cluster: FakeCluster,
+) -> None:
+    with (
+        Client(cluster.endpoints) as db,
+        db.lease(7) as lease,
+        db.watch("k") as watch,
+        db.semaphore("s", 2) as semaphore,
+        db.lock("n") as lock,
+    ):
+        under_lease = db.lock("m", lease=lease)
+
+        def child() -> None:
+            assert not lock.held
+            assert not lease.alive
+            uses: list[Callable[[], object]] = [
+                lock.check,
+                lock.release,
+                lambda: lock.release(wait=False),
+                lock.acquire,
+                lambda: lock.token,
+                lambda: lock.tokens,
+                lambda: lock.remaining,
+                lambda: lock.__exit__(None),
+                lambda: db.put("k", "v", fence=lock),
+                semaphore.wait,
+                semaphore.signal,
+                lease.check,
+                lease.close,
+                lease.revoke,
+                lambda: db.lock("m", lease=lease),
+                lambda: db.put("k", "v", lease=lease),
+                under_lease.acquire,
+                lambda: watch.next(timeout=1),
+                watch.open,
+                watch.close,
+            ]
+            for use in uses:
+                with pytest.raises(ForkedClient, match="make a new one"):
+                    use()
+            with pytest.raises(NotAcquired):
+                db.lock("n").acquire(timeout=0)
+            assert db.get("k", timeout=30) is None
+            del uses
+
+        assert run_in_child(child) == 0
+        lock.check()
+        lease.check()
+        semaphore.check()
+        queue = db.describe("lock", "n")
+        assert queue is not None
+        assert queue.held == 1
+        db.put("k", "v")
+        event = watch.next(timeout=30)
+        assert event is not None
+        assert event.key == "k"
 
 
 def test_a_forked_child_can_make_a_client_of_its_own(cluster: FakeCluster) -> None:

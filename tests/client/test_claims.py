@@ -73,8 +73,8 @@ class LateShell(Shell):
     def post_from_collector(self, action: Action) -> None:
         self.post(action)
 
-    def check_process(self) -> None:
-        pass
+    def forget_parent(self) -> None:
+        raise NotImplementedError
 
 
 def claim(shell: Shell, kind: type[Claim], timeout: float | None = None, lease: int = 0) -> Any:

@@ -49,6 +49,9 @@ PROGRAMS = {
     "forked": BEGINNING
     + FORKED
     + "if os.fork() == 0:\n    with db.lock('n'): pass\nelse: os.wait()\n",
+    "used, and then forked": BEGINNING
+    + FORKED
+    + "db.get('k')\nif os.fork() == 0:\n    with db.lock('n'): pass\nelse: os.wait()\n",
     "multiprocessing, forked": WORK.format(method="fork"),
     "multiprocessing, spawned": WORK.format(method="spawn"),
     "multiprocessing, by a server": WORK.format(method="forkserver"),

@@ -6,7 +6,8 @@ from functools import partial
 from types import EllipsisType
 from typing import ClassVar, Self
 
-from raftzmq.client.handles.lease import held_lease, lose
+from raftzmq.client.forks import Origin
+from raftzmq.client.handles.lease import Lease, held_lease, lose
 from raftzmq.client.operations import queues
 from raftzmq.client.operations.arguments import milliseconds, timeout_ms
 from raftzmq.client.operations.fences import Fencing
@@ -44,6 +45,7 @@ class Claim(Fencing):
         self.name = name
         self._shell = shell
         self._ttl_ms = milliseconds(ttl)
+        self._given = lease
         self._lease = held_lease(lease)
         self._timeout = timeout
         self._on_lost = on_lost
@@ -51,13 +53,14 @@ class Claim(Fencing):
         self._capacity = capacity
         self._value = value
         self._places: list[Acquisition] = []
+        self._origin = Origin()  # of the places
         self.lost = shell.flag()
         self._new_place(timeout)  # what is wrong with it, the caller learns now
 
     @property
     def held(self) -> bool:
         """Whether it was acquired and not released; `check` says whether that is still so."""
-        return bool(self._places)
+        return bool(self._places) and self._origin.is_here
 
     @property
     def token(self) -> int:
@@ -67,6 +70,7 @@ class Claim(Fencing):
     @property
     def tokens(self) -> tuple[int, ...]:
         """The tokens of all that is held, the oldest first."""
+        self._check_origin()
         return tuple(place.token for place in self._places)
 
     @property
@@ -80,7 +84,6 @@ class Claim(Fencing):
     def check(self) -> None:
         """Raise LeaseExpired if what is held is lost, which this knows by its own clock too;
         NotHeld if it is not held; ForkedClient in a process forked from the one that holds it."""
-        self._shell.check_process()
         self._newest()
         now_ms = self._shell.now_ms()
         for place in self._places:
@@ -96,6 +99,7 @@ class Claim(Fencing):
         """Wait for it. Raises NotAcquired if it is not held within `timeout` seconds, and
         LeaseExpired if the lease that it was given ended before; then no place in the line is
         left behind."""
+        self._check_origin()
         if self._places:
             raise InvalidRequest(
                 f"this {self.kind} {self.name!r} is held already: another claimant needs an "
@@ -140,6 +144,11 @@ class Claim(Fencing):
 
     def _new_place(self, timeout: Timeout, permits: int | None = None) -> Acquisition:
         """A place to ask for."""
+        self._check_origin()
+        if not self._places:
+            self._origin = Origin()
+        if isinstance(self._given, Lease):
+            self._given.check_origin()
         place = Acquisition(
             self.kind,
             self.name,
@@ -189,6 +198,7 @@ class Claim(Fencing):
 
     def _give_up(self, place: Acquisition) -> None:
         """Have the cluster told in the background that nobody wants the place."""
+        self._check_origin()
         if place in self._places:
             self._places.remove(place)
         self._shell.post(lambda session, now: session.abandon(place, now))
@@ -221,7 +231,13 @@ class Claim(Fencing):
         """The place acquired last. Raises NotHeld."""
         if not self._places:
             raise NotHeld(f"this {self.kind} {self.name!r} is not held")
+        self._check_origin()
         return self._places[-1]
+
+    def _check_origin(self) -> None:
+        """Raise ForkedClient if what is held is the parent process's."""
+        if self._places:
+            self._origin.check(f"{self.kind} {self.name!r}")
 
 
 class Lock(Claim):

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Self
 
 from raftzmq import limits
+from raftzmq.client.forks import Origin
 from raftzmq.client.operations.leases import AnyLease, Leased, lease_revoke
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import Flag, OnLost, Shell
@@ -25,6 +26,7 @@ class Lease(Leased):
     def __init__(self, shell: Shell, state: HeldLease, on_lost: OnLost) -> None:
         self._shell = shell
         self._state = state
+        self._origin = Origin()
         self.lost = shell.flag()
         # It must know neither this object nor the shell: what nobody holds can go then.
         self._listener = partial(lose, self.lost, shell.notify, on_lost)
@@ -33,6 +35,7 @@ class Lease(Leased):
     @property
     def id(self) -> int:
         """The number that the cluster gave the lease."""
+        self.check_origin()
         self._known = True
         return self._state.id
 
@@ -49,17 +52,19 @@ class Lease(Leased):
     @property
     def alive(self) -> bool:
         """Whether it has not ended, as far as can be known here."""
-        return self._state.alive(self._shell.now_ms()) and not self.lost.is_set()
+        here = self._origin.is_here
+        return here and self._state.alive(self._shell.now_ms()) and not self.lost.is_set()
 
     def check(self) -> None:
-        """Raise LeaseExpired if it has ended."""
-        self._shell.check_process()
+        """Raise LeaseExpired if it has ended; ForkedClient in a process forked from its own."""
+        self.check_origin()
         self._state.check(self._shell.now_ms())
         if self.lost.is_set():
             raise LeaseExpired(f"lease {self.id} was closed")
 
     def close(self) -> None:
         """End it, without waiting for the cluster to say so. May be repeated."""
+        self.check_origin()
         try:
             self._closing()
             self._give_up()
@@ -76,6 +81,7 @@ class Lease(Leased):
 
     async def _revoke(self, *, timeout: float = 5) -> None:
         """End it now, with all that it holds. Raises LeaseExpired if it had ended already."""
+        self.check_origin()
         try:
             self._closing()
             await self._shell.run(lease_revoke(self.id, timeout=timeout))
@@ -84,6 +90,10 @@ class Lease(Leased):
             raise
         state, ended = self._state, LeaseExpired(f"lease {self.id} was revoked")
         self._shell.post(lambda session, now: session.leases.end(state, ended, now))
+
+    def check_origin(self) -> None:
+        """Raise ForkedClient in a process forked from the lease's."""
+        self._origin.check("this lease")
 
     def _give_up(self) -> None:
         """Have it end in the background."""
@@ -117,6 +127,7 @@ def held_lease(lease: AnyLease | None) -> HeldLease | None:
     if lease is None:
         return None
     if isinstance(lease, Lease):
+        lease.check_origin()
         lease._known = True
         return lease._state
     if type(lease) is not int or not 1 <= lease <= limits.INDEX_MAX:

@@ -7,8 +7,10 @@ from collections import deque
 from functools import partial
 from typing import Self
 
+from raftzmq.client.forks import Origin
 from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S
 from raftzmq.client.results import Event
+from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.shell import Action, Shell
 from raftzmq.errors import Unavailable, WatchLost
@@ -29,6 +31,7 @@ class Watch:
         self._subscription = subscription
         self._events: deque[Event] = deque()
         self._began = False
+        self._origin = Origin()  # where it began
         self._closed = False
 
     @property
@@ -41,8 +44,10 @@ class Watch:
         Unavailable if none does in time, and goes on trying; Overloaded if this client has too many
         watches already."""
         one = self._subscription
+        self._check_origin()
         if not self._began:
             self._began = True
+            self._origin = Origin()
             self._shell.post(lambda session, now: session.subscribe(one, now))
             leave = weakref.finalize(self, self._shell.post_from_collector, _unsubscribe(one))
             leave.atexit = False
@@ -73,6 +78,7 @@ class Watch:
             events = tuple(self._events)
             self._events.clear()
             return events
+        self._check_origin()
         one = self._subscription
         until_ms = None if timeout is None else self._shell.now_ms() + timeout * 1000
         if not self._began:
@@ -91,14 +97,26 @@ class Watch:
 
     def close(self) -> None:
         """Watch no longer. May be repeated."""
+        self._check_origin()
         self._closed = True
         if self._began:
             self._shell.post(_unsubscribe(self._subscription))
 
+    def _check_origin(self) -> None:
+        """Raise ForkedClient in a process forked from the one in which it began."""
+        if self._began:
+            self._origin.check("this watch")
+
 
 def _unsubscribe(one: Subscription) -> Action:
     """Of a function of its own: it must not hold the watch, or that would never be garbage."""
-    return lambda session, now: session.unsubscribe(one, now)
+    origin = Origin()
+
+    def leave(session: Session, now_ms: int) -> None:
+        if origin.is_here:
+            session.unsubscribe(one, now_ms)
+
+    return leave
 
 
 def _has_begun(one: Subscription) -> bool:
