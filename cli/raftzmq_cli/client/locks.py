@@ -90,6 +90,8 @@ def hold(
     COMMAND finds name and token in RAFTZMQ_<prefix>_NAME and _TOKEN. Raises NotInTime if it is not
     to be had in time, LeaseExpired if it was lost while COMMAND ran, which then has ended too.
     """
+    if not words and run.in_shell and sys.stdin.isatty():
+        return _hold_until_interrupt(run, make)
     if not words:
         raise InvalidRequest("give a COMMAND to run, after --, such as: -- sh -c 'sleep 10'")
     grace_s = grace_within(ttl_s, grace_s)
@@ -131,6 +133,30 @@ def grace_within(ttl_s: float, grace_s: float | None) -> float:
             f"that COMMAND has ended before the next holder begins; not {grace_s:g}"
         )
     return grace_s
+
+
+def _hold_until_interrupt(run: ClientInvocation, make: Callable[..., Held]) -> int:
+    """Hold it in the shell until Ctrl-C. Raises NotInTime, LeaseExpired."""
+    held = make()
+    try:
+        held.__enter__()
+    except NotAcquired as error:
+        raise NotInTime(str(error)) from None
+    try:
+        messages.line(
+            f"{held.kind} {held.name!r} is held, token {held.token}; Ctrl-C gives it back"
+        )
+        held.lost.wait()
+        held.check()
+    except KeyboardInterrupt:
+        messages.line("")
+        _give_back(held, timeout_s=run.settings.answer_s())
+        return exits.DONE
+    except BaseException:
+        with suppress(RaftzmqError):
+            _give_back(held, wait=False)
+        raise
+    raise LeaseExpired(f"{held.kind} {held.name!r} was lost while held")
 
 
 def stdin_of_command(run: ClientInvocation) -> int | None:

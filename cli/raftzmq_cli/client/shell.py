@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -10,16 +11,20 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import typer
 
 from raftzmq.errors import InvalidRequest
+from raftzmq_cli.client.completion import completer
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.common import exits, messages, standard_input
 from raftzmq_cli.common.commands import Commands
 
 PROMPT: Final = "raftzmq> "
 HISTORY_LINES: Final = 1000
-_ENDING: Final = ("exit", "quit")
+_ENDING: Final = (["exit"], ["quit"])
+_HELP: Final = ("help", "?")
 
 
 commands = Commands(shared=SHARED)
@@ -32,33 +37,42 @@ commands = Commands(shared=SHARED)
     printf 'put a 1\\nget a\\n' | raftzmq client shell
     """,
 )
-def shell(run: ClientInvocation) -> int:
+def shell(
+    run: ClientInvocation,
+    *,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Run a script to its end, whatever fails in it.")
+    ] = False,
+) -> int:
     """Type client commands in a session of their own.
 
-    It has history, help and completion.
-
-    Errors do not end it; Ctrl-D, exit or quit does.
+    It has history, help, and completion of commands, options and keys. Errors do not end it;
+    Ctrl-D, exit or quit does. A script from a pipe ends at the first command that fails, with its
+    exit code.
     """
     if run.in_shell:
         raise InvalidRequest("you are already in the shell")
     run.group.obj = replace(run, in_shell=True)
     interactive = sys.stdin.isatty()
-    with editing(run.group) if interactive else nullcontext():
+    ends_with_error = not (interactive or keep_going)
+    with editing(run) if interactive else nullcontext():
         for line in _lines(interactive):
-            words = _split(line)
-            if not words:
-                continue
-            if words[0] in _ENDING:
+            if line.split()[:1] in _ENDING:
                 break
-            if execute(run.group, words) == exits.BROKEN_PIPE:
-                return exits.BROKEN_PIPE
+            code = execute(run.group, line)
+            if code == exits.BROKEN_PIPE or (ends_with_error and code != exits.DONE):
+                return code
     return exits.DONE
 
 
-def execute(group: Any, words: list[str]) -> int:
-    """Run one command in the group's context; return its exit code, having said any error."""
+def execute(group: Any, line: str) -> int:
+    """Run one line in the group's context; return its exit code, having said any error."""
+    words: list[str] = []
     try:
-        if words[0] == "help":
+        words = _split(line)
+        if not words:
+            return exits.DONE
+        if words[0] in _HELP:
             return _help(group, words[1:])
         name, command, rest = group.command.resolve_command(group, words)
         with command.make_context(name, rest, parent=group) as context:
@@ -68,12 +82,20 @@ def execute(group: Any, words: list[str]) -> int:
         if exits.exit_code(error) is None:
             messages.say(f"raftzmq: unexpected {type(error).__name__}: {error}")
             return exits.NO
-        return exits.report(error)
+        output = {"RAFTZMQ_OUTPUT": group.obj.settings.output.value}
+        as_json = exits.wants_json(words, output)
+        return exits.report(error, as_json=as_json, reword=in_own_words)
+
+
+def in_own_words(text: str) -> str:
+    """What a message tells to type, as it is typed in the shell."""
+    text = re.sub(r"'raftzmq client ?([^']*?) ?--help'", lambda found: f"'help {found[1]}'", text)
+    return re.sub(r"'raftzmq client ([^']*)'", r"'\1'", text).replace("'help '", "'help'")
 
 
 @contextmanager
-def editing(group: Any) -> Iterator[None]:
-    """Line editing, history from one session to the next, and completion of commands."""
+def editing(run: ClientInvocation) -> Iterator[None]:
+    """Line editing, history from one session to the next, and completion."""
     try:
         import readline
     except ImportError:
@@ -83,7 +105,8 @@ def editing(group: Any) -> Iterator[None]:
     with suppress(OSError):
         readline.read_history_file(history)
     readline.set_history_length(HISTORY_LINES)
-    readline.set_completer(_completer(group, readline))
+    readline.set_completer_delims(" \t\n")
+    readline.set_completer(_completer(run, readline))
     readline.parse_and_bind("tab: complete")
     try:
         yield
@@ -101,22 +124,18 @@ def history_file() -> Path:
     return Path(state) / "raftzmq" / "history"
 
 
-def _completer(group: Any, readline: ModuleType) -> Any:
-    commands = group.command.commands
-    top = sorted([*commands, "help", *_ENDING])
+def _completer(run: ClientInvocation, readline: ModuleType) -> Any:
+    own = [*_HELP, *(word for [word] in _ENDING)]
+    complete = completer(run, run.group.command.commands, own)
+    matches: list[str] = []
 
-    def complete(text: str, state: int) -> str | None:
-        before = readline.get_line_buffer()[: readline.get_begidx()].split()
-        if not before or before == ["help"]:
-            choices = top
-        elif len(before) == 1 and before[0] in commands:
-            choices = sorted(getattr(commands[before[0]], "commands", ()))
-        else:
-            choices = []
-        matches = [f"{choice} " for choice in choices if choice.startswith(text)]
-        return matches[state] if state < len(matches) else None
+    def offer(text: str, state: int) -> str | None:
+        if state == 0:
+            before = readline.get_line_buffer()[: readline.get_begidx()].split()
+            matches[:] = complete(text, before)
+        return f"{matches[state]} " if state < len(matches) else None
 
-    return complete
+    return offer
 
 
 def _lines(interactive: bool) -> Iterator[str]:
@@ -135,21 +154,21 @@ def _lines(interactive: bool) -> Iterator[str]:
 
 
 def _split(line: str) -> list[str]:
-    """The words of a line, quoted as in a Unix shell; none for comments and what is not closed."""
+    """The words of a line, quoted as in a Unix shell; none for comments. Raises InvalidRequest."""
     if line.lstrip().startswith("#"):
         return []
     try:
         return shlex.split(line)
     except ValueError as error:
-        messages.say(f"raftzmq: {error}")
-        return []
+        what = "a quote is not closed" if "quotation" in str(error) else str(error).lower()
+        raise InvalidRequest(f"{what}: quote words as in a Unix shell") from None
 
 
 def _help(group: Any, words: list[str]) -> int:
     if words:
-        return execute(group, [*words, "--help"])
+        return execute(group, shlex.join([*words, "--help"]))
     for name, command in group.command.commands.items():
         print(f"  {name:10}  {command.get_short_help_str(90)}")
-    print("  help [COMMAND], exit")
+    print("  help [COMMAND] or ?, exit or quit")
     print("Quote words as in a Unix shell. -w json and the other options work here too.")
     return exits.DONE

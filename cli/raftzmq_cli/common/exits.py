@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise, takewhile
 from typing import Any, Final
 
@@ -74,10 +74,13 @@ def exit_code(error: BaseException) -> int | None:
     return None
 
 
-def report(error: BaseException, *, as_json: bool = False) -> int:
+def report(
+    error: BaseException, *, as_json: bool = False, reword: Callable[[str], str] = str
+) -> int:
     """Say on stderr, in one line, what happened; return the exit code. Defects are raised again.
 
     With `as_json` the line is a JSON document: error, code (as in PROTOCOL.md) and exit_code.
+    `reword` puts the text into the words of where it is read.
     """
     code = exit_code(error)
     if code is None:
@@ -85,7 +88,8 @@ def report(error: BaseException, *, as_json: bool = False) -> int:
     if code == BROKEN_PIPE:
         forget_stdout()
     elif not isinstance(error, (typer.Exit, typer.Abort, KeyboardInterrupt)):
-        messages.say(_as_json(error, code) if as_json else describe(error))
+        text = reword(describe(error))
+        messages.say(_as_json(error, text, code) if as_json else text)
     return code
 
 
@@ -103,11 +107,11 @@ def wants_json(words: Sequence[str], environ: Mapping[str, str]) -> bool:
     return chosen == "json"
 
 
-def _as_json(error: BaseException, code: int) -> str:
+def _as_json(error: BaseException, text: str, code: int) -> str:
     kind = "usage" if is_usage_error(error) else getattr(error, "code", None)
     if isinstance(error, AnswerIsNo):
         kind = "no"
-    text = describe(error).removeprefix("raftzmq: ")
+    text = text.removeprefix("raftzmq: ")
     return json.dumps({"error": text, "code": kind, "exit_code": code}, ensure_ascii=False)
 
 

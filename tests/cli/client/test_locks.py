@@ -251,6 +251,6 @@ def test_in_the_shell_it_is_all_there(raftzmq: Program, tmp_path: Path) -> None:
         "lock a -- sh -c 'exit 3'",
     ]
     done = raftzmq("client", "shell", stdin="\n".join(lines).encode())
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (3, "")  # COMMAND's, with which the script ends
     for words in ("with the lock", "with a permit", "elected", "put\ta\t"):
         assert words in done.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
@@ -39,10 +40,43 @@ def test_an_error_does_not_end_the_session(raftzmq: Program) -> None:
         "put a still-there",
         "get a",
     ]
-    done = raftzmq("client", "shell", stdin="\n".join(lines).encode())
+    done = raftzmq("client", "shell", "--keep-going", stdin="\n".join(lines).encode())
     assert done.code == 0
     assert done.lines[-1] == "still-there"
     assert done.err.count("\n") == 9
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("get missing --fail-missing", 1),
+        ("nonsense", 2),
+        ("put a 'not closed", 2),
+        ("put a 1 --lease 999999", 4),
+    ],
+)
+def test_a_script_ends_at_the_first_command_that_fails(
+    line: str, code: int, raftzmq: Program
+) -> None:
+    script = f"put a before\n{line}\nput a behind\n".encode()
+    done = raftzmq("client", "shell", stdin=script)
+    assert (done.code, done.err.count("\n")) == (code, 1)
+    assert raftzmq("client", "get", "a").out == "before\n"
+
+
+def test_errors_are_in_the_shells_own_words(raftzmq: Program) -> None:
+    lines = b"get\nmember frobnicate\ndelete\nget k -w nonsense\n"
+    done = raftzmq("client", "shell", "--keep-going", stdin=lines)
+    assert done.err.count("\n") == 4
+    assert "'help get'" in done.err
+    assert "raftzmq client" not in done.err
+    assert "--help" not in done.err
+
+
+def test_errors_are_json_where_that_was_asked_for(raftzmq: Program) -> None:
+    done = raftzmq("client", "shell", "-w", "json", stdin=b"get k --fail-missing\n")
+    assert (done.code, done.out) == (1, "[]\n")
+    assert json.loads(done.err)["code"] == "no"
 
 
 def test_options_of_the_shell_hold_for_its_commands_and_can_be_overridden(raftzmq: Program) -> None:
@@ -78,6 +112,11 @@ def test_help_lists_the_commands_and_explains_one(raftzmq: Program) -> None:
         assert name in out
     assert "--fail-missing" in raftzmq("client", "shell", stdin=b"help get\n").out
     assert "transfer" in raftzmq("client", "shell", stdin=b"help member\n").out
+
+
+def test_a_question_mark_is_help(raftzmq: Program) -> None:
+    shown = raftzmq("client", "shell", stdin=b"help\nhelp get\n").out
+    assert raftzmq("client", "shell", stdin=b"?\n? get\n").out == shown
 
 
 def test_all_commands_work_in_it(raftzmq: Program) -> None:
@@ -197,3 +236,32 @@ def test_ctrl_c_at_the_prompt_starts_a_new_line(terminal: Terminal) -> None:
     terminal.expect("raftzmq> ")
     terminal.type("\x04")
     assert terminal.process.wait(timeout=LIMIT_S) == 0
+
+
+def test_options_and_keys_are_completed(terminal: Terminal, raftzmq: Program) -> None:
+    raftzmq("client", "put", "colours/indigo", "#4b0082")
+    terminal.expect("raftzmq> ")
+    terminal.type("get colours/in\t--fai\t\n")
+    terminal.expect("get colours/indigo --fail-missing")
+    terminal.expect("#4b0082")
+    terminal.expect("raftzmq> ")
+    terminal.type("\x04")
+    assert terminal.process.wait(timeout=LIMIT_S) == 0
+
+
+def test_a_lock_is_held_until_ctrl_c(terminal: Terminal, raftzmq: Program) -> None:
+    terminal.expect("raftzmq> ")
+    terminal.type("lock nightly\n")
+    terminal.expect("lock 'nightly' is held, token ")
+    taken = raftzmq("client", "lock", "nightly", "--timeout", "0", "--", "true")
+    assert taken.code == 3
+    terminal.interrupt()
+    assert raftzmq("client", "lock", "nightly", "--timeout", "0", "--", "true").code == 0
+    terminal.type("\x04")
+    assert terminal.process.wait(timeout=LIMIT_S) == 0
+
+
+def test_in_a_script_a_lock_needs_a_command(raftzmq: Program) -> None:
+    done = raftzmq("client", "shell", stdin=b"lock nightly\n")
+    assert done.code == 2
+    assert "COMMAND" in done.err
