@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from raftzmq.client.operations import queues as queue_operations
 from raftzmq.client.session import leases as client_leasing
+from raftzmq.client.session.places import Acquisitions
 from raftzmq.client.session.watches import Watches
 from raftzmq.core.raft import Raft
 from raftzmq.core.role import Role
@@ -14,7 +16,7 @@ from raftzmq.machine import snapshots
 from raftzmq.machine.commands import expiry, leases
 from raftzmq.machine.commands.table import COMMANDS
 from raftzmq.machine.state import State
-from raftzmq.machine.tables.places import SEMAPHORE, Lease, Queue
+from raftzmq.machine.tables.places import COUNTER, SEMAPHORE, Lease, Place, Queue
 from raftzmq.machine.tables.queues import Queues
 from tests.planted.defect import Defect
 from tests.sim import claims
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from raftzmq.client.operations.arguments import Operation
     from raftzmq.client.operations.fences import Fence
+    from raftzmq.client.session.acquisition import Acquisition
     from raftzmq.client.session.calls import Call
     from raftzmq.client.session.leases import HeldLease, LeaseKeeper
     from raftzmq.client.session.subscriptions import Stream
@@ -126,6 +129,36 @@ def take_a_piece_for_the_whole(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Watches, "_events", hear)
 
 
+def keep_what_a_counter_granted(patch: pytest.MonkeyPatch) -> None:
+    """What a counter has granted is gone, whether or not anybody takes it."""
+    leave = Queues.leave
+
+    def left(queues: Queues, place: Place) -> None:
+        (Queues.take if place.held and place.queue.kind == COUNTER else leave)(queues, place)
+
+    patch.setattr(Queues, "leave", left)
+
+
+def leave_a_counter_with_what_it_granted(patch: pytest.MonkeyPatch) -> None:
+    """A client that waits no more releases its place, as if it had taken what it waited for."""
+
+    def release(places: Acquisitions, place: Acquisition, now_ms: int) -> None:
+        work = queue_operations.release(place.kind, place.name, place.token)
+        places._call(place, work, places._released, now_ms)
+
+    patch.setattr(Acquisitions, "_release", release)
+
+
+def wait_for_what_there_will_never_be(patch: pytest.MonkeyPatch) -> None:
+    """Those who wait for more than a semaphore has from now on stay in its line."""
+
+    def resize(queues: Queues, queue: Queue, capacity: int) -> None:
+        queue.capacity = capacity
+        queues.advance(queue)
+
+    patch.setattr(Queues, "resize", resize)
+
+
 def check_no_fence_of_transactions(patch: pytest.MonkeyPatch) -> None:
     def fenced(state: State, fences: Any, operation: Any) -> Outcome:
         if operation[0] == "txn":
@@ -212,6 +245,29 @@ DEFECTS: Final = (
         check_no_fence_of_transactions,
         told="update of the register was lost|should have given .*'fenced'",
         seeds=60,
+    ),
+    Defect(
+        28,
+        "a counter's place that leaves keeps what it was granted",
+        keep_what_a_counter_granted,
+        told="permits are free and .* granted, of",
+        seeds=60,
+        half="a",
+    ),
+    Defect(
+        28,
+        "a client that gives up takes what a counter has granted it",
+        leave_a_counter_with_what_it_granted,
+        told="permits of the pool are lost",
+        seeds=150,
+        half="b",
+    ),
+    Defect(
+        29,
+        "the first in line waits for more permits than there are",
+        wait_for_what_there_will_never_be,
+        told="permits, and somebody waits for",
+        seeds=100,
     ),
 )
 

@@ -1,7 +1,8 @@
 """Claims of simulated clients: to locks, semaphores, counters and elections, one after the other.
 
 Whoever holds the first lock adds to a register, behind the fence of the lock, and sometimes sleeps
-in the middle for longer than its lease lives, and writes all the same when it wakes.
+in the middle for longer than its lease lives, and writes all the same when it wakes. What is taken
+from the pool is put back into it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from raftzmq.client.operations import fences, keys, transactions
+from raftzmq.client.operations import fences, keys, queues, transactions
 from raftzmq.client.operations.arguments import Operation
 from raftzmq.client.operations.fences import Fence
 from raftzmq.client.session.acquisition import HELD, Acquisition
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.transactions import Put
 from raftzmq.machine.tables.places import COUNTER, ELECTION, LOCK, SEMAPHORE
-from tests.sim.history import OK, Op
+from tests.sim.history import OK, UNKNOWN, Op
 from tests.sim.ledger import REGISTER
+from tests.sim.pool import CAPACITY, POOL, Withdrawal
 
 if TYPE_CHECKING:
     from tests.sim.coordinators import Coordinator
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 GUARD: Final = "guard"
 """The lock of those who write the register."""
 
-KINDS: Final = {LOCK: 6, SEMAPHORE: 6, ELECTION: 1, COUNTER: 1}
-CAPACITY: Final = 3
+KINDS: Final = {LOCK: 6, SEMAPHORE: 6, ELECTION: 1, COUNTER: 4}
 TIMEOUTS_MS: Final = (0, 400, 2000, None, None)
 WORK_S: Final = 3.0
 
@@ -75,9 +76,12 @@ class Claim:
         random = self._random
         kind = random.choices(list(KINDS), list(KINDS.values()))[0]
         permits, capacity = 1, 0
+        if kind == COUNTER and random.random() < 0.8:
+            self._ask_for(self._withdrawal(ttl_ms), impatience=0.4)
+            return
         if kind in (SEMAPHORE, COUNTER):
-            permits, capacity = random.randint(1, CAPACITY), random.choice([0, CAPACITY, CAPACITY])
-        self.place = place = Acquisition(
+            permits, capacity = random.randint(1, CAPACITY), random.choice([0, 0, CAPACITY])
+        place = Acquisition(
             kind,
             GUARD if kind == LOCK and random.random() < 0.7 else f"{kind}-0",
             timeout_ms=random.choice(TIMEOUTS_MS),
@@ -87,9 +91,24 @@ class Claim:
             capacity=capacity,
             value=self._client.name if kind == ELECTION else None,
         )
+        self._ask_for(place, impatience=0.1)
+
+    def _withdrawal(self, ttl_ms: int) -> Withdrawal:
+        return Withdrawal(
+            self._client.account,
+            self._random.randint(1, CAPACITY),
+            timeout_ms=self._random.choice(TIMEOUTS_MS),
+            lease=self.lease,
+            ttl_ms=ttl_ms,
+        )
+
+    def _ask_for(self, place: Acquisition, impatience: float) -> None:
+        """Begin to wait. With that probability the wait is cancelled some time later."""
+        random = self._random
+        self.place = place
         place.on_lost = lambda: self._later(1, lambda: self._lost(place))
         self._client.begin(place, lambda: self._acquired(place))
-        if random.random() < 0.1:
+        if random.random() < impatience:
             self._later(random.randint(1, 1000), lambda: self._leave(place))
 
     def _later(self, delay_ms: int, what: Callable[[], None]) -> None:
@@ -109,8 +128,29 @@ class Claim:
         ledger.believed(self._client.name, place)
         if place.kind == LOCK and place.name == GUARD:
             self._add_one(place)
+        elif isinstance(place, Withdrawal):
+            counts["claims taken"] += 1
+            delay_ms = int(self._random.expovariate(1 / 400)) + 1
+            self._later(delay_ms, lambda: self._put_back(place))
         else:
             self._hold(place)
+
+    def _put_back(self, place: Withdrawal) -> None:
+        """Add to the pool what was taken from it."""
+        if place is not self.place:
+            return
+        account, permits = self._client.account, place.permits
+        account.taken -= permits
+        account.doubtful += permits
+
+        def done(op: Op) -> None:
+            if op.outcome != UNKNOWN:
+                account.doubtful -= permits
+                account.taken += 0 if op.outcome == OK else permits
+
+        op = self._client.operation("signal", POOL, permits)
+        self._client.perform(op, queues.signal(POOL, permits), WORK_S, done)
+        self._over()
 
     def _hold(self, place: Acquisition) -> None:
         self._later(int(self._random.expovariate(1 / 400)) + 1, lambda: self._leave(place))

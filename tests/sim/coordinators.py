@@ -20,10 +20,11 @@ from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
 from raftzmq.machine.tables.places import COUNTER, ELECTION, KINDS, SEMAPHORE, SIZED
-from tests.sim.claims import CAPACITY, Claim
+from tests.sim.claims import Claim
 from tests.sim.clients import SimClient, wire
 from tests.sim.history import Op
 from tests.sim.ledger import REGISTER
+from tests.sim.pool import CAPACITY, Account
 from tests.sim.watchers import Watcher
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ WEIGHTS: Final = {
     "put over": 2,
     "acquire": 6,
     "release": 4,
+    "cancel": 2,
     "signal": 2,
-    "resize": 1,
+    "resize": 3,
     "forget": 1,
     "fenced": 2,
     "lease": 1,
@@ -73,6 +75,8 @@ class Coordinator(SimClient):
         self._backlog: list[tuple[str, str, list[bytes]]] = []
         self.newest = 1
         """A revision that it knows of."""
+        self.account = Account()
+        """What its claims have taken from the pool."""
         super().__init__(world, name)
         self._claims = [Claim(self) for _ in range(world.options.claims)]
         self._watchers = [Watcher(self) for _ in range(self.random.choice([1, 2, 3]))]
@@ -251,11 +255,13 @@ class Coordinator(SimClient):
                 )
             case "release":
                 return self._op(kind, mine, at, token), queues.release(mine, at, token)
+            case "cancel":
+                return self._op(kind, mine, at, token), queues.cancel(mine, at, token)
             case "signal":
                 name = f"{COUNTER}-0"
                 return self._op(kind, name, permits), queues.signal(name, permits)
             case "resize":
-                name, permits = f"{SEMAPHORE}-0", random.choice([1, CAPACITY, CAPACITY])
+                name, permits = f"{SEMAPHORE}-0", random.choice([1, 2, CAPACITY, CAPACITY])
                 return self._op(kind, name, permits), queues.resize(name, permits)
             case "forget":
                 of = random.choice(SIZED)

@@ -21,6 +21,7 @@ from raftzmq.machine.tables.places import COUNTER, SEMAPHORE, SIZED, Queue
 from tests.machine.entries import commands_of
 from tests.machine.model import Model
 from tests.sim.linearizability import check_result
+from tests.sim.pool import POOL, check_pool
 from tests.sim.story import Violation
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Ledger:
         self._granted: dict[tuple[str, str], int] = {}
         self._resized: set[tuple[str, str]] = set()  # more may be held than there are, for now
         self._seen: dict[int, tuple[str, str]] = {}
+        self._permits: dict[str, int] = {}
+        """Of each counter: how many were added, and not taken."""
         self.index = 0
         self.by_revision: defaultdict[int, list[Change]] = defaultdict(list)
         self.revisions: list[int] = []
@@ -95,8 +98,11 @@ class Ledger:
         for command, found in zip(commands_of(entry), results, strict=True):
             leases = set(model.leases)
             revision = max(model.index + 1, entry.index)
+            counters = self._counters_after(*command[2][1:])
             result = model.apply(revision, entry.time_ms, command)
             check_result(entry, command, result, found)
+            if result[:2] == ("ok", revision):  # and it was not the repetition of an earlier one
+                self._permits = counters
             if self._changes:
                 if result[0] in DONE:
                     self._changed(revision)
@@ -106,6 +112,23 @@ class Ledger:
                 self._ended(sorted(leases - set(model.leases)))
             elif name == "resize":
                 self._resized.add((SEMAPHORE, arguments[0]))
+
+    def _counters_after(self, name: str, *arguments: Any) -> dict[str, int]:
+        """How many permits the counters have after a command, if it is executed. Nothing but these
+        four changes it, whoever comes or goes."""
+        permits = self._permits
+        match name, *arguments:
+            case "signal", counter, added:
+                return permits | {counter: permits.get(counter, 0) + added}
+            case "acquire", "counter", counter, _, _, capacity, *_ if counter not in permits:
+                return permits | {counter: capacity}
+            case "release", "counter", counter, token:
+                place = self.model.places.get(token)
+                taken = place[2] if place is not None and place[4] else 0
+                return permits | {counter: permits.get(counter, 0) - taken}
+            case "forget", "counter", counter:
+                return {name: count for name, count in permits.items() if name != counter}
+        return permits
 
     def _changed(self, revision: int) -> None:
         # Which key of several comes first within one command is for tests/machine to say.
@@ -171,6 +194,11 @@ class Ledger:
         told = f"{process.name}: {_named(queue)}"
         if queue.kind != COUNTER and queue.free != queue.capacity - held:
             raise Violation(f"{told} has {queue.free} of {queue.capacity} free, and {held} held")
+        if queue.kind == COUNTER and queue.free + held != self._permits[queue.name]:
+            raise Violation(
+                f"{told}: {queue.free} permits are free and {held} granted, of "
+                f"{self._permits[queue.name]} that were added and not taken"
+            )
         if queue.kind not in SIZED and len(queue.holders) != 1:
             raise Violation(f"{told} has the holders {list(queue.holders)}")
         if queue.kind == SEMAPHORE and held > queue.capacity and name not in self._resized:
@@ -180,6 +208,9 @@ class Ledger:
         if new and (min(new) <= last or new != sorted(new)):
             raise Violation(f"{told} was granted to the tokens {new} after {last}")
         waiters = list(queue.waiters.values())
+        most = max((waiter.permits for waiter in waiters), default=0)
+        if queue.kind == SEMAPHORE and most > queue.capacity:
+            raise Violation(f"{told} has {queue.capacity} permits, and somebody waits for {most}")
         if waiters and queue.holders and waiters[0].token < max(queue.holders):
             raise Violation(f"{told}: token {waiters[0].token} waits and was overtaken")
         if waiters and waiters[0].permits <= queue.free:
@@ -218,6 +249,8 @@ class Ledger:
         for queue in state.queues.tables[SEMAPHORE].values():
             if queue.free != queue.capacity:
                 raise Violation(f"nobody holds {_named(queue)}, and {queue.free} are free")
+        if POOL in self._permits:
+            check_pool(self._permits[POOL], self._world.accounts())
 
 
 def is_empty(machine: Machine) -> bool:

@@ -156,7 +156,7 @@ def draw(random: Random, seconds: float) -> Options:
         last_ambush=pick([False, True]),
         faults={name: weight for name, weight in FAULTS.items() if random.random() < share},
         coordinators=coordinators,
-        claims=pick([1, 1, 2]),
+        claims=pick([1, 2, 4]),
         lease_ttls_ms=pick([(1000,), (2000,), (1500, 4000), (500, 4000)]),
         watch_events=pick([5, 40, 100_000]),
         watch_bytes=pick([1, 300, 256 * 1024]),

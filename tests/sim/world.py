@@ -29,6 +29,7 @@ from tests.sim.ledger import Ledger
 from tests.sim.linearizability import check_keys, check_log
 from tests.sim.network import Network
 from tests.sim.options import Options
+from tests.sim.pool import Account
 from tests.sim.process import SimProcess
 from tests.sim.scale import Scale
 from tests.sim.story import SimFailure, Story, failure
@@ -108,6 +109,10 @@ class World:
         """Those that live."""
         clients = self.clients.values()
         return [one for one in clients if isinstance(one, Coordinator) and not one.dead]
+
+    def accounts(self) -> list[Account]:
+        """What the coordinators have of the pool, those included that have died."""
+        return [one.account for one in self.clients.values() if isinstance(one, Coordinator)]
 
     def is_deaf(self, client: str) -> bool:
         """Whether so much waits unread for a client that it gets no further events."""
