@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from raftzmq.client.handles.claims import Claim, Lock, Semaphore
+from raftzmq.client.handles.claims import Claim, Lock, PlainSemaphore, Semaphore
 from raftzmq.client.session.acquisition import HELD, Acquisition
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.session.subscriptions import Subscription
@@ -83,6 +83,18 @@ def claim(shell: Shell, kind: type[Claim], timeout: float | None = None, lease: 
     )
     assert not made.held
     return made
+
+
+def test_a_wait_for_a_plain_semaphore_that_is_interrupted_gives_up_what_it_took() -> None:
+    class Interrupted(LateShell):
+        async def perform(self, task: Task) -> None:
+            await super().perform(task)
+            raise KeyboardInterrupt
+
+    shell = Interrupted(0)
+    with pytest.raises(KeyboardInterrupt):
+        finish(claim(shell, PlainSemaphore)._wait())
+    assert (len(shell.performed), shell.posted) == (1, 1)
 
 
 @pytest.mark.parametrize("kind", [Lock, Semaphore])

@@ -314,8 +314,12 @@ class PlainSemaphore(Claim):
         Raises NotAcquired as `Lock.acquire`, and then none are taken; OutcomeUnknown if it cannot
         be known whether they are."""
         place = self._new_place(timeout, count)
-        await self._shell.perform(place)
-        return place.token
+        try:
+            await self._shell.perform(place)
+            return place.token
+        except BaseException:
+            self._give_up(place)  # also if they were taken, and an interrupt came then
+            raise
 
     async def _signal(self, count: int = 1, *, timeout: float = 5) -> int:
         """Add `count` permits; return how many there are then."""
