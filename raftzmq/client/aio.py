@@ -159,6 +159,10 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     """A connection to a cluster, for one event loop: that of the first call. `await close()` it,
     or use `async with`.
 
+    What the cluster answers by itself is waited for 5 seconds by default. What depends on others (a
+    lock, permits, an election, the next event of a watch) is waited for however long it takes.
+    `timeout` bounds either.
+
     Every call takes `timeout` in seconds, and raises InvalidRequest (nothing was sent), Refused
     (the cluster declined), Unavailable (nothing was done) or OutcomeUnknown (a write that may have
     been done, or be done yet). A call whose task is cancelled may have been done too. `fence` of a

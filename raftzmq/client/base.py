@@ -32,6 +32,7 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
 
     What is held needs a lease. Without `lease` it is the client's own, one for each `ttl`: granted
     when first needed, kept alive in the background, ended soon after nothing needs it any more.
+    Without `timeout` one waits for others however long it takes; 0: only what is free at once.
     """
 
     endpoints: tuple[str, ...]

@@ -189,6 +189,10 @@ def call(asks: Callable[P, Operation[T] | NodeRequest[T]]) -> Callable[Concatena
 class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     """A connection to a cluster. Opens sockets at the first call; `close` it, or use `with`.
 
+    What the cluster answers by itself is waited for 5 seconds by default. What depends on others (a
+    lock, permits, an election, the next event of a watch) is waited for however long it takes.
+    `timeout` bounds either.
+
     Every call takes `timeout` in seconds, and raises InvalidRequest (nothing was sent), Refused
     (the cluster declined), Unavailable (nothing was done) or OutcomeUnknown (a write that may have
     been done, or be done yet). `fence` of a write is a lock, semaphore or election that is held, a

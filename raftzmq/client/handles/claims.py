@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from raftzmq.client.forks import Origin
 from raftzmq.client.handles.lease import Lease, held_lease, lose
 from raftzmq.client.operations import queues
-from raftzmq.client.operations.arguments import milliseconds, timeout_ms
+from raftzmq.client.operations.arguments import check_callback, milliseconds, timeout_ms
 from raftzmq.client.operations.fences import Fencing
 from raftzmq.client.operations.leases import AnyLease
 from raftzmq.client.results import Leader, Queue
@@ -42,6 +42,7 @@ class Claim(Fencing):
         capacity: int = 0,
         value: str | None = None,
     ) -> None:
+        check_callback(on_lost)
         self.name = name
         self._shell = shell
         self._ttl_ms = milliseconds(ttl)

@@ -8,6 +8,7 @@ from typing import Self
 
 from raftzmq import limits
 from raftzmq.client.forks import Origin
+from raftzmq.client.operations.arguments import check_callback, quoted
 from raftzmq.client.operations.leases import AnyLease, Leased, lease_revoke
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import Flag, OnLost, Shell
@@ -24,6 +25,7 @@ class Lease(Leased):
     _known = False  # whether somebody has got its number
 
     def __init__(self, shell: Shell, state: HeldLease, on_lost: OnLost) -> None:
+        check_callback(on_lost)
         self._shell = shell
         self._state = state
         self._origin = Origin()
@@ -131,5 +133,5 @@ def held_lease(lease: AnyLease | None) -> HeldLease | None:
         lease._known = True
         return lease._state
     if type(lease) is not int or not 1 <= lease <= limits.INDEX_MAX:
-        raise InvalidRequest(f"a lease is a Lease or its number, not {lease!r:.40}")
+        raise InvalidRequest(f"a lease is a Lease or its number, not {quoted(lease)}")
     return HeldLease.numbered(lease)

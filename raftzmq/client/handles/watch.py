@@ -8,7 +8,7 @@ from functools import partial
 from typing import Self
 
 from raftzmq.client.forks import Origin
-from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S
+from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, timeout_ms
 from raftzmq.client.results import Event
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
@@ -45,15 +45,17 @@ class Watch:
         watches already."""
         one = self._subscription
         self._check_origin()
+        within_ms = timeout_ms(timeout)
+        within_s = None if within_ms is None else within_ms / 1000
         if not self._began:
             self._began = True
             self._origin = Origin()
             self._shell.post(lambda session, now: session.subscribe(one, now))
             leave = weakref.finalize(self, self._shell.post_from_collector, _unsubscribe(one))
             leave.atexit = False
-        if not await self._shell.wait_for_news(one, partial(_has_begun, one), timeout):
+        if not await self._shell.wait_for_news(one, partial(_has_begun, one), within_s):
             why = f": {one.refused}" if one.refused else ""
-            raise Unavailable(f"no node began to watch within {timeout:g} s{why}")
+            raise Unavailable(f"no node began to watch within {within_s:g} s{why}")
         if one.error is not None and not isinstance(one.error, WatchLost):
             one.take()  # it never began
         return self
@@ -74,15 +76,16 @@ class Watch:
 
     async def _batch(self, *, timeout: float | None = None) -> tuple[Event, ...]:
         """The next events that came together, one at least; none as `next`."""
+        within_ms = timeout_ms(timeout)
         if self._events:
             events = tuple(self._events)
             self._events.clear()
             return events
         self._check_origin()
         one = self._subscription
-        until_ms = None if timeout is None else self._shell.now_ms() + timeout * 1000
+        until_ms = None if within_ms is None else self._shell.now_ms() + within_ms
         if not self._began:
-            await self._open(timeout=LONGEST_TIMEOUT_S if timeout is None else timeout)
+            await self._open(timeout=LONGEST_TIMEOUT_S if within_ms is None else within_ms / 1000)
         while not self._closed:
             events = one.take()
             if events:

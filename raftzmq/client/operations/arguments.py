@@ -13,6 +13,7 @@ import math
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 
 import orjson
@@ -128,13 +129,13 @@ def tail_of(name: str, args: list[Any]) -> bytes:
 
 def check_key(key: str) -> str:
     if not isinstance(key, str) or not key:
-        raise InvalidRequest(f"a key is text that is not empty, not {key!r:.40}")
+        raise InvalidRequest(f"a key is text that is not empty, not {quoted(key)}")
     return check_bound("key", key)
 
 
 def check_bound(what: str, text: str) -> str:
     if not isinstance(text, str):
-        raise InvalidRequest(f"{what} is text, not {text!r:.40}")
+        raise InvalidRequest(f"{what} is text, not {quoted(text)}")
     # No character takes more than four bytes, so most keys need not be encoded to be measured.
     if len(text) > limits.KEY_BYTES // 4 and utf8_bytes(text) > limits.KEY_BYTES:
         raise InvalidRequest(f"{what} has over {limits.KEY_BYTES} bytes of UTF-8")
@@ -163,14 +164,14 @@ def utf8_bytes(text: str) -> int:
 
 def check_limit(limit: int) -> int:
     if type(limit) is not int or not 1 <= limit <= limits.RANGE_LIMIT:
-        raise InvalidRequest(f"a limit is 1 to {limits.RANGE_LIMIT}, not {limit!r:.40}")
+        raise InvalidRequest(f"a limit is 1 to {limits.RANGE_LIMIT}, not {quoted(limit)}")
     return limit
 
 
 def check_endpoint(endpoint: str) -> str:
     """Return HOST:PORT, without the `tcp://` that it may be written with."""
     if not isinstance(endpoint, str):
-        raise InvalidRequest(f"an endpoint is HOST:PORT, such as db:6001, not {endpoint!r:.40}")
+        raise InvalidRequest(f"an endpoint is HOST:PORT, such as db:6001, not {quoted(endpoint)}")
     address = endpoint.strip().removeprefix("tcp://")
     parse_address(address)
     return address
@@ -179,37 +180,75 @@ def check_endpoint(endpoint: str) -> str:
 def check_name(name: str) -> str:
     """The name of a queue."""
     if not isinstance(name, str) or not name:
-        raise InvalidRequest(f"a name is text that is not empty, not {name!r:.40}")
+        raise InvalidRequest(f"a name is text that is not empty, not {quoted(name)}")
     return check_bound("name", name)
 
 
 def check_lease(lease: int) -> int:
     if type(lease) is not int or not 1 <= lease <= limits.INDEX_MAX:
-        raise InvalidRequest(f"a lease is the number that granting it gave, not {lease!r:.40}")
+        raise InvalidRequest(f"a lease is the number that granting it gave, not {quoted(lease)}")
     return lease
 
 
 def check_token(token: int) -> int:
     if type(token) is not int or not 1 <= token <= limits.INDEX_MAX:
-        raise InvalidRequest(f"a token is the number that acquiring gave, not {token!r:.40}")
+        raise InvalidRequest(f"a token is the number that acquiring gave, not {quoted(token)}")
     return token
 
 
 def check_count(what: str, number: int) -> int:
     if type(number) is not int or not 0 <= number <= limits.INDEX_MAX:
-        raise InvalidRequest(f"{what} is a whole number, 0 or above, not {number!r:.40}")
+        raise InvalidRequest(f"{what} is a whole number, 0 or above, not {quoted(number)}")
     return number
+
+
+def quoted(value: object) -> str:
+    """The beginning of what it looks like, for the text of an error."""
+    try:
+        return repr(value)[:40]
+    except Exception:  # an integer of thousands of digits, or a class of the caller's own
+        return f"this {type(value).__name__}"
+
+
+def is_finite(number: object) -> bool:
+    """Whether it is a number that one can reckon with, of whatever size."""
+    if isinstance(number, float):
+        return math.isfinite(number)
+    return isinstance(number, int) and not isinstance(number, bool)
+
+
+@lru_cache(maxsize=64, typed=True)  # a program has few timeouts, and True is not 1
+def cached_call_ms(timeout: float) -> int:
+    if not (is_finite(timeout) and timeout > 0):
+        raise InvalidRequest(f"timeout is a number of seconds above 0, not {quoted(timeout)}")
+    return math.ceil(min(timeout, LONGEST_TIMEOUT_S) * 1000)
+
+
+def call_ms(timeout: float) -> int:
+    """The time within which a call is to be answered, which is given in seconds. Raises
+    InvalidRequest. As the cached one, of anything."""
+    try:
+        return cached_call_ms(timeout)
+    except TypeError:  # it cannot even be looked up
+        raise InvalidRequest(
+            f"timeout is a number of seconds above 0, not {quoted(timeout)}"
+        ) from None
+
+
+def check_callback(on_lost: object) -> None:
+    """Raise InvalidRequest unless it is a function, or None."""
+    if not (on_lost is None or callable(on_lost)):
+        raise InvalidRequest(f"on_lost is a function without arguments, not {quoted(on_lost)}")
 
 
 def milliseconds(ttl: float) -> int:
     """A time to live, which is given in seconds."""
-    number = isinstance(ttl, int | float) and not isinstance(ttl, bool) and math.isfinite(ttl)
-    if number:
-        ttl_ms = round(ttl * 1000)
+    if is_finite(ttl):
+        ttl_ms = round(min(ttl, LONGEST_TIMEOUT_S) * 1000)
         if limits.LEASE_TTL_MIN_MS <= ttl_ms <= limits.LEASE_TTL_MAX_MS:
             return ttl_ms
     shortest, longest = limits.LEASE_TTL_MIN_MS / 1000, limits.LEASE_TTL_MAX_MS // 1000
-    raise InvalidRequest(f"a time to live is {shortest:g} to {longest} seconds, not {ttl!r:.40}")
+    raise InvalidRequest(f"a time to live is {shortest:g} to {longest} seconds, not {quoted(ttl)}")
 
 
 def timeout_ms(timeout: float | None) -> int | None:
@@ -217,9 +256,8 @@ def timeout_ms(timeout: float | None) -> int | None:
     InvalidRequest."""
     if timeout is None:
         return None
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not (number and math.isfinite(timeout) and timeout >= 0):
-        raise InvalidRequest(f"timeout is a number of seconds, 0 or above, not {timeout!r:.40}")
+    if not (is_finite(timeout) and timeout >= 0):
+        raise InvalidRequest(f"timeout is a number of seconds, 0 or above, not {quoted(timeout)}")
     return math.ceil(min(timeout, LONGEST_TIMEOUT_S) * 1000)
 
 

@@ -11,6 +11,7 @@ from raftzmq.client.operations.arguments import (
     Operation,
     check_endpoint,
     decode_nothing,
+    quoted,
     write,
 )
 from raftzmq.errors import InvalidRequest
@@ -110,7 +111,7 @@ def endpoint_list(endpoints: Sequence[str] | str | None) -> tuple[str, ...]:
 
 def _check_node(name: str) -> None:
     if not isinstance(name, str):
-        raise InvalidRequest(f"a node's name is text, such as raft-1, not {name!r:.40}")
+        raise InvalidRequest(f"a node's name is text, such as raft-1, not {quoted(name)}")
     parse_pod_name(name)
 
 

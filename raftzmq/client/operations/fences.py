@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from raftzmq import limits
-from raftzmq.client.operations.arguments import Operation, check_name, check_token, write
+from raftzmq.client.operations.arguments import Operation, check_name, check_token, quoted, write
 from raftzmq.errors import InvalidRequest
 
 T = TypeVar("T")
@@ -62,5 +62,5 @@ def _fences(fence: Any) -> list[Fence]:
     if isinstance(fence, list | tuple) and fence:
         return [pair for part in fence for pair in _fences(part)]
     raise InvalidRequest(
-        f"a fence is a lock that is held, or (name, token), or several, not {fence!r:.40}"
+        f"a fence is a lock that is held, or (name, token), or several, not {quoted(fence)}"
     )

@@ -14,6 +14,7 @@ from raftzmq.client.operations.arguments import (
     decode_value,
     encode_value,
     milliseconds,
+    quoted,
     read,
     write,
 )
@@ -75,7 +76,7 @@ def cas(
 ) -> Operation[CasResult]:
     """Write a key if its revision is `revision` (0: if it is absent)."""
     if type(revision) is not int or not 0 <= revision <= limits.INDEX_MAX:
-        raise InvalidRequest(f"a revision is a whole number, 0 or above, not {revision!r:.40}")
+        raise InvalidRequest(f"a revision is a whole number, 0 or above, not {quoted(revision)}")
 
     def decode(answer: Answer) -> CasResult:
         if answer.compared:

@@ -20,6 +20,7 @@ from raftzmq.client.operations.arguments import (
     decode_count,
     decode_nothing,
     decode_number,
+    quoted,
     read,
     utf8_bytes,
     write,
@@ -57,7 +58,7 @@ def resize(name: str, permits: int, *, timeout: float = 5) -> Operation[None]:
 def forget(kind: str, name: str, *, timeout: float = 5) -> Operation[None]:
     """Remove a semaphore or counter. Raises NotFound, or NotAcquired while it is in use."""
     if kind not in (SEMAPHORE, COUNTER):
-        raise InvalidRequest(f"only a semaphore or counter is forgotten, not a {kind!r:.40}")
+        raise InvalidRequest(f"only a semaphore or counter is forgotten, not a {quoted(kind)}")
     return write("forget", [kind, check_name(name)], decode_nothing, timeout)
 
 
@@ -152,7 +153,7 @@ def _held(name: str, args: list[Any], decode: Callable[[Answer], T]) -> Operatio
 
 def _kind(kind: str) -> str:
     if kind not in KINDS:
-        raise InvalidRequest(f"a kind is {', '.join(KINDS)}, not {kind!r:.40}")
+        raise InvalidRequest(f"a kind is {', '.join(KINDS)}, not {quoted(kind)}")
     return kind
 
 
@@ -171,7 +172,7 @@ def _permits_of(kind: str, permits: int, capacity: int) -> tuple[int, int]:
 
 def _permits(what: str, permits: int) -> int:
     if type(permits) is not int or not 1 <= permits <= limits.PERMITS:
-        raise InvalidRequest(f"{what} is 1 to {limits.PERMITS}, not {permits!r:.40}")
+        raise InvalidRequest(f"{what} is 1 to {limits.PERMITS}, not {quoted(permits)}")
     return permits
 
 
@@ -179,7 +180,7 @@ def _place_value(value: str | None) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise InvalidRequest(f"the value of a place is text, not {value!r:.40}")
+        raise InvalidRequest(f"the value of a place is text, not {quoted(value)}")
     controls = sum(character < " " or character == "\x7f" for character in value)
     escapes = value.count('"') + value.count("\\") + 5 * controls
     size = 2 + utf8_bytes(value) + escapes  # as JSON, in its longest form

@@ -8,7 +8,14 @@ from typing import Any
 
 from raftzmq import limits
 from raftzmq.client.operations import keys
-from raftzmq.client.operations.arguments import Answer, Operation, check_key, encode_value, write
+from raftzmq.client.operations.arguments import (
+    Answer,
+    Operation,
+    check_key,
+    encode_value,
+    quoted,
+    write,
+)
 from raftzmq.client.operations.fences import AnyFence, guarded
 from raftzmq.client.results import TxnResult
 from raftzmq.client.transactions import (
@@ -36,7 +43,7 @@ def txn(
     index."""
     for what, part in (("compares", compares), ("then", then), ("otherwise", otherwise)):
         if not isinstance(part, list | tuple):
-            raise InvalidRequest(f"{what} is a list, not {part!r:.40}")
+            raise InvalidRequest(f"{what} is a list, not {quoted(part)}")
         if len(part) > limits.TRANSACTION_OPERATIONS:
             raise InvalidRequest(
                 f"{what} has {len(part)} members; a transaction has at most "
@@ -61,15 +68,15 @@ def txn(
 
 def _encode_compare(compare: Compare) -> list[Any]:
     if not isinstance(compare, Compare):
-        raise InvalidRequest(f"compares are made with Compare(...), not {compare!r:.40}")
+        raise InvalidRequest(f"compares are made with Compare(...), not {quoted(compare)}")
     key, field, operator, operand = compare.key, compare.field, compare.operator, compare.operand
     if field not in ("value", "revision"):
-        raise InvalidRequest(f"a compare's field is value or revision, not {field!r:.40}")
+        raise InvalidRequest(f"a compare's field is value or revision, not {quoted(field)}")
     if operator not in ("=", "!=", "<", ">") or (field == "value" and operator in ("<", ">")):
         raise InvalidRequest(f"{field}s are compared by =, !=, < or >, values only by = and !=")
     if field == "revision":
         if type(operand) is not int or not 0 <= operand <= limits.INDEX_MAX:
-            raise InvalidRequest(f"a revision is a whole number, 0 or above, not {operand!r:.40}")
+            raise InvalidRequest(f"a revision is a whole number, 0 or above, not {quoted(operand)}")
         return [check_key(key), field, operator, operand]
     if isinstance(operand, int):
         raise InvalidRequest("a value is compared with text, bytes or None, not with a number")
@@ -91,4 +98,4 @@ def _request(operation: TxnOperation) -> Operation[Any]:
             return keys.range_(start, end, limit)
         case GetPrefix(prefix, limit):
             return keys.prefix(prefix, limit)
-    raise InvalidRequest(f"not an operation of a transaction: {operation!r:.40}")
+    raise InvalidRequest(f"not an operation of a transaction: {quoted(operation)}")

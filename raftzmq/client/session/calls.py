@@ -3,16 +3,14 @@ carries it."""
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from random import Random
 from typing import Any, Final
 
-from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, Answer, Operation, Work
-from raftzmq.errors import InvalidRequest, RaftzmqError, WireError
+from raftzmq.client.operations.arguments import Answer, Operation, Work, cached_call_ms, call_ms
+from raftzmq.errors import RaftzmqError, WireError
 from raftzmq.transport.client_wire import Done, StatusReply
 
 REQUEST_BYTES: Final = 64
@@ -85,7 +83,11 @@ class Call:
         self.work = work
         self.own = own
         self.submitted_ms = now_ms
-        self.deadline_ms = now_ms + _milliseconds(work.timeout_s if timeout is None else timeout)
+        timeout = work.timeout_s if timeout is None else timeout
+        try:
+            self.deadline_ms = now_ms + cached_call_ms(timeout)
+        except TypeError:
+            self.deadline_ms = now_ms + call_ms(timeout)  # says what is wrong
         if isinstance(work, Operation):
             self.size = len(work.tail)
             # Opening a session has no serial: once too often does no harm.
@@ -126,17 +128,6 @@ class Call:
             return decode(self.answer)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise WireError("body", f"an answer that is not of the protocol: {error}") from None
-
-
-@lru_cache(maxsize=64, typed=True)  # a program has few timeouts, and True is not 1
-def _milliseconds(timeout: float) -> int:
-    if (
-        isinstance(timeout, bool)
-        or not isinstance(timeout, int | float)
-        or not (math.isfinite(timeout) and timeout > 0)
-    ):
-        raise InvalidRequest(f"timeout is a number of seconds above 0, not {timeout!r:.40}")
-    return math.ceil(min(timeout, LONGEST_TIMEOUT_S) * 1000)
 
 
 @dataclass(slots=True, eq=False)

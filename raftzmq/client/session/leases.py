@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, Operation
+from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, Operation, call_ms
 from raftzmq.client.operations.leases import lease_grant, lease_keep, lease_revoke
 from raftzmq.client.session.agenda import NEVER_MS, Agenda
 from raftzmq.client.session.calls import Call
@@ -52,9 +52,11 @@ class HeldLease(Task):
     def __init__(
         self, ttl_ms: int, *, timeout_s: float | None = None, shared: bool = False
     ) -> None:
-        """To be granted within `timeout_s`, by default the time to live."""
+        """To be granted within `timeout_s`, by default the time to live. Raises InvalidRequest."""
         super().__init__()
         self.id = 0
+        if timeout_s is not None:
+            call_ms(timeout_s)
         self.timeout_s = ttl_ms / 1000 if timeout_s is None else timeout_s
         self.ttl_ms = ttl_ms
         self.shared = shared  # the client's own, for all who bring no lease

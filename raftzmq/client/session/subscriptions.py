@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 
 from raftzmq import limits
-from raftzmq.client.operations.arguments import check_bound, check_key
+from raftzmq.client.operations.arguments import check_bound, check_key, quoted
 from raftzmq.client.results import Event
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.tasks import copy_of
@@ -51,8 +51,8 @@ class Subscription:
         if key is not None:
             check_key(key)
         if start is not None and (type(start) is not int or not 1 <= start <= limits.INDEX_MAX):
-            raise InvalidRequest(f"a watch starts at a revision, 1 or above, not {start!r:.40}")
-        self.key = key if key is not None else check_bound("prefix", prefix or "")
+            raise InvalidRequest(f"a watch starts at a revision, 1 or above, not {quoted(start)}")
+        self.key = key if key is not None else check_bound("prefix", prefix)  # type: ignore[arg-type]  # one of them is given
         self.prefix = prefix is not None
         self.start = start
         self.previous = bool(previous)
