@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from raftzmq import standard_streams
-from raftzmq_cli.common import exits
+from raftzmq_cli.common import exits, standard_output
 from raftzmq_cli.common.commands import Group
 
 PROGRAM: Final = "raftzmq"
@@ -68,18 +68,23 @@ def build() -> Any:
 
 def run(words: Sequence[str]) -> int:
     """Run the program with these arguments; return its exit code, having said what went wrong."""
+    as_json = exits.wants_json(words, os.environ)
     try:
         with build().make_context(PROGRAM, list(words), obj=run) as context:
             code = context.command.invoke(context)
-        sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
-        return exits.report(error, as_json=exits.wants_json(words, os.environ))
+        code = exits.report(error, as_json=as_json)
+    try:
+        sys.stdout.flush()  # also what was printed before an error, or by --help
+    except OSError as error:
+        code = exits.report(error, as_json=as_json)
     return code if isinstance(code, int) else exits.DONE
 
 
 def main() -> None:
     """The entry point of the installed program."""
     standard_streams.reserve()
+    standard_output.install()
     if _COMPLETION in os.environ:
         build().main(prog_name=PROGRAM)
     sys.exit(run(sys.argv[1:]))

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from raftzmq import __version__
+from tests import told
 from tests.acceptance.docker import Docker
 from tests.acceptance.expectation import Unmet, run
 from tests.acceptance.k8s import Kubernetes
@@ -134,4 +135,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told.run(main))

@@ -37,6 +37,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests import told
 from tests.bench import picture, table
 from tests.bench.compare import SYSTEMS, Comparison, Plan, stopping_what_was_started, tell
 from tests.bench.points import OPS, chosen
@@ -136,4 +137,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told.run(main))

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from tests import told
 from tests.fuzz.decoders import Tally, run
 from tests.fuzz.mangler import Found
 
@@ -44,4 +45,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told.run(main))

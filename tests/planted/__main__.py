@@ -8,6 +8,7 @@ import sys
 from statistics import mean
 from typing import Any, Final
 
+from tests import told
 from tests.planted import consensus, coordination, processes, service
 from tests.planted.defect import START, Caught, Defect, catch
 from tests.planted.processes import ProcessDefect
@@ -72,4 +73,4 @@ def _line(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told.run(main))

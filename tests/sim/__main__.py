@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from tests import told
 from tests.sim.story import SimFailure
 from tests.sim.swarm import Played, Summary, swarm
 from tests.sim.world import SECONDS, World
@@ -67,4 +68,4 @@ def _swarm(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told.run(main))

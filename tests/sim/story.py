@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from tests import told
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 LINES_KEPT: Final = 60
 """So many of the last events are told with a failure."""
@@ -43,7 +45,7 @@ class Story:
         self._lines.append(line)
         self.digest = crc32(line.encode(), self.digest)
         if self.aloud:
-            print(line)
+            told.tell(line)
 
     def note(self, data: bytes) -> None:
         """Something too small to tell, but part of the digest."""

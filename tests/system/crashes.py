@@ -26,6 +26,7 @@ from typing import Any, Final
 from raftzmq import Client
 from raftzmq.errors import RaftzmqError
 from raftzmq.storage.snapshot_files import WRITING
+from tests import told
 from tests.sim.story import Violation, commit
 from tests.system.logs import Logbook
 from tests.system.processes import Cluster, NodeProcess, wait_for
@@ -377,4 +378,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told.run(main))

@@ -111,6 +111,7 @@ def get(
     raftzmq client put seen/worker-3 now --ttl 30
     raftzmq client put state ready --fence "$RAFTZMQ_LOCK_NAME:$RAFTZMQ_LOCK_TOKEN"
     """,
+    writes=True,
 )
 def put(
     run: ClientInvocation,
@@ -176,6 +177,7 @@ def put(
     raftzmq client delete --prefix config/
     raftzmq client delete --all             (asks first on a terminal)
     """,
+    writes=True,
 )
 def delete(
     run: ClientInvocation,

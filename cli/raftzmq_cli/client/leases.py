@@ -39,7 +39,7 @@ commands = Group(
 )
 
 
-@commands.command("grant", "raftzmq client lease grant --ttl 60")
+@commands.command("grant", "raftzmq client lease grant --ttl 60", writes=True)
 def grant(
     run: ClientInvocation,
     *,
@@ -50,14 +50,14 @@ def grant(
     run.show({"lease": lease, "ttl_s": ttl}, [str(lease)])
 
 
-@commands.command("keep", "raftzmq client lease keep 12")
+@commands.command("keep", "raftzmq client lease keep 12", writes=True)
 def keep(run: ClientInvocation, lease: Lease) -> None:
     """Renew a lease. Exit code 4 if it has ended."""
     ttl_s = run.client.lease_keep(lease, timeout=run.timeout_s)
     run.show({"lease": lease, "ttl_s": ttl_s}, [f"lease {lease} lives {ttl_s:g} s from now"])
 
 
-@commands.command("revoke", "raftzmq client lease revoke 12")
+@commands.command("revoke", "raftzmq client lease revoke 12", writes=True)
 def revoke(run: ClientInvocation, lease: Lease) -> None:
     """End a lease now.
 

@@ -54,26 +54,26 @@ def list_members(run: ClientInvocation) -> None:
     run.show(rows, aligned(rows, headings), list(headings))
 
 
-@commands.command("add", "raftzmq client member add raft-3")
+@commands.command("add", "raftzmq client member add raft-3", writes=True)
 def add(run: ClientInvocation, node: Name) -> None:
     """Add a node that is not an initial member. It must be started and waiting."""
     _change(run, node, "member_add", "is added")
 
 
-@commands.command("promote", "raftzmq client member promote raft-3")
+@commands.command("promote", "raftzmq client member promote raft-3", writes=True)
 def promote(run: ClientInvocation, node: Name) -> None:
     """Make a learner a voter."""
     _change(run, node, "member_promote", "is a voter")
 
 
-@commands.command("remove", "raftzmq client member remove raft-3")
+@commands.command("remove", "raftzmq client member remove raft-3", writes=True)
 def remove(run: ClientInvocation, node: Name) -> None:
     """Take a node out of the cluster; its process and its data stay."""
     _change(run, node, "member_remove", "is removed")
 
 
 @commands.command(
-    "transfer", "raftzmq client member transfer\nraftzmq client member transfer raft-1"
+    "transfer", "raftzmq client member transfer\nraftzmq client member transfer raft-1", writes=True
 )
 def transfer(
     run: ClientInvocation,

@@ -52,7 +52,7 @@ def dump(
     messages.say(f"{found.name}: {count}, as this node had applied them while they were read")
 
 
-@commands.command("stop", "raftzmq client stop raft-2")
+@commands.command("stop", "raftzmq client stop raft-2", writes=True)
 def stop(
     run: ClientInvocation,
     node: Annotated[str, typer.Argument(metavar="NODE", help=NODE_HELP)],

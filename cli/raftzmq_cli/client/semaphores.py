@@ -97,6 +97,7 @@ def run_with(
     raftzmq client sem wait api -n 3 --ttl 600 -w json
     raftzmq client sem wait jobs --plain --timeout 60
     """,
+    writes=True,
 )
 def wait(
     run: ClientInvocation,
@@ -140,6 +141,7 @@ def wait(
     raftzmq client sem signal api --token 17
     raftzmq client sem signal jobs --plain --permits 2
     """,
+    writes=True,
 )
 def signal(
     run: ClientInvocation,
@@ -177,7 +179,7 @@ def describe(run: ClientInvocation, name: Name, plain: Plain = False) -> None:
     queues.describe(run, "counter" if plain else "semaphore", name)
 
 
-@commands.command("resize", "raftzmq client sem resize api 5")
+@commands.command("resize", "raftzmq client sem resize api 5", writes=True)
 def resize(
     run: ClientInvocation,
     name: Name,
@@ -193,7 +195,7 @@ def resize(
     run.show({"name": name, "capacity": size}, [f"semaphore {name} has {size} permits"])
 
 
-@commands.command("forget", "raftzmq client sem forget api")
+@commands.command("forget", "raftzmq client sem forget api", writes=True)
 def forget(run: ClientInvocation, name: Name, plain: Plain = False) -> None:
     """Delete a semaphore. Refused with exit code 4 while anyone holds or waits."""
     run.client.forget("counter" if plain else "semaphore", name, timeout=run.timeout_s)

@@ -20,6 +20,7 @@ from raftzmq_cli.client.completion import completer
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.common import exits, messages, standard_input
 from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.standard_output import CannotWrite
 
 PROMPT: Final = "raftzmq> "
 HISTORY_LINES: Final = 1000
@@ -60,13 +61,16 @@ def shell(
             if line.split()[:1] in _ENDING:
                 break
             code = execute(run.group, line)
-            if code == exits.BROKEN_PIPE or (ends_with_error and code != exits.DONE):
+            if ends_with_error and code != exits.DONE:
                 return code
     return exits.DONE
 
 
 def execute(group: Any, line: str) -> int:
-    """Run one line in the group's context; return its exit code, having said any error."""
+    """Run one line in the group's context; return its exit code, having said any error.
+
+    Raises BrokenPipeError, CannotWrite: there is nowhere left to answer to.
+    """
     words: list[str] = []
     try:
         words = _split(line)
@@ -78,6 +82,8 @@ def execute(group: Any, line: str) -> int:
         with command.make_context(name, rest, parent=group) as context:
             code = context.command.invoke(context)
         return code if isinstance(code, int) else exits.DONE
+    except (BrokenPipeError, CannotWrite):
+        raise
     except (Exception, KeyboardInterrupt) as error:
         if exits.exit_code(error) is None:
             messages.say(f"raftzmq: unexpected {type(error).__name__}: {error}")

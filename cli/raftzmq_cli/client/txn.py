@@ -59,6 +59,7 @@ commands = Commands(shared=SHARED)
     echo '{"if": [["a","value","=","1"]], "then": [["put","a","2"]], "else": []}' |
         raftzmq client txn -
     """,
+    writes=True,
 )
 def txn(
     run: ClientInvocation,

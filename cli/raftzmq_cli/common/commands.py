@@ -23,6 +23,7 @@ import typer
 
 from raftzmq_cli.common.coercion import use_plain_coercion
 from raftzmq_cli.common.metavars import use_plain_metavars
+from raftzmq_cli.common.standard_output import CannotWrite
 
 Function = TypeVar("Function", bound=Callable[..., int | None])
 
@@ -44,17 +45,20 @@ class Commands:
         self._app = typer.Typer(rich_markup_mode=None)
 
     def command(
-        self, name: str, examples: str = "", **settings: Any
+        self, name: str, examples: str = "", *, writes: bool = False, **settings: Any
     ) -> Callable[[Function], Function]:
         """Declare a command: a function of its arguments and options, which returns an exit code.
 
-        `settings` are click's context settings.
+        `writes`: it prints only when its write to the cluster was acknowledged. `settings` are
+        click's context settings.
         """
         if self._variables is not None:
             settings["auto_envvar_prefix"] = self._variables
 
         def declare(function: Function) -> Function:
-            called = function if self._shared is None else _with_shared(function, self._shared)
+            called = (
+                function if self._shared is None else _with_shared(function, self._shared, writes)
+            )
             epilog = examples_text(examples)
             self._app.command(name, epilog=epilog, context_settings=settings)(called)
             return function
@@ -139,12 +143,18 @@ def examples_text(examples: str) -> str | None:
     return "\n".join(["\b", "Examples:", *lines])
 
 
-def _with_shared(function: Callable[..., int | None], shared: Mapping[str, Any]) -> Any:
+def _with_shared(
+    function: Callable[..., int | None], shared: Mapping[str, Any], writes: bool
+) -> Any:
     """A function that takes the shared options besides those of `function`."""
 
     def called(ctx: typer.Context, **options: Any) -> int | None:
         given = {name: options.pop(name) for name in shared}
-        code: int | None = ctx.obj.overridden(**given).call(function, **options)
+        try:
+            code: int | None = ctx.obj.overridden(**given).call(function, **options)
+        except CannotWrite as error:
+            error.after_write = error.after_write or writes
+            raise
         return code
 
     hints = get_type_hints(function, include_extras=True)

@@ -6,6 +6,7 @@
 3    no leader, or no answer in time; a lock that was not to be had in time; also when the outcome
      is unknown, which is said
 4    refused by the cluster; also when a lock was lost
+74   the output cannot be written, such as on a full disk
 126  COMMAND of `lock`, `elect`, `sem run` or `watch` cannot be run; 127: is not there
 130  interrupted
 141  whoever read the output is gone
@@ -14,7 +15,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise, takewhile
@@ -31,14 +31,18 @@ from raftzmq.errors import (
     Unavailable,
 )
 from raftzmq_cli.common import messages
+from raftzmq_cli.common.standard_output import CannotWrite, forget
 
 DONE: Final = 0
 NO: Final = 1
 USAGE: Final = 2
 UNAVAILABLE: Final = 3
 REFUSED: Final = 4
+CANNOT_WRITE: Final = 74
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
+
+_SILENT: Final = (typer.Exit, typer.Abort, KeyboardInterrupt)
 
 
 class AnswerIsNo(Exception):
@@ -61,6 +65,8 @@ def exit_code(error: BaseException) -> int | None:
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         return BROKEN_PIPE
+    if isinstance(error, CannotWrite):
+        return CANNOT_WRITE
     if isinstance(error, AnswerIsNo):
         return NO
     if isinstance(error, InvalidRequest) or is_usage_error(error):
@@ -85,9 +91,9 @@ def report(
     code = exit_code(error)
     if code is None:
         raise error
-    if code == BROKEN_PIPE:
-        forget_stdout()
-    elif not isinstance(error, (typer.Exit, typer.Abort, KeyboardInterrupt)):
+    if isinstance(error, (BrokenPipeError, CannotWrite)):
+        forget(sys.stdout)
+    if code != BROKEN_PIPE and not isinstance(error, _SILENT):
         text = reword(describe(error))
         messages.say(_as_json(error, text, code) if as_json else text)
     return code
@@ -134,12 +140,6 @@ def describe(error: BaseException) -> str:
     if type(error) is Unavailable:
         text += "; are the --endpoints right, and are most nodes up? See 'raftzmq client status'"
     return f"raftzmq: {messages.one_line(text)}"
-
-
-def forget_stdout() -> None:
-    """Point stdout at nothing, so that flushing it at exit cannot fail again."""
-    with open(os.devnull, "wb") as nothing:  # noqa: PTH123
-        os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def _usage_line(error: Any) -> str:

@@ -9,6 +9,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from raftzmq_cli.common.standard_output import forget
+
 
 def line(text: str) -> None:
     """Print to stdout, at once."""
@@ -17,8 +19,11 @@ def line(text: str) -> None:
 
 def say(text: str) -> None:
     """Print to stderr; nobody to read it is no error."""
-    with suppress(OSError):
+    try:
         print(text, file=sys.stderr, flush=True)
+    except OSError:
+        with suppress(OSError):
+            forget(sys.stderr)  # or the end of the process would fail for what is still in it
 
 
 def one_line(text: str) -> str:

@@ -43,7 +43,9 @@ def get(
 
 
 @commands.command(
-    "put", "raftzmq views client put greeting hello\ndate | raftzmq views client put now -"
+    "put",
+    "raftzmq views client put greeting hello\ndate | raftzmq views client put now -",
+    writes=True,
 )
 def put(
     run: ViewsInvocation,
@@ -57,7 +59,7 @@ def put(
     _show_written(run, run.client.put(text(key, "key"), content, timeout=run.timeout_s))
 
 
-@commands.command("append", "raftzmq views client append greeting ', world'")
+@commands.command("append", "raftzmq views client append greeting ', world'", writes=True)
 def append(
     run: ViewsInvocation,
     key: Key,
@@ -70,7 +72,7 @@ def append(
     _show_written(run, run.client.append(text(key, "key"), content, timeout=run.timeout_s))
 
 
-@commands.command("delete", "raftzmq views client delete greeting")
+@commands.command("delete", "raftzmq views client delete greeting", writes=True)
 def delete(run: ViewsInvocation, key: Key) -> None:
     """Delete a key. A missing key is not an error."""
     result = run.client.delete(text(key, "key"), timeout=run.timeout_s)

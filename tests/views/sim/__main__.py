@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 
+from tests import told
 from tests.sim.story import SimFailure
 from tests.views.sim.planted import DEFECTS, catch
 from tests.views.sim.world import SECONDS, World
@@ -61,4 +62,4 @@ def _swarm(seeds: range, seconds: float, aloud: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told.run(main))
