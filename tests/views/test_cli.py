@@ -136,7 +136,7 @@ def test_an_error_is_one_line_and_an_exit_code(
         (["store", "s", "--view-server", "a"], "'a' is not an address"),
         (["store", "s", "--view-server", "a:1", "--address", "b"], "'b' is not an address"),
         (["store", "s"], "--view-server"),
-        (["server", "--listen", "here"], "'here' is no place to listen"),
+        (["server", "--listen", "here"], "'here' is not an endpoint to listen on"),
         (["server", "--ping-ms", "100", "--dead-ms", "150"], "at least twice"),
     ],
 )
