@@ -247,7 +247,8 @@ def _document(endpoint: str, status: dict[str, Any]) -> Document:
 def silent(endpoint: str, error: str) -> Document:
     """What is shown of a node that does not answer."""
     document: Document = dict.fromkeys(FIELDS)
-    return {**document, "members": [], "healthy": False, "endpoint": endpoint, "error": error}
+    document |= {"members": [], "healthy": False, "endpoint": endpoint, "error": error}
+    return {**document, "lag": None, "reason": reason(document)}
 
 
 def _once(documents: Sequence[Document]) -> list[Document]:
