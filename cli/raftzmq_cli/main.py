@@ -82,7 +82,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """The entry point of the installed program."""
+    """Run the program with the arguments of this process, which ends with its exit code."""
     standard_streams.reserve()
     standard_output.install()
     if _COMPLETION in os.environ:

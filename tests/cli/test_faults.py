@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from raftzmq_cli.local import ports
 from raftzmq_cli.local.processes import command_line
 from tests.cli.conftest import (
     LIMIT_S,
@@ -171,13 +172,20 @@ def test_up_changes_nothing_where_all_is_up(shared_cluster: LocalCluster) -> Non
     assert shared_cluster.pids() == before
 
 
-def test_up_ends_with_the_leader_and_three_commands(shared_cluster: LocalCluster) -> None:
+def test_up_ends_with_the_leader_three_commands_and_how_to_stop_it(
+    shared_cluster: LocalCluster,
+) -> None:
     lines = shared_cluster.up().lines
     assert any("leader raft-" in line for line in lines)
     assert f"  export RAFTZMQ_ENDPOINTS={shared_cluster.endpoints}" in lines
     for line, words in zip(
-        lines[-3:],
-        ("client put greeting hello", "client get greeting", "client status"),
+        lines[-4:],
+        (
+            "client put greeting hello",
+            "client get greeting",
+            "client status",
+            f"local down --dir {shared_cluster.directory}",
+        ),
         strict=True,
     ):
         assert line.endswith(words)
@@ -206,10 +214,24 @@ def test_data_outlives_down_and_goes_with_purge(tmp_path: Path) -> None:
     assert not cluster.directory.exists()
 
 
-def test_a_taken_port_is_told_from_the_nodes_log(tmp_path: Path) -> None:
+def test_a_taken_port_is_told_before_anything_is_started(tmp_path: Path) -> None:
     cluster = LocalCluster(tmp_path / "one", free_ports())
     with socket.create_server(("127.0.0.1", cluster.base_port)):
         up = cluster.up("--nodes", "1")
+    assert (up.code, up.out) == (1, "")
+    assert up.err.startswith(f"raftzmq: port {cluster.base_port} is taken; nothing was started: ")
+    assert cluster.pids() == {}
+    assert list(tmp_path.rglob("node.log")) == []
+    assert list(tmp_path.rglob("cluster.json")) == []
+
+
+def test_a_port_that_was_taken_since_is_told_from_the_nodes_log(
+    tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = LocalCluster(tmp_path / "one", free_ports())
+    monkeypatch.setattr(ports, "require_free", lambda *_, **__: None)
+    with socket.create_server(("127.0.0.1", cluster.base_port)):
+        up = program(*cluster.up_arguments, "--nodes", "1")
     cluster.down("--purge")
     assert up.code == 1
     assert up.lines[0].startswith("starting a local cluster of 1 node,")
@@ -219,7 +241,7 @@ def test_a_taken_port_is_told_from_the_nodes_log(tmp_path: Path) -> None:
 
 def test_an_interruption_ends_with_130_and_no_traceback(nobody: str) -> None:
     process = subprocess.Popen(
-        [*PROGRAM, "client", "--endpoints", nobody, "--timeout", "60", "shell"],
+        [*PROGRAM, "client", "--endpoints", nobody, "--timeout", "60", "shell", "--keep-going"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -241,6 +263,47 @@ def test_an_interruption_ends_with_130_and_no_traceback(nobody: str) -> None:
         err = process.stderr.read()
     assert process.returncode == 130
     assert "Traceback" not in err
+
+
+def ended(module: Path, text: str, *words: str) -> tuple[int, str]:
+    """The exit code and stderr of a command that is interrupted where a module of its PYTHONPATH
+    prints a line and waits for more on stdin."""
+    module.write_text(text)
+    with subprocess.Popen(
+        [*PROGRAM, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(PYTHONPATH=str(module.parent)),
+    ) as process:
+        assert process.stdout is not None
+        while (line := process.stdout.readline()) != "here\n":
+            assert line, process.stderr
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=LIMIT_S)
+    return process.returncode, err
+
+
+def test_an_interruption_while_the_program_is_loaded_ends_with_130(tmp_path: Path) -> None:
+    waits = "import os\nos.write(1, b'here\\n')\nos.read(0, 1)\n"
+    assert ended(tmp_path / "typer.py", waits, "--version") == (130, "")
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--version"], 0), (["nonsense"], 2)])
+def test_an_interruption_after_the_command_leaves_its_exit_code(
+    tmp_path: Path, words: list[str], code: int
+) -> None:
+    """Python does not hear signals any more when it takes its modules down."""
+    late = (
+        "import os, sys\n"
+        "class Late:\n"
+        "    def __del__(self, write=os.write, read=os.read):\n"
+        "        write(1, b'here\\n')\n"
+        "        read(0, 1)\n"
+        "sys.late = Late()\n"
+    )
+    assert ended(tmp_path / "sitecustomize.py", late, *words)[0] == code
 
 
 def test_an_interrupted_wait_ends_at_once(nobody: str) -> None:
