@@ -136,7 +136,10 @@ class ViewsScenario(Playing):
         found: list[Roles] = []
 
         def look() -> str | None:
-            found.append(self._platform.roles())
+            try:
+                found.append(self._platform.roles())
+            except Unmet as unmet:  # a view server that is being started does not answer yet
+                return unmet.seen
             return amiss(found[-1])
 
         until(expected, look, 2 * PATIENCE_S)
