@@ -6,14 +6,14 @@ import gc
 import multiprocessing
 import secrets
 import signal
-import sys
+import threading
 import time
 from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import cycle
-from threading import BrokenBarrierError
+from multiprocessing import connection, resource_tracker
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -21,21 +21,22 @@ import typer
 from raftzmq.client.direct import DirectClient, DirectClients
 from raftzmq.client.operations import keys
 from raftzmq.errors import RaftzmqError, Unavailable
+from raftzmq_cli.client.bench_progress import PROGRESS_NS, Progress
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
-    from multiprocessing.synchronize import Barrier
-
-    from rich.progress import Progress
 
     from raftzmq.client.operations.arguments import Operation
 
 FILL_OUTSTANDING: Final = 256
 _PAUSE_AFTER_ERROR_S: Final = 0.01
-_PROGRESS_NS: Final = 200_000_000
 _START_S: Final = 60.0
 """How long all processes together may take to start."""
+_END_S: Final = 10.0
+"""How long all processes together may take to finish what is in flight."""
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""The signals that would end the program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +84,38 @@ class Measured:
         self.elapsed_s = max(self.elapsed_s, other.elapsed_s)
 
 
+@dataclass(slots=True)
+class _Stop:
+    """Whether the benchmark is to end before its time.
+
+    Nothing is raised: an exception out of a signal handler is lost if it comes in a finalizer, and
+    breaks off whatever it comes to, such as the start of a process.
+    """
+
+    asked: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What one process does: its part of the plan, on all the keys."""
+    """What one process does: its part of the plan, on all the keys. Short, however many keys there
+    are: a process that ends while it is sent to it must not block the sender."""
 
     endpoints: Sequence[str]
     timeout_s: float
     plan: Plan
-    names: Sequence[str]
+    prefix: str
 
-    def run(self, progress: _Progress, barrier: Barrier | None = None) -> Measured:
-        """Connect, wait for the others at the barrier, and run the loop."""
+    def run(
+        self, progress: Progress, stop: _Stop, start: Callable[[], None] = lambda: None
+    ) -> Measured:
+        """Connect, wait for the others with `start`, and run the loop."""
+        names = _names(self.prefix, self.plan)
         with closing(DirectClients(self.plan.connections, self.endpoints)) as clients:
             for client in clients.members:
-                client.run(keys.put(self.names[0], "x" * self.plan.size), self.timeout_s)
-            if barrier is not None:
-                barrier.wait(_START_S)
+                client.run(keys.put(names[0], "x" * self.plan.size), self.timeout_s)
+            start()
             with progress, calm_collector():
-                return _Loop(clients, self.names, self.timeout_s, self.plan, progress).run()
+                return _Loop(clients, names, self.timeout_s, self.plan, progress, stop).run()
 
 
 @contextmanager
@@ -115,50 +130,65 @@ def calm_collector() -> Iterator[None]:
         gc.unfreeze()
 
 
+def _names(prefix: str, plan: Plan) -> list[str]:
+    return [f"{prefix}{number:06}" for number in range(plan.keys)]
+
+
 def measure(endpoints: Sequence[str], timeout_s: float, plan: Plan) -> Measured:
-    """Run the loop on keys of its own, which are deleted in the end unless they are to be kept."""
+    """Run the loop on keys of its own, which are deleted in the end unless they are to be kept.
+
+    Raises typer.Exit if a signal has ended it, when the keys are deleted.
+    """
     prefix = f"raftzmq-bench/{secrets.token_hex(4)}/"
-    names = [f"{prefix}{number:06}" for number in range(plan.keys)]
-    with _ending_with_signals(), closing(DirectClient(endpoints)) as client:
-        try:
-            # The first write opens the session, and shows at once if there is no cluster.
-            client.run(keys.put(names[0], "x" * plan.size), timeout_s)
-            if plan.op != "put":
-                _fill(client, names, "x" * plan.size, timeout_s)
-            if plan.processes == 1:
-                return _Share(endpoints, timeout_s, plan, names).run(_Progress(plan))
-            return _in_processes([_Share(endpoints, timeout_s, p, names) for p in plan.shares()])
-        finally:
-            if not plan.keep:
-                with suppress(RaftzmqError):
-                    client.run(keys.delete_prefix(prefix), timeout_s)
+    progress = Progress(plan.op, plan.seconds)
+    with closing(DirectClient(endpoints)) as client:
+        # It shows at once if there is no cluster, while there is nothing yet to be undone.
+        client.run(keys.get(prefix), timeout_s)
+        with stopped_by_signals() as stop:
+            try:
+                if plan.op != "put":
+                    _fill(client, _names(prefix, plan), "x" * plan.size, timeout_s, stop)
+                if plan.processes == 1:
+                    share = _Share(endpoints, timeout_s, plan, prefix)
+                    return share.run(progress, stop)
+                shares = [_Share(endpoints, timeout_s, part, prefix) for part in plan.shares()]
+                return _in_processes(shares, progress, stop)
+            finally:
+                if not plan.keep:
+                    with suppress(RaftzmqError):
+                        client.run(keys.delete_prefix(prefix), timeout_s)
 
 
 @contextmanager
-def _ending_with_signals() -> Iterator[None]:
-    """A signal that would end the program is an exception meanwhile, so that what is to be undone
-    is undone. One that comes while it is undone changes nothing."""
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
-    before = {number: signal.getsignal(number) for number in numbers}
+def stopped_by_signals() -> Iterator[_Stop]:
+    """A signal that would end the program asks for a stop instead, and ends the program after the
+    block, in which everything is undone."""
+    stop = _Stop()
+    before = {number: signal.getsignal(number) for number in _ENDING}
     heard: list[int] = []
 
     def end(number: int, _: object) -> None:
         heard.append(number)
-        if len(heard) == 1:
-            raise typer.Exit(128 + number)
+        stop.asked = True
 
     try:
         for number, earlier in before.items():
             if earlier is not signal.SIG_IGN:
                 signal.signal(number, end)
-        yield
+        yield stop
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
+        if heard:
+            raise typer.Exit(128 + heard[0])
 
 
-def _fill(client: DirectClient, names: Sequence[str], value: str, timeout_s: float) -> None:
+def _fill(
+    client: DirectClient, names: Sequence[str], value: str, timeout_s: float, stop: _Stop
+) -> None:
     for start in range(0, len(names), FILL_OUTSTANDING):
+        if stop.asked:
+            break
         batch = names[start : start + FILL_OUTSTANDING]
         calls = [client.submit(keys.put(name, value), timeout_s) for name in batch]
         while not all(call.done for call in calls):
@@ -168,58 +198,123 @@ def _fill(client: DirectClient, names: Sequence[str], value: str, timeout_s: flo
 
 
 # -- processes --------------------------------------------------------------------------------
+#
+# Each has a pipe to the parent, and nothing else is shared: a lock would stay taken if its holder
+# is killed. A process says that it is connected, waits for the word to begin, and sends what it has
+# measured. The end of the pipe is the end of the benchmark, for both.
 
 
-def _in_processes(shares: list[_Share]) -> Measured:
+def _in_processes(shares: Sequence[_Share], progress: Progress, stop: _Stop) -> Measured:
     """Run each share in a process of its own, all at the same time."""
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(len(shares))
-    with ExitStack() as children:
-        pipes = []
-        for share in shares:
-            ours, theirs = context.Pipe(duplex=False)
-            child = context.Process(target=_child, args=(theirs, barrier, share), daemon=True)
-            child.start()
-            children.callback(_end, child)  # before the keys are deleted
-            theirs.close()  # so that the end of the process is the end of the pipe
-            pipes.append(ours)
-        return _collected(pipes, shares[0].plan)
-
-
-def _end(child: BaseProcess) -> None:
-    child.terminate()
-    child.join()
-
-
-def _collected(pipes: Sequence[Connection], plan: Plan) -> Measured:
-    """What the processes measured."""
     together = Measured()
-    with _Progress(plan) as progress:
-        began_ns = time.perf_counter_ns()
-        for pipe in pipes:
-            while not pipe.poll(_PROGRESS_NS / 1e9):
-                progress.show(time.perf_counter_ns() - began_ns, None)
-            try:
-                together.add(pipe.recv())
-            except EOFError:
-                raise Unavailable("a process of the benchmark has ended: see above") from None
+    children: list[BaseProcess] = []
+    pipes: list[Connection] = []
+    try:
+        for share in shares:
+            _start_child(share, children, pipes)
+        if _all_connected(pipes, stop):
+            with progress:
+                for measured in _messages(pipes, stop, progress.show_time):
+                    together.add(measured)
+    finally:
+        _end(children, pipes)  # before the keys are deleted
     return together
 
 
-def _child(pipe: Connection, barrier: Barrier, share: _Share) -> None:
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)  # they are the parent's, which ends this one
+def _start_child(share: _Share, children: list[BaseProcess], pipes: list[Connection]) -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_child, args=(theirs, share), daemon=True)
+    # It would be started with the first child, and leave signals unblocked that were blocked.
+    resource_tracker.ensure_running()
+    # A terminal's signals are for all its processes. Those that end the parent must not end a
+    # child, from its first moment on: the parent does.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
-        measured = share.run(_Progress(None), barrier)
+        child.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    theirs.close()  # so that the end of the process is the end of the pipe
+    children.append(child)
+    pipes.append(ours)
+
+
+def _all_connected(pipes: Sequence[Connection], stop: _Stop) -> bool:
+    """Wait until all processes are connected, and let them begin; False if they shall not."""
+    deadline_s = time.monotonic() + _START_S
+
+    def check_time() -> None:
+        if time.monotonic() > deadline_s:
+            raise Unavailable(f"not all processes were connected after {_START_S:g} s")
+
+    for failed in _messages(pipes, stop, check_time):
+        if failed is not None:
+            raise failed.last_error
+    if not stop.asked:
+        for pipe in pipes:
+            with suppress(OSError):  # it has ended, as is seen when it is waited for
+                pipe.send(None)
+    return not stop.asked
+
+
+def _messages(
+    pipes: Sequence[Connection], stop: _Stop, meanwhile: Callable[[], None]
+) -> Iterator[Any]:
+    """The next message of each process, as they come, until a stop is asked for. Whichever process
+    has ended without one is the end of all."""
+    waiting = list(pipes)
+    while waiting and not stop.asked:
+        readable = connection.wait(waiting, PROGRESS_NS / 1e9)
+        for pipe in [pipe for pipe in waiting if pipe in readable]:
+            waiting.remove(pipe)
+            try:
+                message = pipe.recv()
+            except (EOFError, OSError):
+                raise Unavailable(
+                    "a process of the benchmark has failed (see above) or was killed"
+                ) from None
+            yield message
+        meanwhile()
+
+
+def _end(children: Sequence[BaseProcess], pipes: Sequence[Connection]) -> None:
+    """Let the processes finish what is in flight, so that no write comes after the keys are
+    deleted; kill those that do not."""
+    for pipe in pipes:
+        pipe.close()
+    deadline_s = time.monotonic() + _END_S
+    for child in children:
+        child.join(max(0.0, deadline_s - time.monotonic()))
+        child.kill()
+        child.join()
+
+
+def _child(pipe: Connection, share: _Share) -> None:
+    stop = _Stop()
+
+    def await_end() -> None:
+        with suppress(EOFError, OSError):
+            pipe.recv()
+        stop.asked = True
+
+    def start() -> None:
+        try:
+            pipe.send(None)
+            pipe.recv()
+        except (EOFError, OSError):
+            stop.asked = True
+        else:
+            threading.Thread(target=await_end, daemon=True).start()
+
+    try:
+        measured = share.run(Progress(), stop, start)
     except RaftzmqError as error:
         measured = Measured(errors=1, last_error=error)
-        barrier.abort()
-    except BrokenBarrierError:  # another could not start, and says why
-        measured = Measured()
     if measured.last_error is not None:
         # Its text is enough, and not every error can be sent to another process.
         measured.last_error = Unavailable(str(measured.last_error))
-    pipe.send(measured)
+    with suppress(OSError):  # the parent has ended, or wants no more
+        pipe.send(measured)
 
 
 # -- the loop ---------------------------------------------------------------------------------
@@ -227,7 +322,7 @@ def _child(pipe: Connection, barrier: Barrier, share: _Share) -> None:
 
 class _Loop:
     """Keeps `outstanding` operations in flight for `seconds`: one that is done is followed by the
-    next, until the time is over."""
+    next, until the time is over or a stop is asked for."""
 
     def __init__(
         self,
@@ -235,7 +330,8 @@ class _Loop:
         names: Sequence[str],
         timeout_s: float,
         plan: Plan,
-        progress: _Progress,
+        progress: Progress,
+        stop: _Stop,
     ) -> None:
         self._clients = clients
         self._next_client = cycle(clients.members)
@@ -243,6 +339,7 @@ class _Loop:
         self._timeout_s = timeout_s
         self._plan = plan
         self._progress = progress
+        self._stop = stop
         value = "x" * plan.size
 
         def put(key: str) -> Operation[Any]:
@@ -260,8 +357,8 @@ class _Loop:
         started_ns = time.perf_counter_ns()
         now = started_ns
         end_ns = started_ns + int(self._plan.seconds * 1e9)
-        self._start(self._plan.outstanding, now)
-        in_flight = self._plan.outstanding
+        in_flight = 0 if self._stop.asked else self._plan.outstanding
+        self._start(in_flight, now)
         while in_flight:
             finished = self._clients.wait()
             now = time.perf_counter_ns()
@@ -276,7 +373,7 @@ class _Loop:
             if measured.errors > errors:
                 time.sleep(_PAUSE_AFTER_ERROR_S)
                 now = time.perf_counter_ns()
-            if now < end_ns:
+            if now < end_ns and not self._stop.asked:
                 self._start(len(finished), now)
                 in_flight += len(finished)
             self._progress.show(now - started_ns, len(measured.latencies_ns))
@@ -288,43 +385,3 @@ class _Loop:
         for _ in range(count):
             work = next(self._works)(next(self._names))
             next(self._next_client).submit(work, self._timeout_s).waiter = now_ns
-
-
-class _Progress:
-    """A progress bar on stderr, where that is a terminal and there is a plan to show; for a `with`
-    block."""
-
-    def __init__(self, plan: Plan | None) -> None:
-        self._plan = plan
-        self._bar: Progress | None = None
-        self._next_ns = 0
-
-    def __enter__(self) -> _Progress:
-        if self._plan is not None and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-            console = Console(stderr=True)
-            self._bar = Progress(*columns, console=console, transient=True, auto_refresh=False)
-            self._task = self._bar.add_task(self._plan.op, total=self._plan.seconds)
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def show(self, elapsed_ns: int, done: int | None) -> None:
-        """Show the time, and the rate if it is known how much is done."""
-        if self._plan is None or self._bar is None or elapsed_ns < self._next_ns:
-            return
-        self._next_ns = elapsed_ns + _PROGRESS_NS
-        elapsed_s = elapsed_ns / 1e9
-        rate = "" if done is None else f": {done / max(elapsed_s, 1e-3):,.0f}/s"
-        self._bar.update(
-            self._task,
-            completed=min(elapsed_s, self._plan.seconds),
-            description=self._plan.op + rate,
-            refresh=True,
-        )
