@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -91,8 +92,8 @@ def patient_clients() -> Iterator[None]:
     """Calls of the clients without a timeout of their own have PATIENCE_S, not the usual 5 s."""
     with pytest.MonkeyPatch.context() as patch:
         for kind in (Client, AsyncClient):
-            for method in vars(kind).values():
-                defaults = getattr(method, "__kwdefaults__", None) or {}
+            for method in filter(callable, vars(kind).values()):
+                defaults = getattr(inspect.unwrap(method), "__kwdefaults__", None) or {}
                 if defaults.get("timeout") == 5:
                     patch.setitem(defaults, "timeout", PATIENCE_S)
         yield

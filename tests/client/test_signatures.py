@@ -11,6 +11,7 @@ import pytest
 from raftzmq import AsyncClient, Client
 from raftzmq.client import aio, blocking
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
+from tests.conftest import PATIENCE_S
 
 if TYPE_CHECKING:
     from typing import assert_type
@@ -26,6 +27,9 @@ ASKING = [
     if function.__module__ == module.__name__
     if not name.startswith("_") and "timeout" in inspect.signature(function).parameters
 ]
+
+ASKED = {asks: inspect.signature(asks) for asks in ASKING}
+"""As they are before the tests' own patience (tests/conftest.py)."""
 
 
 def public(owner: Any) -> Iterator[tuple[str, Any]]:
@@ -49,11 +53,17 @@ def test_a_method_of_a_client_shows_its_own_arguments(client: Any) -> None:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+def test_the_tests_have_more_patience_than_a_user(client: Any) -> None:
+    for name in ("put", "lease"):
+        assert inspect.unwrap(vars(client)[name]).__kwdefaults__["timeout"] == PATIENCE_S
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("asks", ASKING, ids=lambda asks: asks.__name__)
 def test_every_method_that_is_one_call_is_shown_as_if_written_out(client: Any, asks: Any) -> None:
     name = asks.__name__.rstrip("_")
     method = vars(client)[name]
-    shown, asked = inspect.signature(method), inspect.signature(asks)
+    shown, asked = inspect.signature(method), ASKED[asks]
     assert list(shown.parameters) == ["self", *asked.parameters]
     assert list(shown.parameters.values())[1:] == list(asked.parameters.values())
     kind = "NodeRequest" if asks.__module__ == cluster.__name__ else "Operation"
