@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import pytest
 
@@ -17,6 +18,19 @@ PICKED: Final = "RAFTZMQ_PICKED"
 def amount(usual: int, proof: int) -> int:
     """Return `proof` in a run with --proof (what .ci/run does), else `usual`."""
     return proof if os.environ.get(VARIABLE) else usual
+
+
+def sample(values: Sequence[Any], usual: int) -> list[Any]:
+    """Return `values` as parameters of a test, a tuple for several names. So many of them, evenly
+    spread, are in everybody's run; the others are marked `proof`."""
+    kept = {len(values) * k // usual for k in range(usual)}
+    return [
+        pytest.param(
+            *(value if isinstance(value, tuple) else (value,)),
+            marks=[] if k in kept else [pytest.mark.proof],
+        )
+        for k, value in enumerate(values)
+    ]
 
 
 def are_picked(config: pytest.Config) -> bool:

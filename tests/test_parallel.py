@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import progress
-from tests.amounts import VARIABLE
+from tests.amounts import VARIABLE, sample
 from tests.parallel import ALONE, FIRST, SHARED, place, unit
 from tests.progress import EVERY_S, counted
 
@@ -35,6 +35,13 @@ def test_what_is_long_is_dealt_out_first() -> None:
     others = ["tests/core/test_parts.py::test_one", "tests/test_lines.py::test_one"]
     long = [f"{beginning}::test_one" for beginning in FIRST]
     assert sorted(others + long, key=place) == long + others
+
+
+def test_of_a_table_everybodys_run_takes_a_sample_and_a_proof_the_rest() -> None:
+    parameters = sample([*range(10), ("pair", 1)], 3)
+    assert [one.values for one in parameters] == [*[(k,) for k in range(10)], ("pair", 1)]
+    assert [one.values[0] for one in parameters if not one.marks] == [0, 3, 7]
+    assert all(mark.name == "proof" for one in parameters for mark in one.marks)
 
 
 def test_a_proof_tells_now_and_then_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from raftzmq_cli.common import exits
+from tests.amounts import sample
 
 PROGRAMS: Final = (
     "tests.sim run 42 -v --seconds 2",
@@ -23,8 +24,9 @@ PROGRAMS: Final = (
 )
 
 
-@pytest.mark.parametrize("kind", ["pipe", "full"])
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("program", "kind"), sample([(p, kind) for p in PROGRAMS for kind in ("pipe", "full")], 5)
+)
 def test_what_becomes_of_the_output_decides_nothing(program: str, kind: str) -> None:
     if kind == "pipe":
         reader, target = os.pipe()

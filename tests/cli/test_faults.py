@@ -14,6 +14,7 @@ import pytest
 
 from raftzmq_cli.local import ports
 from raftzmq_cli.local.processes import command_line
+from tests.amounts import amount
 from tests.cli.conftest import (
     LIMIT_S,
     PROGRAM,
@@ -52,6 +53,7 @@ def until_code(code: int, attempt: Callable[[], Result]) -> Result:
         assert time.monotonic() < deadline, result
 
 
+@pytest.mark.proof
 def test_a_node_that_is_still_stopping_is_started_again_too(
     cluster: LocalCluster, raftzmq: Program
 ) -> None:
@@ -72,7 +74,7 @@ def test_a_node_that_is_still_stopping_is_started_again_too(
 
 
 def test_a_stop_is_always_answered(cluster: LocalCluster, raftzmq: Program) -> None:
-    for _ in range(3):
+    for _ in range(amount(1, 3)):
         pid = cluster.pids()["raft-0"]
         stopped = raftzmq("client", "stop", "raft-0")
         assert (stopped.code, stopped.err) == (0, "")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from raftzmq import Client
+from tests.amounts import sample
 from tests.client.fake_cluster import IGNORE, FakeCluster
 
 BEGINNING = """
@@ -89,7 +90,7 @@ def other(cluster: FakeCluster) -> Iterator[Client]:
         yield client
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", sample([*PROGRAMS], 5))
 def test_what_was_given_up_before_the_end_is_free_after_it(
     name: str, cluster: FakeCluster, other: Client, tmp_path: object
 ) -> None:
@@ -135,7 +136,7 @@ def attempt(call, *args):
 """
 
 
-@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("name", sample([*ENDINGS], 2))
 def test_no_call_hangs_at_the_end_of_the_interpreter(
     name: str, cluster: FakeCluster, tmp_path: object
 ) -> None:

@@ -122,15 +122,16 @@ def test_what_a_dead_client_held_passes_to_who_waits_with_a_higher_token(
         db.put("k", "mine", fence=lock)
 
 
+@pytest.mark.parametrize("turns", [8, pytest.param(30, marks=pytest.mark.proof)])
 def test_locks_pass_on_and_a_watch_misses_nothing_while_a_leader_is_killed(
-    nodes: Cluster,
+    nodes: Cluster, turns: int
 ) -> None:
     tokens: list[int] = []
     written: list[int] = []
     inside: list[int] = []
 
     def work(worker: int) -> None:
-        for turn in range(30):
+        for turn in range(turns):
             with client.lock("busy") as lock:
                 inside.append(worker)
                 assert inside == [worker], "one at a time"
@@ -148,13 +149,14 @@ def test_locks_pass_on_and_a_watch_misses_nothing_while_a_leader_is_killed(
             for done in workers:
                 done.result()
         assert [watch.next(timeout=60).revision for _ in written] == written
-        with client.watch(prefix="seen/", start=written[100], previous=True) as again:
-            seen = [again.next(timeout=60) for _ in written[100:]]
-        assert [event.revision for event in seen if event is not None] == written[100:]
+        middle = len(written) // 2
+        with client.watch(prefix="seen/", start=written[middle], previous=True) as again:
+            seen = [again.next(timeout=60) for _ in written[middle:]]
+        assert [event.revision for event in seen if event is not None] == written[middle:]
     watcher.end()
     leader.start()
     nodes.wait_until_ready()
-    assert (len(tokens), tokens) == (180, sorted(set(tokens)))
+    assert (len(tokens), tokens) == (6 * turns, sorted(set(tokens)))
 
 
 def test_the_status_of_every_node_is_there(db: Any) -> None:

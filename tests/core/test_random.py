@@ -15,9 +15,12 @@ import pytest
 
 from raftzmq.core import replication
 from raftzmq.core.raft import Raft
+from tests.amounts import amount
 from tests.core import chaos
 
-_FIRST, _LAST = (int(part) for part in os.environ.get("RAFTZMQ_SEEDS", "0-300").split("-"))
+_FIRST, _LAST = (
+    int(part) for part in os.environ.get("RAFTZMQ_SEEDS", f"0-{amount(160, 300)}").split("-")
+)
 _PER_TEST = 20
 
 

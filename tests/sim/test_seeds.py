@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.amounts import amount
+from tests.amounts import amount, sample
 from tests.progress import Progress
 from tests.sim.regressions import SEEDS
 from tests.sim.swarm import Summary, swarm
@@ -41,6 +41,6 @@ def test_much_happened_in_these_worlds(summary: Summary) -> None:
     assert counts["watches compacted"] > 0
 
 
-@pytest.mark.parametrize("seed", SEEDS, ids=str)
+@pytest.mark.parametrize("seed", sample([*SEEDS], 2), ids=str)
 def test_what_failed_once_holds_now(seed: int) -> None:
     run(seed)

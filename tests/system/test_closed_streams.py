@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.amounts import amount
+from tests.amounts import sample
 from tests.cli.conftest import LIMIT_S, PROGRAM, environment
 from tests.system.ports import free_ports
 
 ALL = [numbers for count in range(4) for numbers in itertools.combinations(range(3), count)]
-CLOSED = sorted(ALL, key=lambda numbers: len(numbers) not in (1, 3))[: amount(4, 8)]
+CLOSED = sorted(ALL, key=lambda numbers: len(numbers) not in (1, 3))
 FIRST = b"acknowledged"
 
 
@@ -82,7 +82,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
     alone.stop()
 
 
-@pytest.mark.parametrize("closed", CLOSED, ids=ids)
+@pytest.mark.parametrize("closed", sample([(closed,) for closed in CLOSED], 2), ids=ids)
 def test_what_a_node_acknowledged_is_there_after_a_restart(
     closed: tuple[int, ...], tmp_path: Path
 ) -> None:
@@ -117,8 +117,11 @@ INPUT = {
 SAYS = {"get": FIRST, "shell": FIRST, "lock": b"held"}
 
 
-@pytest.mark.parametrize("closed", CLOSED, ids=ids)
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    ("name", "closed"),
+    sample([(name, closed) for closed in CLOSED for name in COMMANDS], 9),
+    ids=ids,
+)
 def test_a_command_does_its_work_or_says_why_not(
     running: Alone, name: str, closed: tuple[int, ...]
 ) -> None:

@@ -12,7 +12,7 @@ from tests.system.crashes import CrashFailure, play
 
 pytestmark = pytest.mark.system
 
-CYCLES = amount(8, 50)
+CYCLES = amount(4, 50)
 SEED = 20
 
 

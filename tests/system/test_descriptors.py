@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 
 from raftzmq import Client
+from tests.amounts import amount
 from tests.system.processes import STEADY, Cluster, NodeProcess, wait_for
 
 pytestmark = pytest.mark.system
@@ -22,6 +23,7 @@ FILES = 256
 CROWD = 400
 """More than a node may open."""
 
+TURNS: Final = amount(1, 3)
 PRESSING_S: Final = 0.05
 
 
@@ -71,7 +73,7 @@ def test_a_crowd_ends_no_node_and_votes_and_writes_are_made(tmp_path: Path) -> N
         cluster.start()
         with Client(cluster.endpoints) as client:
             client.put("key", "0")
-            for turn in range(3):
+            for turn in range(TURNS):
                 leader, *others = cluster.leader(), *cluster.followers()
                 # Each of the others writes down a term and a vote meanwhile.
                 with Crowd(others):
@@ -83,7 +85,7 @@ def test_a_crowd_ends_no_node_and_votes_and_writes_are_made(tmp_path: Path) -> N
             for node in cluster.nodes:
                 assert "Too many open files" not in node.output()
                 assert node.is_running, node.output()
-        assert cluster.everything()["key"].value == "3"
+        assert cluster.everything()["key"].value == str(TURNS)
 
 
 def is_led(nodes: list[NodeProcess]) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from raftzmq import Client
+from tests.amounts import amount
 from tests.system.lossy import LossyProxy
 from tests.system.ports import free_ports
 from tests.system.processes import STEADY, Cluster
@@ -17,7 +18,7 @@ from tests.system.raw import Raw, Stored
 
 pytestmark = pytest.mark.system
 
-WRITES = 10_000
+WRITES = amount(1_000, 10_000)
 CLIENTS = 10
 THREADS = 100
 PATIENCE_S = 600.0
@@ -44,7 +45,7 @@ def proxies(tmp_path: Path) -> Iterator[tuple[Cluster, list[LossyProxy]]]:
         yield three, proxies
 
 
-def test_ten_thousand_writes_with_lost_replies_are_each_applied_once(
+def test_writes_with_lost_replies_are_each_applied_once(
     proxies: tuple[Cluster, list[LossyProxy]],
 ) -> None:
     cluster, lossy = proxies

@@ -12,6 +12,7 @@ from raftzmq import Client
 from raftzmq.errors import OutcomeUnknown, Unavailable
 from raftzmq.server.server import STOP_ANSWER_S
 from raftzmq.server.shutdown import HANDOVER_MS
+from tests.amounts import sample
 from tests.system.load import Load
 from tests.system.processes import STEADY, Cluster, NodeProcess, wait_for
 from tests.system.raw import Raw
@@ -123,6 +124,7 @@ def test_a_terminated_leader_hands_over_and_exits_cleanly(cluster: Cluster, clie
     load.assert_kept(cluster.everything(Load.PREFIX))
 
 
+@pytest.mark.proof
 def test_all_terminated_at_once_end_and_come_back(cluster: Cluster, client: Client) -> None:
     with Load(client) as load:
         for node in cluster.nodes:
@@ -150,7 +152,7 @@ def test_one_after_the_other_is_restarted_and_no_client_notices(
     load.assert_kept(cluster.everything(Load.PREFIX))
 
 
-@pytest.mark.parametrize("way", ["request", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"])
+@pytest.mark.parametrize("way", sample(["request", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"], 2))
 def test_a_follower_stops_cleanly_on_a(way: str, cluster: Cluster, client: Client) -> None:
     follower = cluster.followers()[0]
     began_s = time.monotonic()

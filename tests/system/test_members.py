@@ -151,6 +151,7 @@ def test_a_copy_of_a_running_node_is_told_and_changes_nothing(
         copy.kill()
 
 
+@pytest.mark.proof
 def test_an_empty_node_elsewhere_does_not_replace_one_that_restarts(
     cluster: Cluster, client: Client
 ) -> None:

@@ -150,6 +150,7 @@ def test_the_last_of_three_is_live_but_not_ready(cluster: Cluster) -> None:
     wait_until_ready(*cluster.nodes)
 
 
+@pytest.mark.proof
 @steady
 def test_a_node_that_loses_its_disk_is_ready_only_as_a_voter(cluster: Cluster) -> None:
     wait_until_ready(*cluster.nodes)

@@ -15,8 +15,10 @@ import typer
 
 from raftzmq_cli.client.bench_loop import stopped_by_signals
 from raftzmq_cli.common import exits
+from tests.amounts import sample
 from tests.cli.conftest import PROGRAM, LocalCluster, Program, environment
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PREFIX = "raftzmq-bench/"
 PATIENCE_S = 60
 
@@ -63,8 +65,9 @@ def running(cluster: LocalCluster, processes: str) -> Iterator[subprocess.Popen[
             bench.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize(
+    ("number", "processes"), sample([(n, p) for n in SIGNALS for p in ("1", "2")], 2)
+)
 def test_a_bench_that_is_ended_removes_its_keys(
     raftzmq: Program, shared_cluster: LocalCluster, number: signal.Signals, processes: str
 ) -> None:

@@ -44,7 +44,7 @@ KIND_CONFIG = {
     ],
 }
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.proof]
 
 
 def docker(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from raftzmq_cli.local.processes import LocalCluster
 from tests.cli.conftest import Result, execute
 from tests.system.ports import free_ports
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.proof]
 
 
 def damage(cluster: LocalCluster, name: str) -> None:

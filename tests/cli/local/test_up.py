@@ -158,6 +158,7 @@ def test_the_older_design_on_ports_that_are_taken_is_refused(here: Path) -> None
     assert list(here.rglob("cluster.json")) == []
 
 
+@pytest.mark.proof
 def test_down_takes_down_both_designs(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`up local`, `down`, `local up --design views`, `down`: nothing may be left running."""
     monkeypatch.setenv("PATH", str(here))  # no docker, no kind
@@ -196,6 +197,7 @@ def start_views(views: LocalViews) -> None:
     assert started.lines[-1].endswith("local down --design views")
 
 
+@pytest.mark.proof
 def test_a_view_server_of_another_directory_is_not_taken_for_ones_own(here: Path) -> None:
     port = free_ports(3)
     first, second = (LocalViews(here / name, 2, port) for name in ("first", "second"))
