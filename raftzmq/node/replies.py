@@ -62,7 +62,10 @@ class Replies:
 
     def add(self, client: bytes, results: Sequence[Any], index: int) -> None:
         """Queue `(id, code, revision, body)` of operations: of writes in the entry at `index`, or
-        of reads when that had been applied. Whoever adds results counts them too."""
+        of reads when that had been applied. Whoever adds results counts them too. A message whose
+        reads are all parked has none yet: an entry of no results is malformed."""
+        if not results:
+            return
         of_client = self._results[client]
         of_client.results += results
         of_client.entries.append((index, len(results)))

@@ -71,6 +71,18 @@ class Lock:
         self.waiter.ask(self.leader, ident, "await", "lock", "l", token, hold_ms)
 
 
+def test_a_read_that_is_parked_leaves_no_mark_on_the_answer_to_one_beside_it() -> None:
+    lock = Lock()
+    for ident in range(1, 10, 3):  # parked first, last, and between those that are answered
+        lock.wait(ident, lock.tokens[1])
+        lock.waiter.ask(lock.leader, ident + 1, "get", "absent")
+        lock.waiter.ask(lock.leader, ident + 2, "get", "absent")
+    lock.world.run(0.2)
+    assert sorted(lock.waiter.answers) == [2, 3, 5, 6, 8, 9]
+    lock.release(lock.tokens[0])
+    assert sorted(lock.waiter.answers) == list(range(1, 10))
+
+
 def test_the_next_in_line_hears_of_its_turn_with_the_release() -> None:
     lock = Lock()
     lock.wait(1, lock.tokens[1])
