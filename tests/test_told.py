@@ -25,7 +25,7 @@ PROGRAMS: Final = (
 
 
 @pytest.mark.parametrize(
-    ("program", "kind"), sample([(p, kind) for p in PROGRAMS for kind in ("pipe", "full")], 5)
+    ("program", "kind"), sample([(p, kind) for p in PROGRAMS for kind in ("pipe", "full")], 3)
 )
 def test_what_becomes_of_the_output_decides_nothing(program: str, kind: str) -> None:
     if kind == "pipe":

@@ -27,6 +27,7 @@ def test_a_load_is_measured_with_processor_times(tmp_path: Path, op: str) -> Non
     assert not any(node.is_running for node in system.cluster.nodes)
 
 
+@pytest.mark.proof
 def test_locks_and_watches_are_measured(tmp_path: Path) -> None:
     with Raftzmq(tmp_path) as system:
         for op in COUNTS:
@@ -37,6 +38,7 @@ def test_locks_and_watches_are_measured(tmp_path: Path) -> None:
             assert 0 < one.p50_ms < TIMEOUT_S * 1000
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("planned", [True, False])
 def test_the_pause_around_the_end_of_a_leader_is_measured(tmp_path: Path, planned: bool) -> None:
     told: list[str] = []

@@ -44,6 +44,7 @@ def said(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, out
 
 
+@pytest.mark.proof
 def test_a_cron_job_on_several_machines_runs_once_unless_it_fails(
     raftzmq: Program, shared_cluster: LocalCluster, tmp_path: Path
 ) -> None:

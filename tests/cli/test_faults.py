@@ -198,6 +198,7 @@ def test_local_status_has_the_process_ids(shared_cluster: LocalCluster) -> None:
     assert {node["node"]: node["pid"] for node in status.json} == shared_cluster.pids()
 
 
+@pytest.mark.proof
 def test_data_outlives_down_and_goes_with_purge(tmp_path: Path) -> None:
     cluster = LocalCluster(tmp_path / "one", free_ports())
     try:

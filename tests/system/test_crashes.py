@@ -16,6 +16,7 @@ CYCLES = amount(4, 50)
 SEED = 20
 
 
+@pytest.mark.proof
 def test_no_crash_shows_in_any_history(tmp_path: Path) -> None:
     progress = Progress("cycles of kill -9", CYCLES)
     done = play(tmp_path, SEED, CYCLES, progress=lambda done: progress.at(done.cycles))

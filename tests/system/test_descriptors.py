@@ -66,6 +66,7 @@ class Crowd:
                 self._over.wait(PRESSING_S)
 
 
+@pytest.mark.proof
 def test_a_crowd_ends_no_node_and_votes_and_writes_are_made(tmp_path: Path) -> None:
     with Cluster(tmp_path, arguments=STEADY) as cluster:
         for node in cluster.nodes:

@@ -24,6 +24,7 @@ def fill(client: Client, count: int = 200) -> None:
         client.put(f"key/{number:04}", "x" * 50)
 
 
+@pytest.mark.proof
 def test_a_node_that_lost_its_disk_comes_back_as_a_learner_then_votes(
     cluster: Cluster, client: Client
 ) -> None:
@@ -141,6 +142,7 @@ def assert_one_line(said: str) -> None:
     assert "Traceback" not in said, said
 
 
+@pytest.mark.proof
 def test_a_second_process_on_a_directory_ends_and_the_first_goes_on(
     cluster: Cluster, client: Client
 ) -> None:
@@ -167,6 +169,7 @@ def test_a_port_that_is_taken_is_named(cluster: Cluster, tmp_path: Path) -> None
     assert str(first.port) in last_line(said)
 
 
+@pytest.mark.proof
 def test_the_directory_of_another_node_is_refused(cluster: Cluster) -> None:
     one, two, _ = cluster.nodes
     one.kill()
@@ -311,6 +314,7 @@ def test_full_disks_refuse_writes_serve_reads_and_heal(tmp_path: Path) -> None:
         cluster.show()
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("small_disks")
 def test_a_leader_whose_disk_alone_is_full_hands_over_and_everything_goes_on(
     tmp_path: Path,

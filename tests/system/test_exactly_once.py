@@ -45,6 +45,7 @@ def proxies(tmp_path: Path) -> Iterator[tuple[Cluster, list[LossyProxy]]]:
         yield three, proxies
 
 
+@pytest.mark.proof
 def test_writes_with_lost_replies_are_each_applied_once(
     proxies: tuple[Cluster, list[LossyProxy]],
 ) -> None:

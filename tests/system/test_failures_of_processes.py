@@ -136,6 +136,7 @@ def test_all_terminated_at_once_end_and_come_back(cluster: Cluster, client: Clie
     load.assert_kept(cluster.everything(Load.PREFIX))
 
 
+@pytest.mark.proof
 def test_one_after_the_other_is_restarted_and_no_client_notices(
     cluster: Cluster, client: Client
 ) -> None:
@@ -187,6 +188,7 @@ def test_a_leader_that_stood_still_serves_nothing_old(cluster: Cluster, client: 
     assert cluster.everything()["key"] == ("new", new.revision)
 
 
+@pytest.mark.proof
 def test_a_minority_refuses_writes_and_reads_but_not_stale_ones(
     cluster: Cluster, client: Client
 ) -> None:

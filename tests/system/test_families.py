@@ -135,6 +135,7 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
         yield host
 
 
+@pytest.mark.proof
 def test_nodes_clients_and_http_find_one_another(host: Host) -> None:
     for node in host.nodes:
         node.start()

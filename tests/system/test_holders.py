@@ -43,6 +43,7 @@ def granted(cluster: Cluster, holders: Holders, name: str) -> int:
     return len(tokens)
 
 
+@pytest.mark.proof
 def test_a_lock_goes_on_when_holders_waiters_and_leaders_are_killed(
     cluster: Cluster, client: Client, tmp_path: Path
 ) -> None:

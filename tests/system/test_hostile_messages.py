@@ -156,6 +156,7 @@ def test_a_hundred_silent_connections_leave_room_for_others(cluster: Cluster) ->
             connection.close()
 
 
+@pytest.mark.proof
 def test_a_flood_of_writes_is_answered_to_the_last_one(cluster: Cluster) -> None:
     """More than a session may have outstanding: each is done or refused, none is forgotten."""
     leader = cluster.leader()

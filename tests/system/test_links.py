@@ -30,6 +30,7 @@ def is_linked(node: NodeProcess, peer: NodeProcess) -> bool:
     )
 
 
+@pytest.mark.proof
 def test_followers_that_were_restarted_can_ask_each_other_for_votes(cluster: Cluster) -> None:
     leader = cluster.leader()
     followers = [node for node in cluster.nodes if node is not leader]

@@ -64,6 +64,7 @@ def test_a_fourth_node_waits_says_so_is_admitted_and_removed(
     assert fourth.wait() == 0
 
 
+@pytest.mark.proof
 def test_a_fourth_node_needs_an_address_that_others_reach(cluster: Cluster) -> None:
     fourth = cluster.add_process("raft-3")
     fourth.arguments = ["--peers", cluster.peers]
@@ -112,6 +113,7 @@ def test_what_cannot_be_is_refused(cluster: Cluster) -> None:
             assert "raft-9" in answer["message"]
 
 
+@pytest.mark.proof
 def test_a_copy_of_a_running_node_is_told_and_changes_nothing(
     cluster: Cluster, client: Client
 ) -> None:
@@ -177,6 +179,7 @@ def test_an_empty_node_elsewhere_does_not_replace_one_that_restarts(
         second.kill()
 
 
+@pytest.mark.proof
 def test_the_leader_names_addresses_that_do_not_answer(cluster: Cluster) -> None:
     lost = cluster.add_process("raft-3")
     lost.start("--listen", f"tcp://{lost.address}", "--advertise", "127.0.0.1:1")

@@ -113,6 +113,7 @@ def test_three_nodes_tell_their_roles_and_count_what_they_do(
         assert not any(sample[0] == "follower_lag_entries" for sample in after[node.name])
 
 
+@pytest.mark.proof
 @steady
 def test_another_leader_is_counted_and_the_survivors_become_ready_again(cluster: Cluster) -> None:
     wait_until_ready(*cluster.nodes)
@@ -135,6 +136,7 @@ def test_another_leader_is_counted_and_the_survivors_become_ready_again(cluster:
     wait_until_ready(leader)
 
 
+@pytest.mark.proof
 @steady
 def test_the_last_of_three_is_live_but_not_ready(cluster: Cluster) -> None:
     wait_until_ready(*cluster.nodes)

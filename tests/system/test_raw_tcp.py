@@ -191,7 +191,8 @@ def test_connections_that_say_little_or_nonsense_disturb_nobody(
             attack(port)
 
 
-@pytest.mark.parametrize("offset", sample([1, 0], 1), ids=["clients", "peers"])
+@pytest.mark.proof
+@pytest.mark.parametrize("offset", [1, 0], ids=["clients", "peers"])
 def test_more_connections_than_a_node_may_open_files_leave_room_for_its_own(
     tmp_path: Path, offset: int
 ) -> None:
@@ -219,6 +220,7 @@ def test_more_connections_than_a_node_may_open_files_leave_room_for_its_own(
 READERS: Final = 8
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("cluster", [STEADY], indirect=True, ids=["cluster"])
 def test_answers_that_nobody_reads_are_bounded(cluster: Cluster) -> None:
     leader = cluster.leader()

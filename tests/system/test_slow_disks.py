@@ -40,6 +40,7 @@ def test_a_leader_whose_disk_alone_is_slow_leads_no_more(
         cluster.show()
 
 
+@pytest.mark.proof
 def test_disks_that_are_slow_for_all_alike_keep_their_leader(tmp_path: Path) -> None:
     with Cluster(tmp_path, arguments=STEADY) as cluster:
         for node in cluster.nodes:

@@ -17,6 +17,7 @@ VALUE_BYTES = 1000
 KEYS = 1000
 
 
+@pytest.mark.proof
 def test_a_node_that_missed_what_was_compacted_gets_a_snapshot(cluster: Cluster) -> None:
     absent = cluster.followers()[0]
     absent.kill()

@@ -28,6 +28,7 @@ from raftzmq.transport.peer_wire import (
     encode_message,
     encode_welcome,
 )
+from tests.amounts import amount
 from tests.transport.samples import (
     APPEND,
     CLUSTER,
@@ -49,7 +50,7 @@ PEER_FRAMES = [
 REQUEST_FRAMES = [encode_request(request) for request in REQUESTS]
 REPLY_FRAMES = [encode_reply(reply) for reply in REPLIES]
 
-more = settings(max_examples=200, deadline=None)
+more = settings(max_examples=amount(100, 300), deadline=None)
 
 
 def take_as_peer(frames: Sequence[bytes]) -> None:

@@ -131,6 +131,7 @@ def can_have_hosts_of_its_own() -> bool:
     return done.returncode == 0
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(not can_have_hosts_of_its_own(), reason="a mount namespace takes root")
 def test_a_view_server_whose_name_moves_is_found_again(tmp_path: Path) -> None:
     hosts = tmp_path / "hosts"
