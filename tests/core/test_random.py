@@ -19,7 +19,7 @@ from tests.amounts import amount
 from tests.core import chaos
 
 _FIRST, _LAST = (
-    int(part) for part in os.environ.get("RAFTZMQ_SEEDS", f"0-{amount(100, 300)}").split("-")
+    int(part) for part in os.environ.get("RAFTZMQ_SEEDS", f"0-{amount(80, 300)}").split("-")
 )
 _PER_TEST = 20
 

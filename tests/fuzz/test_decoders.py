@@ -27,7 +27,7 @@ from tests.transport.samples import json_values, nodes
 COUNT = amount(5_000, 100_000)
 SEED = 3
 
-examples = settings(max_examples=amount(40, 600), deadline=None)
+examples = settings(max_examples=amount(25, 600), deadline=None)
 
 
 @pytest.fixture(scope="module")

@@ -214,6 +214,7 @@ for module in (test_replay, test_coordination_replay):
 """
 
 
+@pytest.mark.proof
 def test_every_process_gets_the_same_results_changes_and_hash() -> None:
     def replay(seed: str) -> str:
         environment = {

@@ -19,8 +19,8 @@ DEFECTS = sorted(
     (*consensus.DEFECTS, *service.DEFECTS, *coordination.DEFECTS),
     key=lambda d: (d.number, d.half),
 )
-MANY = 30
-"""So many worlds may take a minute or more: a defect that may take as many is for --proof."""
+MANY = 20
+"""So many worlds may take long: a defect that may take as many is for --proof."""
 PLANTED: list[Defect | ProcessDefect] = [*DEFECTS, *processes.DEFECTS]
 
 

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.sim.story import ROOT
 from tests.sim.world import World
 
@@ -27,6 +29,7 @@ def test_another_seed_is_another_world() -> None:
     assert World(5, SECONDS).run().story.digest != World(6, SECONDS).run().story.digest
 
 
+@pytest.mark.proof
 def test_the_order_of_sets_in_a_process_does_not_matter() -> None:
     digests = set()
     for hash_seed in ("1", "2"):

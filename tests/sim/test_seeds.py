@@ -10,7 +10,7 @@ from tests.sim.regressions import SEEDS
 from tests.sim.swarm import Summary, swarm
 from tests.sim.world import run
 
-COUNT = amount(5, 200)
+COUNT = amount(4, 200)
 FIRST = 1000
 JOBS = 2
 
@@ -41,6 +41,6 @@ def test_much_happened_in_these_worlds(summary: Summary) -> None:
     assert counts["watches compacted"] > 0
 
 
-@pytest.mark.parametrize("seed", sample([*SEEDS], 2), ids=str)
+@pytest.mark.parametrize("seed", sample([*SEEDS], 1), ids=str)
 def test_what_failed_once_holds_now(seed: int) -> None:
     run(seed)

@@ -72,6 +72,7 @@ def test_a_founder_that_lost_its_disk_joins_again_and_forms_nothing_new(
     assert len(cluster.everything("key/")) == 20
 
 
+@pytest.mark.proof
 def test_a_torn_last_line_is_cut_with_a_copy_kept(cluster: Cluster, client: Client) -> None:
     fill(client, 20)
     victim = cluster.followers()[0]
@@ -158,6 +159,7 @@ def test_a_second_process_on_a_directory_ends_and_the_first_goes_on(
     cluster.wait_until_ready()
 
 
+@pytest.mark.proof
 def test_a_port_that_is_taken_is_named(cluster: Cluster, tmp_path: Path) -> None:
     first = cluster.nodes[0]
     other = NodeProcess(first.name, tmp_path / "other", first.port)

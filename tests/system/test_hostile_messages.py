@@ -16,10 +16,7 @@ from raftzmq import Client
 from tests.system.processes import STEADY, Cluster
 from tests.system.raw import NoAnswer, Raw
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.parametrize("cluster", [STEADY], indirect=True, ids=["steady"]),
-]
+pytestmark = pytest.mark.system
 
 FLOOD = 40_000
 DEEP = b"[" * 100 + b"]" * 100
@@ -50,6 +47,16 @@ BAD_REQUESTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One for all tests here, for none of them disturbs it."""
+    with Cluster(tmp_path_factory.mktemp("cluster"), arguments=STEADY) as three:
+        try:
+            yield three.start()
+        finally:
+            three.show()
+
+
 @contextmanager
 def undisturbed(cluster: Cluster) -> Iterator[None]:
     """Whatever is done within: the same processes, leader and term, and writes as before."""
@@ -69,6 +76,7 @@ def undisturbed(cluster: Cluster) -> Iterator[None]:
 
 def test_bad_requests_get_a_typed_answer_and_leave_no_trace(cluster: Cluster) -> None:
     leader = cluster.leader()
+    held = leader.everything()
     wrong = {}
     with undisturbed(cluster), Raw(leader.endpoint) as raw:
         for what, (frame, code) in BAD_REQUESTS.items():
@@ -78,7 +86,7 @@ def test_bad_requests_get_a_typed_answer_and_leave_no_trace(cluster: Cluster) ->
             if codes != {code}:
                 wrong[what] = answer
         assert not wrong
-        assert not leader.everything()
+        assert leader.everything() == held
 
 
 def test_messages_of_several_or_huge_frames_are_dropped(cluster: Cluster) -> None:

@@ -81,6 +81,7 @@ def test_a_fourth_node_needs_an_address_that_others_reach(cluster: Cluster) -> N
     assert "voter" in member(cluster, "add", "raft-3")
 
 
+@pytest.mark.proof
 def test_nodes_that_are_told_of_on_loopback_listen_there_alone(cluster: Cluster) -> None:
     node = cluster.nodes[0]
     for port in (node.port, node.port + 1, node.port + 2):

@@ -82,6 +82,7 @@ def network() -> Iterator[Network]:
             echo.communicate()
 
 
+@pytest.mark.proof
 @pytest.mark.system
 def test_links_are_cut_and_healed(network: Network) -> None:
     a, b, c = network.hosts

@@ -71,6 +71,7 @@ def test_a_second_directory_on_the_same_ports_is_refused(here: Path) -> None:
             assert up(second.directory, int(free)).code == 0
 
 
+@pytest.mark.proof
 def test_status_and_down_do_not_speak_of_the_nodes_of_another_directory(here: Path) -> None:
     port = free_ports()
     first, second = (LocalCluster(here / name, 1, port) for name in ("first", "second"))
