@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,7 +156,10 @@ def imports_of(path: Path) -> Iterator[Import]:
                 yield Import(importer, imported, (alias.name,), where)
 
 
-IMPORTS = [found for path in SOURCES for found in imports_of(path)]
+@cache
+def all_imports() -> list[Import]:
+    """Those of all sources; read where they are wanted, for each worker imports this module."""
+    return [found for path in SOURCES for found in imports_of(path)]
 
 
 def within(module: str, part: str) -> bool:
@@ -188,7 +192,7 @@ def report(found: list[Import], rule: str) -> None:
 
 
 def test_imports_point_one_way() -> None:
-    ours = [i for i in IMPORTS if top_level(i.imported) in {"raftzmq", "raftzmq_cli"}]
+    ours = [i for i in all_imports() if top_level(i.imported) in {"raftzmq", "raftzmq_cli"}]
     assert ours, "no import was found: this test looks in the wrong place"
     report(
         [i for i in ours if not may_import(i.importer, i.imported) and i.names != ("__version__",)],
@@ -224,7 +228,7 @@ def test_the_rule_of_imports_forbids(importer: str, imported: str) -> None:
 def test_the_pure_parts_reach_no_clock_file_socket_or_randomness() -> None:
     pure = [
         i
-        for i in IMPORTS
+        for i in all_imports()
         if any(within(i.importer, part) for part in PURE_PARTS) and i.importer not in SHELLS
     ]
 
@@ -277,7 +281,7 @@ def third_party(found: list[Import]) -> set[str]:
 
 
 def test_dependencies_are_declared_and_used() -> None:
-    imported = third_party(IMPORTS)
+    imported = third_party(all_imports())
     unused, undeclared = declared(dev=False) - imported, imported - declared(dev=False)
     assert not undeclared, f"pyproject.toml does not declare {sorted(undeclared)}"
     assert not unused, f"pyproject.toml declares what nothing imports: {sorted(unused)}"

@@ -1,6 +1,7 @@
 """Wrong usage: exit code 2 and one line that helps; and the help itself."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,7 @@ def test_a_bare_group_shows_its_help_and_exits_with_2(arguments: str, capfd: Cap
     assert "Usage: raftzmq" in capfd.readouterr().err
 
 
+@cache
 def commands() -> list[str]:
     root = main.build()
     found = []

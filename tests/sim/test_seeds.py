@@ -10,7 +10,7 @@ from tests.sim.regressions import SEEDS
 from tests.sim.swarm import Summary, swarm
 from tests.sim.world import run
 
-COUNT = amount(4, 200)
+COUNT = amount(5, 200)
 FIRST = 1000
 JOBS = 2
 
