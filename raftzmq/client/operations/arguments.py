@@ -33,6 +33,9 @@ LONGEST_TIMEOUT_S: Final = 7 * 24 * 3600.0
 ENVELOPE_BYTES: Final = 512
 """More than a message of operations adds to the operations in it."""
 
+SHORT_TEXT: Final = limits.KEY_BYTES // 4
+"""No character takes more than four bytes: a text of so many needs no encoding to be measured."""
+
 
 @dataclass(slots=True)
 class Answer:
@@ -128,6 +131,8 @@ def tail_of(name: str, args: list[Any]) -> bytes:
 
 
 def check_key(key: str) -> str:
+    if isinstance(key, str) and 0 < len(key) <= SHORT_TEXT:
+        return key
     if not isinstance(key, str) or not key:
         raise InvalidRequest(f"a key is text that is not empty, not {quoted(key)}")
     return check_bound("key", key)
@@ -136,8 +141,7 @@ def check_key(key: str) -> str:
 def check_bound(what: str, text: str) -> str:
     if not isinstance(text, str):
         raise InvalidRequest(f"{what} is text, not {quoted(text)}")
-    # No character takes more than four bytes, so most keys need not be encoded to be measured.
-    if len(text) > limits.KEY_BYTES // 4 and utf8_bytes(text) > limits.KEY_BYTES:
+    if len(text) > SHORT_TEXT and utf8_bytes(text) > limits.KEY_BYTES:
         raise InvalidRequest(f"{what} has over {limits.KEY_BYTES} bytes of UTF-8")
     return text
 

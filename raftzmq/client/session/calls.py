@@ -91,21 +91,18 @@ class Call:
         if isinstance(work, Operation):
             self.size = len(work.tail)
             # Opening a session has no serial: once too often does no harm.
-            self.is_write = work.is_write and work.tail != OPEN
+            self.is_write = self.numbered = work.is_write and work.tail != OPEN
             self.repeatable = True
             self.to_leader = not work.stale
-            self.numbered = self.is_write  # its id is a session's serial
-            self.lane = AWAITS if work.hold_ms else ""
+            lane = AWAITS if work.hold_ms else ""
         else:
             self.size = REQUEST_BYTES
             self.is_write = not work.repeatable
             self.repeatable = work.repeatable
             self.to_leader = work.to_leader
-            self.numbered = False
-            self.lane = work.lane
-        self.lane = (
-            work.endpoint or self.lane or ("any" if not self.to_leader else OWN if own else "")
-        )
+            self.numbered = False  # its id is no serial of a session
+            lane = work.lane
+        self.lane = work.endpoint or lane or ("any" if not self.to_leader else OWN if own else "")
         self.internal = internal  # called, with the time, when done: the session's own call
         self.waiter: Any = None  # the shell's own: what to wake
         self.id = 0  # on the wire; 0 until first sent
