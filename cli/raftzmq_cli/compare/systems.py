@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 from abc import ABC, abstractmethod
@@ -17,6 +16,7 @@ from raftzmq import Client
 from raftzmq.errors import Unavailable
 from raftzmq.views.client import ViewsClient
 from raftzmq_cli.common.designs import Design
+from raftzmq_cli.common.ports import is_free
 from raftzmq_cli.compare.load import Database
 from raftzmq_cli.local import processes
 from raftzmq_cli.views.roles import Roles
@@ -219,16 +219,6 @@ class ViewsSystem(System):
 def free_ports() -> int:
     """The first of PORTS free ports in a row. Raises Unavailable."""
     for base in random.sample(_PORTS, len(_PORTS)):
-        if all(_is_free(port) for port in range(base, base + PORTS)):
+        if all(is_free(port) for port in range(base, base + PORTS)):
             return base
     raise Unavailable(f"there are no {PORTS} free ports in a row on this machine")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

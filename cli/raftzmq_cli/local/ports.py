@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from raftzmq.errors import PortTaken
+from raftzmq_cli.common.ports import is_free
 from raftzmq_cli.local import running
 from raftzmq_cli.local.processes import LocalCluster, LocalNode
 
@@ -17,7 +17,7 @@ _BASE_MAX: Final = 60_000
 
 def require_free(cluster: LocalCluster, nodes: Iterable[LocalNode], *, is_new: bool) -> None:
     """Raises PortTaken, with what to do, if a node that is to be started cannot have its ports."""
-    taken = next((port for node in nodes for port in node.ports if not _is_free(port)), None)
+    taken = next((port for node in nodes for port in node.ports if not is_free(port)), None)
     if taken is None:
         return
     base = _free_base(cluster)
@@ -35,22 +35,12 @@ def require_free(cluster: LocalCluster, nodes: Iterable[LocalNode], *, is_new: b
     raise PortTaken(f"{text}; nothing was started: {cure}")
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 def _free_base(cluster: LocalCluster) -> int:
     """The first port of a row in which all of the cluster's nodes would find theirs free."""
     base = cluster.base_port
     for base in range(cluster.base_port + _BASE_STEP, _BASE_MAX, _BASE_STEP):
         moved = replace(cluster, base_port=base)
-        if all(_is_free(port) for node in moved.nodes for port in node.ports):
+        if all(is_free(port) for node in moved.nodes for port in node.ports):
             break
     return base
 
