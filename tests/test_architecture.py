@@ -96,6 +96,7 @@ SHELLS = (
     "raftzmq.client.aio_shell",
     "raftzmq.client.direct",
     "raftzmq.client.forks",
+    "raftzmq.client.greenlets",
     "raftzmq.client.sockets",
     "raftzmq.views.loop",
     "raftzmq.views.view_server",

@@ -18,7 +18,7 @@ from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
-from raftzmq.client.shell import Action, Shell
+from raftzmq.client.shell import Action, Notifier, Shell
 from raftzmq.client.sockets import Links, Socket, descriptor, now_ms, turn
 from raftzmq.errors import InvalidRequest, Unavailable
 
@@ -30,6 +30,10 @@ CLOSE_S: Final = 0.2
 
 _OF_PARENTS: Final[list[Links]] = []
 """In a forked child: never collected, for closing them would touch the parent's."""
+
+
+def _call_soon(function: Callable[[], object]) -> None:
+    asyncio.get_running_loop().call_soon(function)
 
 
 class AsyncShell(Shell):
@@ -53,8 +57,8 @@ class AsyncShell(Shell):
         self._timer: asyncio.TimerHandle | None = None
 
     @staticmethod
-    def notify(function: Callable[[], object]) -> None:
-        asyncio.get_running_loop().call_soon(function)
+    def notifier() -> Notifier:
+        return _call_soon
 
     async def run(self, work: Operation[T] | NodeRequest[T]) -> T:
         call = self.submit(work)

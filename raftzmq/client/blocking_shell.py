@@ -6,9 +6,9 @@ on a lock of their own: what a signal can interrupt.
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import os
-import socket
 import sys
 import threading
 import time
@@ -19,6 +19,13 @@ from functools import partial
 from random import Random, SystemRandom
 from typing import Final, TypeVar
 
+from raftzmq.client.greenlets import (
+    new_flag,
+    new_lock,
+    new_notifier,
+    new_thread,
+    new_waiter,
+)
 from raftzmq.client.operations import cluster
 from raftzmq.client.operations.arguments import NodeRequest, Operation, Work
 from raftzmq.client.session.calls import Call
@@ -47,18 +54,15 @@ class BlockingShell(Shell):
     """Starts the I/O thread at the first call. Its coroutines block, and never suspend."""
 
     now_ms = staticmethod(now_ms)
-    flag = threading.Event
+    flag = staticmethod(new_flag)
+    notifier = staticmethod(new_notifier)
 
     def __init__(self, endpoints: Sequence[str]) -> None:
         super().__init__()
         self._endpoints = endpoints
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._io: _IoThread | None = None
         self._closed = False
-
-    @staticmethod
-    def notify(function: Callable[[], object]) -> None:
-        threading.Thread(target=function, name="raftzmq-lost", daemon=True).start()
 
     async def run(self, work: Operation[T] | NodeRequest[T]) -> T:
         result: T = self._here().run([Call(work, now_ms())])[0].result()
@@ -90,7 +94,7 @@ class BlockingShell(Shell):
 
     def forget_parent(self) -> None:
         """In a forked child the I/O thread is not there, and the lock may be held for ever."""
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         io, self._io = self._io, None
         if io is not None:
             io.forget()
@@ -157,15 +161,16 @@ class _IoThread:
         self.pid = os.getpid()
         self._session = Session(endpoints, Random(SystemRandom().getrandbits(64)))
         self._inbox: deque[Call | Task | Action] = deque()
-        self._wake_out, self._wake_in = socket.socketpair()
+        self._wake_out, self._wake_in = _socket.socketpair()
         self._wake_out.setblocking(False)
         self._wake_in.setblocking(False)
         self._sleeper = Sleeper(self._wake_in.fileno())
         self._asleep = False  # written by the I/O thread alone
         self._stopping = False
         self._over: str | None = None  # why no call can be answered any more
-        self._ending = threading.Lock()
-        self._thread = threading.Thread(target=self._main, name="raftzmq-client", daemon=True)
+        self._ending = new_lock()
+        self._thread = new_thread(self._main, "raftzmq-client")
+        self._ident = 0  # of the thread, as `threading` calls it there
 
     def start(self) -> None:
         """Start the thread. Once."""
@@ -176,8 +181,7 @@ class _IoThread:
     def run(self, calls: list[Call]) -> list[Call]:
         """Return the calls when all are done. What interrupts the wait cancels them."""
         for call in calls:
-            call.waiter = threading.Lock()
-            call.waiter.acquire()
+            call.waiter = new_waiter()
         try:
             self._inbox.extend(calls)
             self._wake()
@@ -191,8 +195,7 @@ class _IoThread:
 
     def perform(self, task: Task) -> None:
         """Return when the task is done. What interrupts the wait gives up what it is to get."""
-        task.waiter = threading.Lock()
-        task.waiter.acquire()
+        task.waiter = new_waiter()
         try:
             self._inbox.append(task)
             self._wake()
@@ -211,8 +214,7 @@ class _IoThread:
     ) -> bool:
         """Return once something is `ready`; False if it is not in time."""
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
-        waiter = threading.Lock()
-        waiter.acquire()
+        waiter = new_waiter()
         subscription.waiter = waiter  # from now on, what arrives releases it
         while not ready():
             if self._over is not None:
@@ -254,7 +256,7 @@ class _IoThread:
             self._close_pair()
         elif sys.is_finalizing():
             return  # the thread stands still for ever
-        elif threading.current_thread() is not self._thread:  # where the collector may bring us
+        elif threading.get_ident() != self._ident:  # where the collector may bring us
             self._thread.join(JOIN_S)
 
     def _wake(self, *, force: bool = False) -> None:
@@ -268,6 +270,7 @@ class _IoThread:
     # -- in the I/O thread --------------------------------------------------------------------
 
     def _main(self) -> None:
+        self._ident = threading.get_ident()
         why = "the client was closed"
         links = None
         try:

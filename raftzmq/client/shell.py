@@ -30,6 +30,9 @@ OnLost = Callable[[], object] | None
 asyncio client in its event loop."""
 
 
+Notifier = Callable[[Callable[[], object]], None]
+
+
 class Flag(Protocol):
     """threading.Event or asyncio.Event."""
 
@@ -64,8 +67,8 @@ class Shell(ABC):
 
     @staticmethod
     @abstractmethod
-    def notify(function: Callable[[], object]) -> None:
-        """Call a function of the user's soon, where it may take its time."""
+    def notifier() -> Notifier:
+        """How to have a function of the user's called soon, where it may take its time."""
 
     @abstractmethod
     async def run(self, work: Operation[T] | NodeRequest[T]) -> T:

@@ -19,6 +19,10 @@ from raftzmq.errors import LeaseExpired, NotAcquired
 TTL_MS = 10_000
 
 
+def _call(function: Callable[[], object]) -> None:
+    function()
+
+
 class LateShell(Shell):
     """Grants everything at once. The caller learns of it after a pause, of which there is one for
     each time that it waits."""
@@ -40,8 +44,8 @@ class LateShell(Shell):
         return threading.Event()
 
     @staticmethod
-    def notify(function: Callable[[], object]) -> None:
-        function()
+    def notifier() -> Callable[[Callable[[], object]], None]:
+        return _call
 
     async def perform(self, task: Task) -> None:
         assert isinstance(task, Acquisition)

@@ -161,7 +161,7 @@ class Claim(Fencing):
             value=self._value,
         )
         # As of a lease: without this object.
-        place.on_lost = partial(lose, self.lost, self._shell.notify, self._on_lost)
+        place.on_lost = partial(lose, self.lost, self._shell.notifier(), self._on_lost)
         return place
 
     # -- giving up ----------------------------------------------------------------------------

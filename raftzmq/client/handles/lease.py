@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Self
 
@@ -11,7 +10,7 @@ from raftzmq.client.forks import Origin
 from raftzmq.client.operations.arguments import check_callback, quoted
 from raftzmq.client.operations.leases import AnyLease, Leased, lease_revoke
 from raftzmq.client.session.leases import HeldLease
-from raftzmq.client.shell import Flag, OnLost, Shell
+from raftzmq.client.shell import Flag, Notifier, OnLost, Shell
 from raftzmq.errors import InvalidRequest, LeaseExpired
 
 
@@ -31,7 +30,7 @@ class Lease(Leased):
         self._origin = Origin()
         self.lost = shell.flag()
         # It must know neither this object nor the shell: what nobody holds can go then.
-        self._listener = partial(lose, self.lost, shell.notify, on_lost)
+        self._listener = partial(lose, self.lost, shell.notifier(), on_lost)
         state.listeners[self._listener] = None
 
     @property
@@ -114,7 +113,7 @@ class Lease(Leased):
 
 def lose(
     lost: Flag,
-    notify: Callable[[Callable[[], object]], None],
+    notify: Notifier,
     on_lost: OnLost,
     _now_ms: int = 0,
 ) -> None:
