@@ -41,6 +41,9 @@ ENTRY_BYTES: Final = 1024 * 1024
 """Operations of clients share a log entry if their messages together have at most this many bytes.
 A larger operation gets an entry of its own."""
 
+ENTRY_OPERATIONS: Final = OPERATIONS_PER_MESSAGE
+"""The most operations that share a log entry: nothing else is done while one is applied."""
+
 SESSIONS: Final = 10_000
 """The most client sessions that the state machine remembers."""
 

@@ -19,9 +19,8 @@ class Config:
     `max_append_bytes` and `max_append_entries` bound one AppendEntries (one entry is sent however
     long it is), `max_inflight` the unacknowledged ones of a follower.
 
-    `max_committed_entries` and `max_committed_bytes` bound what one Ready hands out to apply (one
-    entry however long it is), so that a restart with a long log does not keep the driver from its
-    sockets, nor takes the memory of all its commands at once.
+    `max_committed_entries` bounds what one Ready hands out to apply. The driver applies as much of
+    it as it has time for.
 
     `keep_entries` and `keep_bytes` bound what compaction leaves in memory below the snapshot, so
     that a follower a little behind need not be sent the whole snapshot.
@@ -34,7 +33,6 @@ class Config:
     max_append_entries: int = 2048
     max_inflight: int = 64
     max_committed_entries: int = 8192
-    max_committed_bytes: int = 1024 * 1024
     keep_entries: int = 4096
     keep_bytes: int = 4 * 1024 * 1024
 
@@ -43,7 +41,7 @@ class Config:
             raise ValueError("an election timeout must be at least two heartbeats")
         if min(self.max_append_bytes, self.max_append_entries) < 1:
             raise ValueError("an append must be allowed at least one entry")
-        if min(self.max_inflight, self.max_committed_entries, self.max_committed_bytes) < 1:
-            raise ValueError("max_inflight and the max_committed_ bounds must be at least 1")
+        if min(self.max_inflight, self.max_committed_entries) < 1:
+            raise ValueError("max_inflight and max_committed_entries must be at least 1")
         if min(self.keep_entries, self.keep_bytes) < 0:
             raise ValueError("keep_entries and keep_bytes must not be negative")

@@ -94,11 +94,11 @@ class Raft(RaftState):
             or pending.messages_after_save
             or self.must_replicate
             or self.handed_index < self.log.last_index
-            or self.delivered_index < min(self.commit_index, self.stable_index)
+            or self.applied_index < min(self.commit_index, self.stable_index)
             or self.term != self.saved_state.term
             or self.vote != self.saved_state.vote
             or (self.reads.waiting and self.term_committed)
-            or self.reads.releasable(self.delivered_index)
+            or self.reads.releasable(self.applied_index)
             or pending.chunks
             or pending.snapshot_sends
             or pending.failed_reads
@@ -121,13 +121,10 @@ class Raft(RaftState):
             result.entries = self.log.between(self.handed_index + 1, last)
             self.handed_index = last
         limit = min(self.commit_index, self.stable_index)
-        if self.delivered_index < limit:
-            most = min(limit - self.delivered_index, self.config.max_committed_entries)
-            most_bytes = self.config.max_committed_bytes
-            result.committed = self.log.slice(self.delivered_index + 1, most, most_bytes)
-            self.delivered_index += len(result.committed)
-            result.more_committed = self.delivered_index < limit
-        result.reads = self.reads.release(self.delivered_index)
+        if self.applied_index < limit:
+            end = min(limit, self.applied_index + self.config.max_committed_entries)
+            result.committed = self.log.between(self.applied_index + 1, end)
+        result.reads = self.reads.release(self.applied_index)
         self.awaits_save = result.must_save
         return result
 
@@ -155,8 +152,10 @@ class Raft(RaftState):
         relief.refused(self)
 
     def applied(self, index: int) -> None:
-        """The state machine has applied everything up to `index`."""
-        assert self.applied_index <= index <= self.delivered_index, "applied what was not committed"
+        """The state machine has applied everything up to `index`. What was handed out beyond it
+        comes again in the next Ready."""
+        limit = min(self.commit_index, self.stable_index)
+        assert self.applied_index <= index <= limit, "applied what was not committed"
         self.applied_index = index
 
 

@@ -6,12 +6,14 @@ The driver (raftzmq/node/node.py is the one place) executes a Ready from top to 
  2. make `hard_state` and `entries` durable, write `chunks`; one fsync for all of it;
  3. tell the core: `saved()`;
  4. send `messages_after_save`;
- 5. apply `committed`, then `applied(index)`; answer `reads`, then `failed_reads`;
+ 5. apply of `committed` as much as there is time for, then `applied(index)`; answer `reads`, then
+    `failed_reads`;
  6. after a snapshot's last chunk `snapshot_received()`;
  7. read `snapshot_sends` from the snapshot file and send them.
 
-If there is `more_committed`, the bounds have held it back: the driver looks at its sockets before
-it asks for the next Ready.
+What of `committed` was not applied comes again in the next Ready, before which the driver looks at
+its sockets. So a long log is applied between heartbeats. A read comes once everything up to its
+index is applied.
 
 All of step 5 is durable here already, before this Ready: without a `hard_state` it may as well be
 done between steps 1 and 2.
@@ -75,7 +77,6 @@ class Ready:
     chunks: list[SnapshotChunk] = field(default_factory=list)
     messages_after_save: list[Message] = field(default_factory=list)
     committed: list[Entry] = field(default_factory=list)
-    more_committed: bool = False
     reads: list[ReadReleased] = field(default_factory=list)
     failed_reads: list[object] = field(default_factory=list)
     snapshot_sends: list[SnapshotSend] = field(default_factory=list)

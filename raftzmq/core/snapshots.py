@@ -164,7 +164,7 @@ def _install(raft: RaftState, meta: SnapshotMeta) -> None:
     raft.memberships.restore(meta, keep_suffix=keep_suffix)
     raft.older_snapshot_index = 0 if raft.snapshot_meta is None else raft.snapshot_meta.index
     raft.snapshot_meta = meta
-    raft.commit_index = raft.delivered_index = raft.applied_index = meta.index
+    raft.commit_index = raft.applied_index = meta.index
 
 
 HANDLERS: Final[Handlers] = {

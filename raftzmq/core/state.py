@@ -75,7 +75,7 @@ class OwnDisk:
 class RaftState:
     """All that a node knows; the rules are functions over it.
 
-    Always: snapshot <= applied_index <= delivered_index <= min(commit_index, stable_index), and
+    Always: snapshot <= applied_index <= min(commit_index, stable_index), and
     stable_index <= handed_index <= log.last_index.
     """
 
@@ -152,9 +152,6 @@ class RaftState:
 
         self.leader_commit_index = self.commit_index
         """How far a leader said entries are committed, whether they are here or not. For people."""
-
-        self.delivered_index = self.commit_index
-        """How far entries have been handed to the driver to apply."""
 
         self.applied_index = self.commit_index
         """How far the state machine has applied them."""

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND, Entry
 from raftzmq.errors import InvalidRequest, UnknownEntry
-from raftzmq.machine import snapshots
+from raftzmq.machine import snapshots, work
 from raftzmq.machine.commands import expiry
 from raftzmq.machine.commands.reads import UNDECIDED
 from raftzmq.machine.commands.sessions import session_expired
@@ -41,6 +41,11 @@ class Machine:
     def revision(self) -> int:
         """The number of the newest command that is executed; 0 before the first."""
         return self.state.revision
+
+    @property
+    def work(self) -> int:
+        """How much it has done since it was made, in the units of work.py."""
+        return self.state.work
 
     @property
     def time_ms(self) -> int:
@@ -73,14 +78,19 @@ class Machine:
         """
         return self.apply_all([Entry(index, 0, time_ms, COMMAND, body, b"")])[0][0]
 
-    def apply_all(self, entries: Sequence[Entry]) -> list[list[Result]]:
+    def apply_all(
+        self, entries: Iterable[Entry], most_work: float = float("inf")
+    ) -> list[list[Result]]:
         """Execute entries of commands in order; return for each the results of its commands.
-        Raises as `apply`."""
+        Stops after the entry with which `most_work` is done, in the units of work.py. Raises as
+        `apply`."""
         state = self.state
         results: list[list[Result]] = []
         before = state.applied_index
+        most_work += state.work
         try:
-            for index, _, time_ms, kind, body, _ in entries:
+            for index, _, time_ms, kind, body, line in entries:
+                noted = work.noted(state)
                 before = state.applied_index
                 if index <= before:
                     raise _applied_already(index, before)
@@ -91,6 +101,10 @@ class Machine:
                     results.append([_execute(state, *_command_of(body))])
                 else:
                     results.append(_execute_groups(state, body))
+                state.work += work.ENTRY + len(results[-1]) + len(line) // work.ENTRY_BYTES
+                state.work += work.noted(state) - noted
+                if state.work >= most_work:
+                    break
         except UnknownEntry as error:
             index = state.applied_index
             state.applied_index = before

@@ -16,7 +16,16 @@ class State:
     entry: where entries hold one command each, the two are the same.
     """
 
-    __slots__ = ("applied_index", "keys", "leases", "queues", "revision", "sessions", "time_ms")
+    __slots__ = (
+        "applied_index",
+        "keys",
+        "leases",
+        "queues",
+        "revision",
+        "sessions",
+        "time_ms",
+        "work",
+    )
 
     def __init__(
         self,
@@ -35,3 +44,5 @@ class State:
         self.sessions = Sessions() if sessions is None else sessions
         self.leases = Leases() if leases is None else leases
         self.queues = Queues() if queues is None else queues
+        self.work = 0
+        """How much has been done, in the units of work.py. It is this process's, not replicated."""

@@ -63,7 +63,8 @@ class Node(NodeState):
     ) -> None:
         """`clock` tells seconds and is only for measuring; by default it is the time of `tick`."""
         super().__init__(settings, storage, restored, random, now_ms, clock)
-        self._more_committed = False
+        self._work_left = 0  # how much more this turn may apply
+        self._cut_short = False  # the last turn had no time for all
         self._next_maintenance_ms = now_ms
         self._maintained: tuple[object, ...] = ()
         self.snapshots = Snapshots(self)
@@ -84,7 +85,7 @@ class Node(NodeState):
     @property
     def next_deadline_ms(self) -> int:
         """When `tick` is needed at the latest, if nothing arrives before."""
-        if self.snapshots.is_busy or self._more_committed:
+        if self.snapshots.is_busy or self._cut_short:
             return self.now_ms
         parts = (self.joining, self.expiry, self.parked, self.watches)
         due = [ms for part in parts if (ms := part.next_deadline_ms) is not None]
@@ -185,12 +186,11 @@ class Node(NodeState):
         self.proposals.check_leadership()
         self.proposals.propose()
         go_on = True
-        self._more_committed = False
-        while go_on and self.raft.has_ready:
-            ready = self.raft.ready()
-            go_on = self._execute(ready, out) and not ready.more_committed
-            self._more_committed = ready.more_committed
+        self._work_left = self.settings.work_per_turn
+        while go_on and self._work_left > 0 and self.raft.has_ready:
+            go_on = self._execute(self.raft.ready(), out)
             self.proposals.check_leadership()
+        self._cut_short = self._work_left <= 0 and self.raft.has_ready
         self.snapshots.turn()
         self.admin.check(self.now_ms)
         for name, address, greeting in self.greetings:
@@ -269,13 +269,20 @@ class Node(NodeState):
                 self.raft.unreachable(message.to)
 
     def _apply(self, committed: Sequence[Entry]) -> None:
+        """Apply as much as the turn has time for; the rest comes again in the next Ready."""
         if not committed:
             return
-        commands = [with_body(entry) for entry in committed if entry.kind in (COMMAND, COMMANDS)]
-        if commands:
-            self.proposals.applied(commands, self.machine.apply_all(commands))
-            self.raft.log.forget_bodies(commands)
         last = committed[-1]
+        commands = [entry for entry in committed if entry.kind in (COMMAND, COMMANDS)]
+        if commands:
+            begun = self.machine.work
+            results = self.machine.apply_all(map(with_body, commands), self._work_left)
+            self._work_left -= self.machine.work - begun
+            if len(results) < len(commands):
+                commands = commands[: len(results)]
+                last = commands[-1]
+            self.proposals.applied(commands, results)
+            self.raft.log.forget_bodies(commands)
         if last.index != self.machine.applied_index:
             self.machine.advance(last.index, last.time_ms)
         self.raft.applied(last.index)

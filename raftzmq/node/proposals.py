@@ -54,21 +54,23 @@ class _Batch(NamedTuple):
 class _Gathered:
     """Writes that the next turn proposes, as the bodies of its entries."""
 
-    __slots__ = ("bodies", "owners", "room_bytes", "size", "writes")
+    __slots__ = ("bodies", "owners", "room", "room_bytes", "size", "writes")
 
     def __init__(self) -> None:
         self.bodies: list[list[_Group]] = []
         self.owners: list[_Writes] = []  # `at` is the place in `bodies`
-        self.room_bytes = 0  # how much more the last of them takes
+        self.room = self.room_bytes = 0  # how many more operations and bytes the last of them takes
         self.writes = 0
         self.size = 0
 
     def add(self, client: bytes, ids: list[int], group: _Group, size: int) -> None:
         """Put a group of operations, at most `size` bytes, into the next entry with room for it."""
-        if size > self.room_bytes:
+        if size > self.room_bytes or len(ids) > self.room:
             self.bodies.append([])
             self.room_bytes = limits.ENTRY_BYTES
+            self.room = limits.ENTRY_OPERATIONS
         self.room_bytes -= size
+        self.room -= len(ids)
         self.bodies[-1].append(group)
         self.owners.append(_Writes(len(self.bodies) - 1, client, ids))
 

@@ -35,7 +35,8 @@ ADDRESSES_MAX: Final = 1024
 class NodeSettings:
     """`initial` maps the initial members' names to addresses, `address` is this node's own.
     `may_form` is false for a node that has set an earlier directory aside: it belonged somewhere,
-    and must not form a second cluster if nobody is left to tell it where."""
+    and must not form a second cluster if nobody is left to tell it where. `work_per_turn` bounds
+    what a turn applies, in the units of machine/work.py: ten to forty milliseconds."""
 
     name: str
     address: str
@@ -44,6 +45,7 @@ class NodeSettings:
     may_form: bool = True
     chunk_bytes: int = 256 * 1024
     snapshot_slice_bytes: int = 32 * 1024
+    work_per_turn: int = 8_000
 
 
 class NodeState:

@@ -205,19 +205,28 @@ class TestDriver:
         raft.step(AppendEntries(B, A, 1, 10, 1, 10, 0, ()))
         assert [len(ready.committed) for ready in drain(raft)] == [4, 4, 2]
 
-    def test_a_ready_hands_out_a_bounded_number_of_committed_bytes(self) -> None:
-        sizes = [len(entry.line) for entry in node([1] * 9).log.entries]
-        raft = node([1] * 9, config=Config(max_committed_bytes=sum(sizes[:4])))
-        raft.step(AppendEntries(B, A, 1, 10, 1, 10, 0, ()))
-        handed = drain(raft)
-        assert [entry.index for ready in handed for entry in ready.committed] == [*range(1, 11)]
-        assert len(handed[0].committed) == 4
-        for ready in handed:
-            assert sum(len(entry.line) for entry in ready.committed) <= sum(sizes[:4])
-            assert ready.more_committed == (ready is not handed[-1])
-        one = node([1] * 3, config=Config(max_committed_bytes=1))
-        one.step(AppendEntries(B, A, 1, 4, 1, 4, 0, ()))
-        assert [len(ready.committed) for ready in drain(one)] == [1] * 4
+    def test_what_the_driver_has_no_time_to_apply_comes_again_and_reads_wait_for_it(self) -> None:
+        raft = settled_leader()
+        for k in range(9):
+            raft.propose([f"{k}"])
+        raft.read_index("early")
+        first, last = raft.commit_index + 1, raft.log.last_index
+        raft.ready()
+        raft.saved()
+        raft.step(AppendAccepted(B, A, raft.term, last, raft.reads.round))
+        raft.read_index("late")
+        raft.ready()
+        raft.step(HeartbeatReply(B, A, raft.term, raft.reads.round))
+        for applied in (first + 3, first + 7, last):
+            ready = raft.ready()
+            assert [e.index for e in ready.committed] == [*range(raft.applied_index + 1, last + 1)]
+            assert [read.context for read in ready.reads] == []
+            assert raft.has_ready
+            raft.applied(applied)
+        assert [read.context for read in raft.ready().reads] == ["late"]
+        assert not raft.has_ready
+        with pytest.raises(AssertionError, match="not committed"):
+            raft.applied(last + 1)
 
     def test_a_log_that_does_not_fit_is_refused(self) -> None:
         with pytest.raises(ValueError, match="later term"):

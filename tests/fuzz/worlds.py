@@ -162,8 +162,8 @@ class Watched:
             hold(raft.vote == self.vote, "voted twice in a term")
         hold(raft.commit_index >= self.commit_index, "the commit index fell")
         hold(
-            raft.applied_index <= raft.delivered_index <= raft.commit_index <= raft.log.last_index,
-            "applied, delivered, commit and last index are out of order",
+            raft.applied_index <= raft.commit_index <= raft.log.last_index,
+            "applied, commit and last index are out of order",
         )
         hold(raft.applied_index <= raft.stable_index, "applied what is not durable")
         hold(node.machine.applied_index in (0, raft.applied_index), "the machine is elsewhere")

@@ -13,6 +13,7 @@ import pytest
 from raftzmq import limits
 from raftzmq.core.entry import COMMANDS
 from raftzmq.core.messages import AppendEntries, SnapshotChunk
+from raftzmq.lines import with_body
 from raftzmq.storage import StorageConfig
 from raftzmq.transport.client_wire import (
     Done,
@@ -25,7 +26,7 @@ from raftzmq.transport.client_wire import (
     TransferRequest,
 )
 from raftzmq.transport.peer_wire import Envelope
-from tests.node.world import World
+from tests.node.world import STEP_MS, World
 
 
 def test_a_put_is_read_back_from_the_leader_and_stale_from_everybody() -> None:
@@ -218,7 +219,7 @@ def test_a_node_that_starts_with_a_long_log_hears_its_peers_while_it_applies_it(
     node = world.start(other)
     assert any(e.kind == COMMANDS for e in node.raft.log.entries)
     assert all(e.body is None for e in node.raft.log.entries if e.kind == COMMANDS)
-    node.raft.config = replace(node.raft.config, max_committed_bytes=2000)
+    node.settings = replace(node.settings, work_per_turn=100)
     applied = [0]
     while applied[-1] < leader.raft.applied_index:
         world.step()
@@ -228,9 +229,60 @@ def test_a_node_that_starts_with_a_long_log_hears_its_peers_while_it_applies_it(
             assert (node.next_deadline_ms <= world.now_ms) == behind, "it goes on without a pause"
     assert len(applied) > 8
     for before, after in pairwise(applied):
-        lines = [len(e.line) for e in node.raft.log.between(before + 1, after)]
-        assert len(lines) == 1 or sum(lines) <= 2000
+        handed = node.raft.log.between(before + 1, after)
+        lines = [len(e.line) for e in handed if e.kind == COMMANDS]
+        assert len(lines) <= 10, "an entry of one put is at least ten units"
+        assert len(lines) <= 1 or sum(lines) <= 2000
     assert node.machine.state_hash() == leader.machine.state_hash()
+
+
+def test_a_leader_with_a_long_log_to_apply_sends_heartbeats_between_small_amounts_of_it() -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    for k in range(50):
+        assert world.operate(leader.name, "put", f"k{k}", "v", session=session)[1] == "ok"
+    reads = [["prefix", "k", 100]]
+    for _ in range(50):  # short entries that take long
+        assert world.operate(leader.name, "txn", [], reads, [], session=session)[1] == "ok"
+    for name in world.initial:
+        world.kill(name)
+    for name in world.initial:
+        node = world.start(name)
+        node.settings = replace(node.settings, work_per_turn=100)
+    leader = world.until(world.leader)
+    term, applied, turns = leader.raft.term, leader.raft.applied_index, 0
+    heartbeats = []
+    while leader.raft.applied_index < leader.raft.log.last_index:
+        deadline_ms = leader.raft.heartbeat_deadline_ms
+        world.step()
+        heartbeats.append(leader.raft.heartbeat_deadline_ms != deadline_ms)
+        done, applied = leader.raft.applied_index - applied, leader.raft.applied_index
+        assert done <= 20, "one read of this log is more than a turn's work"
+        turns += done > 0
+    assert turns > 50
+    assert sum(heartbeats) >= len(heartbeats) * STEP_MS // (leader.raft.config.heartbeat_ms + 20)
+    world.run(1)
+    assert {node.raft.term for node in world.nodes.values()} == {term}
+    assert len({node.machine.state_hash() for node in world.nodes.values()}) == 1
+
+
+def test_an_entry_has_a_bounded_number_of_operations() -> None:
+    world = World(1)
+    leader = world.formed()
+    session = world.session(leader.name)
+    before = leader.raft.log.last_index
+    count = limits.ENTRY_OPERATIONS
+    for start in (0, 2, count):  # three messages of one turn
+        size = 2 if start == 0 else count - 2 if start == 2 else 3
+        ops = [[serial, "put", "k", ""] for serial in range(50 + start, 50 + start + size)]
+        world.ask(leader.name, OperationsRequest(session, 50, False, ops, leader.cluster))
+    world.run(1)
+    sizes = [
+        sum(len(group[2]) for group in with_body(entry).body)
+        for entry in leader.raft.log.between(before + 1, leader.raft.log.last_index)
+    ]
+    assert sizes == [count, 3]
 
 
 def test_entries_committed_in_the_turn_that_completes_a_snapshot_are_applied_before_it() -> None:

@@ -117,8 +117,8 @@ class WatchedNode(Node):
             super()._apply(committed)
         finally:
             del vars(self.proposals)["applied"]
-        if committed:
-            self.process.world.rules.applied(self.process, committed, results)
+        if done := [entry for entry in committed if entry.index <= self.machine.applied_index]:
+            self.process.world.rules.applied(self.process, done, results)
 
     def restore_machine(self, meta: SnapshotMeta) -> None:
         super().restore_machine(meta)
@@ -225,6 +225,7 @@ class SimProcess:
             raft=options.raft,
             chunk_bytes=options.chunk_bytes,
             snapshot_slice_bytes=options.slice_bytes,
+            work_per_turn=10 * options.raft.max_committed_entries,  # about so many writes
         )
         node = WatchedNode.__new__(WatchedNode)
         node.process = self  # it restores its machine, which the rules watch, as it is made

@@ -36,6 +36,7 @@ def expire(state: State, _number: int) -> Outcome:
         keys.remove(key, state.revision)
         count += 1
         work += 1
+    state.work += 2 * count
     return "ok", count
 
 

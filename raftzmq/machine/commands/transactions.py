@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest, UnknownEntry
+from raftzmq.machine import work
 from raftzmq.machine.commands import keys as key_commands
 from raftzmq.machine.commands import leases, queues, reads
 from raftzmq.machine.commands.checks import check_key, check_revision, check_value, kind_of, shown
@@ -42,15 +43,19 @@ def txn(state: State, compares: Any, then: Any, otherwise: Any) -> Outcome:
     held = [_holds(state.keys, compare) for compare in compares]
     succeeded = all(held)
     branch = _Branch(state)
+    state.work += len(compares)
     bodies: list[Any] = []
     size = 0
     for operation in then if succeeded else otherwise:
+        state.work += 1
         code, body = branch.run(operation)
         if code != "ok":
             branch.roll_back()
             return code, body
         bodies.append(body)
-        size += body_size(body)
+        bytes_read = body_size(body)
+        state.work += bytes_read // work.RESULT_BYTES
+        size += bytes_read
         if size > limits.TRANSACTION_BYTES:
             branch.roll_back()
             return refused(
@@ -117,6 +122,7 @@ class _Branch:
     def roll_back(self) -> None:
         """Restore every key that the branch has touched, the last change first."""
         keys = self._keys
+        self._state.work += 2 * len(self._before)
         for key, item, bond in reversed(self._before):
             if item is None:
                 keys.remove(key, self._state.revision)
