@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from raftzmq_cli.common.standard_output import obeys_escapes
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
@@ -14,8 +16,8 @@ PROGRESS_NS: Final = 200_000_000
 
 
 class Progress:
-    """A progress bar on stderr, where that is a terminal and there is a title to show it with;
-    for a `with` block of about so many seconds."""
+    """A progress bar on stderr, where that is a terminal which can show it, and there is a title to
+    show it with; for a `with` block of about so many seconds."""
 
     def __init__(self, title: str | None = None, seconds: float = 0.0) -> None:
         self._title = title
@@ -25,7 +27,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self._began_ns = time.perf_counter_ns()
-        if self._title is not None and sys.stderr.isatty():
+        if self._title is not None and obeys_escapes(sys.stderr):
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as RichProgress

@@ -10,6 +10,7 @@ from typing import Any, Final
 from raftzmq.errors import RaftzmqError
 from raftzmq_cli.client.invocation import ClientInvocation
 from raftzmq_cli.client.keys import prefix_end
+from raftzmq_cli.common.escaping import escaped
 
 KEYS: Final = 50
 """Most keys that are offered."""
@@ -52,5 +53,6 @@ def _starting(word: str, choices: Any) -> list[str]:
 def _keys(run: ClientInvocation, word: str) -> list[str]:
     with suppress(RaftzmqError):
         found = run.client.range(word, prefix_end(word), KEYS, stale=True, timeout=KEYS_S)
-        return [shlex.quote(item.key) for item in found]
+        # Others cannot be typed, and a terminal would obey them.
+        return [shlex.quote(item.key) for item in found if escaped(item.key) == item.key]
     return []

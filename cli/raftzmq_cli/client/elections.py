@@ -17,6 +17,8 @@ from raftzmq_cli.client.locks import hold
 from raftzmq_cli.client.options import Grace, Limit, Ttl, Words, without_command
 from raftzmq_cli.common import exits
 from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.escaping import fields
+from raftzmq_cli.common.values import is_text
 
 if TYPE_CHECKING:
     from raftzmq import Leader
@@ -34,13 +36,16 @@ commands = Commands(shared=SHARED)
 )
 def elect(
     run: ClientInvocation,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The election's name.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The election's name.", callback=is_text("name"))
+    ],
     words: Words = None,
     *,
     value: Annotated[
         str | None,
         typer.Option(
             metavar="VALUE",
+            callback=is_text("value"),
             help="The value that others see of this candidate (default: the host name).",
         ),
     ] = None,
@@ -86,5 +91,5 @@ def _show_leaders(run: ClientInvocation, name: str, limit: int | None) -> None:
             "term": None if leader is None else leader.term,
             "value": None if leader is None else leader.value,
         }
-        line = "nobody leads" if leader is None else f"{leader.term}\t{leader.value or ''}"
+        line = "nobody leads" if leader is None else fields(leader.term, leader.value or "")
         run.show(document, [line])

@@ -14,6 +14,7 @@ from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.client.options import All, Fence, Prefix, fences, refuse_empty_prefix
 from raftzmq_cli.common import printers
 from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.escaping import quoted
 from raftzmq_cli.common.exits import AnswerIsNo
 from raftzmq_cli.common.values import (
     Key,
@@ -91,13 +92,11 @@ def get(
         items = [] if item is None else [item]
     if raw:
         for item in items:
-            printers.write(as_bytes(item.value))
+            printers.write_value(as_bytes(item.value))
     else:
         show_items(run, items, with_keys=several)
     if fail_missing and not items:
-        raise AnswerIsNo(
-            f"there is no key with prefix {key!r}" if prefix else f"there is no key {key!r}"
-        )
+        raise AnswerIsNo(f"there is no key{' with prefix' if prefix else ''} {quoted(key)}")
 
 
 @commands.command(
@@ -167,7 +166,7 @@ def put(
         printers.write_json({"succeeded": False, **written_document(result)})
     found = f"is at revision {result.revision}" if result.revision else "is absent"
     wanted = f"revision {expected}" if expected else "absent"
-    raise AnswerIsNo(f"{key!r} {found}, not {wanted}: nothing was written")
+    raise AnswerIsNo(f"{quoted(key)} {found}, not {wanted}: nothing was written")
 
 
 @commands.command(
@@ -251,8 +250,14 @@ def pages(
         yield from page
         if not page.more or not page.items:
             return
-        start = page.items[-1].key + "\0"
+        start = next_key(page.items[-1].key)
         left = None if left is None else left - len(page)
+
+
+def next_key(key: str) -> str:
+    """The first key behind `key`; "" if there is none."""
+    longer = key + "\0"
+    return longer if _is_short_enough(longer) else prefix_end(key)
 
 
 def prefix_end(prefix: str) -> str:
@@ -261,10 +266,14 @@ def prefix_end(prefix: str) -> str:
         code = ord(prefix[-1]) + 1
         if 0xD800 <= code <= 0xDFFF:
             code = 0xE000  # surrogates are no characters
-        if code <= sys.maxunicode:
-            return prefix[:-1] + chr(code)
         prefix = prefix[:-1]
+        if code <= sys.maxunicode and _is_short_enough(prefix + chr(code)):
+            return prefix + chr(code)
     return ""
+
+
+def _is_short_enough(key: str) -> bool:
+    return len(key.encode()) <= limits.KEY_BYTES
 
 
 def _show_written(run: ClientInvocation, result: Written | CasResult) -> None:

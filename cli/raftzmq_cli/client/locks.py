@@ -27,12 +27,15 @@ from raftzmq_cli.client.subprocess_runner import (
     Ended,
     News,
     ending_with_signals,
+    refuse_nul,
     run_command,
 )
 from raftzmq_cli.common import exits, messages
 from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.escaping import quoted
 from raftzmq_cli.common.exits import NotInTime
 from raftzmq_cli.common.settings import TIMEOUT_S
+from raftzmq_cli.common.values import is_text
 
 if TYPE_CHECKING:
     from raftzmq.client.blocking import Election, Lock, Semaphore
@@ -53,7 +56,9 @@ commands = Commands(shared=SHARED)
 )
 def lock(
     run: ClientInvocation,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The lock's name.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The lock's name.", callback=is_text("name"))
+    ],
     words: Words = None,
     *,
     ttl: Ttl = 10.0,
@@ -97,6 +102,7 @@ def hold(
     grace_s = grace_within(ttl_s, grace_s)
     news = News()
     held = make(on_lost=partial(news.put, LOST))
+    refuse_nul([held.name, *words])
     with ending_with_signals():
         try:
             held.__enter__()
@@ -143,9 +149,7 @@ def _hold_until_interrupt(run: ClientInvocation, make: Callable[..., Held]) -> i
     except NotAcquired as error:
         raise NotInTime(str(error)) from None
     try:
-        messages.line(
-            f"{held.kind} {held.name!r} is held, token {held.token}; Ctrl-C gives it back"
-        )
+        messages.line(f"{_named(held)} is held, token {held.token}; Ctrl-C gives it back")
         held.lost.wait()
         held.check()
     except KeyboardInterrupt:
@@ -156,7 +160,7 @@ def _hold_until_interrupt(run: ClientInvocation, make: Callable[..., Held]) -> i
         with suppress(RaftzmqError):
             _give_back(held, wait=False)
         raise
-    raise LeaseExpired(f"{held.kind} {held.name!r} was lost while held")
+    raise LeaseExpired(f"{_named(held)} was lost while held")
 
 
 def stdin_of_command(run: ClientInvocation) -> int | None:
@@ -172,20 +176,24 @@ def _after(run: ClientInvocation, held: Held, ended: Ended) -> int:
     except (LeaseExpired, NotHeld) as error:
         fate = "ended" if ended.lost else "had already ended"
         raise LeaseExpired(
-            f"{held.kind} {held.name!r} was lost while COMMAND ran, which {fate} with exit code "
+            f"{_named(held)} was lost while COMMAND ran, which {fate} with exit code "
             f"{ended.code}: {error}"
         ) from None
     except RaftzmqError as error:
         messages.say(
-            f"raftzmq: {held.kind} {held.name!r} is not released yet, and will be when its time to "
+            f"raftzmq: {_named(held)} is not released yet, and will be when its time to "
             f"live ends at the latest: {error}"
         )
     if ended.lost:
         raise LeaseExpired(
-            f"{held.kind} {held.name!r} was lost while COMMAND ran, which ended with exit code "
+            f"{_named(held)} was lost while COMMAND ran, which ended with exit code "
             f"{ended.code}: the cluster had not confirmed it for so long that only --grace was left"
         )
     return ended.code
+
+
+def _named(held: Held) -> str:
+    return f"{held.kind} {quoted(held.name)}"
 
 
 def _give_back(held: Held, *, wait: bool = True, timeout_s: float = TIMEOUT_S) -> None:

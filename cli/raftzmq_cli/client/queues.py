@@ -11,9 +11,11 @@ from raftzmq.errors import InvalidRequest
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.common import messages
 from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.escaping import quoted
 from raftzmq_cli.common.exits import AnswerIsNo
 from raftzmq_cli.common.printers import aligned
 from raftzmq_cli.common.settings import Output
+from raftzmq_cli.common.values import is_text
 
 if TYPE_CHECKING:
     from raftzmq import Place, Queue
@@ -44,7 +46,12 @@ commands = Commands(shared=SHARED)
 def list_queues(
     run: ClientInvocation,
     prefix: Annotated[
-        str, typer.Argument(metavar="PREFIX", help="Only names that start with PREFIX.")
+        str,
+        typer.Argument(
+            metavar="PREFIX",
+            help="Only names that start with PREFIX.",
+            callback=is_text("prefix"),
+        ),
     ] = "",
     *,
     kind: Annotated[
@@ -84,7 +91,7 @@ def describe(run: ClientInvocation, kind: str, name: str) -> None:
     """Show who holds and who waits. Raises AnswerIsNo if there is no such semaphore."""
     queue = run.client.describe(kind, name, timeout=run.settings.answer_s())
     if queue is None and kind not in MADE_ON_DEMAND:
-        raise AnswerIsNo(f"there is no {kind} {name!r}")
+        raise AnswerIsNo(f"there is no {kind} {quoted(name)}")
     document = queue_document(kind, name, queue)
     rows = [{"state": "holds", **place} for place in document["holders"]]
     rows += [{"state": "waits", **place} for place in document["waiters"]]

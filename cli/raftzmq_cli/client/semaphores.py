@@ -19,6 +19,7 @@ from raftzmq_cli.client.options import TTL_HELP, Grace, Ttl, Words
 from raftzmq_cli.client.subprocess_runner import ending_with_signals
 from raftzmq_cli.common.commands import Group
 from raftzmq_cli.common.exits import NotInTime
+from raftzmq_cli.common.values import is_text
 
 if TYPE_CHECKING:
     from raftzmq import Client
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 _KEEPS_IN_TTL: Final = 3
 """How often a lease is kept alive within its time to live."""
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The semaphore's name.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The semaphore's name.", callback=is_text("name")),
+]
 Size = Annotated[
     int | None,
     typer.Option(

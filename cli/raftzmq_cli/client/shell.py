@@ -108,8 +108,9 @@ def editing(run: ClientInvocation) -> Iterator[None]:
         yield
         return
     history = history_file()
-    with suppress(OSError):
-        readline.read_history_file(history)
+    if history is not None:
+        with suppress(OSError):
+            readline.read_history_file(history)
     readline.set_history_length(HISTORY_LINES)
     readline.set_completer_delims(" \t\n")
     readline.set_completer(_completer(run, readline))
@@ -118,16 +119,22 @@ def editing(run: ClientInvocation) -> Iterator[None]:
         yield
     finally:
         readline.set_completer(None)
-        with suppress(OSError):
-            history.parent.mkdir(parents=True, exist_ok=True)
-            # Keys and values may be nobody else's business.
-            os.close(os.open(history, os.O_CREAT | os.O_WRONLY, 0o600))
-            readline.write_history_file(history)
+        if history is not None:
+            with suppress(OSError):
+                history.parent.mkdir(parents=True, exist_ok=True)
+                # Keys and values may be nobody else's business.
+                os.close(os.open(history, os.O_CREAT | os.O_WRONLY, 0o600))
+                readline.write_history_file(history)
 
 
-def history_file() -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "raftzmq" / "history"
+def history_file() -> Path | None:
+    """Where the history is kept; None: this user has no home directory, and it is not kept."""
+    state = os.environ.get("XDG_STATE_HOME")
+    try:
+        directory = Path(state) if state else Path.home() / ".local" / "state"
+    except RuntimeError:
+        return None
+    return directory / "raftzmq" / "history"
 
 
 def _completer(run: ClientInvocation, readline: ModuleType) -> Any:
@@ -148,6 +155,7 @@ def _lines(interactive: bool) -> Iterator[str]:
     if not interactive:
         yield from standard_input.read_lines()
         return
+    standard_input.accept_any_bytes()
     print("The client commands of raftzmq. Type help to list them, exit or Ctrl-D to leave.")
     while True:
         try:

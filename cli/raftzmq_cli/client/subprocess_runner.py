@@ -23,7 +23,9 @@ from typing import IO, Any, Final
 
 import typer
 
+from raftzmq.errors import InvalidRequest
 from raftzmq_cli.common import messages
+from raftzmq_cli.common.escaping import quoted
 
 LOST: Final = 0
 """The news that what was held is lost; all other news are numbers of signals."""
@@ -112,16 +114,24 @@ class Ended:
     signal: int | None = None
 
 
+def refuse_nul(words: Sequence[str]) -> None:
+    """Raises InvalidRequest for what no program can get as an argument or a variable."""
+    for word in words:
+        if "\0" in word:
+            raise InvalidRequest(f"{quoted(word)} has a NUL in it, which COMMAND cannot get")
+
+
 def run_command(
     words: Sequence[str],
-    variables: Mapping[str, str],
+    variables: Mapping[str, str | None],
     news: News,
     *,
     grace_s: float,
     remaining_s: Callable[[], float] = lambda: math.inf,
     stdin: IO[bytes] | int | None = None,
 ) -> Ended:
-    """Run COMMAND to its end, with more `variables` in its environment.
+    """Run COMMAND to its end, with more `variables` in its environment, and without those that are
+    None. Nothing has a NUL in it.
 
     When LOST comes as news, or this program is killed, it gets SIGTERM, and after `grace_s`
     SIGKILL. It gets SIGTERM too when what is held certainly lasts, by `remaining_s`, for no longer
@@ -139,18 +149,20 @@ def run_command(
 
 def _run(
     words: Sequence[str],
-    variables: Mapping[str, str],
+    variables: Mapping[str, str | None],
     news: News,
     grace_s: float,
     remaining_s: Callable[[], float],
     stdin: IO[bytes] | int | None,
 ) -> Ended:
+    given = {**os.environ, **variables}
+    environment = {name: value for name, value in given.items() if value is not None}
     with news.awaited() as wait, _reported(news):
         with _guarded(grace_s) as group:
             terminal = _terminal() if stdin is None else None
             try:
                 process = subprocess.Popen(
-                    list(words), env={**os.environ, **variables}, stdin=stdin, process_group=group
+                    list(words), env=environment, stdin=stdin, process_group=group
                 )
             except OSError as error:
                 messages.say(f"raftzmq: {words[0]} cannot be run: {error.strerror or error}")

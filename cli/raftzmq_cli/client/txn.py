@@ -30,7 +30,14 @@ from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.client.options import All, Fence, fences, refuse_empty_prefix
 from raftzmq_cli.common import exits, standard_input
 from raftzmq_cli.common.commands import Commands
-from raftzmq_cli.common.values import item_document, written_document, written_line
+from raftzmq_cli.common.escaping import quoted
+from raftzmq_cli.common.values import (
+    item_document,
+    text,
+    unreadable,
+    written_document,
+    written_line,
+)
 
 Operation = Put | Delete | DeletePrefix | Get | GetRange | GetPrefix
 Transaction = tuple[list[Compare], list[Operation], list[Operation]]
@@ -124,9 +131,9 @@ def from_words(
 ) -> Transaction:
     """Return the transaction that the options spell. Raises InvalidRequest."""
     return (
-        [_compare_of_words(text) for text in compares],
-        [_operation_of_words(text) for text in then],
-        [_operation_of_words(text) for text in otherwise],
+        [_compare_of_words(part) for part in compares],
+        [_operation_of_words(part) for part in then],
+        [_operation_of_words(part) for part in otherwise],
     )
 
 
@@ -173,29 +180,30 @@ def _read(file: str) -> bytes:
         return standard_input.read_bytes(limits.FRAME_BYTES + 1)
     try:
         return Path(file).read_bytes()
-    except OSError as error:
-        raise InvalidRequest(f"{file}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(unreadable(file, error)) from None
 
 
-def _words(text: str) -> list[str]:
+def _words(part: str) -> list[str]:
+    text(part, "transaction")
     try:
-        return shlex.split(text)
+        return shlex.split(part)
     except ValueError as error:
-        raise InvalidRequest(f"{text!r}: {error}") from None
+        raise InvalidRequest(f"{quoted(part)}: {error}") from None
 
 
-def _compare_of_words(text: str) -> Compare:
-    words: list[Any] = _words(text)
+def _compare_of_words(part: str) -> Compare:
+    words: list[Any] = _words(part)
     if len(words) == 4 and words[1] == "revision":
         if not (words[3].isascii() and words[3].isdigit()):
-            raise InvalidRequest(f"{text!r}: a revision is a whole number, 0 or above")
+            raise InvalidRequest(f"{quoted(part)}: a revision is a whole number, 0 or above")
         words[3] = int(words[3])
     return _compare(words)
 
 
-def _operation_of_words(text: str) -> Operation:
-    words: list[Any] = _words(text)
-    if len(words) > 1 and words[0] in ("range", "prefix") and words[-1].isdigit():
+def _operation_of_words(part: str) -> Operation:
+    words: list[Any] = _words(part)
+    if len(words) > 1 and words[0] in ("range", "prefix") and words[-1].isdecimal():
         words[-1] = int(words[-1])
     return _operation(words)
 
@@ -222,8 +230,8 @@ def _value(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     try:
-        (text,) = part.values()
-        return b64decode(part["b64"] if text else "", validate=True)
+        (encoded,) = part.values()
+        return b64decode(part["b64"] if encoded else "", validate=True)
     except (ValueError, KeyError, TypeError):
         raise InvalidRequest(f'{_quoted(part)} is not a value: text or {{"b64": ...}}') from None
 

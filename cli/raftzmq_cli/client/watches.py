@@ -12,9 +12,10 @@ import typer
 from raftzmq.errors import WatchLost
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.client.options import Limit, Prefix, Words
-from raftzmq_cli.client.subprocess_runner import BY_SIGNAL, GRACE_S, News, run_command
+from raftzmq_cli.client.subprocess_runner import BY_SIGNAL, GRACE_S, News, refuse_nul, run_command
 from raftzmq_cli.common import exits, messages, printers
 from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.escaping import fields, quoted
 from raftzmq_cli.common.exits import NotInTime
 from raftzmq_cli.common.values import Key, as_bytes, text
 
@@ -70,6 +71,7 @@ def watch(
     key = text(key, "key")
     where: dict[str, Any] = {"prefix": key} if prefix else {"key": key}
     silence_s = run.settings.waiting_s()
+    refuse_nul(words or [])
     if start is not None:
         _say_if_future(run, key, start)
     with closing(run.client.watch(**where, start=start, previous=previous)) as watching:
@@ -81,7 +83,7 @@ def watch(
             except WatchLost as error:
                 raise WatchLost(_how_to_go_on(error), error.reason, error.start) from None
             if not events:
-                raise NotInTime(f"no change of {key!r} within {silence_s:g} s")
+                raise NotInTime(f"no change of {quoted(key)} within {silence_s:g} s")
             left = None if left is None else left - len(events)
             if not words:
                 _show(run, events, previous)
@@ -95,7 +97,7 @@ def watch(
 
 def _say_if_future(run: ClientInvocation, key: str, start: int) -> None:
     """Say it if changes begin later: a mistyped revision would be waited for in silence."""
-    newest = run.client.range(key, key + "\0", 1, timeout=run.timeout_s).revision
+    newest = run.client.range(key, "", 1, timeout=run.timeout_s).revision
     if start > newest + 1:
         messages.say(
             f"raftzmq: --from {start} is in the future: the newest revision is {newest}; changes "
@@ -103,21 +105,31 @@ def _say_if_future(run: ClientInvocation, key: str, start: int) -> None:
         )
 
 
-def variables_of(event: Event) -> dict[str, str]:
-    """What COMMAND finds in its environment. A value that cannot be a variable is not there."""
-    variables = {
+def variables_of(event: Event) -> dict[str, str | None]:
+    """What COMMAND finds in its environment; None: not there, not even if this program has it. So
+    is a value that cannot be a variable."""
+    value = event.value
+    if not isinstance(value, str) or "\0" in value or len(value.encode()) > _VARIABLE_BYTES:
+        value = None
+    return {
         "RAFTZMQ_WATCH_KEY": event.key,
         "RAFTZMQ_WATCH_REVISION": str(event.revision),
         "RAFTZMQ_WATCH_KIND": event.kind,
+        "RAFTZMQ_WATCH_VALUE": value,
     }
-    value = event.value
-    if isinstance(value, str) and "\0" not in value and len(value.encode()) <= _VARIABLE_BYTES:
-        variables["RAFTZMQ_WATCH_VALUE"] = value
-    return variables
 
 
 def _run_for(event: Event, words: Sequence[str]) -> int:
-    """Run COMMAND with the value as its standard input; a value of any length and of any bytes."""
+    """Run COMMAND with the value as its standard input; a value of any length and of any bytes.
+
+    Without its key COMMAND might do harm to another, so it does not run for one that it cannot get.
+    """
+    if "\0" in event.key:
+        messages.say(
+            f"raftzmq: COMMAND is not run for revision {event.revision}: the key "
+            f"{quoted(event.key)} has a NUL in it, which no variable can have"
+        )
+        return exits.DONE
     with tempfile.TemporaryFile() as value:
         value.write(as_bytes(event.value or ""))
         value.seek(0)
@@ -127,7 +139,7 @@ def _run_for(event: Event, words: Sequence[str]) -> int:
     if ended.code != exits.DONE:
         messages.say(
             f"raftzmq: COMMAND ended with {ended.code} at revision {event.revision} of "
-            f"{event.key!r}; --from {event.revision} resumes there"
+            f"{quoted(event.key)}; --from {event.revision} resumes there"
         )
     return ended.code
 
@@ -154,9 +166,9 @@ def _document(event: Event, previous: bool) -> dict[str, Any]:
     return document
 
 
-def _line(event: Event) -> bytes:
-    line = f"{event.revision}\t{event.kind}\t{event.key}".encode()
-    return line if event.value is None else line + b"\t" + as_bytes(event.value)
+def _line(event: Event) -> str:
+    value = () if event.value is None else (event.value,)
+    return fields(event.revision, event.kind, event.key, *value)
 
 
 def _how_to_go_on(error: WatchLost) -> str:

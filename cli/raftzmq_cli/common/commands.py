@@ -17,13 +17,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Final, TypeVar, get_type_hints
 
 import typer
 
 from raftzmq_cli.common.coercion import use_plain_coercion
 from raftzmq_cli.common.metavars import use_plain_metavars
 from raftzmq_cli.common.standard_output import CannotWrite
+
+_SUMMARY: Final = 1000
+"""More characters than any summary has."""
 
 Function = TypeVar("Function", bound=Callable[..., int | None])
 
@@ -70,6 +73,7 @@ class Commands:
         made = typer.main.get_group(self._app)
         use_plain_coercion(made)
         use_plain_metavars(made)
+        _keep_summaries(made)
         return made.commands
 
 
@@ -110,6 +114,7 @@ class Group(Commands):
         made: Any = typer.main.get_command(self._app)
         use_plain_coercion(made)
         use_plain_metavars(made)
+        _keep_summaries(made)
         if self._files is not None:
             made.commands = _Imported(self._files)
         return {self._name: made}
@@ -133,6 +138,13 @@ class _Imported(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+def _keep_summaries(command: Any) -> None:
+    """Let a list of commands have the whole first sentence of each, also on a narrow terminal."""
+    command.short_help = command.get_short_help_str(_SUMMARY)
+    for nested in getattr(command, "commands", {}).values():
+        _keep_summaries(nested)
 
 
 def examples_text(examples: str) -> str | None:

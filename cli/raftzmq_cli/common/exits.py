@@ -31,6 +31,7 @@ from raftzmq.errors import (
     Unavailable,
 )
 from raftzmq_cli.common import messages
+from raftzmq_cli.common.escaping import safe_json
 from raftzmq_cli.common.standard_output import CannotWrite, forget
 
 DONE: Final = 0
@@ -69,7 +70,7 @@ def exit_code(error: BaseException) -> int | None:
         return CANNOT_WRITE
     if isinstance(error, AnswerIsNo):
         return NO
-    if isinstance(error, InvalidRequest) or is_usage_error(error):
+    if isinstance(error, InvalidRequest) or is_usage_error(error) or _lacks_home(error):
         return USAGE
     if isinstance(error, (Unavailable, OutcomeUnknown, NotLeader)):
         return UNAVAILABLE
@@ -118,12 +119,18 @@ def _as_json(error: BaseException, text: str, code: int) -> str:
     if isinstance(error, AnswerIsNo):
         kind = "no"
     text = text.removeprefix("raftzmq: ")
-    return json.dumps({"error": text, "code": kind, "exit_code": code}, ensure_ascii=False)
+    document = {"error": text, "code": kind, "exit_code": code}
+    return safe_json(json.dumps(document, ensure_ascii=False))
 
 
 def is_usage_error(error: BaseException) -> bool:
     """Whether Typer (or the click in it, wherever that lives) raised it over the arguments."""
     return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _lacks_home(error: BaseException) -> bool:
+    """Whether a file was to be in the home directory of a user who has none."""
+    return isinstance(error, RuntimeError) and "home directory" in str(error)
 
 
 def describe(error: BaseException) -> str:
@@ -136,6 +143,8 @@ def describe(error: BaseException) -> str:
         text = messages.one_line(str(error))
         known = "unknown" in text
         return f"raftzmq: {text if known else f'the outcome is unknown: {text}'}"
+    if _lacks_home(error):
+        return "raftzmq: this user has no home directory: set HOME"
     text = str(error) or type(error).__name__
     if type(error) is Unavailable:
         text += "; are the --endpoints right, and are most nodes up? See 'raftzmq client status'"

@@ -9,18 +9,19 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from raftzmq_cli.common.escaping import escaped
 from raftzmq_cli.common.standard_output import forget
 
 
 def line(text: str) -> None:
     """Print to stdout, at once."""
-    print(text, flush=True)
+    print(escaped(text, "\t\n"), flush=True)
 
 
 def say(text: str) -> None:
     """Print to stderr; nobody to read it is no error."""
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(escaped(text, "\t\n"), file=sys.stderr, flush=True)
     except OSError:
         with suppress(OSError):
             forget(sys.stderr)  # or the end of the process would fail for what is still in it

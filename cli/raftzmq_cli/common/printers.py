@@ -1,16 +1,26 @@
 """Printing a command's answer: as simple text, as one JSON document, or as a table.
 
 A command gives its answer as a document of plain values (the JSON form, from which the table is
-made too) and as lines of text (the simple form).
+made too) and as lines (the simple form): text for people, which is escaped, or the bytes of a
+value, which are exact unless they go to a terminal.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from itertools import zip_longest
+from typing import Any, Final
 
+from raftzmq_cli.common.escaping import escaped, folded, safe_json, width
 from raftzmq_cli.common.settings import Output
+
+FILE_COLUMNS: Final = 10_000
+"""A file or a pipe has no width. But one long value must not make every row as long."""
+
+CELL_COLUMNS: Final = 4
+"""No column of a table is made narrower."""
 
 Document = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -34,21 +44,32 @@ def show(
 
 
 def write_line(line: str | bytes) -> None:
-    """Print one line, in UTF-8 whatever the terminal's encoding is said to be."""
-    write(line if isinstance(line, bytes) else line.encode("utf-8", "surrogateescape"))
-    write(b"\n")
+    """Print a line of text, or a value; in UTF-8 whatever the terminal's encoding is said to be."""
+    if isinstance(line, bytes):
+        write_value(line)
+    else:
+        _write(escaped(line, "\t").encode())
+    _write(b"\n")
 
 
-def write(data: bytes) -> None:
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+def write_value(value: bytes) -> None:
+    """Print a value: its exact bytes to a file or a pipe; its lines, escaped, on a terminal."""
+    _write(escaped(value, "\t\n").encode() if sys.stdout.isatty() else value)
 
 
 def write_json(document: Document) -> None:
     import orjson
 
-    write(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
+    text = orjson.dumps(document)
+    if sys.stdout.isatty():
+        text = safe_json(text.decode()).encode()
+    _write(text + b"\n")
+
+
+def _write(data: bytes) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def value_document(value: str | bytes | None) -> Any:
@@ -61,35 +82,63 @@ def value_document(value: str | bytes | None) -> Any:
 
 
 def write_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Print a table with lines around it; rich is imported only here and for progress."""
-    from rich.box import ROUNDED
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Print a table with lines around it, its cells folded so that it fits."""
+    available = shutil.get_terminal_size().columns if sys.stdout.isatty() else FILE_COLUMNS
+    lines = table_lines(rows, columns, available)
+    _write("".join(f"{line}\n" for line in lines).encode())
 
-    table = Table(box=ROUNDED)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell(row.get(column))) for column in columns))
-    # A file or a pipe has no width: nothing may be folded there.
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
-    console.print(table)
+
+def table_lines(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], available: int
+) -> list[str]:
+    """The lines of a table that is at most `available` columns wide, if that is enough for
+    CELL_COLUMNS in each cell; a terminal that is narrower folds the lines itself."""
+    cells = [[cell(row.get(column)) for column in columns] for row in rows]
+    words = [columns, *cells]
+    widths = [max(width(line[i]) for line in words) for i in range(len(columns))]
+    widths = _narrowed(widths, available - 3 * len(columns) - 1)
+
+    def rule(left: str, between: str, right: str) -> str:
+        return left + between.join("─" * (size + 2) for size in widths) + right
+
+    lines = [rule("╭", "┬", "╮"), *_row(columns, widths), rule("├", "┼", "┤")]
+    for line in cells:
+        lines += _row(line, widths)
+    return [*lines, rule("╰", "┴", "╯")]
+
+
+def _narrowed(widths: Sequence[int], available: int) -> list[int]:
+    """Make the widest columns narrower, as much as is needed and possible."""
+    for cap in range(available, CELL_COLUMNS, -1):
+        narrowed = [min(size, cap) for size in widths]
+        if sum(narrowed) <= available:
+            return narrowed
+    return [min(size, CELL_COLUMNS) for size in widths]
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """The lines of one row."""
+    folds = [folded(text, size) for text, size in zip(cells, widths, strict=True)]
+    return [
+        "│ " + " │ ".join(map(_padded, parts, widths)) + " │"
+        for parts in zip_longest(*folds, fillvalue="")
+    ]
+
+
+def _padded(text: str, size: int) -> str:
+    return text + " " * (size - width(text))
 
 
 def aligned(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> list[str]:
     """Return lines of aligned text: `columns` maps a field to its heading."""
     table = [list(columns.values())]
     table += [[cell(row.get(field)) for field in columns] for row in rows]
-    widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
-    return [
-        "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip()
-        for line in table
-    ]
+    widths = [max(width(line[i]) for line in table) for i in range(len(columns))]
+    return ["  ".join(map(_padded, line, widths)).rstrip() for line in table]
 
 
 def cell(value: Any) -> str:
-    """A field of a document as a word for people."""
+    """A field of a document as a word for people, in one line."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -97,10 +146,17 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}"
     if isinstance(value, Mapping):
-        return str(value.get("b64") or value.get("name") or dict(value))
+        word = value.get("b64", value.get("name"))
+        return _json(value) if word is None else cell(word)
     if isinstance(value, list):
         return ",".join(cell(item) for item in value) or "-"
-    return str(value)
+    return escaped(str(value))
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    import orjson
+
+    return safe_json(orjson.dumps(value).decode())
 
 
 def _fields(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Iterator
 
@@ -17,11 +19,19 @@ def read_bytes(most: int) -> bytes:
 
 
 def read_lines() -> Iterator[str]:
-    """Yield its lines. Raises InvalidRequest if it cannot be read."""
+    """Yield its lines, decoded as arguments are: bytes that are not UTF-8 are surrogates. Raises
+    InvalidRequest if it cannot be read."""
     try:
-        yield from sys.stdin
+        for line in sys.stdin.buffer:
+            yield os.fsdecode(line)
     except OSError as error:
         raise _unreadable(error) from None
+
+
+def accept_any_bytes() -> None:
+    """Let `input` too take what is not UTF-8 as arguments have it."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
 
 
 def _unreadable(error: OSError) -> InvalidRequest:

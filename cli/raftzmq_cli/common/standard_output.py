@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
+
+_PLAIN_TERMS: Final = ("", "dumb", "unknown")
 
 
 class CannotWrite(OSError):
@@ -34,16 +36,23 @@ class _Descriptor(io.FileIO):
 
 
 def install() -> None:
-    """Make sys.stdout raise CannotWrite, for the rest of the process."""
+    """Make sys.stdout raise CannotWrite, for the rest of the process. It is UTF-8, whatever the
+    locale is said to be: keys and values are."""
     old = sys.stdout
     old.flush()
     raw = _Descriptor(old.fileno(), "wb", closefd=False)
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(raw),
-        encoding=old.encoding,
-        errors=old.errors,
+        encoding="utf-8",
+        errors="backslashreplace",
         line_buffering=bool(old.line_buffering),
     )
+
+
+def obeys_escapes(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that may get escape codes."""
+    wanted = not os.environ.get("NO_COLOR")
+    return wanted and stream.isatty() and os.environ.get("TERM", "") not in _PLAIN_TERMS
 
 
 def forget(stream: TextIO) -> None:

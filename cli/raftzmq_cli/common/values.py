@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.common import printers, standard_input
+from raftzmq_cli.common.escaping import escaped, fields, quoted
 from raftzmq_cli.common.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ def text(word: str, what: str) -> str:
     return word
 
 
+def is_text(what: str) -> Callable[[str | None], str | None]:
+    """What checks an argument or option that must be text, as a callback of Typer."""
+
+    def check(word: str | None) -> str | None:
+        return None if word is None else text(word, what)
+
+    return check
+
+
 def read_value(word: str, literal: bool = False) -> Value:
     """The value that an argument stands for: @FILE, - for standard input, or itself.
 
@@ -49,14 +59,17 @@ def read_value(word: str, literal: bool = False) -> Value:
         return from_bytes(standard_input.read_bytes(limits.VALUE_BYTES + 1))
     if not word.startswith("@"):
         return from_bytes(os.fsencode(word))
-    path = Path(word[1:])
     try:
-        with path.open("rb") as file:
+        with Path(word[1:]).open("rb") as file:
             return from_bytes(file.read(limits.VALUE_BYTES + 1))
-    except OSError as error:
-        raise InvalidRequest(
-            f"{path}: {error.strerror or error}; --literal takes {word!r} as it is"
-        ) from None
+    except (OSError, ValueError) as error:
+        hint = f"--literal takes {quoted(word)} as it is"
+        raise InvalidRequest(f"{unreadable(word[1:], error)}; {hint}") from None
+
+
+def unreadable(path: str, error: OSError | ValueError) -> str:
+    """Why a file cannot be read. ValueError is for a NUL in its path."""
+    return f"{escaped(path)}: {getattr(error, 'strerror', None) or error}"
 
 
 def from_bytes(data: bytes) -> Value:
@@ -80,13 +93,10 @@ def item_document(item: Item) -> dict[str, Any]:
 
 
 def show_items(run: Invocation, items: Iterable[Item], *, with_keys: bool) -> None:
-    """Print the values; with keys, a line with key and value for each."""
+    """Print the values as they are; with keys, a line with key and value for each."""
     items = list(items)
     documents = [item_document(item) for item in items]
-    lines = (
-        item.key.encode("utf-8") + b"\t" + as_bytes(item.value) if with_keys else item.value
-        for item in items
-    )
+    lines = (fields(item.key, item.value) if with_keys else as_bytes(item.value) for item in items)
     run.show(documents, lines, ["key", "value", "revision"])
 
 

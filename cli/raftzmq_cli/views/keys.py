@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raftzmq_cli.common.commands import Commands
+from raftzmq_cli.common.escaping import quoted
 from raftzmq_cli.common.exits import AnswerIsNo
 from raftzmq_cli.common.values import (
     Key,
@@ -39,7 +40,7 @@ def get(
     item = run.client.get(text(key, "key"), timeout=run.timeout_s)
     show_items(run, [] if item is None else [item], with_keys=False)
     if fail_missing and item is None:
-        raise AnswerIsNo(f"there is no key {key!r}")
+        raise AnswerIsNo(f"there is no key {quoted(key)}")
 
 
 @commands.command(
