@@ -205,6 +205,12 @@ class CorruptLine(RaftzmqError):
         self.problem = problem
 
 
+class ClockStopped(RaftzmqError):
+    """The clock by which a node measures time stands still, or has gone back."""
+
+    code = "clock"
+
+
 class WireError(RaftzmqError):
     """A malformed message. `reason` is a short word, counted in metrics.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from raftzmq import limits
+from raftzmq.core import clock
 from raftzmq.core.messages import PreVoteReply, PreVoteRequest, VoteReply, VoteRequest
 from raftzmq.core.quorum import majority
 from raftzmq.core.role import Role
@@ -18,7 +19,7 @@ def is_sticky(raft: RaftState) -> bool:
     """
     if raft.role is Role.LEADER:
         return True
-    if raft.leader is None:
+    if raft.leader is None or clock.stands_still(raft):
         return False
     heard_ms = raft.leader_heard_ms
     timeout_ms = raft.config.election_timeout_ms
@@ -65,10 +66,11 @@ def campaign(raft: RaftState) -> None:
 
 
 def may_campaign(raft: RaftState) -> bool:
-    """Learners, strangers, and a node that has lost what it acknowledged do not stand; nor does
-    anybody when there is no term left."""
+    """Learners, strangers, a node that has lost what it acknowledged, and one whose clock is broken
+    do not stand; nor does anybody when there is no term left."""
     return (
         raft.regressed is None
+        and not clock.stands_still(raft)
         and raft.term < limits.TERM_MAX
         and raft.memberships.may_campaign(raft.id, raft.commit_index)
     )

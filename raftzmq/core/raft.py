@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from raftzmq.core import changes, election, relief, replication, snapshots, terms, transfer
+from raftzmq.core import changes, clock, election, relief, replication, snapshots, terms, transfer
 from raftzmq.core.entry import COMMAND
 from raftzmq.core.membership import Membership
 from raftzmq.core.messages import Message
@@ -38,12 +38,13 @@ class Raft(RaftState):
     def wake(self, now_ms: int) -> None:
         """Say what time it is before messages are stepped, so that a request for a vote is judged
         by the leader's silence until now, and not until whenever this node had its last turn."""
-        self.now_ms = max(self.now_ms, now_ms)
+        clock.read(self, now_ms)
 
     def tick(self, now_ms: int) -> None:
         """Let time pass, at any rate. Step the messages that have arrived first: they count as
         heard at `now_ms`, so that a node which was paused does not suspect the others of it."""
-        self.now_ms = max(self.now_ms, now_ms)
+        clock.read(self, now_ms)
+        clock.tick(self)
         if self.role is Role.LEADER:
             replication.tick(self)
             if self.role is Role.LEADER:
@@ -78,6 +79,11 @@ class Raft(RaftState):
         """Hand leadership to the voter `name`, or to the most caught-up one. Given up after an
         election timeout. Raises NotLeader, and Refused with the reason."""
         transfer.start(self, name)
+
+    @property
+    def clock_stands(self) -> bool:
+        """Whether the times that are handed in stand still: this node does not lead."""
+        return clock.stands_still(self)
 
     unreachable = replication.unreachable
     compact = snapshots.compact

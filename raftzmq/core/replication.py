@@ -11,7 +11,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Final
 
-from raftzmq.core import changes, snapshots, transfer
+from raftzmq.core import changes, clock, snapshots, transfer
 from raftzmq.core.entry import Entry
 from raftzmq.core.identity import NodeId
 from raftzmq.core.messages import (
@@ -34,13 +34,15 @@ _round_of = attrgetter("round")
 
 
 def tick(raft: RaftState) -> None:
-    """Step down if a majority is out of reach; send heartbeats when they are due."""
+    """Step down if a majority is out of reach, or if that could not be noticed; send heartbeats
+    when they are due."""
     for progress in raft.progress.values():
         if progress.heard:
             progress.heard = False
             progress.heard_ms = raft.now_ms
     heard_ms = _majority_of(raft, raft.now_ms, _heard_ms_of)
-    if raft.now_ms - heard_ms >= 2 * raft.config.election_timeout_ms:
+    silent = raft.now_ms - heard_ms >= 2 * raft.config.election_timeout_ms
+    if silent or clock.stands_still(raft):
         raft.become_follower(raft.term, None)
         return
     transfer.tick(raft)

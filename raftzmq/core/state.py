@@ -101,7 +101,13 @@ class RaftState:
         self.random = random
         self.encode = encode
         self.now_ms = now_ms
-        """The time of the newest tick."""
+        """The newest time that was handed in."""
+
+        self.ticked_ms = now_ms
+        """What it was at the newest tick,"""
+
+        self.still_ticks = 0
+        """and how many ticks before that one it was the same."""
 
         self._restore_term(hard_state)
         self._restore_log(snapshot, entries)
@@ -193,7 +199,7 @@ class RaftState:
         """The index of this term's no-op."""
 
         self.leader_since_ms = 0
-        """When its term began by its own clock,"""
+        """When its term began by its own clock, later by what does not count (clock.py),"""
 
         self.clock_base_ms = 0
         """and in replicated time."""

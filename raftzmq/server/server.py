@@ -14,7 +14,7 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Final
+from typing import Final, NoReturn
 
 import zmq
 
@@ -23,7 +23,7 @@ from raftzmq.core.config import Config
 from raftzmq.core.membership import Membership
 from raftzmq.core.messages import REPLIES, Message
 from raftzmq.descriptors import limit_open_files
-from raftzmq.errors import DataError, WireError
+from raftzmq.errors import ClockStopped, DataError, WireError
 from raftzmq.node import Node, NodeSettings
 from raftzmq.server.announcements import Announcements
 from raftzmq.server.config import NOWHERE, ServerConfig
@@ -91,7 +91,7 @@ def serve(config: ServerConfig) -> int:
     """Run a node until SIGTERM, SIGINT, SIGHUP, SIGQUIT or a stop request. Returns the exit code 0.
 
     Raises DataError for a directory that cannot be used or a disk that fails, PortTaken for an
-    endpoint that cannot be bound.
+    endpoint that cannot be bound, ClockStopped when time stands still.
     """
     standard_streams.reserve()
     with ExitStack() as stack:
@@ -237,9 +237,21 @@ class Server:
         node.tick(self._now_ms)
         self._open_links()
         node.turn(self)
+        if node.raft.clock_stands:
+            self._end_without_a_clock()
         if self._now_ms >= self._next_maintenance_ms:
             self._next_maintenance_ms = self._now_ms + MAINTENANCE_MS
             self._maintain()
+
+    def _end_without_a_clock(self) -> NoReturn:
+        """Nothing that depends on time is done any more, even what reports that. Raises
+        ClockStopped."""
+        self.node.finish(self)
+        raise ClockStopped(
+            "the monotonic clock of this machine stands still or has gone back, and without it a "
+            "node can neither lead nor follow: see to the clock source of the machine, then start "
+            "the node again"
+        )
 
     def _maintain(self) -> None:
         """Work that is not due in every turn."""

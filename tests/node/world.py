@@ -54,6 +54,8 @@ class World:
         self.replies: dict[str, list[Reply]] = {}
         self.listeners: dict[bytes, Callable[[Reply], bool]] = {}
         """Clients that hear their answers themselves; False: they cannot be told now."""
+        self.clocks: dict[str, Callable[[int], int]] = {}
+        """Node -> what its clock shows at a true time, if that is another."""
         self.serial = 0
         self.replicas: int | None = None
         """What the nodes are told of spec.replicas, if anything; freshly read in every step."""
@@ -76,7 +78,9 @@ class World:
             initial=self.initial,
             raft=Config(keep_entries=self.config.keep_entries),
         )
-        node = Node(settings, store, store.open(name), Random(self.random.random()), self.now_ms)
+        node = Node(
+            settings, store, store.open(name), Random(self.random.random()), self.clock(name)
+        )
         self.nodes[name] = node
         self.replies.setdefault(name, [])
         return node
@@ -93,6 +97,10 @@ class World:
 
     # -- time ---------------------------------------------------------------------------------
 
+    def clock(self, name: str) -> int:
+        """What the clock of a node shows now."""
+        return self.clocks.get(name, int)(self.now_ms)
+
     def step(self) -> None:
         self.now_ms += STEP_MS
         arrived, self.network = self.network, deque()
@@ -103,13 +111,13 @@ class World:
             received = decode_peer(frames)
             if isinstance(received, Hello | Welcome):
                 if received.sender.name not in self.cut:
-                    node.greeted(received, self.now_ms)
+                    node.greeted(received, self.clock(to))
             elif received.message.sender.name not in self.cut:
                 node.receive(received)
         for name, node in list(self.nodes.items()):
             if self.replicas is not None:
-                node.scaling.read(self.replicas, self.now_ms)
-            node.tick(self.now_ms)
+                node.scaling.read(self.replicas, self.clock(name))
+            node.tick(self.clock(name))
             node.turn(wires(self, name))
 
     def run(self, seconds: float) -> None:
@@ -153,7 +161,7 @@ class World:
 
     def ask(self, name: str, request: Request, client: bytes = CLIENT) -> None:
         frame = encode_request(request)
-        self.nodes[name].request(client, decode_request(frame), len(frame), self.now_ms)
+        self.nodes[name].request(client, decode_request(frame), len(frame), self.clock(name))
 
     def answer(self, name: str, request: Request) -> Reply:
         """Ask and run until the answer."""

@@ -85,7 +85,11 @@ def applied_before_the_log_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
         raft.stable_index = stable
         return result
 
+    def applied(raft: Raft, index: int) -> None:
+        raft.applied_index = index
+
     monkeypatch.setattr(Raft, "ready", ready)
+    monkeypatch.setattr(Raft, "applied", applied)
 
 
 def applied_ahead_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
