@@ -36,7 +36,8 @@ class Lease(lease.Lease):
         return self.open().__await__()
 
     async def __aenter__(self) -> Self:
-        return await self.open()
+        await self.open()
+        return self._enter()
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
@@ -225,6 +226,7 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
         await self._shell.close()
 
     async def __aenter__(self) -> AsyncClient:
+        self._shell.check_open()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import isawaitable
 from random import Random, SystemRandom
 from typing import Final, TypeVar
 
 from raftzmq.client.operations import cluster
-from raftzmq.client.operations.arguments import NodeRequest, Operation, Work
+from raftzmq.client.operations.arguments import NodeRequest, Operation, Work, check_callback
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
-from raftzmq.client.shell import Action, Notifier, Shell
+from raftzmq.client.shell import Action, OnLost, Shell, Teller
 from raftzmq.client.sockets import Links, Socket, descriptor, now_ms, turn
 from raftzmq.errors import InvalidRequest, Unavailable
 
@@ -28,12 +30,26 @@ CLOSE_S: Final = 0.2
 """How long closing waits for the cluster to forget the session."""
 
 
+CLOSED: Final = "this client is closed: make another"
+
 _OF_PARENTS: Final[list[Links]] = []
 """In a forked child: never collected, for closing them would touch the parent's."""
 
 
+_TELLING: Final[set[asyncio.Future[object]]] = set()
+"""What was begun by `on_lost`: the event loop alone would not keep it."""
+
+
 def _call_soon(function: Callable[[], object]) -> None:
-    asyncio.get_running_loop().call_soon(function)
+    asyncio.get_running_loop().call_soon(_call, function)
+
+
+def _call(function: Callable[[], object]) -> None:
+    begun = function()
+    if isawaitable(begun):
+        telling = asyncio.ensure_future(begun)
+        _TELLING.add(telling)
+        telling.add_done_callback(_TELLING.discard)
 
 
 class AsyncShell(Shell):
@@ -57,8 +73,16 @@ class AsyncShell(Shell):
         self._timer: asyncio.TimerHandle | None = None
 
     @staticmethod
-    def notifier() -> Notifier:
-        return _call_soon
+    def caller() -> object:
+        try:
+            return asyncio.current_task()
+        except RuntimeError:  # a coroutine that is garbage, and ends where no loop runs
+            return None
+
+    @staticmethod
+    def teller(on_lost: OnLost) -> Teller:
+        check_callback(on_lost)
+        return None if on_lost is None else partial(_call_soon, on_lost)
 
     async def run(self, work: Operation[T] | NodeRequest[T]) -> T:
         call = self.submit(work)
@@ -109,6 +133,8 @@ class AsyncShell(Shell):
     def post(self, action: Action) -> None:
         if self._over is not None or (self._closed and self._links is None):
             return
+        if self._loop is not None and self._loop.is_closed():
+            return  # so is everything
         if not self._closed:
             self._check()
         action(self._session, now_ms())
@@ -149,9 +175,16 @@ class AsyncShell(Shell):
         """End the session, give up what is held, and close the sockets. May be repeated."""
         if self._closed:
             return
-        self._closed = True
-        if self._links is None or self._over:
+        loop = self._loop
+        if loop is None or self._over:
+            self._closed = True
             return  # nothing was opened
+        if loop.is_closed():
+            self._closed = True
+            self._end("the event loop was closed")
+            return
+        self.check_caller()
+        self._closed = True
         try:
             if self._session.can_close_session:
                 self._session.leases.drop_all("the client was closed", now_ms())
@@ -159,11 +192,30 @@ class AsyncShell(Shell):
         finally:
             self._end("the client was closed")
 
+    def check_caller(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._own_loop()
+
+    def check_open(self) -> None:
+        """Raise Unavailable once it is closed."""
+        if self._closed:
+            raise Unavailable(CLOSED)
+
     def _check(self) -> asyncio.AbstractEventLoop:
         """Return the loop that runs, if calls may be made in it now."""
-        loop = asyncio.get_running_loop()
-        if self._closed or self._over is not None:
-            raise Unavailable(self._over or "this client is closed")
+        self.check_open()
+        if self._over is not None:
+            raise Unavailable(self._over)
+        return self._own_loop()
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that runs. Raises InvalidRequest if it is not that of the first call."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise InvalidRequest(
+                "AsyncClient is for coroutines of one event loop: use Client elsewhere"
+            ) from None
         if self._loop is None:
             self._loop = loop
             self._links = Links(self._opened, self._closing)
@@ -227,8 +279,9 @@ class AsyncShell(Shell):
             return
         self._over = why
         self._session.close(why)
-        self._wake(self._session.take_finished())
-        self._wake_waiting()
+        if self._loop is not None and not self._loop.is_closed():  # else nobody waits any more
+            self._wake(self._session.take_finished())
+            self._wake_waiting()
         if self._timer is not None:
             self._timer.cancel()
         self._links.close_all()

@@ -32,11 +32,12 @@ def _or_nothing(
 
     @wraps(method)
     def taking(self: ClaimT, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        kept = len(self._places)
+        kept = tuple(self._places)
         try:
             return method(self, *args, **kwargs)
         except BaseException:
-            self._give_up_after(kept)
+            self._acquiring.leave()
+            self._give_up_all_but(kept)
             raise
 
     return taking
@@ -49,13 +50,11 @@ class Lease(lease.Lease):
     too."""
 
     lost: threading.Event
-    _entered = False
 
     revoke = blocking(lease.Lease._revoke)
 
     def __enter__(self) -> Self:
-        self._entered = True
-        return self
+        return self._enter()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -74,18 +73,18 @@ class _Claim(claims.Claim):
     describe = blocking(claims.Claim._describe)
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        kept = len(self._places) - 1
+        kept = tuple(self._places[:-1])
         try:
             self._exit(error)
         except BaseException:  # an interrupt, perhaps: the body is over all the same
-            self._give_up_after(max(0, kept))
+            self._give_up_all_but(kept)
             raise
 
     def __del__(self) -> None:
         """An interrupt may come before the first step of `__exit__`."""
         if self._entered:
             with suppress(RaftzmqError):
-                self._give_up_after(0)
+                self._give_up_all_but(())
 
 
 class Lock(_Claim, claims.Lock):
@@ -258,6 +257,7 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
         self._shell.close()
 
     def __enter__(self) -> Client:
+        self._shell.check_open()
         return self
 
     def __exit__(self, *_: object) -> None:

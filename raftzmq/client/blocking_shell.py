@@ -16,10 +16,12 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import iscoroutinefunction
 from random import Random, SystemRandom
 from typing import Final, TypeVar
 
 from raftzmq.client.greenlets import (
+    call_uncalled,
     new_flag,
     new_lock,
     new_notifier,
@@ -27,15 +29,16 @@ from raftzmq.client.greenlets import (
     new_waiter,
 )
 from raftzmq.client.operations import cluster
-from raftzmq.client.operations.arguments import NodeRequest, Operation, Work
+from raftzmq.client.operations.arguments import NodeRequest, Operation, Work, check_callback
+from raftzmq.client.session.agenda import NEVER_MS
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
 from raftzmq.client.session.verdicts import abandoned
-from raftzmq.client.shell import Action, Shell
+from raftzmq.client.shell import Action, OnLost, Shell, Teller
 from raftzmq.client.sockets import Links, Sleeper, now_ms, turn
-from raftzmq.errors import Unavailable
+from raftzmq.errors import InvalidRequest, Unavailable
 
 T = TypeVar("T")
 
@@ -46,6 +49,8 @@ was handed in to leave."""
 JOIN_S: Final = 2.0
 LAST: Final = -100
 """The priority of what is done when everything else at the end of a process is."""
+RETRY_MS: Final = 1000
+"""When to try again to start a thread for `on_lost`."""
 ALIVE_CHECK_S: Final = 1.0
 """How often a waiting caller looks whether the I/O thread still lives."""
 
@@ -55,7 +60,7 @@ class BlockingShell(Shell):
 
     now_ms = staticmethod(now_ms)
     flag = staticmethod(new_flag)
-    notifier = staticmethod(new_notifier)
+    caller = staticmethod(threading.get_ident)
 
     def __init__(self, endpoints: Sequence[str]) -> None:
         super().__init__()
@@ -63,6 +68,19 @@ class BlockingShell(Shell):
         self._lock = new_lock()
         self._io: _IoThread | None = None
         self._closed = False
+
+    @staticmethod
+    def teller(on_lost: OnLost) -> Teller:
+        check_callback(on_lost)
+        if iscoroutinefunction(on_lost):
+            raise InvalidRequest(
+                "on_lost is a coroutine function, which AsyncClient awaits and Client does not: "
+                "give it a function"
+            )
+        return None if on_lost is None else partial(new_notifier(), on_lost)
+
+    def check_caller(self) -> None:
+        """Anybody may post."""
 
     async def run(self, work: Operation[T] | NodeRequest[T]) -> T:
         result: T = self._here().run([Call(work, now_ms())])[0].result()
@@ -118,20 +136,34 @@ class BlockingShell(Shell):
 
     def _started(self) -> _IoThread:
         """The I/O thread, started at the first call."""
-        if self._closed:
-            raise Unavailable("this client is closed")
+        self.check_open()
         _check_interpreter()
         with self._lock:
             if self._io is None:
-                io = _IoThread(self._endpoints)
                 try:
-                    io.start()
-                    _stop_at_exit(self, io)
-                    self._io = io
-                except BaseException:  # an interrupt: nobody else knows of this one
-                    io.stop()
-                    raise
+                    self._start()
+                except (RuntimeError, OSError) as error:
+                    raise Unavailable(
+                        f"this process cannot have a thread for the client ({error}): end some "
+                        "threads or files, or raise its limits"
+                    ) from None
+            assert self._io is not None
             return self._io
+
+    def _start(self) -> None:
+        io = _IoThread(self._endpoints)
+        try:
+            io.start()
+            _stop_at_exit(self, io)
+            self._io = io
+        except BaseException:  # an interrupt: nobody else knows of this one
+            io.stop()
+            raise
+
+    def check_open(self) -> None:
+        """Raise Unavailable once it is closed."""
+        if self._closed:
+            raise Unavailable("this client is closed: make another")
 
 
 def _stop_at_exit(shell: BlockingShell, io: _IoThread) -> None:
@@ -167,6 +199,7 @@ class _IoThread:
         self._sleeper = Sleeper(self._wake_in.fileno())
         self._asleep = False  # written by the I/O thread alone
         self._stopping = False
+        self._has_uncalled = False
         self._over: str | None = None  # why no call can be answered any more
         self._ending = new_lock()
         self._thread = new_thread(self._main, "raftzmq-client")
@@ -180,6 +213,7 @@ class _IoThread:
 
     def run(self, calls: list[Call]) -> list[Call]:
         """Return the calls when all are done. What interrupts the wait cancels them."""
+        self._check_caller()
         for call in calls:
             call.waiter = new_waiter()
         try:
@@ -195,6 +229,7 @@ class _IoThread:
 
     def perform(self, task: Task) -> None:
         """Return when the task is done. What interrupts the wait gives up what it is to get."""
+        self._check_caller()
         task.waiter = new_waiter()
         try:
             self._inbox.append(task)
@@ -214,6 +249,7 @@ class _IoThread:
     ) -> bool:
         """Return once something is `ready`; False if it is not in time."""
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        self._check_caller()
         waiter = new_waiter()
         subscription.waiter = waiter  # from now on, what arrives releases it
         while not ready():
@@ -239,6 +275,15 @@ class _IoThread:
             _check_interpreter()
         self._end(self._over)
         call.waiter.acquire()
+
+    def _check_caller(self) -> None:
+        """The collector may run a `__del__` of the user's in any thread: also in the I/O thread,
+        which would wait for itself."""
+        if threading.get_ident() == self._ident:
+            raise InvalidRequest(
+                "a client cannot be used where its own I/O thread runs, as `__del__` may: hand the "
+                "work to another thread"
+            )
 
     def end_session(self) -> None:
         """Tell the cluster that the session is not needed; no matter if that fails."""
@@ -312,9 +357,12 @@ class _IoThread:
         for call in turn(self._session, links):
             call.waiter.release()
         self._wake_waiting()
+        self._has_uncalled = call_uncalled()
 
     def _sleep(self, links: Links, until_ms: int | None = None) -> None:
         """Sleep until there is something to do."""
+        if self._has_uncalled:
+            until_ms = min(until_ms or NEVER_MS, now_ms() + RETRY_MS)
         self._asleep = True  # before the inbox is looked at: no wake-up is lost
         if not (self._inbox or (self._stopping and until_ms is None)):
             woken = self._sleeper.sleep((self._session, links), until_ms=until_ms)

@@ -84,8 +84,23 @@ def new_notifier() -> Callable[[Function], None]:
     return _call_in_thread if hub is None else hub().spawn
 
 
+_UNCALLED: Final[deque[Function]] = deque()
+"""For which there could be no thread so far."""
+
+
 def _call_in_thread(function: Function) -> None:
-    threading.Thread(target=function, name="raftzmq-lost", daemon=True).start()
+    try:
+        threading.Thread(target=function, name="raftzmq-lost", daemon=True).start()
+    except RuntimeError:
+        _UNCALLED.append(function)
+
+
+def call_uncalled() -> bool:
+    """Try again to call what notifiers were given while no thread could be started. Return whether
+    there is something left, to be tried later."""
+    for _ in range(len(_UNCALLED)):
+        _call_in_thread(_UNCALLED.popleft())
+    return bool(_UNCALLED)
 
 
 class _Hub(ABC):

@@ -27,10 +27,10 @@ Action = Callable[[Session, int], None]
 
 OnLost = Callable[[], object] | None
 """Called once when what was held is lost: by the blocking client in a thread of its own, by the
-asyncio client in its event loop."""
+asyncio client in its event loop, where it may be a coroutine function."""
 
 
-Notifier = Callable[[Callable[[], object]], None]
+Teller = Callable[[], object] | None
 
 
 class Flag(Protocol):
@@ -67,8 +67,18 @@ class Shell(ABC):
 
     @staticmethod
     @abstractmethod
-    def notifier() -> Notifier:
-        """How to have a function of the user's called soon, where it may take its time."""
+    def teller(on_lost: OnLost) -> Teller:
+        """How to have `on_lost` called soon, where it may take its time; None: it is None. Raises
+        InvalidRequest."""
+
+    @staticmethod
+    @abstractmethod
+    def caller() -> object:
+        """The thread or the task that runs."""
+
+    @abstractmethod
+    def check_caller(self) -> None:
+        """Raise InvalidRequest where `post` would: what is given up is still had then."""
 
     @abstractmethod
     async def run(self, work: Operation[T] | NodeRequest[T]) -> T:

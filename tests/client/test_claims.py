@@ -13,14 +13,10 @@ from raftzmq.client.session.acquisition import HELD, Acquisition
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
-from raftzmq.client.shell import Action, Shell, finish
+from raftzmq.client.shell import Action, OnLost, Shell, Teller, finish
 from raftzmq.errors import LeaseExpired, NotAcquired
 
 TTL_MS = 10_000
-
-
-def _call(function: Callable[[], object]) -> None:
-    function()
 
 
 class LateShell(Shell):
@@ -44,8 +40,12 @@ class LateShell(Shell):
         return threading.Event()
 
     @staticmethod
-    def notifier() -> Callable[[Callable[[], object]], None]:
-        return _call
+    def teller(on_lost: OnLost) -> Teller:
+        return on_lost
+
+    @staticmethod
+    def caller() -> object:
+        return None
 
     async def perform(self, task: Task) -> None:
         assert isinstance(task, Acquisition)
@@ -59,6 +59,9 @@ class LateShell(Shell):
             task.deadline_ms = now_ms + (task.timeout_ms or 5000)
         task.token, task.phase, task.done = len(self.performed), HELD, True
         LateShell.clock_ms += self.pauses_ms.pop(0)
+
+    def check_caller(self) -> None:
+        pass
 
     async def run(self, work: Any) -> Any:
         raise NotImplementedError

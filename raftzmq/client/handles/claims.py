@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from types import EllipsisType
 from typing import ClassVar, Self
 
 from raftzmq.client.forks import Origin
+from raftzmq.client.handles.exclusive import Exclusive
 from raftzmq.client.handles.lease import Lease, held_lease, lose
 from raftzmq.client.operations import queues
-from raftzmq.client.operations.arguments import check_callback, milliseconds, timeout_ms
+from raftzmq.client.operations.arguments import milliseconds, timeout_ms
 from raftzmq.client.operations.fences import Fencing
 from raftzmq.client.operations.leases import AnyLease
 from raftzmq.client.results import Leader, Queue
@@ -42,7 +45,6 @@ class Claim(Fencing):
         capacity: int = 0,
         value: str | None = None,
     ) -> None:
-        check_callback(on_lost)
         self.name = name
         self._shell = shell
         self._ttl_ms = milliseconds(ttl)
@@ -56,12 +58,18 @@ class Claim(Fencing):
         self._places: list[Acquisition] = []
         self._origin = Origin()  # of the places
         self.lost = shell.flag()
+        self._acquiring = Exclusive(
+            shell,
+            f"this {self.kind} {name!r} is being acquired by another thread or task: another "
+            "claimant needs an object of its own",
+        )
         self._new_place(timeout)  # what is wrong with it, the caller learns now
 
     @property
     def held(self) -> bool:
-        """Whether it was acquired and not released; `check` says whether that is still so."""
-        return bool(self._places) and self._origin.is_here
+        """Whether it was acquired, and neither released nor lost as far as this knows."""
+        here = bool(self._places) and self._origin.is_here
+        return here and not any(map(self._is_lost, self._places))
 
     @property
     def token(self) -> int:
@@ -100,13 +108,14 @@ class Claim(Fencing):
         """Wait for it. Raises NotAcquired if it is not held within `timeout` seconds, and
         LeaseExpired if the lease that it was given ended before; then no place in the line is
         left behind."""
-        self._check_origin()
-        if self._places:
-            raise InvalidRequest(
-                f"this {self.kind} {self.name!r} is held already: another claimant needs an "
-                "object of its own"
-            )
-        await self._take(self._new_place(timeout))
+        with self._acquiring:
+            self._forget_lost()
+            if self._places:
+                raise InvalidRequest(
+                    f"this {self.kind} {self.name!r} is held already: another claimant needs an "
+                    "object of its own"
+                )
+            await self._take(self._new_place(timeout))
         return self
 
     async def _take(self, place: Acquisition) -> None:
@@ -161,7 +170,7 @@ class Claim(Fencing):
             value=self._value,
         )
         # As of a lease: without this object.
-        place.on_lost = partial(lose, self.lost, self._shell.notifier(), self._on_lost)
+        place.on_lost = partial(lose, self.lost, self._shell.teller(self._on_lost))
         return place
 
     # -- giving up ----------------------------------------------------------------------------
@@ -170,12 +179,13 @@ class Claim(Fencing):
         """Give it up. Raises NotHeld if it was not held, LeaseExpired if it was lost before.
         Without `wait` the cluster is told in the background; as it is after an error here."""
         place = self._newest()
-        if not wait:
+        self._shell.check_caller()
+        if not wait or self._is_lost(place):
             self._leave()
             place.check(self._shell.now_ms())
             return
         try:
-            self._places.remove(place)
+            self._remove(place)
             release = queues.release(self.kind, self.name, place.token, timeout=timeout)
             await self._shell.run(release)
             self._shell.post(lambda session, _: session.places.given_back(place))
@@ -190,8 +200,9 @@ class Claim(Fencing):
     def _leave(self) -> None:
         """Give the newest place up, without waiting for the cluster to say so."""
         place = self._newest()
+        self._shell.check_caller()
         try:
-            self._places.remove(place)
+            self._remove(place)
             self._give_up(place)
         except BaseException:  # an interrupt: giving up twice does no harm
             self._give_up(place)
@@ -201,13 +212,29 @@ class Claim(Fencing):
         """Have the cluster told in the background that nobody wants the place."""
         self._check_origin()
         if place in self._places:
-            self._places.remove(place)
+            with suppress(NotHeld):
+                self._remove(place)
         self._shell.post(lambda session, now: session.abandon(place, now))
 
-    def _give_up_after(self, kept: int) -> None:
-        """Give up all places but the first `kept`."""
-        for place in self._places[kept:]:
-            self._give_up(place)
+    def _remove(self, place: Acquisition) -> None:
+        """Take it out of what is held. Raises NotHeld if another thread did."""
+        try:
+            self._places.remove(place)
+        except ValueError:
+            raise NotHeld(self._not_held) from None
+
+    def _forget_lost(self) -> None:
+        """What is lost is not in the way of acquiring anew."""
+        self._check_origin()
+        self._give_up_all_but([place for place in self._places if not self._is_lost(place)])
+
+    def _is_lost(self, place: Acquisition) -> bool:
+        return place.remaining_ms(self._shell.now_ms()) <= 0
+
+    def _give_up_all_but(self, kept: Sequence[Acquisition]) -> None:
+        for place in tuple(self._places):
+            if place not in kept:
+                self._give_up(place)
 
     def _exit(self, error: type[BaseException] | None) -> None:
         """Give it up without waiting. Raises LeaseExpired if it was lost meanwhile, unless the
@@ -231,9 +258,13 @@ class Claim(Fencing):
     def _newest(self) -> Acquisition:
         """The place acquired last. Raises NotHeld."""
         if not self._places:
-            raise NotHeld(f"this {self.kind} {self.name!r} is not held")
+            raise NotHeld(self._not_held)
         self._check_origin()
         return self._places[-1]
+
+    @property
+    def _not_held(self) -> str:
+        return f"this {self.kind} {self.name!r} is not held: acquire it first"
 
     def _check_origin(self) -> None:
         """Raise ForkedClient if what is held is the parent process's."""
@@ -291,6 +322,7 @@ class Semaphore(Claim):
         """Wait for `count` permits; return the token of the place that holds them. Raises as
         `Lock.acquire`, and InvalidRequest if the semaphore has fewer, or comes to have fewer. May
         be repeated for more."""
+        self._forget_lost()
         await self._take(self._new_place(timeout, count))
         return self.token
 

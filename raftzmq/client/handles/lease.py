@@ -7,10 +7,11 @@ from typing import Self
 
 from raftzmq import limits
 from raftzmq.client.forks import Origin
-from raftzmq.client.operations.arguments import check_callback, quoted
+from raftzmq.client.handles.exclusive import Exclusive
+from raftzmq.client.operations.arguments import quoted
 from raftzmq.client.operations.leases import AnyLease, Leased, lease_revoke
 from raftzmq.client.session.leases import HeldLease
-from raftzmq.client.shell import Flag, Notifier, OnLost, Shell
+from raftzmq.client.shell import Flag, OnLost, Shell, Teller
 from raftzmq.errors import InvalidRequest, LeaseExpired
 
 
@@ -21,22 +22,25 @@ class Lease(Leased):
 
     lost: Flag
     _began = False
+    _entered = False
     _known = False  # whether somebody has got its number
 
     def __init__(self, shell: Shell, state: HeldLease, on_lost: OnLost) -> None:
-        check_callback(on_lost)
         self._shell = shell
         self._state = state
         self._origin = Origin()
         self.lost = shell.flag()
         # It must know neither this object nor the shell: what nobody holds can go then.
-        self._listener = partial(lose, self.lost, shell.notifier(), on_lost)
+        self._listener = partial(lose, self.lost, shell.teller(on_lost))
         state.listeners[self._listener] = None
+        self._opening = Exclusive(shell, "another task opens this lease: wait for that")
 
     @property
     def id(self) -> int:
-        """The number that the cluster gave the lease."""
+        """The number that the cluster gave the lease. Raises as `check` if there is none."""
         self.check_origin()
+        if not self._state.id:
+            self.check()
         self._known = True
         return self._state.id
 
@@ -57,32 +61,55 @@ class Lease(Leased):
         return here and self._state.alive(self._shell.now_ms()) and not self.lost.is_set()
 
     def check(self) -> None:
-        """Raise LeaseExpired if it has ended; ForkedClient in a process forked from its own."""
+        """Raise LeaseExpired if it has ended; InvalidRequest if it is not granted yet; ForkedClient
+        in a process forked from its own."""
         self.check_origin()
         self._state.check(self._shell.now_ms())
         if self.lost.is_set():
-            raise LeaseExpired(f"lease {self.id} was closed")
+            raise LeaseExpired(
+                f"lease {self._state.id or '(not granted)'} was closed: make another"
+            )
+        if not self._state.id:
+            raise InvalidRequest("this lease is not granted yet: await it, or use `async with`")
 
     def close(self) -> None:
         """End it, without waiting for the cluster to say so. May be repeated."""
         self.check_origin()
+        self._shell.check_caller()
         try:
             self._closing()
-            self._give_up()
+            if self._began:
+                self._give_up()
         except BaseException:  # an interrupt: giving up twice does no harm
             self._give_up()
             raise
 
     async def _open(self) -> Self:
-        """Return once it is granted."""
-        if not self._began:
-            self._began = True
-            await self._shell.perform(self._state)
+        """Return once it is granted. Raises LeaseExpired if it was closed, or given up before."""
+        with self._opening:
+            self._shell.check_caller()
+            if not (self._began or self.lost.is_set()):
+                self._began = True
+                try:
+                    await self._shell.perform(self._state)
+                except BaseException:
+                    self._closing()  # nobody waits for it any more
+                    raise
+            self.check()
+        return self
+
+    def _enter(self) -> Self:
+        """Begin a `with`, of which there is one: its end ends the lease."""
+        self.check()
+        if self._entered:
+            raise InvalidRequest("this lease is in use by a `with` already: make another")
+        self._entered = True
         return self
 
     async def _revoke(self, *, timeout: float = 5) -> None:
         """End it now, with all that it holds. Raises LeaseExpired if it had ended already."""
-        self.check_origin()
+        self.check()
+        self._shell.check_caller()
         try:
             self._closing()
             await self._shell.run(lease_revoke(self.id, timeout=timeout))
@@ -113,14 +140,13 @@ class Lease(Leased):
 
 def lose(
     lost: Flag,
-    notify: Notifier,
-    on_lost: OnLost,
+    tell: Teller,
     _now_ms: int = 0,
 ) -> None:
     """Tell the user that something is lost."""
     lost.set()
-    if on_lost is not None:
-        notify(on_lost)
+    if tell is not None:
+        tell()
 
 
 def held_lease(lease: AnyLease | None) -> HeldLease | None:
@@ -129,6 +155,8 @@ def held_lease(lease: AnyLease | None) -> HeldLease | None:
         return None
     if isinstance(lease, Lease):
         lease.check_origin()
+        if lease.lost.is_set() or not lease._began:
+            lease.check()
         lease._known = True
         return lease._state
     if type(lease) is not int or not 1 <= lease <= limits.INDEX_MAX:

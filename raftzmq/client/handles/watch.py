@@ -8,12 +8,13 @@ from functools import partial
 from typing import Self
 
 from raftzmq.client.forks import Origin
+from raftzmq.client.handles.exclusive import Exclusive
 from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, timeout_ms
 from raftzmq.client.results import Event
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.shell import Action, Shell
-from raftzmq.errors import Unavailable, WatchLost
+from raftzmq.errors import InvalidRequest, Unavailable, WatchLost
 
 
 class Watch:
@@ -33,6 +34,9 @@ class Watch:
         self._began = False
         self._origin = Origin()  # where it began
         self._closed = False
+        self._waiting = Exclusive(
+            shell, "another thread or task waits for this watch: make a watch for each"
+        )
 
     @property
     def revision(self) -> int:
@@ -42,9 +46,11 @@ class Watch:
     async def _open(self, *, timeout: float = 5) -> Self:
         """Return once a node watches: what is written from now on will be seen. Raises
         Unavailable if none does in time, and goes on trying; Overloaded if this client has too many
-        watches already."""
+        watches already; InvalidRequest if it was closed."""
         one = self._subscription
         self._check_origin()
+        if self._closed:
+            raise InvalidRequest("this watch was closed: make another")
         within_ms = timeout_ms(timeout)
         within_s = None if within_ms is None else within_ms / 1000
         if not self._began:
@@ -82,9 +88,13 @@ class Watch:
             self._events.clear()
             return events
         self._check_origin()
+        with self._waiting:
+            return await self._wait(within_ms)
+
+    async def _wait(self, within_ms: int | None) -> tuple[Event, ...]:
         one = self._subscription
         until_ms = None if within_ms is None else self._shell.now_ms() + within_ms
-        if not self._began:
+        if not (self._began or self._closed):
             await self._open(timeout=LONGEST_TIMEOUT_S if within_ms is None else within_ms / 1000)
         while not self._closed:
             events = one.take()
@@ -101,6 +111,7 @@ class Watch:
     def close(self) -> None:
         """Watch no longer. May be repeated."""
         self._check_origin()
+        self._shell.check_caller()
         self._closed = True
         if self._began:
             self._shell.post(_unsubscribe(self._subscription))
