@@ -83,6 +83,11 @@ class DiskFull(Refused):
     code = "disk_full"
 
 
+class OutOfFiles(DiskFull):
+    """No descriptor is left for a file of the data directory; it passes as connections end. A node
+    keeps this to itself and asks clients to try again."""
+
+
 class SessionExpired(Refused):
     """The cluster has forgotten this client session; nothing was done twice."""
 

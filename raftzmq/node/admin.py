@@ -220,7 +220,7 @@ def status(
     """What a node says of itself; the fields are in PROTOCOL.md."""
     raft = node.raft
     stopping = node.stopping or node.stop_requested
-    well = node.is_member and raft.leader is not None and not node.disk_full
+    well = node.is_member and raft.leader is not None and not node.lacks
     return {
         "node": node.name,
         "incarnation": raft.id.incarnation,
@@ -240,6 +240,7 @@ def status(
         "process": node.process_id,
         "replicas": scaling.replicas,
         "disk_full": node.disk_full,
+        "out_of_files": node.out_of_files,
         "stopping": stopping,
         "version": __version__,
         "healthy": well and not stopping,

@@ -50,6 +50,6 @@ class Expiry:
         return (
             node.raft.role is Role.LEADER
             and node.raft.transferring_to is None
-            and not node.disk_full
+            and not node.lacks
             and (term != node.raft.term or index <= node.raft.applied_index)
         )

@@ -16,7 +16,7 @@ from raftzmq.core.entry import COMMAND, COMMANDS, Entry
 from raftzmq.core.messages import Message
 from raftzmq.core.ready import Ready, SnapshotMeta
 from raftzmq.core.role import Role
-from raftzmq.errors import DiskFull, OutcomeUnknown, Refused
+from raftzmq.errors import DiskFull, OutcomeUnknown, OutOfFiles, Refused
 from raftzmq.lines import with_body
 from raftzmq.node.admin import Admin
 from raftzmq.node.admission import Admission
@@ -250,15 +250,16 @@ class Node(NodeState):
                 meta = self.snapshots.received(chunk)
                 if chunk.done:
                     received.append(meta)
-        except DiskFull:
-            if not self.disk_full:
-                self.disk_full, self.full_since_ms = True, self.now_ms
+        except DiskFull as error:
+            if not self.lacks:
+                self.full_since_ms = self.now_ms
+            self.lacks = "files" if isinstance(error, OutOfFiles) else "space"
             self.raft.save_failed()
             # Acknowledgements are dropped, as a network might drop them. Heartbeats need no disk
             # and were answered already, which keeps the cluster readable while disks are full.
             return False
         if ready.must_save:
-            self.disk_full = False
+            self.lacks = ""
         self.raft.saved(int((clock() - begun_s) * 1000))
         self._send(ready.messages_after_save, out)
         return True

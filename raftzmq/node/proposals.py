@@ -122,8 +122,8 @@ class Proposals:
         forming = node.raft.membership.forming
         if forming:
             return Forming(f"the cluster is forming: waiting for {', '.join(forming)} to join")
-        if node.disk_full and node.raft.transferring_to is None:
-            return self._disk_full()
+        if node.lacks and node.raft.transferring_to is None:
+            return self._not_saved()
         if (
             self.pending >= limits.PROPOSALS_IN_FLIGHT
             or self._batches_bytes + self._gathered.size >= limits.PROPOSAL_BYTES_IN_FLIGHT
@@ -131,9 +131,12 @@ class Proposals:
             return Overloaded("too many writes in flight: try again")
         return None
 
-    def _disk_full(self) -> RaftzmqError:
-        """Clients try again while it may yet turn out that another node has room and takes over."""
+    def _not_saved(self) -> RaftzmqError:
+        """Clients try again while it may yet turn out that another node has room and takes over,
+        or that files are closed."""
         node = self._node
+        if node.out_of_files:
+            return Overloaded(f"too many files are open in {node.name}: try again")
         if node.now_ms - node.full_since_ms < RELIEF_HEARTBEATS * node.raft.config.heartbeat_ms:
             return Overloaded(f"the disk of {node.name} has just become full: try again")
         return DiskFull(f"the disk of {node.name} is full: free space, writes resume by themselves")

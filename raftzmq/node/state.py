@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 from raftzmq.core.config import Config
 from raftzmq.core.entry import Entry
@@ -78,8 +78,9 @@ class NodeState:
         self.removed = False
         """A leader said that this node, which believes to be a member, is none."""
 
-        self.disk_full = False
-        """What was last to be saved found no room. Writes are refused until something is saved."""
+        self.lacks: Literal["", "space", "files"] = ""
+        """What was last to be saved found no room on the disk, or no descriptor. Writes are refused
+        until something is saved."""
 
         self.full_since_ms = 0
         """When that began."""
@@ -120,6 +121,16 @@ class NodeState:
         """Whether the membership it knows has it, in this incarnation, and no leader says that
         it has been removed since."""
         return self._id in self.raft.memberships.ids and not self.removed
+
+    @property
+    def disk_full(self) -> bool:
+        """Whether the last save found no room."""
+        return self.lacks == "space"
+
+    @property
+    def out_of_files(self) -> bool:
+        """Whether the last save found no descriptor for a file."""
+        return self.lacks == "files"
 
     @property
     def role(self) -> str:

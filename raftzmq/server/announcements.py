@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Final
 
 from raftzmq.core.role import Role
 from raftzmq.node import Node
 from raftzmq.server.text_log import TextLog
+
+_LACKS: Final = {
+    "": "the log can be saved again: writes are taken",
+    "space": "disk full: writes are refused",
+    "files": "too many files are open: writes are refused",
+}
 
 
 class Announcements:
@@ -28,14 +35,14 @@ class Announcements:
         raft = node.raft
         looked_at = (
             *(raft.role, raft.term, raft.leader, raft.membership),
-            *(node.removed, node.joining.waiting, node.disk_full),
+            *(node.removed, node.joining.waiting, node.lacks),
             *(node.admission.twice, node.admission.deaf),
         )
         if looked_at == self._looked_at:  # what follows takes longer, and is for every turn
             return
         self._looked_at = looked_at
         leader = raft.leader.name if raft.leader else None
-        seen = (node.role, raft.term, leader, raft.membership, node.joining.waiting, node.disk_full)
+        seen = (node.role, raft.term, leader, raft.membership, node.joining.waiting, node.lacks)
         before = self._seen
         self._seen = seen
         if seen[:3] != before[:3]:
@@ -45,11 +52,8 @@ class Announcements:
             self._log("membership", members=members or "none")
         if node.joining.waiting != before[4] and node.joining.waiting is not None:
             self._log(node.joining.waiting)
-        if node.disk_full != bool(before[5]):
-            self._log(
-                "disk full: writes are refused" if node.disk_full else "disk has room again",
-                logging.WARNING,
-            )
+        if node.lacks != (before[5] or ""):
+            self._log(_LACKS[node.lacks], logging.WARNING)
         before_twice, self._twice = self._twice, node.admission.twice
         for name, address in self._twice.items():
             if name not in before_twice:

@@ -131,4 +131,6 @@ def _caught_up(vitals: Vitals) -> Check:
 
 def _disk(vitals: Vitals) -> Check:
     remark = "full, writes are refused until there is room" if vitals.disk_full else ""
+    if vitals.out_of_files:
+        remark = "too many files are open, writes are refused until some are closed"
     return Check("disk", passed=True, remark=remark)

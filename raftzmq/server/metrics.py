@@ -164,6 +164,7 @@ def _disk(v: Vitals) -> Iterator[Metric]:
         v.sync_seconds,
     )
     yield _gauge("disk_full", "Whether the last write found no space.", v.disk_full)
+    yield _gauge("out_of_files", "Whether the last write found no file descriptor.", v.out_of_files)
     yield _gauge(
         "disk_free_bytes",
         "Room on the file system of the data directory.",

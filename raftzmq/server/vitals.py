@@ -116,6 +116,9 @@ class Vitals:
     disk_full: bool
     """Whether the last write found no space."""
 
+    out_of_files: bool
+    """Whether it found no descriptor for a file."""
+
     disk_free_bytes: int | None
     disk_bytes: int | None
     """Of the file system of the data directory; None if unknown."""
@@ -227,6 +230,7 @@ class Recorder:
                 ("sent", counts.snapshots_sent, counts.snapshots_sent_bytes),
             ),
             disk_full=node.disk_full,
+            out_of_files=node.out_of_files,
             disk_free_bytes=free_bytes,
             disk_bytes=all_bytes,
         )

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from raftzmq import descriptors
 from raftzmq.descriptors import open_file
+from raftzmq.errors import DiskFull, OutOfFiles
 from raftzmq.histogram import Histogram
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -33,6 +34,11 @@ def is_full(error: OSError) -> bool:
     """Whether there is no space, or no descriptor, which may pass, as opposed to a disk that
     fails. Only opening a file takes a descriptor, so nothing was written then."""
     return error.errno in _NO_SPACE or error.errno in _NO_DESCRIPTOR
+
+
+def refusal(error: OSError, why: str) -> DiskFull:
+    """What to raise for an error that is_full."""
+    return OutOfFiles(why) if error.errno in _NO_DESCRIPTOR else DiskFull(why)
 
 
 def shortage(error: OSError) -> str:

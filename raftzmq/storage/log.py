@@ -12,10 +12,10 @@ from operator import itemgetter
 from pathlib import Path
 
 from raftzmq.core.entry import Entry
-from raftzmq.errors import DataError, DiskFull
+from raftzmq.errors import DataError
 from raftzmq.lines import decode_entry
 from raftzmq.storage.config import StorageConfig
-from raftzmq.storage.files import AppendFile, Files, is_full, shortage
+from raftzmq.storage.files import AppendFile, Files, is_full, refusal, shortage
 from raftzmq.storage.segments import LoadedLog, Segment, Torn, segment_first, segment_path
 
 _line_of = itemgetter(Entry._fields.index("line"))
@@ -86,10 +86,11 @@ class Log:
             if not is_full(error):
                 raise
             self._put_back()
-            raise DiskFull(
+            why = (
                 f"{shortage(error)} for the log in {self._directory}: free some, "
                 "and the node takes writes again by itself"
-            ) from error
+            )
+            raise refusal(error, why) from error
         return len(data)
 
     def _put_back(self) -> None:

@@ -8,9 +8,8 @@ from typing import Any, Final
 from zlib import crc32
 
 from raftzmq.core.ready import SnapshotMeta
-from raftzmq.errors import DiskFull
 from raftzmq.lines import encode_line
-from raftzmq.storage.files import Files, is_full, shortage
+from raftzmq.storage.files import Files, is_full, refusal, shortage
 from raftzmq.storage.snapshot_files import (
     WRITING,
     SnapshotFile,
@@ -70,7 +69,7 @@ class SnapshotWriter:
             self.abort()
             if is_full(error):
                 why = f"{shortage(error)} for a snapshot in {self._directory}"
-                raise DiskFull(why) from error
+                raise refusal(error, why) from error
             raise
         self._open = False
         self._finished(self._file.size)

@@ -23,7 +23,15 @@ from raftzmq.storage.directory import (
     read_all,
     set_aside,
 )
-from raftzmq.storage.files import Closeable, Files, OsFiles, is_full, replace_file, shortage
+from raftzmq.storage.files import (
+    Closeable,
+    Files,
+    OsFiles,
+    is_full,
+    refusal,
+    replace_file,
+    shortage,
+)
 from raftzmq.storage.log import Log, open_log
 from raftzmq.storage.records import (
     Identity,
@@ -214,10 +222,11 @@ class Storage:
         except OSError as error:
             if not is_full(error):
                 raise
-            raise DiskFull(
+            why = (
                 f"{shortage(error)} for {what} in {self.path}: free some, "
                 "and the node takes writes again by itself"
-            ) from error
+            )
+            raise refusal(error, why) from error
 
     # Snapshots
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raftzmq import limits
 from raftzmq.node import Node
-from raftzmq.transport.client_wire import OperationsRequest
+from raftzmq.transport.client_wire import OperationsRequest, StatusReply, StatusRequest
 from tests.node.watcher import Watcher
 from tests.node.world import World
 
@@ -147,3 +150,26 @@ def test_a_node_that_cannot_store_what_is_committed_does_not_say_that_nothing_ha
     assert watcher.progress == heard
     disks.world.disks[full.name].capacity = None
     disks.world.until(lambda: watcher.events and watcher.events[-1][2] == "2")
+
+
+def test_a_crowd_that_takes_all_descriptors_is_not_called_a_full_disk() -> None:
+    disks = Disks()
+    full = disks.leader
+
+    def before(operation: str, path: Path) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    for name in disks.world.nodes:  # nobody is there to take over
+        disks.world.disks[name].before = before
+    disks.begin("put", "k", "2")
+    disks.world.until(lambda: full.out_of_files)
+    assert not full.disk_full
+    assert disks.write("put", "k", "3")[1] == "overloaded", "clients try again"
+    status = disks.world.answer(full.name, StatusRequest(id=1))
+    assert isinstance(status, StatusReply)
+    told = {field: status.status[field] for field in ("disk_full", "out_of_files", "healthy")}
+    assert told == {"disk_full": False, "out_of_files": True, "healthy": False}
+    for name in disks.world.nodes:
+        disks.world.disks[name].before = lambda _operation, _path: None
+    disks.world.until(lambda: not full.out_of_files)
+    assert disks.write("put", "k", "4")[1] == "ok"

@@ -35,7 +35,7 @@ class Hub:
             cluster=CLUSTER,
             stopping=False,
             is_member=True,
-            disk_full=False,
+            lacks="",
             machine=self.machine,
             raft=self.raft,
         )

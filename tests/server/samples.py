@@ -54,6 +54,7 @@ LEADER = Vitals(
     commit_seconds=Tally((0.001, 0.01), (3998, 2, 0), 4.5),
     snapshots=(("taken", 2, 2048), ("received", 0, 0), ("sent", 1, 1024)),
     disk_full=False,
+    out_of_files=False,
     disk_free_bytes=10**9,
     disk_bytes=10**10,
 )

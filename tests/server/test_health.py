@@ -105,3 +105,9 @@ def test_with_a_full_disk_a_node_is_ready_to_be_read_from_and_says_so() -> None:
     passed, text = report(readiness(vitals(disk_full=True), NOW_MS))
     assert passed
     assert "ok disk: full, writes are refused until there is room\n" in text
+
+
+def test_a_node_that_has_no_descriptor_left_says_so_in_words_of_its_own() -> None:
+    passed, text = report(readiness(vitals(out_of_files=True), NOW_MS))
+    assert passed
+    assert "ok disk: too many files are open, writes are refused until some are closed\n" in text

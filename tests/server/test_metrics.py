@@ -56,6 +56,7 @@ TYPES = {
     "connections_cut_total": "counter",
     "fsync_duration_seconds": "histogram",
     "disk_full": "gauge",
+    "out_of_files": "gauge",
     "disk_free_bytes": "gauge",
     "disk_size_bytes": "gauge",
 }

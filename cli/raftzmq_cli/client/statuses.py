@@ -100,6 +100,8 @@ def reason(document: Document) -> str | None:
         return "is stopping"
     if document.get("disk_full"):
         return "its disk is full: free space, writes resume by themselves"
+    if document.get("out_of_files"):
+        return "too many files are open in it: see its limit of open files and who is connected"
     if document["role"] == "joining":
         return "is joining, and not a member yet"
     if document["leader"] is None:

@@ -197,7 +197,7 @@ class Watches:
         """Whether this node may say that nothing has happened: not when it is cut off, nor as a
         follower whose disk is full. What it cannot store is not told to be committed either."""
         node, raft = self._node, self._node.raft
-        if node.disk_full and raft.role is not Role.LEADER:
+        if node.lacks and raft.role is not Role.LEADER:
             return False
         return node.is_member and raft.leader is not None
 

@@ -177,6 +177,10 @@ def test_of_five_voters_so_many_must_come_back_as_a_majority_lacks(
     ("changes", "reason"),
     [
         ({"disk_full": True}, "its disk is full: free space, writes resume by themselves"),
+        (
+            {"out_of_files": True},
+            "too many files are open in it: see its limit of open files and who is connected",
+        ),
         ({"leader": None}, "knows no leader"),
         ({"role": "joining", "leader": None}, "is joining, and not a member yet"),
         ({"stopping": True}, "is stopping"),
