@@ -34,6 +34,7 @@ SHARED: Final = {
     "tests/cli/test_examples.py": "the cluster of tests/cli",
     "tests/cli/test_faults.py": "the cluster of tests/cli",
     "tests/cli/test_hostile_texts.py": "the cluster of tests/cli",
+    "tests/cli/test_surroundings.py": "the cluster of tests/cli",
     "tests/system/test_hostile_messages.py": "a cluster that nothing disturbs",
     "tests/system/test_workload.py": "a recorded workload",
 }

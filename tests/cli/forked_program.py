@@ -20,6 +20,20 @@ from typing import IO, Any, Final
 
 LIMIT_S: Final = 120
 
+_LOADED: Final = (
+    "encodings.ascii",
+    "encodings.idna",
+    "pwd",
+    "readline",
+    "termios",
+    "multiprocessing.connection",
+    "rich.progress",
+    "raftzmq.client.blocking",
+    "raftzmq.server",
+    "raftzmq_cli.client.bench_loop",
+)
+"""Modules for what the program imports late: another user may not be able to read them."""
+
 Environ = Mapping[str, str | bytes | None]
 """Variables; None: not there."""
 
@@ -104,10 +118,7 @@ def _serve(orders: IO[str], answers: IO[str]) -> None:
     """Carry out the orders, one after the other."""
     from raftzmq_cli import main
 
-    # Another user may not be able to read it from the disk.
-    for name in ("raftzmq", "encodings.ascii", "encodings.idna", "pwd", "readline", "termios"):
-        import_module(name)
-    for name in ("asyncio", "multiprocessing", "raftzmq.client.blocking", "rich.progress"):
+    for name in _LOADED:
         import_module(name)
     root = main.build()
     for group in root.commands.values():

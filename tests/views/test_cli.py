@@ -11,6 +11,7 @@ import pytest
 
 from raftzmq_cli.main import run
 from tests.cli.conftest import Result, execute
+from tests.cli.hostile import TEXTS, is_safe
 from tests.system.ports import free_ports
 
 pytestmark = pytest.mark.system
@@ -160,3 +161,20 @@ def test_the_directory_of_one_design_is_not_taken_for_the_other(
     assert run(["local", "status", "--dir", str(tmp_path), "--design", "views"]) == 3
     assert "nothing of the older design" in capfd.readouterr().err
     assert run(["local", "down", "--dir", str(tmp_path), "--design", "views"]) == 0
+
+
+def test_whatever_a_key_or_a_value_holds_is_shown_in_one_line(views: Program) -> None:
+    for text in TEXTS.values():
+        assert views("put", "--literal", "--", text, text).code == 0
+        assert views("get", "--", text).out == f"{text}\n", "a pipe gets the value as it is"
+        (item,) = views("get", "-w", "json", "--", text).json
+        assert (item["key"], item["value"]) == (text, text)
+        for shown in (
+            views("get", "-w", "table", "--", text).out,
+            views("get", "--fail-missing", "--", f"{text}/missing").err,
+            views("append", "--literal", "--", text, text).out,
+            views("delete", "--", text).out,
+            views("status").out,
+        ):
+            assert is_safe(shown)
+            assert "{'" in text or "{'" not in shown, "Python's form of a value"

@@ -73,6 +73,9 @@ def get(
     Reads are linearizable, unless --stale: they see every write that completed before.
     With --prefix or --range-end each line has a key and its value. Keys are read in pages: each
     page is a point in time, all of them together are not.
+
+    Control characters are shown as escapes in such lines, in tables and on a terminal. A single
+    value goes to a file or a pipe as it is, and -w json is exact.
     """
     if prefix and range_end is not None:
         raise InvalidRequest("--prefix and --range-end cannot be combined")

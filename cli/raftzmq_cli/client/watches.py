@@ -62,7 +62,8 @@ def watch(
 
     Changes come in order and exactly once.
 
-    Each line has revision, put or delete, key and value; -w json prints one document per line.
+    Each line has revision, put or delete, key and value, with control characters as escapes; -w
+    json prints one exact document per line.
     COMMAND gets RAFTZMQ_WATCH_KEY, _KIND, _REVISION and _VALUE in its environment, and the value as
     standard input, where it may be of any length. If COMMAND fails, the watch ends with its exit
     code. Exit code 3: --timeout was given, and no change came for so long. Exit code 4: changes

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from raftzmq_cli.common.printers import aligned, show, value_document
+from raftzmq_cli.common.escaping import width
+from raftzmq_cli.common.printers import (
+    CELL_COLUMNS,
+    aligned,
+    cell,
+    show,
+    table_lines,
+    value_document,
+)
 from raftzmq_cli.common.settings import Output
 
 ROWS = [
@@ -52,6 +60,28 @@ def test_a_table_does_not_read_values_as_markup(capfd: pytest.CaptureFixture[str
 def test_an_empty_list_is_a_table_without_rows(capfd: pytest.CaptureFixture[str]) -> None:
     show(Output.TABLE, [], [], ["key", "value"])
     assert "key" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [1, 20, 80, 10_000])
+def test_a_table_folds_its_cells_and_loses_nothing(columns: int) -> None:
+    rows = [{"key": "k" * 50, "value": "漢" * 30, "revision": 12_345, "leader": None}]
+    lines = table_lines(rows, list(rows[0]), columns)
+    assert len({width(line) for line in lines}) == 1
+    assert width(lines[0]) <= max(columns, 4 * (CELL_COLUMNS + 3) + 1)
+    cells = [[part.strip() for part in line.split("│")] for line in lines if line[0] == "│"]
+    joined = ["".join(part) for part in zip(*cells, strict=True)]
+    assert joined[1:-1] == ["key" + "k" * 50, "value" + "漢" * 30, "revision12345", "leader-"]
+
+
+def test_no_cell_is_pythons_form_of_a_value() -> None:
+    assert cell({"b64": ""}) == ""
+    assert cell({"name": "raft-0", "voter": True}) == "raft-0"
+    assert cell([{"op": "get", "key": "a\x7f"}]) == r'{"op":"get","key":"a\u007f"}'
+
+
+def test_a_line_is_one_line_and_bytes_are_exact(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    show(Output.SIMPLE, {}, ["a\nb\tc\x1b", b"a\nb\x1b"])
+    assert capfdbinary.readouterr().out == b"a\\nb\tc\\x1b\na\nb\x1b\n"
 
 
 def test_bytes_are_marked_as_such_in_json() -> None:
