@@ -87,9 +87,16 @@ frame."""
 FENCES: Final = 16
 """The most tokens that guard one fenced write."""
 
+REMOVALS_PER_ENTRY: Final = 2048
+"""The most keys, and places of ended leases, that one log entry removes, so that no node stands
+still for long. The bound stands in the entry: a change of it does not change what old logs mean."""
+
+SWEPT_PER_REMOVAL: Final = 8
+"""The keys that are looked at for each that may be removed, in search of those of ended leases."""
+
 EXPIRE_AT_ONCE: Final = 4096
-"""The entry that ends leases stops after it has given up this many places and keys, so that the
-loop does not stop for long. The next entry goes on."""
+"""An `expire` without a bound, as older versions wrote it, ends no further lease after it has given
+up this many places and keys."""
 
 AWAIT_MS: Final = 2000
 """The longest time that a node delays an `await` or `observe` before it answers "not yet"."""

@@ -12,9 +12,9 @@ from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.handles import claims, lease, watch
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
 from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
-from raftzmq.client.results import Event, Leader
+from raftzmq.client.results import Deleted, Event, Leader
 from raftzmq.client.session.leases import HeldLease
-from raftzmq.client.shell import OnLost
+from raftzmq.client.shell import OnLost, run_steps
 from raftzmq.client.signatures import present
 
 T = TypeVar("T")
@@ -156,6 +156,18 @@ def call(
     return method
 
 
+def deletion(
+    asks: Callable[P, Operation[Deleted]],
+) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, Deleted]]:
+    """A method of the client that makes as many calls as a deletion has steps."""
+
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> Deleted:
+        return await run_steps(self._shell, asks(*args, **kwargs))
+
+    present(method, asks, "AsyncClient")
+    return method
+
+
 class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     """A connection to a cluster, for one event loop: that of the first call. `await close()` it,
     or use `async with`.
@@ -188,7 +200,7 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     put = call(keys.put)
     get = call(keys.get)
     delete = call(keys.delete)
-    delete_prefix = call(keys.delete_prefix)
+    delete_prefix = deletion(keys.delete_prefix)
     cas = call(keys.cas)
     put_if_absent = call(keys.put_if_absent)
     range = call(keys.range_)

@@ -13,9 +13,9 @@ from raftzmq.client.blocking_shell import BlockingShell
 from raftzmq.client.handles import claims, lease, watch
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
 from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
-from raftzmq.client.results import Event, Leader
+from raftzmq.client.results import Deleted, Event, Leader
 from raftzmq.client.session.leases import HeldLease
-from raftzmq.client.shell import OnLost, blocking, finish
+from raftzmq.client.shell import OnLost, blocking, finish, run_steps
 from raftzmq.client.signatures import present
 from raftzmq.errors import RaftzmqError
 
@@ -185,6 +185,16 @@ def call(asks: Callable[P, Operation[T] | NodeRequest[T]]) -> Callable[Concatena
     return method
 
 
+def deletion(asks: Callable[P, Operation[Deleted]]) -> Callable[Concatenate[Client, P], Deleted]:
+    """A method of the client that makes as many calls as a deletion has steps."""
+
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Deleted:
+        return finish(run_steps(self._shell, asks(*args, **kwargs)))
+
+    present(method, asks, "Client")
+    return method
+
+
 class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     """A connection to a cluster. Opens sockets at the first call; `close` it, or use `with`.
 
@@ -215,7 +225,7 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     put = call(keys.put)
     get = call(keys.get)
     delete = call(keys.delete)
-    delete_prefix = call(keys.delete_prefix)
+    delete_prefix = deletion(keys.delete_prefix)
     cas = call(keys.cas)
     put_if_absent = call(keys.put_if_absent)
     range = call(keys.range_)

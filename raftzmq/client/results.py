@@ -49,13 +49,15 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """`count` keys were deleted; 0 when there was none."""
+    """`count` keys were deleted; 0 when there was none. `more`: it is one step of a deletion, and
+    there are more keys. No method of a client returns that."""
 
     count: int
     index: int
     term: int
     leader: str | None
     revision: int
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from raftzmq.client.forks import begin_anew_in_children
 from raftzmq.client.operations.arguments import NodeRequest, Operation, Work
+from raftzmq.client.results import Deleted
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
+from raftzmq.errors import OutcomeUnknown, RaftzmqError, Refused
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -108,6 +111,23 @@ class Shell(ABC):
     def post_from_collector(self, action: Action) -> None:
         """As `post`, but it may be called in any thread, in the middle of anything, and at any
         time: where the garbage collector runs. Raises nothing."""
+
+
+async def run_steps(shell: Shell, step: Operation[Deleted]) -> Deleted:
+    """Have a step of a deletion done again and again, until there is nothing more to delete. Raises
+    Refused, or OutcomeUnknown whatever the cause, if some keys were deleted before."""
+    count = 0
+    while True:
+        try:
+            done = await shell.run(step)
+        except RaftzmqError as error:
+            if count == 0:
+                raise
+            kind = type(error) if isinstance(error, Refused) else OutcomeUnknown
+            raise kind(f"{count} keys are deleted; then: {error}") from error
+        count += done.count
+        if not done.more:
+            return replace(done, count=count)
 
 
 def finish(steps: Coroutine[Any, Any, T]) -> T:

@@ -1,5 +1,6 @@
 """The replicated state machine: pure, deterministic, driven by committed log entries."""
 
+from raftzmq.machine.bounds import bounded
 from raftzmq.machine.commands.reads import UNDECIDED
 from raftzmq.machine.machine import Machine
 from raftzmq.machine.tables.sessions import Result
@@ -20,6 +21,7 @@ __all__ = [
     "Result",
     "are_plain_gets",
     "are_plain_puts",
+    "bounded",
     "validate_read",
     "validate_write",
 ]

@@ -97,6 +97,7 @@ class Machine:
                 state.applied_index = index
                 state.time_ms = max(state.time_ms, time_ms)
                 state.revision = max(state.revision, index - 1)
+                state.removals = 0
                 if kind == COMMAND:
                     results.append([_execute(state, *_command_of(body))])
                 else:
@@ -245,7 +246,7 @@ def _execute(state: State, number: Any, ack: Any, op: Any) -> Result:
     if command is None:
         return _execute_sessionless(state, number, op)
     length = command.length
-    if len(op) != length:
+    if len(op) != length and not command.takes(len(op) - 2):
         raise UnknownEntry(f"{name} with {len(op) - 2} arguments")
     session = state.sessions.table.get(number)
     if session is None:
@@ -280,7 +281,7 @@ def _unknown_form() -> UnknownEntry:
 def _execute_sessionless(state: State, number: int, op: list[Any]) -> Result:
     """Execute a command that needs no session; its result is not kept under a serial."""
     command = SESSIONLESS.get(op[1])
-    if command is None or len(op) != command.length or (command.internal and number != 0):
+    if command is None or (command.internal and number != 0) or not command.takes(len(op) - 2):
         raise UnknownEntry(f"unknown command {op[1]!r:.40}")
-    code, result = command.run(state, number)
+    code, result = command.run(state, number, *op[2:])
     return (code, state.revision, result)

@@ -4,6 +4,8 @@
     ["session", number, ack, used_ms]
     ["result", number, serial, code, revision, body]   after its session
     ["lease", number, ttl_ms, end_ms]
+    ["ending", number]                                 a lease that has ended, and has some left
+    ["swept", key]                                     where the search for its keys goes on
     ["queue", kind, name, permits]                     of a counter the count, else the capacity
     ["place", kind, name, token, lease, permits, value, held]    after its queue and lease
     ["key", key, value, revision]
@@ -56,6 +58,9 @@ def records(state: State) -> Iterator[list[Any]]:
     ]
     header = ["machine", FORMAT, state.applied_index, state.time_ms, state.revision]
     leases = [(lease.number, lease.ttl_ms, lease.end_ms) for lease in state.leases.table.values()]
+    ending: list[list[Any]] = [["ending", number] for number in state.leases.ending]
+    if state.leases.swept:
+        ending.append(["swept", state.leases.swept])
     queues = [
         _QueueCopy(kind, name, queue.capacity, [*queue.holders.values()], [*queue.waiters.values()])
         for kind in KINDS
@@ -66,6 +71,7 @@ def records(state: State) -> Iterator[list[Any]]:
         [header],
         _session_records(sessions),
         _lease_records(leases),
+        ending,
         _queue_records(queues),
         _key_records(keys.freeze(), keys.bonds.of_key.copy()),
     )
@@ -136,6 +142,7 @@ class _Draft:
         self._bonds: dict[str, Bond] = {}
         self._sessions: dict[int, Session] = {}
         self._leases: dict[int, Lease] = {}
+        self._swept = ""
         self._queues = Queues()
         self._places: list[tuple[Place, bool]] = []
 
@@ -152,16 +159,15 @@ class _Draft:
             case ["session", int(number), int(ack), int(used_ms)]:
                 self._sessions[number] = Session(number, used_ms, ack)
             case ["result", int(number), int(serial), str(code), int(at), body]:
-                session = self._sessions[number]
-                session.results[serial] = (code, at, body)
-                if type(body) is list:
-                    session.count(body)
+                self._take_result(self._sessions[number], serial, (code, at, body))
             case ["lease", int(number), int(ttl_ms), int(end_ms)]:
                 self._leases[number] = Lease(number, ttl_ms, end_ms)
+            case ["ending", int(number)]:
+                self._leases[number] = Lease(number, 0, 0, ended=True)
+            case ["swept", str(key)]:
+                self._swept = key
             case ["bond", str(key), int(lease), int(end_ms)]:
-                if key not in self._items or (lease and lease not in self._leases):
-                    raise LookupError(key)
-                self._bonds[key] = Bond(lease, end_ms)
+                self._take_bond(key, Bond(lease, end_ms))
             case ["queue", str(kind), str(name), int(permits)]:
                 self._queues.create(kind, name, permits)
             case ["place", str(), str(), int(), int(), int(), str() | None, bool()]:
@@ -170,6 +176,16 @@ class _Draft:
                 raise UnknownEntry(
                     f"it has a record of a kind that this version does not know: {_kind(record)}"
                 )
+
+    def _take_result(self, session: Session, serial: int, result: Result) -> None:
+        session.results[serial] = result
+        if type(result[2]) is list:
+            session.count(result[2])
+
+    def _take_bond(self, key: str, bond: Bond) -> None:
+        if key not in self._items or (bond.lease and bond.lease not in self._leases):
+            raise LookupError(key)
+        self._bonds[key] = bond
 
     def _take_place(
         self,
@@ -192,7 +208,9 @@ class _Draft:
         keys = KeyTable(self._items)
         for key, bond in self._bonds.items():
             keys.bonds.bind(key, bond)
-        leases = Leases(dict(sorted(self._leases.items())))
+        table = {number: lease for number, lease in sorted(self._leases.items()) if not lease.ended}
+        ending = {number: lease for number, lease in self._leases.items() if lease.ended}
+        leases = Leases(table, ending, self._swept)
         sessions = Sessions(self._sessions)
         return State(applied_index, time_ms, revision, keys, sessions, leases, self._queues)
 

@@ -21,6 +21,7 @@ class State:
         "keys",
         "leases",
         "queues",
+        "removals",
         "revision",
         "sessions",
         "time_ms",
@@ -46,3 +47,10 @@ class State:
         self.queues = Queues() if queues is None else queues
         self.work = 0
         """How much has been done, in the units of work.py. It is this process's, not replicated."""
+        self.removals = 0
+        """What commands that have a bound have removed in the present entry. It means nothing
+        between entries, and is in no snapshot."""
+
+    def room(self, bound: int) -> int:
+        """How much more may be removed in an entry in which `bound` may."""
+        return max(0, bound - self.removals)

@@ -11,6 +11,7 @@ from raftzmq.machine import (
     WRITES,
     are_plain_gets,
     are_plain_puts,
+    bounded,
     validate_read,
     validate_write,
 )
@@ -61,7 +62,7 @@ class Clients:
             try:
                 if name in WRITES:
                     validate_write(op)
-                    writes.append(op)
+                    writes.append(bounded(op))
                 elif name in READS:
                     validate_read(op)
                     reads.append(op)

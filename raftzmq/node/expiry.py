@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from raftzmq import limits
 from raftzmq.core.role import Role
 from raftzmq.node.state import NodeState
 
@@ -41,7 +42,8 @@ class Expiry:
             return
         if self._node.machine.expiry_due(raft.stamp_ms):
             self._free_ms = now_ms + EXPIRY_MS
-            self._proposed = (raft.term, raft.propose([(0, 0, (0, "expire"))]))
+            bound = limits.REMOVALS_PER_ENTRY
+            self._proposed = (raft.term, raft.propose([(0, 0, (0, "expire", bound))]))
 
     def _may_propose(self) -> bool:
         """Whether this node leads and takes writes, and the last such entry is applied: until

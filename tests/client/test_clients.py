@@ -21,6 +21,7 @@ from raftzmq import (
     Put,
     Unavailable,
     Written,
+    limits,
 )
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.flight import MESSAGES_IN_FLIGHT
@@ -32,6 +33,7 @@ from tests.client.fake_cluster import (
     GARBAGE,
     IGNORE,
     LOSE_ANSWER,
+    SERVE,
     FakeCluster,
     Refuse,
 )
@@ -63,6 +65,39 @@ def test_every_operation_gives_its_result(connect: Connect, cluster: FakeCluster
     deleted = db.delete("other")
     assert deleted == Deleted(1, deleted.index, 1, "raft-0", deleted.revision)
     assert db.delete_prefix("").count == 2
+
+
+def test_a_large_prefix_is_deleted_in_steps(
+    connect: Connect, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "REMOVALS_PER_ENTRY", 2)
+    db = connect(cluster.endpoints)
+    for number in range(5):
+        db.put(f"k{number}", "v")
+    db.put("other", "v")
+    cluster.executed.clear()
+    deleted = db.delete_prefix("k")
+    steps = [op[1:] for op in cluster.executed]
+    assert steps == [["delete_first", "k", 2]] * 3
+    assert deleted == Deleted(5, deleted.index, 1, "raft-0", deleted.revision)
+    assert [item.key for item in db.range()] == ["other"]
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_step_that_fails_says_what_was_deleted_before(
+    connect: Connect, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.setattr(limits, "REMOVALS_PER_ENTRY", 2)
+    db = connect(cluster.endpoints)
+    for number in range(5):
+        db.put(f"k{number}", "v")
+    said = r"^2 keys are deleted; then: " if at else r"^(?!2 keys)"
+    cluster.script(cluster.nodes[0], *[SERVE] * at, Refuse("disk_full"))
+    with pytest.raises(DiskFull, match=said):
+        db.delete_prefix("k")
+    cluster.script(cluster.nodes[0], *[SERVE] * at, *[IGNORE] * 1000)
+    with pytest.raises(OutcomeUnknown, match=said):
+        db.delete_prefix("k", timeout=0.5)
 
 
 def test_nodes_are_asked_and_told(connect: Connect, cluster: FakeCluster) -> None:

@@ -55,6 +55,7 @@ writes = st.one_of(
     st.builds(keys.cas, some_keys, values, st.integers(0, limits.INDEX_MAX)),
     st.builds(keys.delete, some_keys),
     st.builds(keys.delete_prefix, texts),
+    st.builds(keys.delete_prefix_at_once, texts),
     st.builds(
         transactions.txn,
         st.lists(compares, max_size=4),

@@ -10,6 +10,7 @@ from raftzmq.core.identity import NodeId
 from raftzmq.core.membership import Member, Membership
 from raftzmq.core.messages import AppendEntries, SnapshotChunk
 from raftzmq.lines import encode_entry
+from raftzmq.machine import bounded
 from raftzmq.transport.client_wire import (
     MemberRequest,
     OperationsRequest,
@@ -76,6 +77,7 @@ OPERATIONS: Final[list[list[object]]] = [
     [29, "queues", "lock", "", 10],
     [30, "leases", 0, 10],
     [31, "lease", 13],
+    [32, "delete_first", "k", 100],
 ]
 """One of each kind, as a client sends them."""
 
@@ -94,7 +96,7 @@ def entries(first: int, count: int) -> tuple[Entry, ...]:
         if index % 7 == 0:
             made.append(encode_entry(index, 3, 1000 + index, CONFIG, MEMBERSHIP.to_body()))
         else:
-            body = (12, 1, OPERATIONS[index % len(OPERATIONS)])
+            body = (12, 1, bounded(OPERATIONS[index % len(OPERATIONS)]))
             made.append(encode_entry(index, 3, 1000 + index, COMMAND, body))
     return tuple(made)
 

@@ -11,7 +11,8 @@ from raftzmq.machine.tables.places import COUNTER, KINDS, SEMAPHORE, SIZED, Queu
 def audit(machine: Machine) -> None:
     """Fail unless the machine's tables agree with one another."""
     state: State = machine.state
-    _audit_bonds(state.keys, set(state.leases.table))
+    leases = {**state.leases.table, **state.leases.ending}
+    _audit_bonds(state.keys, set(leases))
     places = {}
     queues = 0
     for kind in KINDS:
@@ -23,7 +24,7 @@ def audit(machine: Machine) -> None:
             queues += 1
     assert state.queues.count == queues
     assert state.queues.places == places, "the index of places is not what the queues have"
-    of_leases = [place for lease in state.leases.table.values() for place in lease.places.values()]
+    of_leases = [place for lease in leases.values() for place in lease.places.values()]
     assert set(of_leases) == set(places.values())
     assert len(of_leases) == len(places)
     for number, lease in state.leases.table.items():
@@ -31,6 +32,8 @@ def audit(machine: Machine) -> None:
         assert any(at == number and end_ms <= lease.end_ms for end_ms, at in state.leases.by_end), (
             f"lease {number} would never end"
         )
+    for number, lease in leases.items():
+        assert lease.ended is (number in state.leases.ending)
     assert sorted(state.leases.table) == list(state.leases.table)
 
 

@@ -17,6 +17,12 @@ class Coordination:
     def __init__(self) -> None:
         self.leases: dict[int, tuple[int, int]] = {}
         """lease -> its time to live, and its end"""
+        self.ending: list[int] = []
+        """Leases that have ended and have places or keys left, in the order of their ends."""
+        self.swept = ""
+        """Where the search for such keys goes on."""
+        self.removals = 0
+        """How much of what has a bound was removed in the present entry."""
         self.bonds: dict[str, tuple[int, int]] = {}
         """key -> its lease or 0, and its own end or 0"""
         self.queues: dict[tuple[str, str], int] = {}
@@ -39,9 +45,17 @@ class Coordination:
         self.leases[lease] = (ttl_ms, self.time_ms + ttl_ms)
         return "ok", ttl_ms
 
-    def lease_revoke(self, lease: int) -> tuple[Any, ...]:
+    def lease_revoke(self, lease: int, bound: int | None = None) -> tuple[Any, ...]:
         if lease not in self.leases:
             return ("lease_expired",)
+        if bound is not None:
+            size = self.size_of(lease)
+            if size > bound:
+                self.begin_end(lease)
+                return "ok", None
+            if size > bound - self.removals:
+                return ("overloaded",)
+            self.removals += size
         self.end([lease])
         return "ok", None
 
@@ -69,6 +83,70 @@ class Coordination:
         for key in gone:
             del self.keys[key], self.bonds[key]
         return len(ended) + len(gone)
+
+    def size_of(self, lease: int) -> int:
+        return 1 + self.keys_of(lease) + self.places_of(lease)
+
+    def begin_end(self, lease: int) -> None:
+        del self.leases[lease]
+        self.ending.append(lease)
+
+    def end_within(self, bound: int, room: int) -> tuple[int, int]:
+        """Leases that are due: the large ones begin to end. Then what those have left, and then
+        keys with ends of their own. Returns how many ended, and for how much there is room."""
+        whole: list[int] = []
+        count = 0
+        for end_ms, lease in sorted((end_ms, lease) for lease, (_, end_ms) in self.leases.items()):
+            size = self.size_of(lease)
+            if end_ms > self.time_ms or room <= 0 or room < size <= bound:
+                break
+            if size > bound:
+                self.begin_end(lease)
+                size = 1
+            else:
+                whole.append(lease)
+            count += 1
+            room -= size
+        self.end(whole)
+        room = self.sweep(room)
+        due = sorted((end, key) for key, (lease, end) in self.bonds.items() if not lease)
+        gone = [key for end, key in due if end <= self.time_ms][:room]
+        for key in gone:
+            del self.keys[key], self.bonds[key]
+        return count + len(gone), room - len(gone)
+
+    def sweep(self, room: int) -> int:
+        left = [t for lease in self.ending for t, place in self.places.items() if place[1] == lease]
+        for token in left[:room]:
+            self.leave(token)
+        self.settle()
+        room -= len(left[:room])
+        for lease in list(self.ending):
+            if self.places_of(lease) == 0 and self.keys_of(lease) <= room:
+                room -= self.keys_of(lease)
+                self.end_keys([key for key, bond in self.bonds.items() if bond[0] == lease])
+                self.ending.remove(lease)
+        if self.ending and room:
+            most = limits.SWEPT_PER_REMOVAL * room
+            looked_at = [key for key in sorted(self.keys) if key >= self.swept][:most]
+            bonds = [(key, self.bonds.get(key, (0, 0))[0]) for key in looked_at]
+            found = [key for key, lease in bonds if lease in self.ending][:room]
+            if len(found) < room:
+                self.swept = looked_at[-1] + "\0" if len(looked_at) == most else ""
+            else:
+                self.swept = found[-1] + "\0"
+            self.end_keys(found)
+            room -= len(found)
+        return room
+
+    def end_keys(self, keys: list[str]) -> None:
+        for key in keys:
+            del self.keys[key], self.bonds[key]
+
+    def place(self, token: int) -> list[Any] | None:
+        """A place that is there for those who have it."""
+        found = self.places.get(token)
+        return None if found is None or found[1] in self.ending else found
 
     def keys_of(self, lease: int) -> int:
         return sum(bond[0] == lease for bond in self.bonds.values())
@@ -157,14 +235,16 @@ class Coordination:
         return "ok", [self.index, self.places[self.index][4]]
 
     def release(self, kind: str, name: str, token: int) -> tuple[Any, ...]:
-        if token not in self.places or self.places[token][0] != (kind, name):
+        place = self.place(token)
+        if place is None or place[0] != (kind, name):
             return ("not_held",)
         del self.places[token]  # and what a counter has granted with it
         self.settle()
         return "ok", None
 
     def cancel(self, kind: str, name: str, token: int) -> tuple[Any, ...]:
-        if token not in self.places or self.places[token][0] != (kind, name):
+        place = self.place(token)
+        if place is None or place[0] != (kind, name):
             return ("not_held",)
         self.leave(token)
         self.settle()
@@ -210,7 +290,7 @@ class Coordination:
 
     def fenced(self, fences: list[Any], operation: list[Any]) -> tuple[Any, ...]:
         for name, token in fences:
-            place = self.places.get(token)
+            place = self.place(token)
             if place is None or place[0][1] != name or not place[4]:
                 return ("fenced",)
         outcome: tuple[Any, ...] = getattr(self, operation[0])(*operation[1:])
@@ -253,7 +333,7 @@ class Coordination:
 
     def awaited(self, kind: str, name: str, token: int, _hold_ms: int) -> Any:
         """True: it holds; False: it waits; None: there is no such place."""
-        place = self.places.get(token)
+        place = self.place(token)
         return place[4] if place is not None and place[0] == (kind, name) else None
 
     def observe(self, name: str, token: int, _hold_ms: int) -> Any:

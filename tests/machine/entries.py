@@ -21,6 +21,6 @@ def commands_of(entry: Entry) -> list[list[Any]]:
 def follow(model: Model, entry: Entry) -> list[tuple[Any, ...]]:
     """Apply the commands of an entry to a model; return what each gives."""
     return [
-        model.apply(max(model.index + 1, entry.index), entry.time_ms, command)
-        for command in commands_of(entry)
+        model.apply(max(model.index + 1, entry.index), entry.time_ms, command, first=place == 0)
+        for place, command in enumerate(commands_of(entry))
     ]

@@ -24,12 +24,17 @@ class Model(Coordination):
         self.index = 0
         self.time_ms = 0
 
-    def apply(self, index: int, time_ms: int, body: Any) -> tuple[Any, ...]:
-        """Return code, index and body, or just code and index where the body is a message."""
+    def apply(self, index: int, time_ms: int, body: Any, *, first: bool = True) -> tuple[Any, ...]:
+        """Return code, index and body, or just code and index where the body is a message. The
+        command is the `first` of its entry, or not."""
+        if first:
+            self.removals = 0
         number, ack, (serial, name, *arguments) = body
         self.index, self.time_ms = index, max(self.time_ms, time_ms)
         if name == "open":
             return self.open()
+        if name == "expire" and arguments:
+            return ("ok", index, self.expire(*arguments))
         if name == "expire":
             idle = self.idle_for(limits.SESSION_TTL_MS)
             for old in idle:
@@ -52,8 +57,18 @@ class Model(Coordination):
             if code == "overloaded":
                 return (code, index)
             session["results"][serial] = (code, index, *copy.deepcopy(result))
-        first: tuple[Any, ...] = session["results"][serial]
-        return first
+        kept: tuple[Any, ...] = session["results"][serial]
+        return kept
+
+    def expire(self, bound: int) -> int:
+        """What ends by itself, within a bound; sessions last."""
+        count, room = self.end_within(bound, bound - self.removals)
+        for old in self.idle_for(limits.SESSION_TTL_MS):
+            if room > 0:
+                session = self.sessions.pop(old)
+                room -= 1 + sum(serial >= session["ack"] for serial in session["results"])
+                count += 1
+        return count
 
     def open(self) -> tuple[Any, ...]:
         if len(self.sessions) >= limits.SESSIONS:
@@ -78,10 +93,31 @@ class Model(Coordination):
         self.bonds.pop(key, None)
         return "ok", len([self.keys.pop(key)]) if key in self.keys else 0
 
-    def delete_prefix(self, prefix: str) -> tuple[str, Any]:
-        return "ok", sum(self.delete(key)[1] for key in list(self.keys) if key.startswith(prefix))
+    def having(self, prefix: str) -> list[str]:
+        return sorted(key for key in self.keys if key.startswith(prefix))
 
-    def txn(self, compares: Any, then: Any, otherwise: Any) -> tuple[Any, ...]:
+    def delete_prefix(self, prefix: str, bound: int | None = None) -> tuple[Any, ...]:
+        keys = self.having(prefix)
+        if bound is not None:
+            if len(keys) > bound:
+                return ("invalid",)
+            if len(keys) > bound - self.removals:
+                return ("overloaded",)
+            self.removals += len(keys)
+        return "ok", sum(self.delete(key)[1] for key in keys)
+
+    def delete_first(self, prefix: str, limit: int) -> tuple[str, Any]:
+        keys = self.having(prefix)
+        first = keys[: max(0, limit - self.removals)]
+        for key in first:
+            self.delete(key)
+        self.removals += len(first)
+        return "ok", [len(first), len(first) < len(keys)]
+
+    def txn(
+        self, compares: Any, then: Any, otherwise: Any, bound: int | None = None
+    ) -> tuple[Any, ...]:
+        others = self.removals
         before = self.keys.copy(), self.bonds.copy()
         succeeded = all(self.holds(*compare) for compare in compares)
         bodies = []
@@ -89,6 +125,12 @@ class Model(Coordination):
             if name in ("get", "range", "prefix"):
                 bodies.append(self.read(name, *arguments))
             else:
+                if bound is not None:
+                    touched = len(self.having(*arguments)) if name == "delete_prefix" else 1
+                    if self.removals + touched > bound:
+                        self.keys, self.bonds = before
+                        return ("overloaded",) if others else ("invalid",)
+                    self.removals += touched
                 bodies.append(getattr(self, name)(*arguments)[1])
         if sum(map(body_size, bodies)) > limits.TRANSACTION_BYTES:
             self.keys, self.bonds = before

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND
 from raftzmq.lines import encode_entry
-from raftzmq.machine import Machine, validate_read, validate_write
+from raftzmq.machine import Machine, validate_read
 from raftzmq.machine.tables.places import KINDS, SIZED
 from tests.machine.audit import audit
 from tests.machine.driver import restored
 from tests.machine.model import Model
-from tests.machine.test_replay import ALPHABET, VALUES, operation, plain
+from tests.machine.test_replay import ALPHABET, VALUES, expire, logged, operation, plain
 
 Command = tuple[int, int, list[Any]]
 """Index, time and body of an entry."""
@@ -39,6 +39,8 @@ def small_limits() -> Iterator[None]:
             ("PLACES", 10),
             ("PERMITS", 7),
             ("EXPIRE_AT_ONCE", 5),
+            ("REMOVALS_PER_ENTRY", 3),
+            ("SWEPT_PER_REMOVAL", 2),
             ("TRANSACTION_BYTES", 500),
         ):
             patch.setattr(limits, name, limit)
@@ -157,10 +159,9 @@ def steps(random: Random, length: int) -> Iterator[tuple[Command, tuple[Any, ...
         if index == 1:
             body: list[Any] = [0, 0, [0, "open"]]
         elif random.random() < 0.1:
-            body = [0, 0, [0, "expire"]]
+            body = expire(random)
         else:
-            body = [1, index, [index, *caller.write()]]
-            validate_write(body[2])
+            body = [1, index, logged(random, [index, *caller.write()])]
         command = index, time_ms, body
         yield command, model.apply(*command), caller
 
@@ -198,8 +199,11 @@ def test_the_random_commands_come_to_everything_that_they_may_come_to() -> None:
     said: Counter[tuple[str, str]] = Counter()
     with small_limits():
         for seed in range(20):
-            for (_, _, body), (code, *_), _ in steps(Random(seed), 150):
+            for (_, _, body), (code, *_), caller in steps(Random(seed), 150):
                 said[body[2][1], code] += 1
+                for lease in caller.model.ending:
+                    said["ended, keys left", "ok"] += caller.model.keys_of(lease) > 0
+                    said["ended, places left", "ok"] += caller.model.places_of(lease) > 0
     for name, codes in {
         "lease_grant": "ok overloaded",
         "lease_keep": "ok lease_expired",
@@ -215,6 +219,8 @@ def test_the_random_commands_come_to_everything_that_they_may_come_to() -> None:
         "fenced": "ok fenced",
         "txn": "ok invalid",
         "expire": "ok",
+        "ended, keys left": "ok",
+        "ended, places left": "ok",
     }.items():
         for code in codes.split():
             assert said[name, code] > 1, (name, code, said)
@@ -256,11 +262,12 @@ def test_expiry_is_due_exactly_when_an_expire_would_end_something(seed: int) -> 
         machine.apply(index, time_ms, body)
         at_ms = time_ms + random.choice([0, 300, 800])
         twin = restored(machine)
-        _, _, ended = twin.apply(index + 1, at_ms, [0, 0, [0, "expire"]])
-        assert machine.expiry_due(at_ms) is (ended > 0)
+        ending = bool(machine.state.leases.ending)
+        _, _, ended = twin.apply(index + 1, at_ms, expire(random))
+        assert machine.expiry_due(at_ms) is (ending or ended > 0)
         following_ms = machine.next_expiry_ms
         assert following_ms is not None, "there is a session"
-        if ended:
+        if ending or ended:
             assert following_ms <= at_ms
         else:
             assert following_ms > at_ms

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND
 from raftzmq.lines import encode_entry
-from raftzmq.machine import Machine, validate_write
+from raftzmq.machine import Machine, bounded, validate_write
 from raftzmq.machine.tables import keys
 from tests.machine.driver import restored
 from tests.machine.model import Model
@@ -37,6 +37,7 @@ def small_limits() -> Iterator[None]:
         patch.setattr(limits, "SESSION_EVICTABLE_MS", 5)
         patch.setattr(limits, "SESSION_TTL_MS", 12)
         patch.setattr(limits, "SESSION_OUTSTANDING", 6)
+        patch.setattr(limits, "REMOVALS_PER_ENTRY", 3)
         patch.setattr(keys, "BUCKET_KEYS", 2)
         yield
 
@@ -50,7 +51,8 @@ def operation(random: Random, depth: int = 0) -> list[Any]:
     if choice == 3:
         return ["delete", key]
     if choice == 4:
-        return ["delete_prefix", start] if random.random() < 0.5 else ["put", key, "v"]
+        deletes = [["delete_prefix", start]] if depth else [["delete_prefix", start], first(random)]
+        return random.choice([*deletes, ["put", key, "v"]])
     if choice < 8 and depth:
         reads: list[list[Any]] = [
             ["get", key],
@@ -62,6 +64,22 @@ def operation(random: Random, depth: int = 0) -> list[Any]:
         return ["cas", key, random.choice(VALUES), random.choice([0, random.randint(0, 40)])]
     branches = [[operation(random, 1) for _ in range(random.randrange(4))] for _ in range(2)]
     return ["txn", [compare(random) for _ in range(random.randrange(3))], *branches]
+
+
+def first(random: Random) -> list[Any]:
+    return ["delete_first", random.choice(STARTS), random.randint(1, limits.REMOVALS_PER_ENTRY)]
+
+
+def logged(random: Random, op: list[Any]) -> list[Any]:
+    """Return a write as it is in the log: with a bound, or as older versions wrote it."""
+    validate_write(op)
+    return bounded(op) if random.random() < 0.7 else op
+
+
+def expire(random: Random) -> list[Any]:
+    """Return the body of an `expire`, with a bound or as older versions wrote it."""
+    bounds = [limits.REMOVALS_PER_ENTRY] if random.random() < 0.7 else []
+    return [0, 0, [0, "expire", *bounds]]
 
 
 def compare(random: Random) -> list[Any]:
@@ -77,13 +95,12 @@ def command(random: Random, index: int, sessions: list[int]) -> list[Any]:
     if choice == 0 or not sessions:
         return [0, 0, [0, "open"]]
     if choice == 1:
-        return [0, 0, [0, "expire"]]
+        return expire(random)
     session = random.choice([*sessions[-2:] * 3, *sessions[-6:], 99_999])
     if choice == 2:
         return [session, 0, [index, "close"]]
     serial = max(0, index // 2 + random.randint(-4, 8))
-    op = [serial, *operation(random)]
-    validate_write(op)
+    op = logged(random, [serial, *operation(random)])
     return [session, max(0, index // 2 - random.randint(0, 6)), op]
 
 

@@ -57,13 +57,13 @@ def test_clients_may_send_every_row_but_those_of_leaders() -> None:
 
 @pytest.mark.parametrize("row", IN_SESSIONS, ids=named)
 def test_what_runs_takes_the_state_and_every_argument(row: Operation) -> None:
-    assert takes(row.run, len(row.arguments) + 1)
+    assert takes(row.run, len(row.arguments) + 1 + getattr(row, "bounded", False))
     assert row.length == len(row.arguments) + 2
 
 
 @pytest.mark.parametrize("row", table.SESSIONLESS.values(), ids=named)
-def test_what_needs_no_session_takes_the_state_and_its_number(row: Operation) -> None:
-    assert takes(row.run, 2)
+def test_what_needs_no_session_takes_the_state_and_its_number(row: Command) -> None:
+    assert takes(row.run, 2 + row.bounded)
     assert not row.arguments
 
 
@@ -77,9 +77,19 @@ def test_every_argument_has_a_check_that_refuses_what_is_nothing(row: Operation)
 
 
 def test_what_may_stand_behind_a_fence() -> None:
-    allowed = {"put", "put_leased", "put_ttl", "cas", "delete", "delete_prefix", "txn"}
+    deletes = {"delete", "delete_prefix", "delete_first"}
+    allowed = {"put", "put_leased", "put_ttl", "cas", "txn"} | deletes
     assert set(fences.FENCED) == allowed
     assert {name for name, row in table.COMMANDS.items() if row.fenced} == allowed
+
+
+def test_what_gets_a_bound_from_the_leader() -> None:
+    rows = {**table.COMMANDS, **table.SESSIONLESS}
+    bounded = {name for name, row in rows.items() if row.bounded}
+    assert bounded == {"delete_prefix", "txn", "lease_revoke", "expire"}
+    for name in bounded:
+        count = len(rows[name].arguments)
+        assert [rows[name].takes(count + more) for more in (0, 1, 2)] == [True, True, False]
 
 
 def test_what_may_stand_within_a_transaction() -> None:

@@ -33,6 +33,8 @@ GOOD_WRITES: list[list[Any]] = [
     [1, "delete", "k"],
     [1, "delete_prefix", ""],
     [1, "delete_prefix", KEY],
+    [1, "delete_first", "", 1],
+    [1, "delete_first", KEY, limits.REMOVALS_PER_ENTRY],
     [1, "txn", [], [], []],
     [1, "txn", [["k", "value", "=", None]], [PUT], [["get", "k"]]],
     [1, "txn", [["k", "value", "!=", {"b64": "AA=="}]], [["delete", "k"]], [["delete_prefix", ""]]],
@@ -125,6 +127,10 @@ BAD_WRITES: list[tuple[Any, str]] = [
     ([1, "delete", ""], "delete: the key must not be empty"),
     ([1, "delete_prefix", None], "delete_prefix: the prefix must be a string"),
     ([1, "delete_prefix", KEY + "k"], "delete_prefix: the prefix has 4097 bytes"),
+    ([1, "delete_prefix", "k", 5], "delete_prefix takes prefix; 2 given"),
+    ([1, "delete_first", "k"], "delete_first takes prefix, limit; 1 given"),
+    ([1, "delete_first", "k", 0], "the limit must be an integer from 1 to 2048, not the number 0"),
+    ([1, "delete_first", "k", 2049], "the limit must be an integer from 1 to 2048"),
     ([1, "txn", [], []], "txn takes compares, then, else; 2 given"),
     ([1, "txn", {}, [], []], "txn: compares must be a list, not an object"),
     ([1, "txn", [], None, []], "txn: then must be a list, not null"),
@@ -225,7 +231,7 @@ def test_a_number_too_long_to_be_printed_is_refused_too() -> None:
 
 
 def test_the_names_are_those_of_the_protocol() -> None:
-    keys = {"open", "close", "put", "cas", "delete", "delete_prefix", "txn"}
+    keys = {"open", "close", "put", "cas", "delete", "delete_prefix", "delete_first", "txn"}
     leases = {"lease_grant", "lease_keep", "lease_revoke", "put_leased", "put_ttl"}
     queues = {"acquire", "release", "cancel", "signal", "resize", "forget", "fenced"}
     assert keys | leases | queues == WRITES

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from raftzmq import limits
 from raftzmq.core.entry import COMMAND
 from raftzmq.lines import decode_entry
 from raftzmq.node import Node
@@ -109,3 +110,38 @@ def test_what_ends_at_nearly_the_same_time_ends_together() -> None:
     index, took_ms = leader.raft.log.last_index, 20 * STEP_MS
     world.until(lambda: world.operate(leader.name, "prefix", "k", 100)[3][0] == [])
     assert 1 <= leader.raft.log.last_index - index <= took_ms // EXPIRY_MS + 2
+
+
+@pytest.mark.parametrize("deposed", [False, True])
+def test_leaders_go_on_until_a_large_lease_has_nothing_left(
+    deposed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "REMOVALS_PER_ENTRY", 3)
+    leased = Leased()
+    world, leader = leased.world, leased.leader
+    for n in range(20):
+        leased.write("put_leased", f"leased{n:02}", "v", leased.lease)
+    assert leased.write("lease_revoke", leased.lease)[1] == "ok"
+    assert leased.write("lease_keep", leased.lease)[1] == "lease_expired"
+    if deposed:
+        world.kill(leader.name)
+    leases = [node.machine.state.leases for node in world.nodes.values()]
+    world.until(lambda: not any(one.ending for one in leases), 60)
+    assert all(len(node.machine) == 0 for node in world.nodes.values())
+    assert all(leased.proposed(node) >= 20 // 3 for node in world.nodes.values())
+    world.run(0.2)
+    due = [node.expiry.next_deadline_ms for node in world.nodes.values()]
+    assert all(ms is None or ms > world.now_ms + TTL_MS for ms in due), "nothing is left to do"
+
+
+def test_a_prefix_that_is_too_large_is_refused_before_anything_is_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "REMOVALS_PER_ENTRY", 3)
+    leased = Leased(1)
+    for n in range(4):
+        leased.write("put", f"k{n}", "v")
+    assert leased.write("delete_prefix", "k")[1] == "invalid"
+    assert leased.write("txn", [], [["delete_prefix", "k"]], [])[1] == "invalid"
+    assert leased.write("delete_first", "k", 3)[3] == [3, True]
+    assert leased.write("delete_prefix", "k")[3] == 1

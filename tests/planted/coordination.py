@@ -13,7 +13,7 @@ from raftzmq.client.session.watches import Watches
 from raftzmq.core.raft import Raft
 from raftzmq.core.role import Role
 from raftzmq.machine import snapshots
-from raftzmq.machine.commands import expiry, leases
+from raftzmq.machine.commands import ends, expiry, leases
 from raftzmq.machine.commands.table import COMMANDS
 from raftzmq.machine.state import State
 from raftzmq.machine.tables.places import COUNTER, SEMAPHORE, Lease, Place, Queue
@@ -81,7 +81,7 @@ def let_small_claims_overtake(patch: pytest.MonkeyPatch) -> None:
 
 def keep_the_permits_of_ended_leases(patch: pytest.MonkeyPatch) -> None:
     """A place goes with its lease, and what it held with the place."""
-    end_leases = leases.end_leases
+    end_leases = ends.end_leases
 
     def forget(state: State, ended: list[Lease]) -> None:
         held = [p for lease in ended for p in lease.places.values() if p.held]

@@ -177,7 +177,7 @@ class SimClient:
             case "delete":
                 return self._op("delete", key), keys.delete(key)
             case "delete_prefix":
-                return self._op("delete_prefix", "k"), keys.delete_prefix("k")
+                return self._op("delete_prefix", "k"), keys.delete_prefix_at_once("k")
             case "prefix":
                 return self._op("prefix", "k", 100), keys.prefix("k", 100)
             case "range":

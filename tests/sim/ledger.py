@@ -95,11 +95,12 @@ class Ledger:
         model = self.model
         self.index = entry.index
         model.time_ms = max(model.time_ms, entry.time_ms)
-        for command, found in zip(commands_of(entry), results, strict=True):
+        found_of = zip(commands_of(entry), results, strict=True)
+        for place, (command, found) in enumerate(found_of):
             leases = set(model.leases)
             revision = max(model.index + 1, entry.index)
             counters = self._counters_after(*command[2][1:])
-            result = model.apply(revision, entry.time_ms, command)
+            result = model.apply(revision, entry.time_ms, command, first=place == 0)
             check_result(entry, command, result, found)
             if result[:2] == ("ok", revision):  # and it was not the repetition of an earlier one
                 self._permits = counters
@@ -164,11 +165,12 @@ class Ledger:
         """The process has applied the newest entry."""
         state = machine.state
         places: dict[int, list[Any]] = {}
+        there = {**state.leases.table, **state.leases.ending}
         for table in state.queues.tables.values():
             for queue in table.values():
                 self._check_queue(process, queue)
                 for place in (*queue.holders.values(), *queue.waiters.values()):
-                    if state.leases.table.get(place.lease.number) is not place.lease:
+                    if there.get(place.lease.number) is not place.lease:
                         raise Violation(
                             f"{process.name} has place {place.token} of {_named(queue)} under "
                             f"lease {place.lease.number}, which has ended"
@@ -180,6 +182,8 @@ class Ledger:
         leases = {one.number: (one.ttl_ms, one.end_ms) for one in state.leases.table.values()}
         if leases != self.model.leases:
             raise Violation(f"{process.name} has the leases {leases}, not {self.model.leases}")
+        if list(state.leases.ending) != self.model.ending:
+            raise Violation(f"{process.name} ends {list(state.leases.ending)}, not the model's")
         for client in self._world.coordinators():
             for wanted in client.places():
                 self.believed(client.name, wanted)

@@ -87,7 +87,7 @@ class Options:
     watch_bytes: int = 256 * 1024
     """How much of the past a node remembers, and how much goes into a message of events."""
     places: int = 100_000
-    expire_at_once: int = 4096
+    removals: int = 2048
     parked: int = 20_000
 
     def __str__(self) -> str:
@@ -161,6 +161,6 @@ def draw(random: Random, seconds: float) -> Options:
         watch_events=pick([5, 40, 100_000]),
         watch_bytes=pick([1, 300, 256 * 1024]),
         places=pick([6, 100_000, 100_000]),
-        expire_at_once=pick([1, 2, 4096]),
+        removals=pick([1, 2, 2048]),
         parked=pick([2, 20_000, 20_000]),
     )

@@ -187,7 +187,7 @@ class World:
             "WATCH_HISTORY_EVENTS": self.options.watch_events,
             "WATCH_MESSAGE_BYTES": self.options.watch_bytes,
             "PLACES": self.options.places,
-            "EXPIRE_AT_ONCE": self.options.expire_at_once,
+            "REMOVALS_PER_ENTRY": self.options.removals,
             "PARKED_READS": self.options.parked,
         }
         before = {name: getattr(limits, name) for name in drawn}

@@ -125,9 +125,11 @@ def judge(entries: Sequence[Entry]) -> dict[int, str]:
     value = 0
     for entry in entries:
         results = given.get(entry.index, [])
-        for command, found in zip(commands_of(entry), results, strict=True):
+        found_of = zip(commands_of(entry), results, strict=True)
+        for place, (command, found) in enumerate(found_of):
             before = {token for token, place in model.places.items() if place[4]}
-            result = model.apply(max(model.index + 1, entry.index), entry.time_ms, command)
+            revision = max(model.index + 1, entry.index)
+            result = model.apply(revision, entry.time_ms, command, first=place == 0)
             check_result(entry, command, result, found)
             held: Counter[str] = Counter()
             for token, ((_, name), _, permits, _, holds) in model.places.items():

@@ -156,7 +156,8 @@ def measure(endpoints: Sequence[str], timeout_s: float, plan: Plan) -> Measured:
             finally:
                 if not plan.keep:
                     with suppress(RaftzmqError):
-                        client.run(keys.delete_prefix(prefix), timeout_s)
+                        while client.run(keys.delete_prefix(prefix), timeout_s).more:
+                            pass
 
 
 @contextmanager

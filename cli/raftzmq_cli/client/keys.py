@@ -200,6 +200,9 @@ def delete(
 ) -> None:
     """Delete a key, or all keys with a prefix. A missing key is not an error.
 
+    Up to 2,048 keys are deleted at one moment, more in steps of so many, in order. Each step has
+    --timeout.
+
     An empty prefix is refused: --all deletes every key. On a terminal it says how many, and asks.
     """
     guards = fences(fence)

@@ -108,7 +108,8 @@ def txn(
     """Compare keys, then run one of two lists of operations, atomically.
 
     Exit code 0 if all compares held, 1 if not. The result is printed either way.
-    A delete_prefix of the empty prefix is refused without --all.
+    A delete_prefix of the empty prefix is refused without --all. One of more than 2,048 keys is
+    refused: 'client delete --prefix' deletes those, in steps.
     """
     given = bool(compares or then or otherwise)
     if (not file) is not given:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from raftzmq import limits
 from raftzmq.client.operations.arguments import (
     Answer,
@@ -66,9 +68,21 @@ def delete(key: str, *, fence: AnyFence = None, timeout: float = 5) -> Operation
 
 
 def delete_prefix(prefix: str, *, fence: AnyFence = None, timeout: float = 5) -> Operation[Deleted]:
-    """Delete every key that begins with `prefix`."""
-    args = [check_bound("prefix", prefix)]
-    return guarded(write("delete_prefix", args, _deleted, timeout), fence)
+    """Delete every key that begins with `prefix`.
+
+    Up to 2,048 keys are deleted at one moment. More are deleted in steps of so many, in order, and
+    each step has `timeout`; what is written meanwhile may be deleted too. The result is that of the
+    last step, with the `count` of all. If a later step fails, the error says how many keys are
+    deleted already: Refused, or OutcomeUnknown whatever the cause. Ask again for the rest.
+    """
+    args = [check_bound("prefix", prefix), limits.REMOVALS_PER_ENTRY]
+    return guarded(write("delete_first", args, _deleted_first, timeout), fence)
+
+
+def delete_prefix_at_once(prefix: str) -> Operation[Deleted]:
+    """As part of a transaction: delete every key that begins with `prefix`. Of a prefix with more
+    than 2,048 keys the cluster declines it."""
+    return write("delete_prefix", [check_bound("prefix", prefix)], _deleted)
 
 
 def cas(
@@ -139,6 +153,11 @@ def _written(answer: Answer) -> Written:
 
 def _deleted(answer: Answer) -> Deleted:
     return Deleted(int(answer.body), answer.index, answer.term, answer.leader, answer.revision)
+
+
+def _deleted_first(answer: Answer) -> Deleted:
+    count, more = answer.body
+    return replace(_deleted(replace(answer, body=count)), more=bool(more))
 
 
 def _range(answer: Answer) -> Range:

@@ -91,7 +91,7 @@ def _request(operation: TxnOperation) -> Operation[Any]:
         case Delete(key):
             return keys.delete(key)
         case DeletePrefix(prefix):
-            return keys.delete_prefix(prefix)
+            return keys.delete_prefix_at_once(prefix)
         case Get(key):
             return keys.get(key)
         case GetRange(start, end, limit):

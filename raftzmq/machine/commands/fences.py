@@ -32,7 +32,7 @@ def fenced(state: State, fences: Any, operation: Any) -> Outcome:
         raise UnknownEntry("a fenced operation is in a form that this version does not know")
     name, *arguments = operation
     row = FENCED.get(name)
-    if row is None or len(arguments) != len(row.arguments):
+    if row is None or not row.takes(len(arguments)):
         raise UnknownEntry(f"fenced {name[:40]!r} with {len(arguments)} arguments")
     refusal = _refusal(state, fences)
     return row.run(state, *arguments) if refusal is None else refusal

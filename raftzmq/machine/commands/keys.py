@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
-from raftzmq.machine.commands.checks import check_bound, check_key, check_revision, check_value
+from raftzmq import limits
+from raftzmq.machine.commands.checks import (
+    check_bound,
+    check_integer,
+    check_key,
+    check_revision,
+    check_value,
+)
 from raftzmq.machine.commands.operation import Command
-from raftzmq.machine.commands.outcomes import DONE, Outcome
+from raftzmq.machine.commands.outcomes import DONE, Outcome, no_room, refused
 from raftzmq.machine.state import State
 from raftzmq.machine.tables.keys import prefix_end
 from raftzmq.machine.values import expect_integers, expect_text, from_wire, item_body
@@ -37,10 +45,40 @@ def delete(state: State, key: str) -> Outcome:
     return "ok", int(state.keys.remove(expect_text(key), state.revision))
 
 
-def delete_prefix(state: State, start: str) -> Outcome:
-    """`delete_prefix prefix`: how many keys were deleted."""
+def delete_prefix(state: State, start: str, bound: int | None = None) -> Outcome:
+    """`delete_prefix prefix`: how many keys were deleted. All or, if they are more than `bound`,
+    none."""
     end = prefix_end(expect_text(start))
+    if bound is not None:
+        expect_integers(bound)
+        count = state.keys.count(start, end)
+        if count > bound:
+            return refused(
+                "invalid",
+                f"delete_prefix: {count} keys begin with {start[:40]!r}, and at most {bound} are "
+                "deleted at once; none was; delete the first with delete_first until none is left",
+            )
+        if count > state.room(bound):
+            return no_room()
+        state.removals += count
     return "ok", len(state.keys.remove_span(start, end, state.revision))
+
+
+def delete_first(state: State, start: str, limit: int) -> Outcome:
+    """`delete_first prefix limit`: `[deleted, more]`: of the keys that begin so those that come
+    first, as many as this entry has room for, and whether there are more."""
+    expect_integers(limit)
+    keys = state.keys
+    end = prefix_end(expect_text(start))
+    room = state.room(limit)
+    following = next(islice(keys.span(start, end), room, None), None)
+    removed = keys.remove_span(start, end if following is None else following, state.revision)
+    state.removals += len(removed)
+    return "ok", [len(removed), following is not None]
+
+
+def _check_removals(limit: Any, what: str) -> None:
+    check_integer(limit, what, 1, limits.REMOVALS_PER_ENTRY)
 
 
 def _the_key(_state: State, key: str, *_rest: Any) -> tuple[str]:
@@ -77,6 +115,13 @@ COMMANDS: Final = (
         arguments={"prefix": check_bound},
         run=delete_prefix,
         fenced=True,
+        bounded=True,
         touches=_keys_of_the_prefix,
+    ),
+    Command(
+        name="delete_first",
+        arguments={"prefix": check_bound, "limit": _check_removals},
+        run=delete_first,
+        fenced=True,
     ),
 )

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from raftzmq import limits
 from raftzmq.machine.commands.checks import check_key, check_lease, check_ttl, check_value
+from raftzmq.machine.commands.ends import end_leases, size_of
 from raftzmq.machine.commands.operation import Command
-from raftzmq.machine.commands.outcomes import DONE, Outcome, refused
+from raftzmq.machine.commands.outcomes import DONE, Outcome, no_room, refused
 from raftzmq.machine.state import State
 from raftzmq.machine.tables.bonds import Bond
-from raftzmq.machine.tables.places import Lease, Queue
 from raftzmq.machine.values import Value, expect_integers, expect_text, from_wire
 
 
@@ -37,12 +37,21 @@ def lease_keep(state: State, number: int) -> Outcome:
     return "ok", lease.ttl_ms
 
 
-def lease_revoke(state: State, number: int) -> Outcome:
-    """`lease_revoke lease`: it ends now."""
+def lease_revoke(state: State, number: int, bound: int | None = None) -> Outcome:
+    """`lease_revoke lease`: it ends now. If it has more than `bound`, the next `expire`s go on."""
     expect_integers(number)
     lease = state.leases.table.get(number)
     if lease is None:
         return lease_expired(number)
+    if bound is not None:
+        expect_integers(bound)
+        size = size_of(state, lease)
+        if size > bound:
+            state.leases.begin_end(lease)
+            return DONE
+        if size > state.room(bound):
+            return no_room()
+        state.removals += size
     del state.leases.table[number]
     end_leases(state, [lease])
     return DONE
@@ -71,25 +80,10 @@ def _stored(key: Any, value: Any, number: Any) -> Value:
     return from_wire(value)
 
 
-def end_leases(state: State, ended: list[Lease]) -> None:
-    """Give up the places of leases that are no more, and delete their keys. All places go before
-    anything is granted anew, so that nothing goes to one which ends in the same moment."""
-    touched: dict[Queue, None] = {}
-    for lease in ended:
-        for place in list(lease.places.values()):
-            state.queues.leave(place)
-            touched[place.queue] = None
-    for queue in touched:
-        state.queues.advance(queue)
-    for lease in ended:
-        for key in sorted(state.keys.bonds.keys_of(lease.number)):
-            state.keys.remove(key, state.revision)
-
-
 COMMANDS: Final = (
     Command(name="lease_grant", arguments={"ttl_ms": check_ttl}, run=lease_grant),
     Command(name="lease_keep", arguments={"lease": check_lease}, run=lease_keep),
-    Command(name="lease_revoke", arguments={"lease": check_lease}, run=lease_revoke),
+    Command(name="lease_revoke", arguments={"lease": check_lease}, run=lease_revoke, bounded=True),
     Command(
         name="put_leased",
         arguments={"key": check_key, "value": check_value, "lease": check_lease},

@@ -163,9 +163,11 @@ def _place(queues: Queues, kind: str, name: str, token: int) -> Place | None:
 
 
 def find_place(queues: Queues, token: Any) -> Place | None:
-    """Return the place with a token, whatever the queue; None if it is no more."""
+    """Return the place with a token, whatever the queue; None if it is no more, or about to go
+    because its lease has ended."""
     expect_integers(token)
-    return queues.places.get(token)
+    place = queues.places.get(token)
+    return None if place is None or place.lease.ended else place
 
 
 def _shown(queue: Queue) -> str:

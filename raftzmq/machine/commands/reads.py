@@ -22,7 +22,7 @@ from raftzmq.machine.commands.checks import (
 )
 from raftzmq.machine.commands.operation import Read
 from raftzmq.machine.commands.outcomes import Outcome
-from raftzmq.machine.commands.queues import not_held
+from raftzmq.machine.commands.queues import find_place, not_held
 from raftzmq.machine.state import State
 from raftzmq.machine.tables.keys import prefix_end
 from raftzmq.machine.tables.places import ELECTION, Lease, Place, Queue
@@ -145,7 +145,7 @@ def queues(state: State, kind: str, prefix: str, limit: int) -> list[Any]:
 
 def await_state(state: State, kind: str, name: str, token: int, _hold_ms: int) -> Outcome | None:
     """`await kind name token hold_ms`: true once it holds; None while it waits."""
-    place = state.queues.places.get(token)
+    place = find_place(state.queues, token)
     if place is None or place.queue.kind != kind or place.queue.name != name:
         return not_held(kind, name, token)
     return ("ok", True) if place.held else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Final
 
 from raftzmq import limits
@@ -12,11 +13,19 @@ from raftzmq.machine.commands import keys as key_commands
 from raftzmq.machine.commands import leases, queues, reads
 from raftzmq.machine.commands.checks import check_key, check_revision, check_value, kind_of, shown
 from raftzmq.machine.commands.operation import Command, Read, check_nested
-from raftzmq.machine.commands.outcomes import Outcome, refused
+from raftzmq.machine.commands.outcomes import Outcome, no_room, refused
 from raftzmq.machine.state import State
 from raftzmq.machine.tables.bonds import Bond
 from raftzmq.machine.tables.keys import KeyTable
-from raftzmq.machine.values import Item, body_size, expect_text, from_wire, text_size, wire_size
+from raftzmq.machine.values import (
+    Item,
+    body_size,
+    expect_integers,
+    expect_text,
+    from_wire,
+    text_size,
+    wire_size,
+)
 
 _Row = Command | Read
 
@@ -31,18 +40,22 @@ BRANCH: Final[dict[str, _Row]] = {
 """The operations that may stand within a transaction."""
 
 
-def txn(state: State, compares: Any, then: Any, otherwise: Any) -> Outcome:
+def txn(
+    state: State, compares: Any, then: Any, otherwise: Any, bound: int | None = None
+) -> Outcome:
     """`txn compares then else`: `[succeeded, [body of each operation of the branch]]`.
 
     An operation that is refused takes back those before it, and its outcome is that of the whole.
     If the bodies together are over limits.TRANSACTION_BYTES, nothing is done and the code is
-    `invalid`: the answer would not fit a message.
+    `invalid`: the answer would not fit a message. So it is if over `bound` keys were changed.
     """
     if not (type(compares) is type(then) is type(otherwise) is list):
         raise _unknown()
+    if bound is not None:
+        expect_integers(bound)
     held = [_holds(state.keys, compare) for compare in compares]
     succeeded = all(held)
-    branch = _Branch(state)
+    branch = _Branch(state, bound)
     state.work += len(compares)
     bodies: list[Any] = []
     size = 0
@@ -93,9 +106,11 @@ def _holds(keys: KeyTable, compare: Any) -> bool:
 class _Branch:
     """The operations of a branch, run one after the other, with what takes them back."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, bound: int | None) -> None:
         self._state = state
+        self._bound = bound
         self._keys = state.keys
+        self._before_it = state.removals  # what others have removed in this entry
         self._before: list[tuple[str, Item | None, Bond | None]] = []
         changes = state.keys.changes
         self._changes = 0 if changes is None else len(changes)
@@ -111,8 +126,26 @@ class _Branch:
         if isinstance(row, Read):
             return "ok", row.run(self._state, *arguments)
         assert row.touches is not None, "it would not be in BRANCH"
-        self._remember(row.touches(self._state, *arguments))
+        touched = row.touches(self._state, *arguments)
+        if self._bound is not None:
+            room = self._state.room(self._bound)
+            touched = list(islice(touched, room + 1))
+            if len(touched) > room:
+                return self._too_many(self._bound)
+            self._state.removals += len(touched)
+        self._remember(touched)
         return row.run(self._state, *arguments)
+
+    def _too_many(self, bound: int) -> Outcome:
+        """Return the outcome of a transaction that has no room left in its entry. What is counted
+        stays counted, for it was done, and is taken back."""
+        if self._before_it:
+            return no_room()
+        return refused(
+            "invalid",
+            f"txn: it changes more than {bound} keys, by delete_prefix; nothing was done; "
+            "delete the first of them with delete_first until few are left",
+        )
 
     def _remember(self, names: Iterable[str]) -> None:
         items = self._keys.items
@@ -203,5 +236,6 @@ COMMANDS: Final = (
         run=txn,
         check_together=_check_size,
         fenced=True,
+        bounded=True,
     ),
 )

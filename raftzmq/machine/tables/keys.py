@@ -149,6 +149,12 @@ class KeyTable:
         self._lasts[first : last + 1] = [bucket[-1] for bucket in rest]
         return removed
 
+    def count(self, start: str, end: str) -> int:
+        """How many keys there are from `start` up to before `end` ("": no end)."""
+        first, skip = self._position(start)
+        last, keep = self._position(end) if end else (len(self._buckets), 0)
+        return max(0, sum(map(len, self._buckets[first:last])) - skip + keep)
+
     def span(self, start: str, end: str) -> Iterator[str]:
         """Yield the keys from `start` up to before `end` ("": no end), in order.
 

@@ -13,12 +13,23 @@ from raftzmq.machine.tables.places import Lease
 
 
 class Leases:
-    """All leases, at most limits.LEASES. The table is in order of numbers."""
+    """All leases, at most limits.LEASES. The table is in order of numbers.
 
-    __slots__ = ("by_end", "table")
+    Beside them those that have ended, in the order of their ends, as long as places or keys of
+    theirs are left.
+    """
 
-    def __init__(self, table: dict[int, Lease] | None = None) -> None:
+    __slots__ = ("by_end", "ending", "swept", "table")
+
+    def __init__(
+        self,
+        table: dict[int, Lease] | None = None,
+        ending: dict[int, Lease] | None = None,
+        swept: str = "",
+    ) -> None:
         self.table: dict[int, Lease] = {} if table is None else table
+        self.ending: dict[int, Lease] = {} if ending is None else ending
+        self.swept = swept  # where the search for keys of those that have ended goes on
         # (end_ms, number) as they once were: lower bounds, put right when they get to the top.
         # Derived, so neither in a snapshot nor in the hash.
         self.by_end = [(lease.end_ms, number) for number, lease in self.table.items()]
@@ -34,6 +45,12 @@ class Leases:
         lease = self.table[number] = Lease(number, ttl_ms, time_ms + ttl_ms)
         heappush(self.by_end, (lease.end_ms, number))
         return True
+
+    def begin_end(self, lease: Lease) -> None:
+        """End a lease, of which places and keys are left."""
+        del self.table[lease.number]
+        lease.ended = True
+        self.ending[lease.number] = lease
 
     @property
     def next_end_ms(self) -> int | None:

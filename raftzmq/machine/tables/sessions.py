@@ -98,17 +98,9 @@ class Sessions:
         """Forget a session that exists."""
         del self.table[number]
 
-    def expire(self, time_ms: int) -> int:
-        """Forget all sessions unused for limits.SESSION_TTL_MS; return how many."""
-        count = 0
-        while (idle := self._idle_for(limits.SESSION_TTL_MS, time_ms)) is not None:
-            del self.table[idle.number]
-            count += 1
-        return count
-
-    def expiry_due(self, time_ms: int) -> bool:
-        """Tell whether `expire` would forget anything at `time_ms`."""
-        return self._idle_for(limits.SESSION_TTL_MS, time_ms) is not None
+    def expired(self, time_ms: int) -> Session | None:
+        """Return the session to be forgotten next, if it was unused for limits.SESSION_TTL_MS."""
+        return self._idle_for(limits.SESSION_TTL_MS, time_ms)
 
     @property
     def next_expiry_ms(self) -> int | None:
