@@ -75,6 +75,14 @@ Run = Callable[..., Seen]
 
 
 @pytest.fixture(scope="module")
+def endpoints(shared_cluster: LocalCluster) -> Iterator[str]:
+    """The endpoints of the session's cluster, which has no keys afterwards."""
+    yield shared_cluster.endpoints
+    with Client(shared_cluster.endpoints.split(",")) as db:
+        db.delete_prefix("")
+
+
+@pytest.fixture(scope="module")
 def run_in() -> Iterator[Callable[..., Seen]]:
     """Run the program in surroundings of a name; one process is started for each locale."""
     loaded: dict[tuple[tuple[str, str], ...], ForkedProgram] = {}
@@ -139,17 +147,17 @@ def test_help_and_wrong_usage_are_the_same_everywhere(
     ("name", "command"), sample(list(product(SURROUNDINGS, [*READS, *WRITES])), 20)
 )
 def test_every_command_does_its_work_everywhere(
-    name: str, command: str, run_in: Run, shared_cluster: LocalCluster
+    name: str, command: str, run_in: Run, endpoints: str
 ) -> None:
     line = (READS | WRITES)[command]
-    with Client(shared_cluster.endpoints.split(",")) as db:
+    with Client(endpoints.split(",")) as db:
         revision = db.put("a", "grün").revision
         line = line.replace("--from 1", f"--from {revision}")
         if "sem" in line:
             db.resize(line.split()[2], 4)
             db.signal(line.split()[2])
         line = line.format(lease=db.lease_grant(60) if "{lease}" in line else None)
-        environ = {"RAFTZMQ_ENDPOINTS": shared_cluster.endpoints}
+        environ = {"RAFTZMQ_ENDPOINTS": endpoints}
         for output in ("simple", "table", "json"):
             words = ["client", "-w", output, *shlex.split(line)]
             if output != "simple" and ("keep" in line or "sem" in line or "revoke" in line):
@@ -192,9 +200,9 @@ def test_what_needs_no_cluster_ends_as_everywhere(name: str, run_in: Run) -> Non
     "name", ["no entry in passwd, a terminal", "read-only HOME", "80 columns", "TERM=dumb"]
 )
 def test_the_shell_keeps_its_history_where_it_can(
-    name: str, run_in: Run, shared_cluster: LocalCluster, tmp_path: Path
+    name: str, run_in: Run, endpoints: str, tmp_path: Path
 ) -> None:
-    environ = {"RAFTZMQ_ENDPOINTS": shared_cluster.endpoints}
+    environ = {"RAFTZMQ_ENDPOINTS": endpoints}
     if name == "80 columns":
         environ["XDG_STATE_HOME"] = str(tmp_path)
     seen = run_in(name, "client", "shell", stdin=b"put k there\nget k\nexit\n", **environ)
