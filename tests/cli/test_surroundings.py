@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from typing import Final
 import pytest
 
 from raftzmq import Client
+from raftzmq_cli.common.escaping import escaped
+from raftzmq_cli.local import processes, running
 from tests.amounts import sample
 from tests.cli.conftest import LocalCluster, environment
 from tests.cli.forked_program import Environ, ForkedProgram, Seen, forked_program
@@ -215,6 +218,21 @@ def test_completion_is_installed_for_nobody_without_a_home(run_in: Run) -> None:
     seen = run_in("no entry in passwd", "--install-completion", "bash")
     assert seen.code == 2
     assert seen.said == "raftzmq: this user has no home directory: set HOME\n"
+
+
+def test_whatever_others_have_in_their_directories_harms_nobody(
+    run_in: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "node.pid").write_bytes(b"\xff")
+    with subprocess.Popen(["sleep", "60"], cwd=tmp_path) as other:
+        try:
+            assert run_in("LC_ALL=C", "local", "status", "--dir", "/no/where").code == 3
+        finally:
+            other.kill()
+    theirs = processes.LocalCluster(Path("/tmp/a\nb\x1b[31m"), 3, 6000)
+    monkeypatch.setattr(running, "clusters", lambda: [theirs])
+    (line,) = running.elsewhere([])
+    assert line == escaped(line)
 
 
 @pytest.mark.proof

@@ -264,9 +264,9 @@ def command_line(pid: int) -> list[str]:
             return []
         return [os.fsdecode(word) for word in words]
     done = subprocess.run(  # systems without /proc
-        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False
     )
-    return done.stdout.split()
+    return os.fsdecode(done.stdout).split()
 
 
 def say_who_died(dead: list[LocalNode]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.common.designs import Design
+from raftzmq_cli.common.escaping import escaped
 from raftzmq_cli.common.messages import program, short
 from raftzmq_cli.local import processes, view_servers
 from raftzmq_cli.local.processes import LocalCluster
@@ -43,7 +44,7 @@ def elsewhere(known: Sequence[LocalCluster], most: int = 5) -> list[str]:
     directories = {cluster.directory for cluster in known}
     others = [cluster for cluster in clusters() if cluster.directory not in directories]
     lines = [
-        f"a cluster is running in {cluster.directory}; to stop it: {stop_command(cluster)}"
+        escaped(f"a cluster is running in {cluster.directory}; to stop it: {stop_command(cluster)}")
         for cluster in others[:most]
     ]
     return [*lines, f"and {len(others) - most} more"] if len(others) > most else lines
@@ -71,8 +72,8 @@ def _directories() -> Iterator[Path]:
             place = Path(os.readlink(entry / "cwd"))  # noqa: PTH115 -- it need not exist any more
             if place.joinpath("node.pid").read_text().strip() == entry.name:
                 yield place.parent
-        except OSError:
-            continue  # somebody else's, or gone
+        except (OSError, ValueError):
+            continue  # somebody else's, or gone; ValueError: a file of that name that is no text
 
 
 def _of(directory: Path) -> LocalCluster | None:
