@@ -10,9 +10,9 @@ from typing import Final
 
 from raftzmq.core.state import RaftState
 
-STILL_TICKS: Final = 256
+STILL_TICKS: Final = 1024
 """A clock that has not moved by a millisecond in so many ticks stands still: the work of so many
-turns takes ten times as long at least. It is counted because there is no other clock to ask. While
+turns takes many times as long. It is counted because there is no other clock to ask. While
 the node has nothing to do nobody hears it, so nothing has to be noticed."""
 
 
