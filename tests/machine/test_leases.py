@@ -10,6 +10,8 @@ from raftzmq import limits
 from raftzmq.core.entry import COMMAND
 from raftzmq.lines import encode_entries
 from raftzmq.machine import Machine
+from raftzmq.machine.tables import bonds
+from raftzmq.machine.tables.bonds import Bonds
 from tests.machine.audit import audit
 from tests.machine.driver import Driver
 
@@ -211,6 +213,36 @@ def test_a_key_that_is_renewed_often_takes_no_more_memory(db: Driver) -> None:
     for _ in range(1000):
         db.write("put_ttl", "k", "v", 5_000)
     assert len(db.machine.state.keys.bonds.by_end) < 100
+
+
+def test_renewing_many_keys_goes_through_few_bonds_at_a_time(
+    db: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A heap of ends is full of bonds that were after two renewals of all keys. To make it anew in
+    one command would take a second with a million keys."""
+    looked_at = []
+    is_of_now = Bonds._is_of_now
+
+    def counted(bonds: Bonds, entry: tuple[int, str]) -> bool:
+        looked_at.append(entry)
+        return is_of_now(bonds, entry)
+
+    monkeypatch.setattr(Bonds, "_is_of_now", counted)
+    sizes = []
+    for serial in range(10):
+        for number in range(500):
+            looked_at.clear()
+            db.time_ms += 1
+            db.write("put_ttl", f"k{number}", "v", 20_000 - serial)
+            assert len(looked_at) <= bonds.MOVED_AT_ONCE
+            tables = db.machine.state.keys.bonds
+            sizes.append(len(tables.by_end) + len(tables._outgrown))
+    audit(db.machine)
+    assert 1_000 < max(sizes) < 2_000
+    assert later(db, 19_000) == 0
+    assert later(db, 1_000) > 0
+    later(db, 1_000)
+    assert db.keys() == []
 
 
 def test_puts_of_a_run_end_bonds_like_all_puts(db: Driver) -> None:
