@@ -72,8 +72,15 @@ EXACT: Final = ("get",)
 
 
 @pytest.fixture(scope="module")
-def forked(shared_cluster: LocalCluster) -> Iterator[ForkedProgram]:
-    variables = environment(RAFTZMQ_ENDPOINTS=shared_cluster.endpoints, TERM="xterm")
+def forked(
+    shared_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ForkedProgram]:
+    variables = environment(
+        RAFTZMQ_ENDPOINTS=shared_cluster.endpoints,
+        TERM="xterm",
+        HOME=str(tmp_path_factory.mktemp("home")),
+        XDG_STATE_HOME="",
+    )
     with forked_program(variables) as program:
         yield program
 

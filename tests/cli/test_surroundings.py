@@ -86,10 +86,11 @@ def endpoints(shared_cluster: LocalCluster) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def run_in() -> Iterator[Callable[..., Seen]]:
+def run_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Seen]]:
     """Run the program in surroundings of a name; one process is started for each locale."""
     loaded: dict[tuple[tuple[str, str], ...], ForkedProgram] = {}
-    kept = environment()
+    home = str(tmp_path_factory.mktemp("home"))
+    kept = environment(HOME=home, XDG_STATE_HOME="")
     for name in list(kept):
         if name.startswith(("LC_", "PYTHON")) or name in ("LANG", "MINOMBREPOD", "FORCE_COLOR"):
             del kept[name]
