@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -125,6 +128,18 @@ def _results(seeds: list[int], jobs: int, seconds: float) -> Iterator[Played]:
         yield from (play(seed, seconds) for seed in seeds)
         return
     chunks = [seeds[k : k + CHUNK] for k in range(0, len(seeds), CHUNK)]
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=_end_with_the_parent) as pool:
         for some in pool.map(_play_some, chunks, [seconds] * len(chunks)):
             yield from some
+
+
+def _end_with_the_parent() -> None:
+    """A swarm that is killed leaves no process behind that plays on."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
