@@ -146,11 +146,11 @@ def summary(documents: Sequence[Document]) -> str:
     return f"{healthy} of {len(documents)} nodes healthy; {leading}{waiting}"
 
 
-def judgement(documents: Sequence[Document]) -> str:
-    """What follows for whoever uses the cluster, in one line."""
+def judgement(documents: Sequence[Document], cure: str = "start them, or see --endpoints") -> str:
+    """What follows for whoever uses the cluster, in one line; with what to do if nobody answers."""
     answered = [document for document in documents if "error" not in document]
     if not answered:
-        return f"NO ANSWER: none of {len(documents)} nodes answers; start them, or see --endpoints"
+        return f"NO ANSWER: none of {len(documents)} nodes answers; {cure}"
     forming = sorted({name for document in answered for name in document.get("forming") or ()})
     if forming:
         return f"FORMING: waiting for {', '.join(forming)} to join; writes are refused"

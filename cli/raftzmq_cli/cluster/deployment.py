@@ -132,9 +132,11 @@ class Deployment:
         return scaling.warning(count)
 
     def wait(self, count: int, patience: rollout.Patience) -> str:
-        """Wait until all pods are ready and are members; say what is up. Raises NotInTime."""
+        """Wait until all pods are ready and are members, and acknowledge a write; say what is up.
+        Raises NotInTime."""
         rollout.wait_ready(self.kubectl, count, patience)
         rollout.wait_members(self.kubectl, count, patience)
+        rollout.wait_writable(self.kubectl, count, patience)
         return f"{count} nodes, all of them ready and voters"
 
     def wait_gone(self, patience: rollout.Patience) -> None:

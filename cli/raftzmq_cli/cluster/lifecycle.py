@@ -59,7 +59,7 @@ def apply(
     replicas: Replicas = None,
     timeout: Timeout = WAIT_S,
 ) -> None:
-    """Apply the manifests, and wait until all pods are members.
+    """Apply the manifests, and wait until all pods are members and a write succeeds.
 
     Applying again updates what has changed. The number of replicas changes only with --replicas.
     """
@@ -133,7 +133,7 @@ def remove(
 def apply_and_wait(
     deployment: Deployment, image: Image, replicas: int | None, timeout_s: float
 ) -> None:
-    """Apply, and wait until all pods are ready and are members. Raises NotInTime."""
+    """Apply, and wait until all is up. Raises NotInTime."""
     kubectl = deployment.kubectl
     count = deployment.apply(image, replicas, line)
     warning = deployment.warning(count)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from raftzmq.naming import client_address, service_address
-from raftzmq_cli.client import statuses
+from raftzmq_cli.client import first_write, statuses
 from raftzmq_cli.cluster import pods, tools
 from raftzmq_cli.cluster.kubectl import CLIENT, CONTAINER, Kubectl
 from raftzmq_cli.cluster.pods import Pod
-from raftzmq_cli.common import messages, printers
+from raftzmq_cli.common import exits, messages, printers
 from raftzmq_cli.common.settings import Output
 
 SERVICE: Final = "raft-service"
@@ -41,26 +41,52 @@ def ask(kubectl: Kubectl, replicas: int, found: Sequence[Pod]) -> list[Document]
 
     Asks the nodes that there should be and those that there are. Empty if nobody can be asked.
     """
-    names = dict.fromkeys([*pods.names_of(replicas), *(pod.name for pod in found)])
-    by_endpoint = {_endpoint(name, kubectl.namespace): name for name in names}
-    if not by_endpoint:
-        return []
+    by_endpoint = _endpoints(kubectl, replicas, found)
     question = ["raftzmq", "client", "status", "-w", "json", "--endpoints", ",".join(by_endpoint)]
-    client = kubectl.get("pod", CLIENT)
-    candidates = [*([Pod(client)] if client is not None else []), *found]
-    ready = [pod.name for pod in candidates if pod.is_ready]
-    others = [pod.name for pod in candidates if pod.is_running and not pod.is_ready]
-    for name in (*ready, *others):
-        words = kubectl.words("exec", name, "--container", CONTAINER, "--", *question)
-        try:
-            documents = _documents(tools.ask(words, timeout_s=_EXEC_S).out)
-        except tools.ToolUnavailable:  # its worker is lost, which Kubernetes may not know yet
-            continue
+    for pod in _who_can_be_asked(kubectl, found) if by_endpoint else ():
+        documents = _documents(_said_in(kubectl, pod, question).out)
         if documents is not None:
             for document in documents:
                 document["node"] = document["node"] or by_endpoint.get(document["endpoint"])
             return documents
     return []
+
+
+def acknowledges_a_write(kubectl: Kubectl, replicas: int, found: Sequence[Pod]) -> bool:
+    """Whether the nodes acknowledge a write that is sent from one of the pods."""
+    endpoints = ",".join(_endpoints(kubectl, replicas, found))
+    question = [*first_write.COMMAND, "--endpoints", endpoints]
+    for pod in _who_can_be_asked(kubectl, found):
+        said = _said_in(kubectl, pod, question, first_write.TRANSACTION)
+        if said.code in (exits.DONE, exits.UNAVAILABLE, exits.REFUSED):
+            return first_write.says_acknowledged(said.out)
+    return False
+
+
+def _endpoints(kubectl: Kubectl, replicas: int, found: Sequence[Pod]) -> dict[str, str]:
+    """The client ports of the nodes that there should be and of those that there are; names."""
+    names = dict.fromkeys([*pods.names_of(replicas), *(pod.name for pod in found)])
+    return {_endpoint(name, kubectl.namespace): name for name in names}
+
+
+def _who_can_be_asked(kubectl: Kubectl, found: Sequence[Pod]) -> list[str]:
+    """The pods in which a command can run, those first that are ready."""
+    client = kubectl.get("pod", CLIENT)
+    candidates = [*([Pod(client)] if client is not None else []), *found]
+    ready = [pod.name for pod in candidates if pod.is_ready]
+    return ready + [pod.name for pod in candidates if pod.is_running and not pod.is_ready]
+
+
+def _said_in(
+    kubectl: Kubectl, pod: str, command: Sequence[str], stdin: str | None = None
+) -> tools.Answer:
+    """What a command says in a pod; nothing, and exit code 1, if it cannot be run there."""
+    options = () if stdin is None else ("--stdin",)
+    words = kubectl.words("exec", *options, pod, "--container", CONTAINER, "--", *command)
+    try:
+        return tools.ask(words, stdin=stdin, timeout_s=_EXEC_S)
+    except tools.ToolUnavailable:  # its worker is lost, which Kubernetes may not know yet
+        return tools.Answer(exits.NO, "", "")
 
 
 def joined(documents: Sequence[Document], found: Sequence[Pod]) -> list[Document]:
@@ -77,14 +103,19 @@ def joined(documents: Sequence[Document], found: Sequence[Pod]) -> list[Document
 
 
 def show(output: Output, rows: Sequence[Document]) -> None:
-    """Print the rows of `joined`."""
+    """Print the rows of `joined`, and the judgement on them all."""
+    judgement = statuses.judgement(rows, cure="see why the pods are not ready") if rows else ""
     lines: list[str | bytes] = [*printers.aligned(rows, HEADINGS)]
     for row in rows:
         for field in ("reason", "error", "waiting"):
             if row.get(field):
                 who = row["node"] or row["endpoint"]
                 lines.append(f"{who}: {messages.one_line(str(row[field]))}")
+    if judgement:
+        lines.append(judgement)
     printers.show(output, rows, lines, [*HEADINGS, "reason"])
+    if judgement and output is Output.TABLE:
+        messages.line(judgement)
 
 
 def difference(documents: Sequence[Document], replicas: int) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from raftzmq_cli.client import first_write
 from raftzmq_cli.cluster import membership, pods
 from raftzmq_cli.cluster.kubectl import CLIENT, PROJECT, STATEFULSET, Kubectl
 from raftzmq_cli.cluster.pods import Pod
@@ -56,6 +57,17 @@ def wait_members(kubectl: Kubectl, replicas: int, patience: Patience) -> None:
         return "; ".join([text, *troubles(kubectl, [pod for pod in found if not pod.is_ready])])
 
     patience.wait(f"the membership: {', '.join(pods.names_of(replicas))}", missing)
+
+
+def wait_writable(kubectl: Kubectl, replicas: int, patience: Patience) -> None:
+    """Wait until a write is acknowledged. Raises NotInTime."""
+
+    def missing() -> str | None:
+        found = pods.nodes(kubectl)
+        done = membership.acknowledges_a_write(kubectl, replicas, found)
+        return None if done else first_write.NOT_YET
+
+    patience.wait("a first write", missing)
 
 
 def wait_gone(kubectl: Kubectl, patience: Patience, selector: str = PROJECT) -> None:

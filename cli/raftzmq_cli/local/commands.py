@@ -9,8 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from raftzmq.errors import InvalidRequest, RaftzmqError
-from raftzmq_cli.client import statuses
+from raftzmq.errors import InvalidRequest
+from raftzmq_cli.client import first_write, statuses
 from raftzmq_cli.client.invocation import ClientInvocation
 from raftzmq_cli.common import exits, messages
 from raftzmq_cli.common.commands import Group
@@ -30,7 +30,6 @@ from raftzmq_cli.local.processes import DIRECTORY, LocalCluster, LocalNode, say_
 from raftzmq_cli.local.view_servers import LocalViews
 
 _STATUS_TIMEOUT_S: Final = 1.0
-_WRITE_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.1
 
 Directory = Annotated[
@@ -257,10 +256,10 @@ def _wait(
             progress = statuses.summary(documents)
             code = statuses.verdict(documents)
             if code == exits.DONE:
-                if _takes_a_write(run, deadline - time.monotonic()):
+                if first_write.is_acknowledged(run, deadline - time.monotonic()):
                     line(f"the cluster is up: {progress}")
                     return code
-                progress += "; no write is acknowledged yet"
+                progress += f"; {first_write.NOT_YET}"
                 code = exits.NO
             if time.monotonic() > deadline:
                 break
@@ -273,16 +272,6 @@ def _wait(
         f"see the logs, {short(members[0].directory.parent)}/*/node.log"
     )
     return code
-
-
-def _takes_a_write(run: ClientInvocation, within_s: float) -> bool:
-    """Whether a write that changes nothing is acknowledged. After a restart a leader that answers
-    may have a long log to apply first, or be replaced."""
-    try:
-        run.client.txn(timeout=min(max(within_s, _STATUS_TIMEOUT_S), _WRITE_TIMEOUT_S))
-    except RaftzmqError:
-        return False
-    return True
 
 
 def _say_what_next(cluster: LocalCluster) -> None:

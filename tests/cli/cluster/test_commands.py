@@ -31,6 +31,32 @@ def test_apply_says_what_it_runs_and_ends_when_all_are_voters(
     assert not kubernetes.calls("kubectl", "create")
 
 
+def test_apply_ends_when_a_write_has_just_been_acknowledged(
+    kubernetes: Programs, program: Program
+) -> None:
+    done = {"succeeded": True, "results": []}
+    kubernetes.on("kubectl exec --stdin", "", "no JSON", documents(VOTERS[:3]), done)
+    result = program("cluster", "apply", "--registry", "example.com")
+    assert result.code == 0, result
+    assert result.out.count("  no write is acknowledged yet\n") == 1
+    assert "the cluster is up" in result.lines[result.lines.index("waiting for a first write") + 2]
+    assert {text for _, text in kubernetes.calls("kubectl", "--stdin")} == {"{}"}
+
+
+@pytest.mark.parametrize("code", [1, 3])
+def test_apply_does_not_say_up_without_a_write(
+    code: int, kubernetes: Programs, program: Program
+) -> None:
+    """Exit code 3: no leader answered; 1: the command could not be run in that pod."""
+    kubernetes.on("kubectl exec --stdin", "", code=code)
+    result = program("cluster", "apply", "--registry", "example.com", "--timeout", "1")
+    assert result.code == 3
+    assert "no write is acknowledged yet" in result.err
+    asked = {call[0][6] for call in kubernetes.calls("kubectl", "--stdin")}
+    assert asked == ({"client"} if code == 3 else {"client", *VOTERS[:3]})
+    assert "the cluster is up" not in result.out
+
+
 def test_apply_makes_a_namespace_that_is_not_there(kubernetes: Programs, program: Program) -> None:
     kubernetes.on("kubectl get namespace", "")
     assert program("cluster", "apply", "--registry", "example.com", "-n", "new").code == 0
@@ -153,6 +179,30 @@ def test_status_is_not_well_with_a_node_that_is_silent(
     assert result.code == 1
     assert "raft-2: is being stopped\n" in result.out
     assert "raft-2: no answer\n" in result.out
+
+
+@pytest.mark.parametrize(
+    ("silent", "judgement"),
+    [
+        (0, "OK: 3 of 3 nodes healthy; leader raft-0"),
+        (1, "DEGRADED: 2 of 3 nodes healthy; leader raft-0; writes go on"),
+        (
+            2,
+            "NO QUORUM: 1 of 3 voters; writes are refused; raft-1 or raft-2 must come back",
+        ),
+        (3, "NO ANSWER: none of 3 nodes answers; see why the pods are not ready"),
+    ],
+)
+@pytest.mark.parametrize("output", ["simple", "table"])
+def test_status_ends_with_the_verdict_of_client_status(
+    silent: int, judgement: str, output: str, kubernetes: Programs, program: Program
+) -> None:
+    said = documents(VOTERS[:3])
+    for document in said[3 - silent :]:
+        document |= {"healthy": False, "error": "no answer"}
+    kubernetes.on("kubectl exec client", json.dumps(said), code=1)
+    result = program("cluster", "status", "-w", output)
+    assert result.out.splitlines()[-1] == judgement
 
 
 def test_status_of_nothing_says_how_to_make_something(

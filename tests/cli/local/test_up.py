@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from raftzmq_cli.local import commands, processes, view_servers
+from raftzmq_cli.client import first_write
+from raftzmq_cli.local import processes, view_servers
 from raftzmq_cli.local.processes import LocalCluster, LocalNode
 from raftzmq_cli.local.view_servers import LocalViews
 from tests.cli.conftest import Program, Result, execute
@@ -132,7 +133,7 @@ def test_a_failed_up_keeps_the_data_of_a_cluster_that_had_formed(
     port = free_ports()
     cluster = LocalCluster(here / "c", 1, port)
     with down_at_the_end(cluster):
-        monkeypatch.setattr(commands, "_takes_a_write", interrupted)
+        monkeypatch.setattr(first_write, "is_acknowledged", interrupted)
         where = ("--dir", "c", "--base-port", str(port), "--wait", "60")
         assert program("local", "up", "--nodes", "1", *where).code == 130
         assert not cluster.is_running
