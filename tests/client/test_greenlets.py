@@ -217,7 +217,7 @@ CASES: Final = [
 """Eventlet's hub is of no use in a forked child."""
 
 
-@pytest.mark.parametrize(("library", "moment", "name"), sample(CASES, 8))
+@pytest.mark.parametrize(("library", "moment", "name"), sample(CASES, 4))
 def test_it_works_among_greenlets(
     library: str, moment: str, name: str, cluster: FakeCluster
 ) -> None:
