@@ -132,6 +132,11 @@ else:
 def work():
     with db.lock("n"):
         db.put("k", "from another")
+        try:
+            db.lock("n").acquire(timeout=0.1)
+            raise AssertionError
+        except NotAcquired:
+            pass
 run(work)
 assert db.get("k").value == "from another"
 assert others_ran()
