@@ -159,7 +159,10 @@ class Claim:
 
     def _add_one(self, place: Acquisition) -> None:
         """Read the register, perhaps sleep, and write what follows."""
-        if place is not self.place or place.phase != HELD or self._client.idle:
+        if place is not self.place or place.phase != HELD:
+            return
+        if self._client.idle:  # it goes, or those in line would keep their sessions for ever
+            self._hold(place)
             return
 
         def found(op: Op) -> None:

@@ -15,5 +15,6 @@ SEEDS: Final[dict[int, str]] = {
     31: "a full disk at the moment of forming did the same",
     63: "a member cut off while another was admitted could not answer that one as its leader",
     95: "the same; and here nobody else could win the election",
+    1116: "the simulator's own: a client at rest kept a lock, and those in line all sessions",
     4000028: "the simulator's own: freezes that overlapped set a node's clock back",
 }
