@@ -29,12 +29,8 @@ T = TypeVar("T")
 CLOSE_S: Final = 0.2
 """How long closing waits for the cluster to forget the session."""
 
-
-CLOSED: Final = "this client is closed: make another"
-
 _OF_PARENTS: Final[list[Links]] = []
 """In a forked child: never collected, for closing them would touch the parent's."""
-
 
 _TELLING: Final[set[asyncio.Future[object]]] = set()
 """What was begun by `on_lost`: the event loop alone would not keep it."""
@@ -61,7 +57,6 @@ class AsyncShell(Shell):
     def __init__(self, endpoints: Sequence[str]) -> None:
         super().__init__()
         self._endpoints = endpoints
-        self._closed = False  # no call is taken any more
         self._begin()
 
     def _begin(self) -> None:
@@ -195,11 +190,6 @@ class AsyncShell(Shell):
     def check_caller(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._own_loop()
-
-    def check_open(self) -> None:
-        """Raise Unavailable once it is closed."""
-        if self._closed:
-            raise Unavailable(CLOSED)
 
     def _check(self) -> asyncio.AbstractEventLoop:
         """Return the loop that runs, if calls may be made in it now."""

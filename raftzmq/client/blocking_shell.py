@@ -67,7 +67,6 @@ class BlockingShell(Shell):
         self._endpoints = endpoints
         self._lock = new_lock()
         self._io: _IoThread | None = None
-        self._closed = False
 
     @staticmethod
     def teller(on_lost: OnLost) -> Teller:
@@ -159,11 +158,6 @@ class BlockingShell(Shell):
         except BaseException:  # an interrupt: nobody else knows of this one
             io.stop()
             raise
-
-    def check_open(self) -> None:
-        """Raise Unavailable once it is closed."""
-        if self._closed:
-            raise Unavailable("this client is closed: make another")
 
 
 def _stop_at_exit(shell: BlockingShell, io: _IoThread) -> None:

@@ -20,7 +20,7 @@ from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
-from raftzmq.errors import OutcomeUnknown, RaftzmqError, Refused
+from raftzmq.errors import OutcomeUnknown, RaftzmqError, Refused, Unavailable
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -52,7 +52,13 @@ class Shell(ABC):
     """
 
     def __init__(self) -> None:
+        self._closed = False  # no call is taken any more
         begin_anew_in_children(self.forget_parent)
+
+    def check_open(self) -> None:
+        """Raise Unavailable once it is closed."""
+        if self._closed:
+            raise Unavailable("this client is closed: make another")
 
     @abstractmethod
     def forget_parent(self) -> None:

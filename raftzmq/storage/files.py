@@ -19,6 +19,9 @@ from raftzmq.descriptors import open_file
 from raftzmq.errors import DiskFull, OutOfFiles
 from raftzmq.histogram import Histogram
 
+CURE: Final = ": free some, and the node takes writes again by itself"
+"""The end of what is said of a refusal."""
+
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
@@ -36,9 +39,10 @@ def is_full(error: OSError) -> bool:
     return error.errno in _NO_SPACE or error.errno in _NO_DESCRIPTOR
 
 
-def refusal(error: OSError, why: str) -> DiskFull:
-    """What to raise for an error that is_full."""
-    return OutOfFiles(why) if error.errno in _NO_DESCRIPTOR else DiskFull(why)
+def refusal(error: OSError, wanted: str) -> DiskFull:
+    """What to raise for an error that is_full; `wanted` is what there was too little for."""
+    kind = OutOfFiles if error.errno in _NO_DESCRIPTOR else DiskFull
+    return kind(f"{shortage(error)} for {wanted}")
 
 
 def shortage(error: OSError) -> str:

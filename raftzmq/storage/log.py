@@ -15,7 +15,7 @@ from raftzmq.core.entry import Entry
 from raftzmq.errors import DataError
 from raftzmq.lines import decode_entry
 from raftzmq.storage.config import StorageConfig
-from raftzmq.storage.files import AppendFile, Files, is_full, refusal, shortage
+from raftzmq.storage.files import CURE, AppendFile, Files, is_full, refusal
 from raftzmq.storage.segments import LoadedLog, Segment, Torn, segment_first, segment_path
 
 _line_of = itemgetter(Entry._fields.index("line"))
@@ -86,11 +86,7 @@ class Log:
             if not is_full(error):
                 raise
             self._put_back()
-            why = (
-                f"{shortage(error)} for the log in {self._directory}: free some, "
-                "and the node takes writes again by itself"
-            )
-            raise refusal(error, why) from error
+            raise refusal(error, f"the log in {self._directory}{CURE}") from error
         return len(data)
 
     def _put_back(self) -> None:

@@ -9,7 +9,7 @@ from zlib import crc32
 
 from raftzmq.core.ready import SnapshotMeta
 from raftzmq.lines import encode_line
-from raftzmq.storage.files import Files, is_full, refusal, shortage
+from raftzmq.storage.files import Files, is_full, refusal
 from raftzmq.storage.snapshot_files import (
     WRITING,
     SnapshotFile,
@@ -68,8 +68,7 @@ class SnapshotWriter:
         except OSError as error:
             self.abort()
             if is_full(error):
-                why = f"{shortage(error)} for a snapshot in {self._directory}"
-                raise refusal(error, why) from error
+                raise refusal(error, f"a snapshot in {self._directory}") from error
             raise
         self._open = False
         self._finished(self._file.size)

@@ -24,13 +24,13 @@ from raftzmq.storage.directory import (
     set_aside,
 )
 from raftzmq.storage.files import (
+    CURE,
     Closeable,
     Files,
     OsFiles,
     is_full,
     refusal,
     replace_file,
-    shortage,
 )
 from raftzmq.storage.log import Log, open_log
 from raftzmq.storage.records import (
@@ -222,11 +222,7 @@ class Storage:
         except OSError as error:
             if not is_full(error):
                 raise
-            why = (
-                f"{shortage(error)} for {what} in {self.path}: free some, "
-                "and the node takes writes again by itself"
-            )
-            raise refusal(error, why) from error
+            raise refusal(error, f"{what} in {self.path}{CURE}") from error
 
     # Snapshots
 

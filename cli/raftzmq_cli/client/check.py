@@ -11,7 +11,7 @@ from raftzmq.errors import RaftzmqError
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.common import exits, printers
 from raftzmq_cli.common.commands import Commands
-from raftzmq_cli.common.escaping import quoted
+from raftzmq_cli.common.escaping import shown
 from raftzmq_cli.common.settings import Output
 from raftzmq_cli.common.values import written_document
 
@@ -108,7 +108,7 @@ class Checker:
         item = self.client.get(self.prefix + name, timeout=self.timeout_s)
         value = None if item is None else item.value
         right = value == expected
-        detail = "" if right else f"read {_shown(value)}, expected {_shown(expected)}"
+        detail = "" if right else f"read {shown(value)}, expected {shown(expected)}"
         self._done(Step(f"read {name}" + (" (absent)" if expected is None else ""), right, detail))
 
     def _clean_up(self) -> None:
@@ -120,10 +120,6 @@ class Checker:
     def _done(self, step: Step) -> None:
         self.steps.append(step)
         self.tell(step)
-
-
-def _shown(value: str | bytes | None) -> str:
-    return "nothing" if value is None else f"{quoted(value):.60}"
 
 
 @commands.command("check", "raftzmq client check\nraftzmq client check -w json")

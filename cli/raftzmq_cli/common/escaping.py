@@ -9,7 +9,6 @@ goes to a file or a pipe.
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Final
 
 _UNSAFE: Final = re.compile(
@@ -42,6 +41,11 @@ def quoted(text: str | bytes) -> str:
     return f"'{escaped(text)}'"
 
 
+def shown(value: str | bytes | None) -> str:
+    """Return the beginning of a value, or that there is none, as a sentence quotes it."""
+    return "nothing" if value is None else f"{quoted(value):.60}"
+
+
 def fields(*values: str | bytes | int) -> str:
     """Return a line of values with tabs between them, and none within."""
     return "\t".join(str(v) if isinstance(v, int) else escaped(v) for v in values)
@@ -54,23 +58,20 @@ def safe_json(document: str) -> str:
 
 def width(text: str) -> int:
     """How many columns of a terminal escaped text takes."""
-    return len(text) if text.isascii() else sum(map(_columns, text))
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def folded(text: str, columns: int) -> list[str]:
     """Return escaped text in pieces of at most so many columns, at least 2; nothing is lost."""
     if text.isascii():
         return [text[k : k + columns] for k in range(0, len(text), columns)] or [""]
-    pieces = [""]
-    taken = 0
-    for character in text:
-        more = _columns(character)
-        if taken + more > columns:
-            pieces.append("")
-            taken = 0
-        pieces[-1] += character
-        taken += more
-    return pieces
+    from rich.cells import chop_cells
+
+    return chop_cells(text, columns)
 
 
 def _escape(character: str) -> str:
@@ -80,9 +81,3 @@ def _escape(character: str) -> str:
     if _BYTES + 0x80 <= code <= _BYTES + 0xFF:
         return f"\\x{code - _BYTES:02x}"
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
-
-
-def _columns(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from raftzmq.errors import RaftzmqError
 from raftzmq_cli.common import exits, printers
 from raftzmq_cli.common.commands import Commands
-from raftzmq_cli.common.escaping import quoted
+from raftzmq_cli.common.escaping import shown
 from raftzmq_cli.common.settings import Output
 from raftzmq_cli.views.invocation import SHARED, ViewsInvocation
 
@@ -54,7 +54,7 @@ class Checker:
     def _read(self, name: str, expected: str | bytes | None) -> None:
         item = self.client.get(self._key(name), timeout=self.timeout_s)
         value = None if item is None else item.value
-        detail = "" if value == expected else f"read {_shown(value)}, expected {_shown(expected)}"
+        detail = "" if value == expected else f"read {shown(value)}, expected {shown(expected)}"
         self._done(f"read {name}" + (" (absent)" if expected is None else ""), detail)
 
     def _written(self, step: str, written: Written) -> None:
@@ -79,10 +79,6 @@ class Checker:
             where = "" if index is None else f"  index {index}  view {view}  primary {primary}"
             more = f"  {detail}" if detail else ""
             printers.write_line(f"{'FAIL' if detail else 'ok  '}  {step}{where}{more}")
-
-
-def _shown(value: str | bytes | None) -> str:
-    return "nothing" if value is None else f"{quoted(value):.60}"
 
 
 @commands.command("check", "raftzmq views client check")
