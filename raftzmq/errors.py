@@ -18,6 +18,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "Denied",
     "DiskFull",
     "Fenced",
     "ForkedClient",
@@ -52,6 +53,13 @@ class Refused(RaftzmqError):
     """The cluster understood and declined; nothing was done."""
 
     code = "refused"
+
+
+class Denied(Refused):
+    """The user may not do that; the message names the user, the key or operation, and what the
+    user may do. To try again changes nothing, until the user is given the right."""
+
+    code = "denied"
 
 
 class NotLeader(Refused):

@@ -36,14 +36,16 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq.descriptors": (),
     "raftzmq.core": ("raftzmq.limits", "raftzmq.errors"),
     "raftzmq.machine": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core.entry"),
+    "raftzmq.access": FOUNDATION,
     "raftzmq.lines": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core"),
     "raftzmq.storage": (*ENTRIES, "raftzmq.descriptors"),
     "raftzmq.transport": (*ENTRIES, "raftzmq.descriptors"),
-    "raftzmq.node": (*ENTRIES, *WIRE, "raftzmq.machine", "raftzmq.storage"),
+    "raftzmq.node": (*ENTRIES, *WIRE, "raftzmq.access", "raftzmq.machine", "raftzmq.storage"),
     "raftzmq.server": (
         *ENTRIES,
         "raftzmq.standard_streams",
         "raftzmq.descriptors",
+        "raftzmq.access",
         "raftzmq.machine",
         "raftzmq.storage",
         "raftzmq.transport",
@@ -88,7 +90,14 @@ PARTS: dict[str, tuple[str, ...]] = {
 
 # Parts that take time and randomness as arguments and touch nothing: no clock, file, socket,
 # thread or environment can be reached through these modules of the standard library.
-PURE_PARTS = ("raftzmq.core", "raftzmq.machine", "raftzmq.node", "raftzmq.client", "raftzmq.views")
+PURE_PARTS = (
+    "raftzmq.core",
+    "raftzmq.machine",
+    "raftzmq.access",
+    "raftzmq.node",
+    "raftzmq.client",
+    "raftzmq.views",
+)
 SHELLS = (
     "raftzmq.client.blocking",
     "raftzmq.client.blocking_shell",
@@ -106,8 +115,8 @@ SHELLS = (
 PURE_STDLIB = set(
     """
     __future__ abc base64 binascii bisect collections collections.abc contextlib copy dataclasses
-    enum functools hashlib heapq inspect itertools json math operator re string struct types typing
-    weakref zlib
+    enum functools hashlib heapq inspect itertools json math operator re string struct tomllib types
+    typing weakref zlib
     """.split()  # noqa: SIM905 -- a list of twenty quoted words is harder to read
 )
 

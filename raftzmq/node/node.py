@@ -12,6 +12,7 @@ from contextlib import suppress
 from random import Random
 from typing import Final
 
+from raftzmq.access.users import ANYBODY, User
 from raftzmq.core.entry import COMMAND, COMMANDS, Entry
 from raftzmq.core.messages import Message
 from raftzmq.core.ready import Ready, SnapshotMeta
@@ -129,8 +130,15 @@ class Node(NodeState):
                 self.greet(raft.leader.name, address, greeting)
         self.greet(greeting.sender.name, greeting.address, answer_hello(self, greeting, reason))
 
-    def request(self, client: bytes, request: Request, size: int, now_ms: int) -> None:
-        """Take a client's message of `size` bytes."""
+    def request(
+        self,
+        client: bytes,
+        request: Request,
+        size: int,
+        now_ms: int,
+        user: User = ANYBODY,  # noqa: ARG002
+    ) -> None:
+        """Take a client's message of `size` bytes; `user` is who sent this very message."""
         match request:
             case OperationsRequest():
                 self.clients.operations(client, request, size)
