@@ -34,6 +34,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq.histogram": (),
     "raftzmq.standard_streams": (),
     "raftzmq.descriptors": (),
+    "raftzmq.wakeups": (),
     "raftzmq.core": ("raftzmq.limits", "raftzmq.errors"),
     "raftzmq.machine": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core.entry"),
     "raftzmq.access": FOUNDATION,
@@ -46,6 +47,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "raftzmq.standard_streams",
         "raftzmq.descriptors",
         "raftzmq.access",
+        "raftzmq.wakeups",
         "raftzmq.machine",
         "raftzmq.storage",
         "raftzmq.transport",
@@ -55,6 +57,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq.views": (
         *FOUNDATION,
         "raftzmq.descriptors",
+        "raftzmq.wakeups",
         "raftzmq.machine",
         "raftzmq.transport",
         "raftzmq.server.name_lookup",

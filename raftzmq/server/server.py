@@ -9,7 +9,6 @@ loses its leadership instead of holding it.
 from __future__ import annotations
 
 import signal
-import socket
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -58,6 +57,7 @@ from raftzmq.transport.peer_wire import (
 )
 from raftzmq.transport.servers import ClientServer, PeerServer
 from raftzmq.transport.watch_wire import Events
+from raftzmq.wakeups import woken_by_signals
 
 PEER_BUDGET: Final = 1024
 """The most messages of peers taken in one turn."""
@@ -129,9 +129,7 @@ class Server:
         self._probes = Probes(config.http_endpoint, log, now_ms)
         stack.callback(self._probes.close)
         self._guard = Guard((self._peers.traffic, self._clients.traffic))
-        self._wake, self._signalled = socket.socketpair()
-        stack.callback(self._wake.close)
-        stack.callback(self._signalled.close)
+        self._bell, self._wake = stack.enter_context(woken_by_signals())
         self._poller = zmq.Poller()
         for source in (self._peers.socket, self._clients.socket, self._wake.fileno()):
             self._poller.register(source, zmq.POLLIN)
@@ -187,8 +185,8 @@ class Server:
         from raftzmq.server.statefulset import StatefulSetWatch
 
         def wake() -> None:
-            with suppress(OSError):  # full, so awake already; or closed, at the end
-                self._signalled.send(WAKE)
+            with suppress(BlockingIOError):  # full, so awake already
+                self._bell.send(WAKE)
 
         watch = StatefulSetWatch(config.statefulset, config.namespace, on_change=wake)
         stack.callback(watch.close)
@@ -380,9 +378,6 @@ class Server:
     # -- signals ---------------------------------------------------------------------
 
     def _catch_signals(self) -> None:
-        self._wake.setblocking(False)
-        self._signalled.setblocking(False)
-        signal.set_wakeup_fd(self._signalled.fileno())
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
                 signal.signal(number, lambda *_: None)  # nohup has SIGHUP ignored

@@ -6,7 +6,6 @@ The sockets, their options, their bounds and the text log are those of a Raft no
 from __future__ import annotations
 
 import signal
-import socket
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -25,6 +24,7 @@ from raftzmq.transport.options import node_context
 from raftzmq.transport.servers import ClientServer
 from raftzmq.views.messages import Message, Reply
 from raftzmq.views.wire import decode, encode
+from raftzmq.wakeups import woken_by_signals
 
 BUDGET: Final = 1024
 """The most messages taken in one turn."""
@@ -58,10 +58,7 @@ class Loop(ABC):
         self.server = ClientServer(self.context, endpoint)
         stack.callback(self.server.close)
         self._guard = Guard((self.server.traffic,))
-        self._wake, self._signalled = socket.socketpair()
-        for end in (self._wake, self._signalled):
-            end.setblocking(False)
-            stack.callback(end.close)
+        _, self._wake = stack.enter_context(woken_by_signals())
         self.poller = zmq.Poller()
         self.poller.register(self.server.socket, zmq.POLLIN)
         self.poller.register(self._wake.fileno(), zmq.POLLIN)
@@ -86,7 +83,6 @@ class Loop(ABC):
 
     def run(self) -> None:
         """Take turns until SIGTERM or SIGINT."""
-        signal.set_wakeup_fd(self._signalled.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         calm_garbage_collector()

@@ -24,6 +24,7 @@ from typing import IO, Any, Final
 import typer
 
 from raftzmq.errors import InvalidRequest
+from raftzmq.wakeups import woken_by_signals
 from raftzmq_cli.common import messages
 from raftzmq_cli.common.escaping import quoted
 
@@ -75,7 +76,7 @@ class News:
         self._numbers.append(number)
         bell = self._bell
         if bell is not None:
-            with suppress(OSError):  # full: it wakes anyway; closed: nobody waits
+            with suppress(BlockingIOError):  # full: it wakes anyway
                 bell.send(b"!")
 
     def take(self) -> int | None:
@@ -86,22 +87,17 @@ class News:
     def awaited(self) -> Iterator[Callable[[float], None]]:
         """What waits for news, for so many seconds at most. A signal wakes it too, whichever thread
         gets it, and when it comes just before the wait. For the main thread."""
-        bell, ear = socket.socketpair()
-        with bell, ear:
-            bell.setblocking(False)
-            ear.setblocking(False)
+        with woken_by_signals() as (bell, ear):
 
             def wait(timeout_s: float) -> None:
                 if not self._numbers and select.select([ear], [], [], timeout_s)[0]:
                     ear.recv(4096)
 
-            before = signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
             self._bell = bell
             try:
                 yield wait
             finally:
                 self._bell = None
-                signal.set_wakeup_fd(before)
 
 
 @dataclass(frozen=True, slots=True)
