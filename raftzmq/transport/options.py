@@ -1,11 +1,14 @@
 """The options of every socket, each with its reason; DESIGN.md says what was measured.
 
-There is one function for each kind of socket. Call it after making the socket and before bind or
-connect. Keys and an authentication domain belong here too, once nodes and clients have them.
+There is one function for each kind of socket. Call it after making the socket (`router` makes
+ROUTERs) and before bind or connect. Keys and an authentication domain belong here too, once nodes
+and clients have them.
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -68,6 +71,17 @@ def node_context() -> Iterator[Context]:
         ending = Thread(target=context.term, name="zmq-end", daemon=True)
         ending.start()
         ending.join(LAST_WORDS_MS / 1000 + 1)
+
+
+def router(context: Context) -> Socket:
+    """A new ROUTER, whose automatic routing ids nobody can foretell.
+
+    libzmq counts those ids up from `rand()` of the C library, which it never seeds. So they would
+    be the same in every process. A connection may choose any id for itself. If it chooses the one
+    that libzmq gives to a later connection, libzmq aborts the process.
+    """
+    ctypes.CDLL(None).srand(int.from_bytes(os.urandom(4), "little"))
+    return context.socket(zmq.ROUTER)
 
 
 def peer_link(socket: Socket, lane: int) -> None:

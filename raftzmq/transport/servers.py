@@ -118,7 +118,7 @@ class PeerServer(_Router):
 
     def __init__(self, context: Context, endpoint: str) -> None:
         """Listen on a ZeroMQ endpoint, `tcp://*:6000`. Raises PortTaken, ListenError."""
-        socket = context.socket(zmq.ROUTER)
+        socket = options.router(context)
         options.peer_server(socket)
         super().__init__(socket, endpoint)
 
@@ -154,7 +154,7 @@ class ClientServer(_Router):
 
     def __init__(self, context: Context, endpoint: str) -> None:
         """Listen on a ZeroMQ endpoint, `tcp://*:6001`. Raises PortTaken, ListenError."""
-        socket = context.socket(zmq.ROUTER)
+        socket = options.router(context)
         options.client_server(socket)
         super().__init__(socket, endpoint)
 

@@ -3,6 +3,7 @@ nothing vanishes uncounted, and strangers do no harm."""
 
 from __future__ import annotations
 
+import ctypes
 import socket as tcp
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from raftzmq.transport.client_wire import StatusRequest, decode_request, encode_
 from raftzmq.transport.options import Context
 from raftzmq.transport.peer_wire import decode_peer, encode_message
 from raftzmq.transport.servers import ClientServer, PeerServer
+from tests.system import zmtp
 from tests.system.ports import free_ports
 from tests.transport.loopback import DEADLINE_S, Connect, collect, until
 from tests.transport.samples import APPEND, CLUSTER
@@ -95,6 +97,30 @@ def test_nobody_can_take_over_anothers_answers(connect: Connect, clients: Client
     assert clients.send(identity, b"for the victim")
     assert not thief.poll(100)
     assert victim.recv() == b"for the victim"
+
+
+@pytest.mark.parametrize("kind", [PeerServer, ClientServer])
+def test_nobody_can_foretell_the_id_of_a_connection_that_chose_none(
+    context: Context, kind: type[PeerServer | ClientServer]
+) -> None:
+    """If a connection holds the id that libzmq gives to another one, libzmq aborts the process."""
+    firsts = set()
+    for _ in range(2):
+        ctypes.CDLL(None).srand(1)  # which is how every process starts
+        server = kind(context, "tcp://127.0.0.1:*")
+        with zmtp.speak(server.port) as stranger:
+            stranger.sendall(zmtp.frame(b"x"))
+            firsts.add(_sender(server))
+        server.close(0)
+    assert len(firsts) == 2
+    assert all(len(first) == 5 and first[0] == 0 for first in firsts)
+
+
+def _sender(server: PeerServer | ClientServer) -> bytes:
+    """Who sent the next message."""
+    taken = until(server._take)
+    assert taken
+    return taken[0]
 
 
 def test_a_request_that_is_not_one_frame_is_handed_on_as_one_that_will_be_refused(
