@@ -14,6 +14,8 @@ they do not have in common:
   likes. It has no clients: the load is made within the leader and has no network to cross. It is
   run with the settings that were fastest of those tried (pysyncobj_node.py), and compaction off.
   Its "get" is an operation in the log, the only linearizable read there is.
+* raftzmq-keys and etcd-tls are the same systems with all that is on the wire encrypted. raftzmq
+  knows each client by its key; etcd has certificates of its own making, and asks clients for none.
 * etcd's clients go to its leader, as raftzmq's do by themselves, for it is faster so, even with
   stale reads while all nodes share the cores. The load is made by a program in Go, over eight
   connections.

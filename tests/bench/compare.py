@@ -17,9 +17,9 @@ from tests.bench import machine, provision
 from tests.bench.failover import etcd_pauses_s, raftzmq_pauses_s
 from tests.bench.points import Point
 from tests.bench.results import Results
-from tests.bench.system import Etcd, Pysyncobj, Raftzmq, System
+from tests.bench.system import Etcd, EtcdTls, Pysyncobj, Raftzmq, System
 
-KINDS: dict[str, type[System]] = {"raftzmq": Raftzmq, "etcd": Etcd, "pysyncobj": Pysyncobj}
+KINDS: dict[str, type[System]] = {kind.name: kind for kind in (Raftzmq, Etcd, EtcdTls, Pysyncobj)}
 SYSTEMS = tuple(KINDS)
 WARM_UP = Point("put", 64, 100)
 WARM_UP_S = 2.0
@@ -116,11 +116,12 @@ class Comparison:
 
 
 def _maker(name: str, cache: Path) -> Callable[[Path], System]:
-    if name == "raftzmq":
-        return Raftzmq
-    if name == "etcd":
+    kind = KINDS[name]
+    if issubclass(kind, Raftzmq):
+        return kind
+    if issubclass(kind, Etcd):
         programs = provision.etcd(cache)
-        return lambda directory: Etcd(directory, programs)
+        return lambda directory: kind(directory, programs)
     python = provision.pysyncobj(cache)
     return lambda directory: Pysyncobj(directory, python)
 

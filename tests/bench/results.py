@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench.points import WANTED, Point, Wanted
+from tests.bench.points import WANTED, WANTED_WITH_KEYS, Point, Wanted
 
 FORMAT = 1
 FIGURES = ("ops_per_s", "p50_ms", "p99_ms", "p999_ms", "max_ms")
@@ -42,6 +42,14 @@ class Measurement:
     @property
     def point(self) -> Point:
         return Point(self.op, self.outstanding, self.value_bytes)
+
+    @property
+    def cpu_by_rate(self) -> float | None:
+        """The nodes' processor time by the rate: to be compared within one run, whose loads are all
+        of one length."""
+        if not self.nodes_cpu_s or not self.ops_per_s:
+            return None
+        return self.nodes_cpu_s / self.ops_per_s
 
 
 def parse_line(text: str, point: Point) -> dict[str, Any]:
@@ -124,6 +132,11 @@ class Results:
         document["ratios"] = {
             str(wanted): round(ratio, 3) for wanted in WANTED if (ratio := self.ratio(wanted))
         }
+        document["ratios_with_keys"] = {
+            str(wanted): round(ratio, 3)
+            for wanted in WANTED_WITH_KEYS
+            if (ratio := self.ratio(wanted, "raftzmq-keys", "raftzmq"))
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document, indent=1) + "\n")
 
@@ -133,7 +146,7 @@ def load(path: Path) -> Results:
     document = json.loads(path.read_text())
     if document.pop("format", None) != FORMAT:
         raise ValueError(f"{path} is not a file of results of format {FORMAT}")
-    for computed in ("medians", "ratios"):
-        document.pop(computed)
+    for computed in ("medians", "ratios", "ratios_with_keys"):
+        document.pop(computed, None)
     document["measurements"] = [Measurement(**one) for one in document["measurements"]]
     return Results(**document)

@@ -9,7 +9,12 @@ RATES = {"raftzmq": 60_000.0, "etcd": 10_000.0, "pysyncobj": 15_000.0}
 
 
 def measurement(
-    system: str, point: Point, number: int = 1, rate: float = 1000.0, p99_ms: float | None = 10.0
+    system: str,
+    point: Point,
+    number: int = 1,
+    rate: float = 1000.0,
+    p99_ms: float | None = 10.0,
+    nodes_cpu_s: float | None = None,
 ) -> Measurement:
     return Measurement(
         system=system,
@@ -23,6 +28,7 @@ def measurement(
         p999_ms=p99_ms,
         max_ms=p99_ms,
         errors=0,
+        nodes_cpu_s=nodes_cpu_s,
     )
 
 

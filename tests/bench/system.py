@@ -19,7 +19,7 @@ from typing import Any
 import raftzmq
 from tests.bench import provision
 from tests.bench.cpu import cpu_s
-from tests.bench.points import COUNTS, OPS, Point
+from tests.bench.points import COUNTS, OPS, PLAIN_OPS, Point
 from tests.bench.results import Measurement, parse_line
 from tests.sim.story import ROOT
 from tests.system.ports import STEP, free_ports
@@ -158,12 +158,16 @@ def agreed_leader(statuses: Sequence[dict[str, Any]], endpoints: Sequence[str]) 
 
 class Etcd(System):
     name = "etcd"
+    scheme = "http"
+    server_options: Sequence[str] = ()
+    ctl_options: Sequence[str] = ()
+    load_options: Sequence[str] = ()
 
     def __init__(self, directory: Path, programs: provision.Etcd) -> None:
         super().__init__(directory)
         self.programs = programs
         ports = free_ports(3)
-        self._peers = [f"http://127.0.0.1:{ports + STEP * k}" for k in range(3)]
+        self._peers = [f"{self.scheme}://127.0.0.1:{ports + STEP * k}" for k in range(3)]
         self.endpoints = [f"127.0.0.1:{ports + STEP * k + 1}" for k in range(3)]
         self._processes: list[subprocess.Popen[bytes] | None] = [None, None, None]
 
@@ -191,7 +195,7 @@ class Etcd(System):
     def start(self, number: int) -> None:
         """Start a node that does not run, on the data that it has."""
         cluster = ",".join(f"e{k}={url}" for k, url in enumerate(self._peers))
-        client = f"http://{self.endpoints[number]}"
+        client = f"{self.scheme}://{self.endpoints[number]}"
         command = [
             *(str(self.programs.server), "--name", f"e{number}"),
             *("--data-dir", str(self.directory / f"e{number}"), "--log-level", "error"),
@@ -199,6 +203,7 @@ class Etcd(System):
             *("--initial-advertise-peer-urls", self._peers[number]),
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--initial-cluster", cluster, "--initial-cluster-state", "new"),
+            *self.server_options,
         ]
         with (self.directory / f"e{number}.output").open("ab") as output:
             self._processes[number] = subprocess.Popen(
@@ -229,7 +234,7 @@ class Etcd(System):
         done = subprocess.run(
             [
                 *(self.programs.ctl, "--endpoints", ",".join(self.endpoints)),
-                *("endpoint", "status", "-w", "json"),
+                *(*self.ctl_options, "endpoint", "status", "-w", "json"),
             ],
             env=clean_environment() | {"ETCDCTL_API": "3"},
             capture_output=True,
@@ -248,8 +253,20 @@ class Etcd(System):
             *(str(self.programs.load), "-endpoints", endpoint, "-op", point.op),
             *("-outstanding", str(point.outstanding), "-size", str(point.value_bytes)),
             *("-keys", str(point.keys), "-seconds", str(seconds)),
+            *self.load_options,
         ]
         return run_load(command, seconds)
+
+
+class EtcdTls(Etcd):
+    """etcd with TLS on all its ports, with certificates that it makes for itself."""
+
+    name = "etcd-tls"
+    ops = PLAIN_OPS
+    scheme = "https"
+    server_options = ("--auto-tls", "--peer-auto-tls")
+    ctl_options = ("--insecure-transport=false", "--insecure-skip-tls-verify")
+    load_options = ("-tls",)
 
 
 class Pysyncobj(System):

@@ -10,12 +10,21 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from tests.bench import machine
-from tests.bench.points import HANDOVER_WORST_S, PAUSE_MEDIAN_S, PAUSE_WORST_S, WANTED
+from tests.bench.points import (
+    HANDOVER_WORST_S,
+    PAUSE_MEDIAN_S,
+    PAUSE_WORST_S,
+    WANTED,
+    WANTED_WITH_KEYS,
+    Field,
+    Wanted,
+)
 from tests.bench.results import Results
 
 Row = tuple[str, ...]
 Pauses = dict[str, list[float]]
 WIDTH = 150
+SECURED_FIELDS: tuple[Field, ...] = ("ops_per_s", "p99_ms", "cpu_by_rate")
 
 
 def wanted_rows(results: Results) -> list[Row]:
@@ -48,6 +57,34 @@ def wanted_rows(results: Results) -> list[Row]:
     return rows + pause_rows(results)
 
 
+def secured_rows(results: Results) -> list[Row]:
+    """Figure, raftzmq without and with keys, ratio, what is wanted, whether it is so; then etcd
+    without and with TLS, and ratio. What was not measured with keys has no row."""
+    rows: list[Row] = []
+    wanted_of = {(one.point, one.field): one for one in WANTED_WITH_KEYS}
+    points = dict.fromkeys(one.point for one in results.measurements)
+    for wanted in (Wanted(point, field) for point in points for field in SECURED_FIELDS):
+        ratio = results.ratio(wanted, "raftzmq-keys", "raftzmq")
+        if ratio is None:
+            continue
+        asked = wanted_of.get((wanted.point, wanted.field))
+        judged = (asked.rule, "yes" if asked.met(ratio) else "no") if asked else ("-", "-")
+        own = _beside(results, wanted, "raftzmq", "raftzmq-keys")
+        rows.append((str(wanted), *own, *judged, *_beside(results, wanted, "etcd", "etcd-tls")))
+    return rows
+
+
+def _beside(results: Results, wanted: Wanted, plain: str, secured: str) -> Row:
+    """The figure of both systems, and the ratio of the second to the first."""
+    found = results.medians()
+    ratio = results.ratio(wanted, secured, plain)
+    figures = [
+        figure(getattr(one, wanted.field), wanted.field) if one else "-"
+        for one in (found.get((name, wanted.point)) for name in (plain, secured))
+    ]
+    return (*figures, "-" if ratio is None else f"{ratio:.2f}")
+
+
 def pause_rows(results: Results) -> list[Row]:
     rows: list[Row] = []
     limits: list[tuple[str, Pauses, Callable[[list[float]], float], float]] = [
@@ -75,7 +112,7 @@ def point_rows(results: Results) -> list[Row]:
     rows: list[Row] = []
     for point in dict.fromkeys(point for _, point in found):
         title = str(point)
-        for name in ("raftzmq", "etcd", "pysyncobj"):
+        for name in ("raftzmq", "raftzmq-keys", "etcd", "etcd-tls", "pysyncobj"):
             one = found.get((name, point))
             if one is None:
                 continue
@@ -103,6 +140,8 @@ def point_rows(results: Results) -> list[Row]:
 def figure(value: float | None, field: str) -> str:
     if value is None:
         return "-"
+    if field == "cpu_by_rate":
+        return f"{value * 1e6:,.0f}"
     return f"{value:,.0f}/s" if field == "ops_per_s" else f"{value:.2f} ms"
 
 
@@ -120,6 +159,9 @@ def show(results: Results) -> None:
     if rows := wanted_rows(results):
         heads = ("figure", "raftzmq", "etcd", "ratio", "wanted", "met", "PySyncObj, no fsync")
         console.print(_table(heads, rows))
+    if rows := secured_rows(results):
+        pairs = ("raftzmq", "keys", "ratio", "wanted", "met", "etcd", "TLS", "ratio")
+        console.print(_table(("figure", *pairs), rows))
     more = ("load", "system", "rate", "of etcd's", "p50", "p99", "p99.9", "longest")
     if rows := point_rows(results):
         console.print(_table((*more, "CPU nodes", "CPU load", "errors"), rows))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tests.bench.samples import results
-from tests.bench.table import point_rows, wanted_rows
+from tests.bench.points import Point
+from tests.bench.samples import measurement, results
+from tests.bench.table import point_rows, secured_rows, wanted_rows
 
 
 def test_a_row_has_figures_ratio_wish_and_whether_it_is_met() -> None:
@@ -38,6 +39,30 @@ def test_what_was_not_measured_has_no_row() -> None:
     found.pauses_s, found.handovers_s = {}, {}
     found.measurements = [one for one in found.measurements if one.outstanding == 64]
     assert [row[0] for row in wanted_rows(found)] == ["put of 100 B, 64 outstanding, a second"]
+
+
+def test_keys_are_judged_beside_none_and_stand_beside_tls() -> None:
+    found = results()
+    point = Point("put", 256, 100)
+    found.measurements = [
+        measurement("raftzmq", point, rate=60_000, nodes_cpu_s=6.0),
+        measurement("raftzmq-keys", point, rate=57_000, nodes_cpu_s=7.125),
+        measurement("etcd", point, rate=10_000),
+        measurement("etcd-tls", point, rate=8_000),
+    ]
+    rows = {row[0]: row[1:] for row in secured_rows(found)}
+    assert rows["put of 100 B, 256 outstanding, a second"] == (
+        *("60,000/s", "57,000/s", "0.95", "at least 0.9 times", "yes"),
+        *("10,000/s", "8,000/s", "0.80"),
+    )
+    assert rows["put of 100 B, 256 outstanding, processor time of an operation"] == (
+        *("100", "125", "1.25", "at most 1.2 times", "no", "-", "-", "-"),
+    )
+    assert rows["put of 100 B, 256 outstanding, p99"][3:5] == ("-", "-")
+
+
+def test_a_run_without_keys_has_no_table_of_them() -> None:
+    assert secured_rows(results()) == []
 
 
 def test_each_load_has_a_row_a_system_and_is_named_once() -> None:
