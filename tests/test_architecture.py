@@ -19,7 +19,7 @@ LINES_MAX = 420
 # What the modules of each part may import from raftzmq besides their own part. A part is the
 # longest name here that the module's own name begins with; an import is allowed when it begins
 # with one of the names listed. So the arrows point one way: core <- node <- server <- cli.
-FOUNDATION = ("raftzmq.limits", "raftzmq.errors", "raftzmq.naming")
+FOUNDATION = ("raftzmq.limits", "raftzmq.errors", "raftzmq.naming", "raftzmq.prefixes")
 ENTRIES = (*FOUNDATION, "raftzmq.histogram", "raftzmq.core", "raftzmq.lines")
 WIRE = (
     "raftzmq.transport.frames",
@@ -31,12 +31,18 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq.limits": (),
     "raftzmq.errors": (),
     "raftzmq.naming": ("raftzmq.errors",),
+    "raftzmq.prefixes": (),
     "raftzmq.histogram": (),
     "raftzmq.standard_streams": (),
     "raftzmq.descriptors": (),
     "raftzmq.wakeups": (),
     "raftzmq.core": ("raftzmq.limits", "raftzmq.errors"),
-    "raftzmq.machine": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core.entry"),
+    "raftzmq.machine": (
+        "raftzmq.limits",
+        "raftzmq.errors",
+        "raftzmq.prefixes",
+        "raftzmq.core.entry",
+    ),
     "raftzmq.access": FOUNDATION,
     "raftzmq.lines": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core"),
     "raftzmq.storage": (*ENTRIES, "raftzmq.descriptors"),

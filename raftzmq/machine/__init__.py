@@ -1,6 +1,6 @@
 """The replicated state machine: pure, deterministic, driven by committed log entries."""
 
-from raftzmq.machine.bounds import bounded
+from raftzmq.machine.bounds import bounded, owned
 from raftzmq.machine.commands.reads import UNDECIDED
 from raftzmq.machine.machine import Machine
 from raftzmq.machine.tables.sessions import Result
@@ -22,6 +22,7 @@ __all__ = [
     "are_plain_gets",
     "are_plain_puts",
     "bounded",
+    "owned",
     "validate_read",
     "validate_write",
 ]

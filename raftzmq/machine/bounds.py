@@ -1,4 +1,5 @@
-"""The bound that the leader writes into an entry, with what may have much to remove."""
+"""What the leader writes into an entry beside a client's arguments: a bound to what may have much
+to remove, and to whom belongs what is made."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from raftzmq.machine.commands.transactions import BRANCH
 
 
 def bounded(op: list[Any]) -> list[Any]:
-    """Return a validated write `[serial, name, …arguments]` as it is to enter the log."""
+    """Return a validated write `[serial, name, …arguments]` with its bound, if it needs one."""
     serial, name, *arguments = op
     if name == "fenced":
         fences, operation = arguments
@@ -19,6 +20,12 @@ def bounded(op: list[Any]) -> list[Any]:
     if row is None or not row.bounded or (name == "txn" and not _removes_many(*arguments[1:])):
         return op
     return [*op, limits.REMOVALS_PER_ENTRY]
+
+
+def owned(op: list[Any], user: str) -> list[Any]:
+    """Return a validated write with the name of its user, if what it makes belongs to one."""
+    row = COMMANDS.get(op[1])
+    return [*op, user] if user and row is not None and row.owned else op
 
 
 def _removes_many(*branches: list[Any]) -> bool:

@@ -176,6 +176,12 @@ class Machine:
         """How many leases there are."""
         return len(self.state.leases.table)
 
+    def owner_of(self, lease: int) -> str | None:
+        """Return the name of the user whose lease it is, "" for anybody's; None if it has ended or
+        never was. Of a number above `revision` that may change: it is yet to be granted."""
+        found = self.state.leases.table.get(lease)
+        return None if found is None else found.owner
+
     @property
     def queue_count(self) -> int:
         """How many locks, semaphores, counters and elections there are."""

@@ -3,7 +3,7 @@
     ["machine", 2, applied_index, time_ms, revision]   the first record; 2 is the format
     ["session", number, ack, used_ms]
     ["result", number, serial, code, revision, body]   after its session
-    ["lease", number, ttl_ms, end_ms]
+    ["lease", number, ttl_ms, end_ms, owner]           without the owner if it is anybody's
     ["ending", number]                                 a lease that has ended, and has some left
     ["swept", key]                                     where the search for its keys goes on
     ["queue", kind, name, permits]                     of a counter the count, else the capacity
@@ -57,7 +57,10 @@ def records(state: State) -> Iterator[list[Any]]:
         for number, session in sorted(table.items())
     ]
     header = ["machine", FORMAT, state.applied_index, state.time_ms, state.revision]
-    leases = [(lease.number, lease.ttl_ms, lease.end_ms) for lease in state.leases.table.values()]
+    leases = [
+        (lease.number, lease.ttl_ms, lease.end_ms, lease.owner)
+        for lease in state.leases.table.values()
+    ]
     ending: list[list[Any]] = [["ending", number] for number in state.leases.ending]
     if state.leases.swept:
         ending.append(["swept", state.leases.swept])
@@ -84,9 +87,9 @@ def _session_records(sessions: list[_SessionCopy]) -> Iterator[list[Any]]:
             yield ["result", number, serial, *results[serial]]
 
 
-def _lease_records(leases: list[tuple[int, int, int]]) -> Iterator[list[Any]]:
-    for number, ttl_ms, end_ms in leases:
-        yield ["lease", number, ttl_ms, end_ms]
+def _lease_records(leases: list[tuple[int, int, int, str]]) -> Iterator[list[Any]]:
+    for number, ttl_ms, end_ms, owner in leases:
+        yield ["lease", number, ttl_ms, end_ms, *([owner] if owner else [])]
 
 
 def _queue_records(queues: list[_QueueCopy]) -> Iterator[list[Any]]:
@@ -160,8 +163,8 @@ class _Draft:
                 self._sessions[number] = Session(number, used_ms, ack)
             case ["result", int(number), int(serial), str(code), int(at), body]:
                 self._take_result(self._sessions[number], serial, (code, at, body))
-            case ["lease", int(number), int(ttl_ms), int(end_ms)]:
-                self._leases[number] = Lease(number, ttl_ms, end_ms)
+            case ["lease", int(), int(), int()] | ["lease", int(), int(), int(), str()]:
+                self._leases[record[1]] = Lease(*record[1:])
             case ["ending", int(number)]:
                 self._leases[number] = Lease(number, 0, 0, ended=True)
             case ["swept", str(key)]:

@@ -17,6 +17,9 @@ class Coordination:
     def __init__(self) -> None:
         self.leases: dict[int, tuple[int, int]] = {}
         """lease -> its time to live, and its end"""
+
+        self.owners: dict[int, str] = {}
+        """lease -> whose it is; those that have ended too"""
         self.ending: list[int] = []
         """Leases that have ended and have places or keys left, in the order of their ends."""
         self.swept = ""
@@ -32,10 +35,11 @@ class Coordination:
 
     # -- leases ---------------------------------------------------------------------------------
 
-    def lease_grant(self, ttl_ms: int) -> tuple[Any, ...]:
+    def lease_grant(self, ttl_ms: int, owner: str = "") -> tuple[Any, ...]:
         if len(self.leases) >= limits.LEASES:
             return ("overloaded",)
         self.leases[self.index] = (ttl_ms, self.time_ms + ttl_ms)
+        self.owners[self.index] = owner
         return "ok", self.index
 
     def lease_keep(self, lease: int) -> tuple[Any, ...]:

@@ -190,6 +190,8 @@ def test_the_machine_agrees_with_the_model_and_with_its_own_snapshots(seed: int)
                 copied = restored(copied)
                 audit(copied)
         model = caller.model
+        owners = {lease: model.owners[lease] for lease in model.leases}
+        assert {lease: machine.owner_of(lease) for lease in model.leases} == owners
         assert machine.lease_count == len(model.leases)
         assert (machine.queue_count, machine.place_count) == (len(model.queues), len(model.places))
         assert machine.state_hash() == copied.state_hash()

@@ -8,8 +8,9 @@ import pytest
 
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND
+from raftzmq.errors import InvalidRequest
 from raftzmq.lines import encode_entries
-from raftzmq.machine import Machine
+from raftzmq.machine import Machine, owned
 from raftzmq.machine.tables import bonds
 from raftzmq.machine.tables.bonds import Bonds
 from tests.machine.audit import audit
@@ -301,3 +302,50 @@ def test_it_is_known_when_the_next_thing_ends(db: Driver) -> None:
 def test_an_empty_machine_waits_for_nothing() -> None:
     assert Machine().next_expiry_ms is None
     assert not Machine().expiry_due(10**12)
+
+
+def grant_to(db: Driver, owner: str) -> int:
+    """Grant a lease as a leader proposes it for a user of that name."""
+    db.serial += 1
+    op = owned([db.serial, "lease_grant", 10_000], owner)
+    code, _, number = db.apply(db.session, db.serial, op)
+    assert code == "ok"
+    return int(number)
+
+
+def test_a_lease_belongs_to_the_user_that_the_leader_names(db: Driver) -> None:
+    lease, anybodys = grant_to(db, "billing"), granted(db)
+    for machine in (db.machine, db.reborn()):
+        assert machine.owner_of(lease) == "billing"
+        assert machine.owner_of(anybodys) == ""
+        assert machine.owner_of(lease + 1_000) is None
+    assert db.write("lease_revoke", lease)[0] == "ok"
+    assert db.machine.owner_of(lease) is None
+
+
+def test_no_client_says_to_whom_a_lease_belongs(db: Driver) -> None:
+    with pytest.raises(InvalidRequest, match="lease_grant takes ttl_ms; 2 given"):
+        db.write("lease_grant", 10_000, "billing")
+
+
+def test_only_leases_get_an_owner_and_only_from_users_with_a_name() -> None:
+    for op in ([1, "put", "k", "v"], [1, "open"], [1, "lease_keep", 7]):
+        assert owned(op, "billing") == op
+    assert owned([1, "lease_grant", 500], "") == [1, "lease_grant", 500]
+
+
+def test_the_owner_is_in_the_hash_and_in_the_record_only_if_there_is_one(db: Driver) -> None:
+    other = Driver()
+    other.time_ms = db.time_ms
+    grant_to(db, "billing")
+    grant_to(other, "orders")
+    records = [list(machine.snapshot())[-1] for machine in (db.machine, other.machine)]
+    assert [record[-1] for record in records] == ["billing", "orders"]
+    assert db.machine.state_hash() != other.machine.state_hash()
+
+
+def test_leases_of_older_logs_and_snapshots_are_anybodys(db: Driver) -> None:
+    lease = granted(db)
+    assert list(db.machine.snapshot())[-1] == ["lease", lease, 10_000, db.time_ms + 10_000]
+    assert db.reborn().state_hash() == db.machine.state_hash()
+    assert db.reborn().owner_of(lease) == ""

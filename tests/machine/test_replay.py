@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND
 from raftzmq.lines import encode_entry
-from raftzmq.machine import Machine, bounded, validate_write
+from raftzmq.machine import Machine, bounded, owned, validate_write
 from raftzmq.machine.tables import keys
 from tests.machine.driver import restored
 from tests.machine.model import Model
@@ -71,9 +71,10 @@ def first(random: Random) -> list[Any]:
 
 
 def logged(random: Random, op: list[Any]) -> list[Any]:
-    """Return a write as it is in the log: with a bound, or as older versions wrote it."""
+    """Return a write as it is in the log: with a bound and an owner, or as older versions wrote
+    it."""
     validate_write(op)
-    return bounded(op) if random.random() < 0.7 else op
+    return owned(bounded(op), "billing") if random.random() < 0.7 else op
 
 
 def expire(random: Random) -> list[Any]:

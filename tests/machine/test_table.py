@@ -57,7 +57,8 @@ def test_clients_may_send_every_row_but_those_of_leaders() -> None:
 
 @pytest.mark.parametrize("row", IN_SESSIONS, ids=named)
 def test_what_runs_takes_the_state_and_every_argument(row: Operation) -> None:
-    assert takes(row.run, len(row.arguments) + 1 + getattr(row, "bounded", False))
+    more = getattr(row, "bounded", False) or getattr(row, "owned", False)
+    assert takes(row.run, len(row.arguments) + 1 + more)
     assert row.length == len(row.arguments) + 2
 
 
@@ -90,6 +91,14 @@ def test_what_gets_a_bound_from_the_leader() -> None:
     for name in bounded:
         count = len(rows[name].arguments)
         assert [rows[name].takes(count + more) for more in (0, 1, 2)] == [True, True, False]
+
+
+def test_what_belongs_to_the_user_whose_name_the_leader_adds() -> None:
+    rows = {**table.COMMANDS, **table.SESSIONLESS}
+    assert {name for name, row in rows.items() if row.owned} == {"lease_grant"}
+    assert not any(row.owned and row.bounded for row in rows.values()), "one of them would be lost"
+    count = len(rows["lease_grant"].arguments)
+    assert [rows["lease_grant"].takes(count + more) for more in (0, 1, 2)] == [True, True, False]
 
 
 def test_what_may_stand_within_a_transaction() -> None:

@@ -17,8 +17,8 @@ from raftzmq.machine.commands.checks import (
 from raftzmq.machine.commands.operation import Command
 from raftzmq.machine.commands.outcomes import DONE, Outcome, no_room, refused
 from raftzmq.machine.state import State
-from raftzmq.machine.tables.keys import prefix_end
 from raftzmq.machine.values import expect_integers, expect_text, from_wire, item_body
+from raftzmq.prefixes import prefix_end
 
 
 def put(state: State, key: str, value: Any) -> Outcome:

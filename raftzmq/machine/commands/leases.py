@@ -19,10 +19,11 @@ def lease_expired(number: int) -> Outcome:
     return refused("lease_expired", f"lease {number} has ended or never was: grant another")
 
 
-def lease_grant(state: State, ttl_ms: int) -> Outcome:
-    """`lease_grant ttl_ms`: the lease's number."""
+def lease_grant(state: State, ttl_ms: int, owner: str = "") -> Outcome:
+    """`lease_grant ttl_ms`: the lease's number. It belongs to the user `owner`."""
     expect_integers(ttl_ms)
-    if not state.leases.grant(state.revision, ttl_ms, state.time_ms):
+    expect_text(owner)
+    if not state.leases.grant(state.revision, ttl_ms, state.time_ms, owner):
         return refused("overloaded", f"there are {limits.LEASES} leases already: retry later")
     return "ok", state.revision
 
@@ -81,7 +82,7 @@ def _stored(key: Any, value: Any, number: Any) -> Value:
 
 
 COMMANDS: Final = (
-    Command(name="lease_grant", arguments={"ttl_ms": check_ttl}, run=lease_grant),
+    Command(name="lease_grant", arguments={"ttl_ms": check_ttl}, run=lease_grant, owned=True),
     Command(name="lease_keep", arguments={"lease": check_lease}, run=lease_keep),
     Command(name="lease_revoke", arguments={"lease": check_lease}, run=lease_revoke, bounded=True),
     Command(

@@ -66,13 +66,17 @@ class Command(Operation):
     bounded: bool = False
     """Whether it may have much to remove. The leader then gives it one more argument, which `run`
     takes last: how much the whole entry may remove. Older logs have none, and no bound."""
+    owned: bool = False
+    """Whether what it makes belongs to a user. The leader then gives it one more argument, which
+    `run` takes last: that user's name. Without one it belongs to anybody, as in older logs."""
     touches: Callable[..., Iterable[str]] | None = None
     """Gives, from the state and the arguments, the keys that it may change, beside which it changes
     nothing: a transaction that is rolled back restores them. None: it may not stand within one."""
 
     def takes(self, count: int) -> bool:
         """Tell whether it may have so many arguments in the log."""
-        return count == len(self.arguments) or (self.bounded and count == len(self.arguments) + 1)
+        more = self.bounded or self.owned
+        return count == len(self.arguments) or (more and count == len(self.arguments) + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,9 +24,9 @@ from raftzmq.machine.commands.operation import Read
 from raftzmq.machine.commands.outcomes import Outcome
 from raftzmq.machine.commands.queues import find_place, not_held
 from raftzmq.machine.state import State
-from raftzmq.machine.tables.keys import prefix_end
 from raftzmq.machine.tables.places import ELECTION, Lease, Place, Queue
 from raftzmq.machine.values import Item, binary_size, expect_text, item_body, text_size, to_wire
+from raftzmq.prefixes import prefix_end
 
 UNDECIDED: Final = False
 """The body of a read that waits, as long as there is nothing to say (`false` in PROTOCOL.md)."""

@@ -21,15 +21,6 @@ Change = tuple[str, Value | None, int, Value | None]
 BUCKET_KEYS = 512
 """Keys of a freshly made bucket; it is split when it holds twice as many."""
 
-_LAST_CODE_POINT = "\U0010ffff"
-
-
-def prefix_end(prefix: str) -> str:
-    """Return the first string after all that begin with `prefix`; "" if there is none."""
-    stem = prefix.rstrip(_LAST_CODE_POINT)
-    # The end may be a lone surrogate. It is only compared with, never stored or sent.
-    return stem[:-1] + chr(ord(stem[-1]) + 1) if stem else ""
-
 
 class KeyTable:
     """Keys with their values and revisions, in order of code points.

@@ -35,14 +35,14 @@ class Leases:
         self.by_end = [(lease.end_ms, number) for number, lease in self.table.items()]
         heapify(self.by_end)
 
-    def grant(self, number: int, ttl_ms: int, time_ms: int) -> bool:
+    def grant(self, number: int, ttl_ms: int, time_ms: int, owner: str) -> bool:
         """Add a lease. Returns False if the table is full."""
         if len(self.table) >= limits.LEASES:
             return False
         if len(self.by_end) > 2 * len(self.table) + 64:  # mostly of leases that were revoked
             self.by_end = [(lease.end_ms, at) for at, lease in self.table.items()]
             heapify(self.by_end)
-        lease = self.table[number] = Lease(number, ttl_ms, time_ms + ttl_ms)
+        lease = self.table[number] = Lease(number, ttl_ms, time_ms + ttl_ms, owner)
         heappush(self.by_end, (lease.end_ms, number))
         return True
 

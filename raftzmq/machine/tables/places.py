@@ -24,12 +24,15 @@ SIZED: Final = (SEMAPHORE, COUNTER)
 class Lease:
     """One lease. Keys that are bound to it are in KeyTable.bonds."""
 
-    __slots__ = ("end_ms", "ended", "number", "places", "ttl_ms")
+    __slots__ = ("end_ms", "ended", "number", "owner", "places", "ttl_ms")
 
-    def __init__(self, number: int, ttl_ms: int, end_ms: int, *, ended: bool = False) -> None:
+    def __init__(
+        self, number: int, ttl_ms: int, end_ms: int, owner: str = "", *, ended: bool = False
+    ) -> None:
         self.number = number  # the revision that granted it
         self.ttl_ms = ttl_ms
         self.end_ms = end_ms  # from this replicated time on an `expire` ends it; it only grows
+        self.owner = owner  # the name of the user who was granted it; "": anybody's
         self.ended = ended  # it is no more, but for places and keys that are yet to be removed
         self.places: dict[int, Place] = {}  # by token: all that it holds and waits for
 
