@@ -137,6 +137,10 @@ TERM_MAX: Final = 2**53 - 1
 INDEX_MAX: Final = 2**53 - 1
 """Bounds of terms and indices: exact in every JSON reader; beyond them a message is malformed."""
 
+TERM_JUMP: Final = 1_000_000
+"""The most terms that a message may be ahead of what a node knows. Each election takes one term, so
+only a forged message asks for more, and none can use up all terms that there are."""
+
 SLOW_SAVE_MS: Final = 1000
 SLOW_SAVES: Final = 3
 SLOW_SAVES_WITHIN_MS: Final = 60_000

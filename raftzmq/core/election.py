@@ -118,7 +118,11 @@ def _may_vote_for(raft: RaftState, request: PreVoteRequest | VoteRequest) -> boo
 
 
 def _handle_pre_vote_request(raft: RaftState, message: PreVoteRequest) -> None:
-    granted = message.next_term > raft.term and not is_sticky(raft) and _may_vote_for(raft, message)
+    granted = (
+        raft.term < message.next_term <= raft.term_max
+        and not is_sticky(raft)
+        and _may_vote_for(raft, message)
+    )
     raft.send(PreVoteReply(raft.id, message.sender, raft.term, message.next_term, granted))
 
 

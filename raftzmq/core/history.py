@@ -66,10 +66,20 @@ class MembershipHistory:
         A node whose removal is not known to be committed must still stand: it may be the only
         one whose log can win (thesis 4.2.2, figure 4.6).
         """
-        if node in self.voters:
-            return True
-        possible = [self.at(commit_index), *(m for i, m in self.steps if i > commit_index)]
-        return any(node in membership.voters for membership in possible)
+        return node in self.voters or any(
+            node in membership.voters for membership in self._possible(commit_index)
+        )
+
+    def may_speak(self, node: NodeId, commit_index: int) -> bool:
+        """Whether `node` is in the membership in force or in one it may fall back to: who leaves
+        leads until that is committed, and may have to stand once more (thesis 4.2.2)."""
+        return node in self.ids or any(
+            node in membership.ids for membership in self._possible(commit_index)
+        )
+
+    def _possible(self, commit_index: int) -> list[Membership]:
+        later = [membership for index, membership in self.steps if index > commit_index]
+        return [self.at(commit_index), *later]
 
     def _refresh(self) -> None:
         self.membership = self.steps[-1][1]

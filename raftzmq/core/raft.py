@@ -85,6 +85,7 @@ class Raft(RaftState):
         """Whether the times that are handed in stand still: this node does not lead."""
         return clock.stands_still(self)
 
+    vouch = terms.vouch
     unreachable = replication.unreachable
     compact = snapshots.compact
     snapshot_received = snapshots.received

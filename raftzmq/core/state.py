@@ -120,6 +120,16 @@ class RaftState:
         self.dropped: Counter[str] = Counter()
         """Messages that were not acted upon, by reason."""
 
+        self.vouched: frozenset[NodeId] = frozenset()
+        """Who is a member according to the nodes that the driver asked: terms.py has why."""
+
+        self.vouched_term = 0
+        """The latest term that they named."""
+
+        self.must_ask = False
+        """Something was not taken that those who vouch could make good: the driver should ask them,
+        and set this back."""
+
     def _restore_term(self, hard_state: HardState) -> None:
         self.term = hard_state.term
         """Never decreases."""
@@ -235,6 +245,11 @@ class RaftState:
     @property
     def is_learner(self) -> bool:
         return self.id in self.memberships.learners
+
+    @property
+    def term_max(self) -> int:
+        """The latest term that a message may name."""
+        return max(self.term, self.vouched_term) + limits.TERM_JUMP
 
     @property
     def term_committed(self) -> bool:

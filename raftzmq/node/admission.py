@@ -85,16 +85,6 @@ class Admission:
         """Whether a StatefulSet decides who is a member."""
         return self._scaling.replicas is not None
 
-    def silent_members(self) -> dict[str, str]:
-        """Name -> address of the members that the leader does not hear. One that was cut off
-        while the leader was admitted does not know where to send its answers; greeted, it does."""
-        raft = self._node.raft
-        return {
-            m.id.name: m.address
-            for m in raft.membership
-            if m.id != raft.id and not raft.hears(m.id)
-        }
-
     def is_asking(self, name: str) -> bool:
         return any(node.name == name for node in self._asking)
 

@@ -9,6 +9,7 @@ the others formed and joins them again, under its new incarnation.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -22,7 +23,7 @@ from raftzmq.lines import encode_entry
 from raftzmq.naming import parse_pod_name
 from raftzmq.node.admission import Admission
 from raftzmq.node.state import NodeState
-from raftzmq.transport.peer_wire import Hello, Welcome
+from raftzmq.transport.peer_wire import Hello, Neighbour, Welcome
 
 HELLO_INTERVAL_MS: Final = 300
 """A node that is not a member greets the others this often."""
@@ -33,6 +34,9 @@ is not sent the entry that removes it."""
 
 REMOVED_ASKING_MS: Final = 30_000
 """A node that was removed asks for so long, so that it can be admitted again, and then no more."""
+
+NONCES: Final = 16
+"""An answer to an older hello than that is none."""
 
 ANSWER_FRESH_MS: Final = 3000
 """An answer older than this no longer tells that a node is empty."""
@@ -46,7 +50,7 @@ class Joining:
         self._admission = admission
         self._next_hello_ms = now_ms
         self._empty: dict[str, int] = {}  # initial member -> when it last said that it is empty
-        self._known: dict[str, str] = {}  # name -> address of those who welcomed us
+        self._nonces: deque[str] = deque(maxlen=NONCES)  # of the newest hellos
         self._reason = ""
         self._removed_ms = now_ms  # since when it knows that it was removed
         self._led_ms = now_ms  # when a leader was last known
@@ -109,10 +113,8 @@ class Joining:
         if now_ms < self._next_hello_ms:
             return
         if node.raft.role is Role.LEADER:
-            self._next_hello_ms = now_ms + HELLO_INTERVAL_MS
-            self._greet(self._admission.silent_members())
             return
-        if node.is_member and now_ms - self._led_ms < LEADERLESS_MS:
+        if node.is_member and not node.raft.must_ask and now_ms - self._led_ms < LEADERLESS_MS:
             return
         self._next_hello_ms = now_ms + HELLO_INTERVAL_MS
         if self._asks_no_more:
@@ -121,11 +123,16 @@ class Joining:
             self._form()
             return
         members = {m.id.name: m.address for m in node.raft.membership}
-        self._greet({**node.addresses, **members, **self._known, **node.initial})
+        self._greet({**node.addresses, **members, **node.initial})
 
     def _greet(self, addresses: Mapping[str, str]) -> None:
+        """Ask the nodes at these addresses, which nobody but an operator, the log, or an answer to
+        such a question has named."""
         node = self._node
-        hello = Hello(node.cluster, node.raft.id, node.address)
+        node.raft.must_ask = False
+        nonce = f"{node.random.getrandbits(64):016x}"
+        self._nonces.append(nonce)
+        hello = Hello(node.cluster, node.raft.id, node.address, nonce)
         for name, address in addresses.items():
             if name != node.name:
                 node.greet(name, address, hello)
@@ -133,9 +140,12 @@ class Joining:
     def welcomed(self, welcome: Welcome, now_ms: int) -> None:
         """Take the answer to a hello."""
         node = self._node
-        if welcome.to != node.raft.id or welcome.sender.name == node.name:
-            return
         name = welcome.sender.name
+        if welcome.to != node.raft.id or name == node.name or welcome.nonce not in self._nonces:
+            node.dropped["not_an_answer"] += 1
+            return
+        if welcome.cluster == node.cluster != "":
+            self._believe(welcome)
         if not node.removed and self._tells_of_removal(welcome):
             node.removed = True
             self._removed_ms = now_ms
@@ -146,9 +156,9 @@ class Joining:
                 self._empty[name] = now_ms
             return
         self._empty.pop(name, None)
-        self._known[name] = welcome.address
         if not node.cluster:
             if self._adopt(welcome.cluster):
+                self._believe(welcome)
                 self._next_hello_ms = now_ms  # greet again at once, now as one of theirs
         elif welcome.cluster != node.cluster:
             self._reason = (
@@ -158,6 +168,12 @@ class Joining:
             return
         if welcome.leader == name or not self._reason:
             self._reason = welcome.reason
+
+    def _believe(self, welcome: Welcome) -> None:
+        """A node of this cluster says who belongs to it."""
+        node = self._node
+        node.note_addresses([Neighbour(welcome.sender, welcome.address), *welcome.members])
+        node.raft.vouch({member.id for member in welcome.members}, welcome.term)
 
     def _concerns_member(self, welcome: Welcome) -> bool:
         """Whether a member that finds no leader is to act on a welcome: it has reached another
@@ -177,7 +193,7 @@ class Joining:
             and len(node.raft.membership) > 0
             and welcome.cluster == node.cluster
             and welcome.leader == welcome.sender.name
-            and node.name not in welcome.members
+            and node.name not in {member.id.name for member in welcome.members}
         )
 
     def _may_form(self, now_ms: int) -> bool:
@@ -225,7 +241,9 @@ def answer_hello(node: NodeState, hello: Hello, reason: str) -> Welcome:
         sender=node.raft.id,
         address=node.address,
         to=hello.sender,
+        nonce=hello.nonce,
+        term=node.raft.term,
         leader=leader.name if leader else None,
-        members=tuple(m.id.name for m in node.raft.membership),
+        members=tuple(Neighbour(m.id, m.address) for m in node.raft.membership),
         reason=reason,
     )

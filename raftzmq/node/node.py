@@ -115,8 +115,6 @@ class Node(NodeState):
         if greeting.sender.name == self.name:
             self.dropped["own_name"] += 1
             return
-        if greeting.cluster == self.cluster != "":
-            self.note_address(greeting.sender.name, greeting.address)
         raft = self.raft
         reason = ""
         if raft.role is Role.LEADER:

@@ -7,7 +7,7 @@ node.py puts them in order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal
@@ -25,10 +25,10 @@ from raftzmq.naming import client_address
 from raftzmq.node.counts import Counts
 from raftzmq.node.interfaces import StoreLike
 from raftzmq.storage import Restored
-from raftzmq.transport.peer_wire import Hello, Welcome
+from raftzmq.transport.peer_wire import Hello, Neighbour, Welcome
 
 ADDRESSES_MAX: Final = 1024
-"""Most addresses remembered from greetings."""
+"""Most addresses remembered from greetings, but for those in a single one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class NodeState:
         """An operator asked it to stop, which is the driver's to do."""
 
         self.addresses: dict[str, str] = {}
-        """Name -> address, as nodes of this cluster greeted this one."""
+        """Name -> address, as nodes of this cluster told this one, which had asked them."""
 
         self.unresolved: Mapping[str, str] = {}
         """Peer -> its host name, where that has no address now. The driver's word, for people."""
@@ -155,7 +155,7 @@ class NodeState:
 
     def address_of(self, name: str) -> str | None:
         """Where the node of that name listens: as this node was told, else as it registered,
-        else as it said itself. The last is for a leader whose admission has not come here yet:
+        else as other nodes say. The last is for a leader whose admission has not come here yet:
         it must be answered for that to come."""
         address = self.initial.get(name)
         if address is None and (member := self.raft.membership.named(name)) is not None:
@@ -172,10 +172,11 @@ class NodeState:
 
     # -- what the parts share -----------------------------------------------------------------
 
-    def note_address(self, name: str, address: str) -> None:
-        """A node of this cluster said where it listens."""
-        if name in self.addresses or len(self.addresses) < ADDRESSES_MAX:
-            self.addresses[name] = address
+    def note_addresses(self, neighbours: Iterable[Neighbour]) -> None:
+        """A node of this cluster said where others listen."""
+        told = {neighbour.id.name: neighbour.address for neighbour in neighbours}
+        kept = self.addresses if len(self.addresses) < ADDRESSES_MAX else {}
+        self.addresses = {**kept, **told}
 
     def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
         """Queue a hello or welcome for the end of the turn."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import orjson
@@ -37,7 +37,9 @@ from raftzmq.transport.frames import (
 )
 
 MEMBERS: Final = 1024
-"""The most names in a welcome."""
+"""The most members in a welcome."""
+
+_NONCE: Final = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +53,35 @@ class Envelope:
 @dataclass(frozen=True, slots=True)
 class Hello:
     """A node looks for its cluster. `cluster` is empty if it belongs to none; `address` is
-    HOST:PORT of its node port."""
+    HOST:PORT of its node port. Only who was greeted knows the `nonce`, and repeats it."""
 
     cluster: str
     sender: NodeId
+    address: str
+    nonce: str
+
+
+class Neighbour(NamedTuple):
+    """A member, and HOST:PORT of its node port."""
+
+    id: NodeId
     address: str
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The answer to a hello. `leader` and `members` are names, as the answering node knows them;
-    `reason` says why the greeted node is not admitted yet, and is empty otherwise."""
+    """The answer to a hello, whose `nonce` it repeats. `term`, `leader` and `members` are as the
+    answering node knows them; `reason` says why the greeted node is not admitted yet, and is empty
+    otherwise."""
 
     cluster: str
     sender: NodeId
     address: str
     to: NodeId
+    nonce: str
+    term: int
     leader: str | None
-    members: tuple[str, ...]
+    members: tuple[Neighbour, ...]
     reason: str
 
 
@@ -124,6 +137,7 @@ def encode_hello(hello: Hello) -> list[bytes]:
                 "cluster": hello.cluster,
                 "from": (*hello.sender,),
                 "address": hello.address,
+                "nonce": hello.nonce,
             }
         )
     ]
@@ -140,8 +154,10 @@ def encode_welcome(welcome: Welcome) -> list[bytes]:
                 "from": (*welcome.sender,),
                 "address": welcome.address,
                 "to": (*welcome.to,),
+                "nonce": welcome.nonce,
+                "term": welcome.term,
                 "leader": welcome.leader,
-                "members": welcome.members,
+                "members": [(*member.id, member.address) for member in welcome.members],
                 "reason": welcome.reason,
             }
         )
@@ -337,7 +353,8 @@ _BODIES: Final[dict[str, Callable[[object], bool]]] = {
 def _hello(header: dict[str, Any], body: bytes | None) -> Hello:
     if body is not None:
         raise WireError("parts", "hello has one frame")
-    return Hello(header["cluster"], node_id(header.get("from"), "from"), _address(header))
+    sender = node_id(header.get("from"), "from")
+    return Hello(header["cluster"], sender, _address(header.get("address")), _nonce(header))
 
 
 def _welcome(header: dict[str, Any], body: bytes | None) -> Welcome:
@@ -348,23 +365,37 @@ def _welcome(header: dict[str, Any], body: bytes | None) -> Welcome:
     reason = header.get("reason")
     if not (leader is None or is_name(leader)):
         raise WireError("form", "leader is not a node's name or null")
-    if not (type(members) is list and len(members) <= MEMBERS and all(map(is_name, members))):
-        raise WireError("form", "members is not a list of nodes' names")
+    if not (type(members) is list and len(members) <= MEMBERS):
+        raise WireError("form", "members is not a list of members")
     if not is_text(reason):
         raise WireError("form", "reason is not a short text")
     return Welcome(
         cluster=header["cluster"],
         sender=node_id(header.get("from"), "from"),
-        address=_address(header),
+        address=_address(header.get("address")),
         to=node_id(header.get("to"), "to"),
+        nonce=_nonce(header),
+        term=_count(header, "term", limits.TERM_MAX),
         leader=leader,
-        members=tuple(members),
+        members=tuple(map(_neighbour, members)),
         reason=reason,
     )
 
 
-def _address(header: dict[str, Any]) -> str:
-    address = header.get("address")
+def _neighbour(member: object) -> Neighbour:
+    if type(member) is not list or len(member) != 3:
+        raise WireError("form", "a member is not [name, incarnation, address]")
+    return Neighbour(node_id(member[:2], "member"), _address(member[2]))
+
+
+def _nonce(header: dict[str, Any]) -> str:
+    nonce = header.get("nonce")
+    if not (type(nonce) is str and _NONCE.fullmatch(nonce)):
+        raise WireError("form", "nonce is not 16 hexadecimal digits")
+    return nonce
+
+
+def _address(address: object) -> str:
     if not is_address(address):
         raise WireError("form", "address is not HOST:PORT")
     return address

@@ -287,6 +287,8 @@ class Cluster:
             return
         before = self._situation(node)
         noted = len(self.lines)
+        if message.sender not in node.raft.memberships.ids:
+            self.vouch(node.raft)
         node.raft.step(message)
         node.work()
         after = self._situation(node)
@@ -294,6 +296,11 @@ class Cluster:
             self.lines.insert(noted, describe(message))
             if after != before:
                 self.lines.insert(noted + 1, f"    {node.name}: {after}")
+
+    def vouch(self, raft: Raft) -> None:
+        """Have it asked the others who belongs to the cluster, as the node does."""
+        for other in self.up:
+            raft.vouch(other.raft.memberships.ids, other.raft.term)
 
     def settle(self) -> None:
         """Deliver everything that is due, and whatever it leads to. No time passes."""

@@ -133,6 +133,7 @@ class TestVotes:
             snapshot=None,
             entries=[],
         )
+        raft.vouch({B}, 0)
         assert told(raft, VoteRequest(B, A, 1, 1, 1, False)) == [VoteReply(A, B, 1, True)]
 
 
@@ -254,7 +255,7 @@ class TestTheLastTerm:
     """A term beyond the bound of all terms could be neither said nor read back from disk."""
 
     def test_nobody_stands_after_it(self) -> None:
-        raft = node()
+        raft = node(term=limits.TERM_MAX - 1)
         told(raft, Heartbeat(B, A, limits.TERM_MAX - 1, 0, 0))
         raft.step(TimeoutNow(B, A, limits.TERM_MAX - 1))
         assert (role(raft), raft.term) == (Role.CANDIDATE, limits.TERM_MAX)
@@ -266,6 +267,7 @@ class TestTheLastTerm:
 
     def test_not_even_the_only_voter_does(self) -> None:
         raft = leader(members=membership("a"))
+        raft.vouch({B}, limits.TERM_MAX)
         told(raft, VoteRequest(B, A, limits.TERM_MAX, 1, 1, True))
         raft.tick(raft.now_ms + 60_000)
         assert (role(raft), raft.term) == (Role.FOLLOWER, limits.TERM_MAX)

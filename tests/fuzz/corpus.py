@@ -131,9 +131,9 @@ PEER: Final[list[Parts]] = [
         )
     ),
     tuple(encode_hello(HELLO)),
-    tuple(encode_hello(Hello(CLUSTER, ALICE, "[::1]:6000"))),
+    tuple(encode_hello(Hello(CLUSTER, ALICE, "[::1]:6000", "0" * 16))),
     tuple(encode_welcome(WELCOME)),
-    tuple(encode_welcome(Welcome("", BOB, "h:1", ALICE, None, (), ""))),
+    tuple(encode_welcome(Welcome("", BOB, "h:1", ALICE, "f" * 16, 0, None, (), ""))),
 ]
 REQUEST: Final[list[Parts]] = [
     (encode_request(request),) for request in (*REQUESTS, *MORE_REQUESTS)

@@ -54,6 +54,7 @@ REASONS: Final = frozenset(
 # Written down once more, and not taken from the code that is tested.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?-(0|[1-9][0-9]*)", re.ASCII)
 _INCARNATION = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_NONCE = _INCARNATION
 _ADDRESS = re.compile(r"[][0-9A-Za-z._:-]+:[0-9]+", re.ASCII)
 _CLUSTER = re.compile(r"[0-9A-Za-z._-]{0,64}", re.ASCII)
 _MOST: Final = 2**53 - 1
@@ -77,7 +78,11 @@ def check_peer(message: PeerMessage) -> None:
     if isinstance(message, Welcome):
         hold(message.leader is None or _is_name(message.leader), "a leader that is no name")
         hold(len(message.members) <= 1024, "too many members")
-        hold(all(map(_is_name, message.members)), "a member that is no name")
+        for member in message.members:
+            hold(_is_name(member.id.name), "a member that is no name")
+            hold(_INCARNATION.fullmatch(member.id.incarnation) is not None, "its incarnation")
+            _check_address(member.address)
+        hold(_NONCE.fullmatch(message.nonce) is not None, "a nonce that is none")
         hold(len(message.reason) <= 1024, "a long reason")
 
 

@@ -8,7 +8,7 @@ from raftzmq.core.identity import NodeId
 from raftzmq.node import Node
 from raftzmq.transport.client_wire import Done, ErrorReply
 from raftzmq.transport.peer_wire import Hello, decode_peer
-from tests.node.world import World
+from tests.node.world import NONCE, World
 
 
 def greet(world: World, leader: Node, hello: Hello, seconds: float) -> None:
@@ -90,7 +90,7 @@ def test_a_node_removed_by_a_stateful_set_goes_on_asking() -> None:
 def test_an_address_that_the_answers_do_not_reach_is_named() -> None:
     world = World(3)
     leader = world.formed()
-    lost = Hello("", NodeId("raft-3", "cafe" * 4), "nowhere:6000")
+    lost = Hello("", NodeId("raft-3", "cafe" * 4), "nowhere:6000", NONCE)
     greet(world, leader, lost, 0.6)
     assert leader.admission.deaf == {}
     greet(world, leader, lost, 3)
@@ -106,7 +106,9 @@ def test_an_address_that_the_answers_do_not_reach_is_named() -> None:
 def test_a_learner_that_does_not_answer_is_named_with_its_address() -> None:
     world = World(3)
     leader = world.formed()
-    leader.greeted(Hello(leader.cluster, NodeId("raft-3", "cafe" * 4), "gone:6000"), world.now_ms)
+    leader.greeted(
+        Hello(leader.cluster, NodeId("raft-3", "cafe" * 4), "gone:6000", NONCE), world.now_ms
+    )
     began_ms = world.now_ms
     reply = world.member(leader.name, "add", "raft-3")
     assert isinstance(reply, ErrorReply)

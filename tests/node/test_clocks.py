@@ -95,10 +95,10 @@ def test_a_node_whose_clock_runs_again_may_lead_again() -> None:
     still = busy.leader
     busy.stop_clock(still)
     busy.work(lambda: still.role == "follower", STILL_S)
+    busy.world.until(lambda: busy.world.leader() not in (None, still))
     busy.set_clock(still)
     busy.world.step()
     assert not still.raft.clock_stands
-    busy.world.until(lambda: busy.world.leader() not in (None, still))
     busy.world.run(1)
     busy.world.answer_transfer(still.name)
     busy.world.until(lambda: busy.world.leader() is still)

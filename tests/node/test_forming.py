@@ -12,7 +12,7 @@ from raftzmq.node import Node, NodeSettings
 from raftzmq.storage import MemoryStorage
 from raftzmq.transport.client_wire import Done, ErrorReply
 from raftzmq.transport.peer_wire import Hello
-from tests.node.world import World
+from tests.node.world import NONCE, World
 
 
 def test_three_empty_nodes_form_one_cluster_of_three_voters() -> None:
@@ -117,7 +117,7 @@ def test_a_second_node_of_a_living_name_is_refused() -> None:
     twin = World(3, seed=99)  # only to get a node with another incarnation
     intruder = twin.nodes[other]
     for _ in range(100):
-        hello = Hello(leader.cluster, intruder.raft.id, intruder.address)
+        hello = Hello(leader.cluster, intruder.raft.id, intruder.address, NONCE)
         leader.greeted(hello, world.now_ms)
         world.step()
     assert leader.raft.membership == before

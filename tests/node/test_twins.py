@@ -6,13 +6,20 @@ import pytest
 
 from raftzmq.core.identity import NodeId
 from raftzmq.node import Node
+from raftzmq.node.joining import HELLO_INTERVAL_MS, answer_hello
 from raftzmq.transport.client_wire import Done, StatusReply, StatusRequest
 from raftzmq.transport.peer_wire import Hello, Welcome
-from tests.node.world import World
+from tests.node.world import NONCE, World
 
 
 def follower_of(world: World, leader: Node) -> Node:
     return next(node for node in world.nodes.values() if node is not leader)
+
+
+def hello_of(world: World, node: Node) -> Hello:
+    """The hello that the node sends next."""
+    node.tick(world.now_ms + HELLO_INTERVAL_MS)
+    return next(g for _, _, g in node.greetings if isinstance(g, Hello))
 
 
 def greet(world: World, leader: Node, hello: Hello, seconds: float) -> str:
@@ -41,7 +48,7 @@ def test_an_empty_node_elsewhere_does_not_replace_one_that_restarts(name: str) -
     world.run(1)
     before = leader.raft.membership
     world.kill(name)
-    copy = Hello(leader.cluster, NodeId(name, "beef"), "elsewhere:6000")
+    copy = Hello(leader.cluster, NodeId(name, "beef"), "elsewhere:6000", NONCE)
     told = greet(world, leader, copy, 4)
     assert f"{name} is a member at {name}.raft-service:6000" in told
     assert "elsewhere:6000" in told
@@ -59,7 +66,7 @@ def test_a_node_that_moved_with_an_empty_disk_is_admitted_in_two_steps() -> None
     world.run(1)
     assert isinstance(world.member(leader.name, "add", "raft-3"), Done)
     world.kill("raft-3")
-    hello = Hello(leader.cluster, NodeId("raft-3", "beef"), "elsewhere:6000")
+    hello = Hello(leader.cluster, NodeId("raft-3", "beef"), "elsewhere:6000", NONCE)
     greet(world, leader, hello, 2)
     assert isinstance(world.member(leader.name, "remove", "raft-3"), Done)
     assert "member add raft-3" in greet(world, leader, hello, 2)
@@ -69,7 +76,7 @@ def test_a_copy_of_a_directory_shows_in_the_status_of_the_leader() -> None:
     world = World(3)
     leader = world.formed()
     member = follower_of(world, leader)
-    copy = Hello(leader.cluster, member.raft.id, "copy:6000")
+    copy = Hello(leader.cluster, member.raft.id, "copy:6000", NONCE)
     told = greet(world, leader, copy, 4)
     assert "copy of this data directory" in told
     reply = world.answer(leader.name, StatusRequest(1))
@@ -83,7 +90,7 @@ def test_a_member_that_asked_before_it_heard_of_the_leader_is_no_copy() -> None:
     world = World(3)
     leader = world.formed()
     member = follower_of(world, leader)
-    hello = Hello(leader.cluster, member.raft.id, member.address)
+    hello = Hello(leader.cluster, member.raft.id, member.address, NONCE)
     for _ in range(3):  # each long after the one before
         assert greet(world, leader, hello, 0.6) == ""
         assert leader.admission.twice == {}
@@ -97,10 +104,8 @@ def test_a_copy_tells_why_it_finds_no_leader() -> None:
     world.cut.add(member.name)
     world.until(lambda: member.raft.leader is None)
     reason = f"{member.name} runs elsewhere"
-    names = tuple(world.initial)
-    welcome = Welcome(
-        leader.cluster, leader.raft.id, leader.address, member.raft.id, leader.name, names, reason
-    )
+    world.run(3)  # long enough without a leader to ask
+    welcome = answer_hello(leader, hello_of(world, member), reason)
     member.greeted(welcome, world.now_ms)
     assert member.joining.waiting == reason
     assert member.is_member

@@ -35,6 +35,9 @@ from raftzmq.transport.peer_wire import (
 )
 
 STEP_MS = 10
+NONCE = "0" * 16
+"""Of a hello that nobody waits for an answer to."""
+
 CLIENT = b"client"
 
 

@@ -62,7 +62,7 @@ def a_peers_name_is_not_found(directory: Path, planted: Planted, patience_s: flo
     with Cluster(directory, 1) as cluster:
         node = _start(cluster, planted)
         _serves(node, "it is left alone", PATIENT_S)
-        hello = encode_hello(Hello("", NodeId("raft-9", "0" * 16), f"{HANGS}:6000"))
+        hello = encode_hello(Hello("", NodeId("raft-9", "0" * 16), f"{HANGS}:6000", "0" * 16))
         with zmq.Context() as context, context.socket(zmq.DEALER) as stranger:
             stranger.connect(f"tcp://{node.address}")
             stranger.send_multipart(hello)

@@ -27,7 +27,7 @@ from raftzmq.transport.client_wire import (
     StopRequest,
     TransferRequest,
 )
-from raftzmq.transport.peer_wire import Hello, Welcome
+from raftzmq.transport.peer_wire import Hello, Neighbour, Welcome
 from raftzmq.transport.watch_wire import (
     Events,
     UnwatchRequest,
@@ -54,9 +54,18 @@ ENTRIES = (
 
 APPEND = AppendEntries(ALICE, BOB, 3, 4, 2, 4, 9, ENTRIES)
 CHUNK = SnapshotChunk(ALICE, BOB, 3, 4, 2, 1048576, b"\x00\xff\r\n any bytes", False)
-HELLO = Hello("", BOB, "raft-1.raft-service:6000")
+NONCE = "00c0ffee00c0ffee"
+HELLO = Hello("", BOB, "raft-1.raft-service:6000", NONCE)
 WELCOME = Welcome(
-    CLUSTER, ALICE, "127.0.0.1:6000", BOB, "raft-0", ("raft-0", "raft-2"), "wait for raft-2"
+    CLUSTER,
+    ALICE,
+    "127.0.0.1:6000",
+    BOB,
+    NONCE,
+    3,
+    "raft-0",
+    (Neighbour(ALICE, "raft-0.raft:6000"), Neighbour(BOB, "10.0.0.7:6000")),
+    "wait for raft-2",
 )
 
 MESSAGE_CLASSES = sorted(

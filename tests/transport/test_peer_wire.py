@@ -105,12 +105,14 @@ def test_the_bytes_of_the_protocol_do_not_drift() -> None:
     ]
     assert encode_hello(HELLO) == [
         b'{"v":1,"type":"hello","cluster":"","from":["raft-1","77aa000000000002"],'
-        b'"address":"raft-1.raft-service:6000"}'
+        b'"address":"raft-1.raft-service:6000","nonce":"00c0ffee00c0ffee"}'
     ]
     assert encode_welcome(WELCOME) == [
         b'{"v":1,"type":"welcome","cluster":"6f1c0a5e9b7d4c21","from":["raft-0",'
         b'"1b9e000000000001"],"address":"127.0.0.1:6000","to":["raft-1","77aa000000000002"],'
-        b'"leader":"raft-0","members":["raft-0","raft-2"],"reason":"wait for raft-2"}'
+        b'"nonce":"00c0ffee00c0ffee","term":3,"leader":"raft-0",'
+        b'"members":[["raft-0","1b9e000000000001","raft-0.raft:6000"],'
+        b'["raft-1","77aa000000000002","10.0.0.7:6000"]],"reason":"wait for raft-2"}'
     ]
 
 

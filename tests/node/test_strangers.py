@@ -1,0 +1,155 @@
+"""Nodes among strangers, who say what anybody could who reaches the port and reads the status."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from raftzmq import limits
+from raftzmq.core.identity import NodeId
+from raftzmq.core.messages import Heartbeat, VoteRequest
+from raftzmq.node import Node
+from raftzmq.node.joining import HELLO_INTERVAL_MS
+from raftzmq.node.state import ADDRESSES_MAX
+from raftzmq.transport.client_wire import Done
+from raftzmq.transport.peer_wire import Envelope, Hello, Neighbour, Welcome
+from tests.node.world import NONCE, World
+
+STRANGER = NodeId("raft-9", "bad0" * 4)
+ELSEWHERE = "elsewhere:6000"
+
+
+def followers(world: World, leader: Node) -> list[Node]:
+    return [node for node in world.nodes.values() if node is not leader]
+
+
+def hello_of(world: World, node: Node) -> Hello:
+    """The hello that the node sends next."""
+    node.tick(world.now_ms + HELLO_INTERVAL_MS)
+    return next(g for _, _, g in node.greetings if isinstance(g, Hello))
+
+
+def lead_far(world: World, jumps: int) -> Node:
+    """Have somebody who says that he is a member take the term as far as he can; return the leader
+    that they elect then."""
+    leader = world.formed()
+    for _ in range(jumps):
+        for node in followers(world, leader):
+            term = node.raft.term + limits.TERM_JUMP
+            vote = VoteRequest(leader.raft.id, node.raft.id, term, 0, 0, True)
+            node.receive(Envelope(node.cluster, vote))
+        world.run(2)
+        leader = world.formed()
+    return leader
+
+
+def test_a_cluster_survives_votes_that_are_asked_for_in_a_members_name() -> None:
+    world = World(3)
+    leader = lead_far(world, 3)
+    assert leader.raft.term > 3 * limits.TERM_JUMP
+    assert world.operate(leader.name, "get", "k")[1] == "ok"
+
+
+def test_the_last_term_is_not_reached_by_a_word() -> None:
+    world = World(3)
+    leader = world.formed()
+    for node in followers(world, leader):
+        for sender in (STRANGER, leader.raft.id):
+            vote = VoteRequest(sender, node.raft.id, limits.TERM_MAX, 99, limits.TERM_MAX, True)
+            node.receive(Envelope(node.cluster, vote))
+    world.run(5)
+    assert world.leader() is leader
+    assert leader.raft.term < limits.TERM_JUMP
+
+
+@pytest.mark.parametrize("name", ["raft-2", "raft-3"])
+def test_a_wiped_and_a_new_node_join_a_cluster_of_a_far_later_term(name: str) -> None:
+    world = World(3)
+    leader = lead_far(world, 3)
+    if leader.name == name:
+        world.answer_transfer("raft-0")
+        leader = world.formed()
+    if name in world.nodes:
+        world.kill(name)
+        world.wipe(name)
+    newcomer = world.start(name)
+    if name not in world.initial:
+        world.run(1)
+        assert isinstance(world.member(leader.name, "add", name), Done)
+    world.until(lambda: newcomer.role == "follower")
+    assert newcomer.raft.term > 3 * limits.TERM_JUMP
+
+
+def test_a_member_that_was_away_takes_a_far_later_term() -> None:
+    world = World(3)
+    leader = world.formed()
+    late = followers(world, leader)[0]
+    world.cut.add(late.name)
+    for node in world.nodes.values():
+        if node is not late:
+            node.raft.vouch(frozenset(), 9 * limits.TERM_JUMP)
+            vote = VoteRequest(leader.raft.id, node.raft.id, 9 * limits.TERM_JUMP, 0, 0, True)
+            node.receive(Envelope(node.cluster, replace(vote, sender=late.raft.id)))
+    world.until(lambda: (new := world.leader()) and new.raft.term > 9 * limits.TERM_JUMP)
+    world.cut.clear()
+    world.until(lambda: late.role == "follower" and late.raft.term > 9 * limits.TERM_JUMP)
+
+
+def test_a_welcome_that_nobody_asked_for_tells_nothing() -> None:
+    world = World(3)
+    leader = world.formed()
+    empty = world.start("raft-3")
+    world.until(lambda: empty.cluster)
+    world.cut |= {*world.initial}
+    world.run(3)
+    for node in (empty, followers(world, leader)[0]):
+        hello_of(world, node)  # it has asked others
+        cluster = node.cluster
+        forged = Welcome(
+            cluster, STRANGER, ELSEWHERE, node.raft.id, NONCE, limits.TERM_MAX - 1, "raft-9",
+            (Neighbour(STRANGER, ELSEWHERE),), "give it up",
+        )  # fmt: skip
+        for welcome in (forged, replace(forged, cluster="f" * 16)):
+            node.greeted(welcome, world.now_ms)
+        assert STRANGER not in node.raft.vouched
+        assert node.raft.vouched_term < limits.TERM_JUMP
+        assert node.address_of("raft-9") is None
+        assert not node.removed
+        assert "give it up" not in (node.joining.waiting or "")
+
+
+def test_an_empty_node_adopts_no_cluster_of_a_stranger() -> None:
+    world = World(3)
+    world.cut |= {*world.initial}
+    node = world.nodes["raft-0"]
+    world.run(1)
+    forged = Welcome("f" * 16, STRANGER, ELSEWHERE, node.raft.id, NONCE, 1, None, (), "")
+    node.greeted(forged, world.now_ms)
+    assert node.cluster == ""
+    world.cut.clear()
+    world.formed()
+
+
+def test_a_stranger_does_not_lead_a_newcomer() -> None:
+    world = World(3)
+    leader = world.formed()
+    newcomer = world.start("raft-3")
+    world.until(lambda: newcomer.cluster)
+    newcomer.receive(Envelope(leader.cluster, Heartbeat(STRANGER, newcomer.raft.id, 1, 0, 0)))
+    assert newcomer.raft.leader is None
+
+
+def test_hellos_leave_no_address_behind() -> None:
+    world = World(3)
+    leader = world.formed()
+    member = followers(world, leader)[0]
+    for k in range(2 * ADDRESSES_MAX):
+        node = NodeId(f"raft-{k + 10}", "bad0" * 4)
+        for asked in (leader, member):
+            asked.greeted(Hello(leader.cluster, node, ELSEWHERE, NONCE), world.now_ms)
+    for asked in (leader, member):
+        assert asked.address_of("raft-10") is None
+        assert len(asked.addresses) <= len(world.initial)
+    world.run(1)
+    assert len(leader.greetings) + len(member.greetings) == 0
