@@ -41,6 +41,11 @@ class User:
     write: tuple[str, ...] = ()
     admin: bool = False
 
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """The prefixes that may be read: those, and what may be written."""
+        return self.read + self.write
+
 
 ANYBODY: Final = User("", admin=True)
 """Whoever speaks to a node that runs without keys."""
@@ -117,6 +122,11 @@ class Users:
     def by_name(self, name: str) -> User | None:
         """Return the user of that name; None if there is none."""
         return self._by_name.get(name)
+
+    def now(self, name: str) -> User:
+        """Return what has become of the user of that name: one who is gone has no rights at all.
+        Whoever was let in without a key has no name, and stays what they are."""
+        return (self._by_name.get(name) or User(name)) if name else ANYBODY
 
     def __iter__(self) -> Iterator[User]:
         return iter(self._by_name.values())

@@ -13,6 +13,7 @@ from raftzmq.core.entry import COMMAND, Entry
 from raftzmq.errors import InvalidRequest, UnknownEntry
 from raftzmq.machine import snapshots, work
 from raftzmq.machine.commands import expiry
+from raftzmq.machine.commands.queues import find_place
 from raftzmq.machine.commands.reads import UNDECIDED
 from raftzmq.machine.commands.sessions import session_expired
 from raftzmq.machine.commands.table import COMMANDS, READS, SESSIONLESS
@@ -181,6 +182,14 @@ class Machine:
         never was. Of a number above `revision` that may change: it is yet to be granted."""
         found = self.state.leases.table.get(lease)
         return None if found is None else found.owner
+
+    def owner_of_place(self, kind: str, name: str, token: int) -> str | None:
+        """Return the name of the user whose lease a place in a queue is under, "" for anybody's;
+        None if there is no such place."""
+        place = find_place(self.state.queues, token)
+        if place is None or (place.queue.kind, place.queue.name) != (kind, name):
+            return None
+        return place.lease.owner
 
     @property
     def queue_count(self) -> int:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from raftzmq import __version__
+from raftzmq.access.users import ANYBODY, User
 from raftzmq.core.role import Role
-from raftzmq.errors import NotLeader, OutcomeUnknown, RaftzmqError, Refused
+from raftzmq.errors import Denied, NotLeader, OutcomeUnknown, RaftzmqError, Refused
+from raftzmq.node.access import Access, OperatorRequest
 from raftzmq.node.admission import Admission
 from raftzmq.node.joining import Joining
 from raftzmq.node.replies import Replies
@@ -49,17 +51,38 @@ class Admin:
     def __init__(
         self,
         node: NodeState,
+        access: Access,
         replies: Replies,
         admission: Admission,
         scaling: Scaling,
         joining: Joining,
     ) -> None:
         self._node = node
+        self._access = access
         self._replies = replies
         self._admission = admission
         self._scaling = scaling
         self._joining = joining
         self._changes: list[_Change] = []
+
+    def request(
+        self, client: bytes, request: OperatorRequest, now_ms: int, user: User = ANYBODY
+    ) -> None:
+        """Take a user's request, if the user may ask for that."""
+        try:
+            self._access.check_operator(user, request)
+        except Denied as error:
+            self._refuse(client, request.id, error)
+            return
+        match request:
+            case StatusRequest():
+                self.status(client, request)
+            case StopRequest():
+                self.stop(client, request)
+            case TransferRequest():
+                self.transfer(client, request, now_ms)
+            case MemberRequest():
+                self.member(client, request, now_ms)
 
     def status(self, client: bytes, request: StatusRequest) -> None:
         self._replies.reply(client, StatusReply(request.id, self._status()))

@@ -12,13 +12,14 @@ from contextlib import suppress
 from random import Random
 from typing import Final
 
-from raftzmq.access.users import ANYBODY, User
+from raftzmq.access.users import ANYBODY, User, Users
 from raftzmq.core.entry import COMMAND, COMMANDS, Entry
 from raftzmq.core.messages import Message
 from raftzmq.core.ready import Ready, SnapshotMeta
 from raftzmq.core.role import Role
 from raftzmq.errors import DiskFull, OutcomeUnknown, OutOfFiles, Refused
 from raftzmq.lines import with_body
+from raftzmq.node.access import Access
 from raftzmq.node.admin import Admin
 from raftzmq.node.admission import Admission
 from raftzmq.node.clients import Clients
@@ -34,14 +35,7 @@ from raftzmq.node.snapshots import Snapshots
 from raftzmq.node.state import NodeSettings, NodeState
 from raftzmq.node.watches import Watches
 from raftzmq.storage import Restored
-from raftzmq.transport.client_wire import (
-    MemberRequest,
-    OperationsRequest,
-    Request,
-    StatusRequest,
-    StopRequest,
-    TransferRequest,
-)
+from raftzmq.transport.client_wire import OperationsRequest, Request
 from raftzmq.transport.peer_wire import Envelope, Hello, Welcome
 from raftzmq.transport.watch_wire import UnwatchRequest, WatchRequest
 
@@ -70,16 +64,17 @@ class Node(NodeState):
         self._maintained: tuple[object, ...] = ()
         self.snapshots = Snapshots(self)
         self.replies = Replies(self)
-        self.parked = Parked(self, self.replies)
+        access = Access(self)
+        self.parked = Parked(self, access, self.replies)
         self.proposals = Proposals(self, self.replies)
         self.reads = Reads(self, self.replies, self.parked)
-        self.clients = Clients(self.replies, self.proposals, self.reads, self.counts)
+        self.clients = Clients(access, self.replies, self.proposals, self.reads, self.counts)
         self.watches = Watches(self, now_ms)
         self.expiry = Expiry(self)
         self.scaling = Scaling(self)
         self.admission = Admission(self, self.scaling)
         self.joining = Joining(self, self.admission, now_ms)
-        self.admin = Admin(self, self.replies, self.admission, self.scaling, self.joining)
+        self.admin = Admin(self, access, self.replies, self.admission, self.scaling, self.joining)
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -129,29 +124,24 @@ class Node(NodeState):
         self.greet(greeting.sender.name, greeting.address, answer_hello(self, greeting, reason))
 
     def request(
-        self,
-        client: bytes,
-        request: Request,
-        size: int,
-        now_ms: int,
-        user: User = ANYBODY,  # noqa: ARG002
+        self, client: bytes, request: Request, size: int, now_ms: int, user: User = ANYBODY
     ) -> None:
         """Take a client's message of `size` bytes; `user` is who sent this very message."""
         match request:
             case OperationsRequest():
-                self.clients.operations(client, request, size)
-            case StatusRequest():
-                self.admin.status(client, request)
-            case StopRequest():
-                self.admin.stop(client, request)
-            case TransferRequest():
-                self.admin.transfer(client, request, now_ms)
-            case MemberRequest():
-                self.admin.member(client, request, now_ms)
+                self.clients.operations(client, request, size, user)
             case WatchRequest():
-                self.watches.watch(client, request, now_ms)
+                self.watches.watch(client, request, now_ms, user)
             case UnwatchRequest():
                 self.watches.unwatch(client, request)
+            case _:
+                self.admin.request(client, request, now_ms, user)
+
+    def users_changed(self, users: Users) -> None:
+        """The users are others, or have other rights. Watches end, and reads that wait, if their
+        users lack the right to them now. What was proposed before is done."""
+        self.watches.users_changed(users)
+        self.parked.users_changed(users)
 
     def tick(self, now_ms: int) -> None:
         """Let time pass; call it once a turn, after the messages of the turn."""

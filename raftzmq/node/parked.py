@@ -12,9 +12,11 @@ from heapq import heappop, heappush
 from typing import Any, Final
 
 from raftzmq import limits
+from raftzmq.access.users import User, Users
 from raftzmq.core.role import Role
-from raftzmq.errors import Overloaded
+from raftzmq.errors import Denied, Overloaded
 from raftzmq.machine import UNDECIDED
+from raftzmq.node.access import Access
 from raftzmq.node.counts import READ
 from raftzmq.node.replies import Replies
 from raftzmq.node.state import NodeState
@@ -26,21 +28,23 @@ Subject = tuple[str, str, int]
 
 
 class _Parked:
-    """A read that waits, and until when."""
+    """A read that waits, of a user of that name, and until when."""
 
-    __slots__ = ("client", "op", "until_ms")
+    __slots__ = ("client", "op", "until_ms", "user")
 
-    def __init__(self, client: bytes, op: Any, until_ms: int) -> None:
+    def __init__(self, client: bytes, op: Any, until_ms: int, user: str) -> None:
         self.client = client
         self.op = op
         self.until_ms = until_ms
+        self.user = user
 
 
 class Parked:
     """All reads that wait at this node."""
 
-    def __init__(self, node: NodeState, replies: Replies) -> None:
+    def __init__(self, node: NodeState, access: Access, replies: Replies) -> None:
         self._node = node
+        self._access = access
         self._replies = replies
         self._by_subject: dict[Subject, dict[int, _Parked]] = {}  # by a number that only grows
         self._by_time: list[tuple[int, int, Subject]] = []  # a heap; has answered ones too
@@ -53,7 +57,7 @@ class Parked:
         """When `turn` is needed at the latest, if nothing is applied before."""
         return self._by_time[0][0] if self.count else None
 
-    def park(self, client: bytes, op: Any) -> bool:
+    def park(self, client: bytes, op: Any, user: User) -> bool:
         """Keep an undecided read, if it may be kept; else it is to be answered as it is. Raises
         Overloaded if too many are kept."""
         subject = _subject(op)
@@ -64,7 +68,8 @@ class Parked:
         self._number += 1
         self._term = self._node.raft.term
         until_ms = self._node.raft.now_ms + op[-1]
-        self._by_subject.setdefault(subject, {})[self._number] = _Parked(client, op, until_ms)
+        read = _Parked(client, op, until_ms, user.name)
+        self._by_subject.setdefault(subject, {})[self._number] = read
         heappush(self._by_time, (until_ms, self._number, subject))
         self.count += 1
         return True
@@ -88,6 +93,16 @@ class Parked:
             if number in self._by_subject.get(subject, ()):
                 self._look(subject, now_ms)
 
+    def users_changed(self, users: Users) -> None:
+        """Refuse the reads of users who may not do them any more."""
+        for subject, waiting in list(self._by_subject.items()):
+            for number, read in list(waiting.items()):
+                try:
+                    self._access.check(users.now(read.user), read.op)
+                except Denied as error:
+                    self._replies.refuse(read.client, [read.op[0]], error, READ)
+                    self._remove(subject, number)
+
     def _look(self, subject: Subject, now_ms: int) -> None:
         """Answer the reads of a subject that are decided, or whose time has passed."""
         waiting = self._by_subject.get(subject)
@@ -100,11 +115,15 @@ class Parked:
                 if now_ms < read.until_ms:
                     continue
                 result = ("ok", node.machine.revision, UNDECIDED)
-            del waiting[number]
-            self.count -= 1
+            self._remove(subject, number)
             self._replies.answer(read.client, read.op[0], result)
+
+    def _remove(self, subject: Subject, number: int) -> None:
+        waiting = self._by_subject[subject]
+        del waiting[number]
         if not waiting:
             del self._by_subject[subject]
+        self.count -= 1
         if not self.count:
             self._by_time.clear()
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
+from raftzmq.access.users import ANYBODY, User
 from raftzmq.core.ready import ReadReleased
 from raftzmq.core.role import Role
 from raftzmq.errors import Overloaded
@@ -29,6 +30,7 @@ class _Read(NamedTuple):
 
     client: bytes
     operations: Sequence[Any]
+    user: User
 
 
 class Reads:
@@ -39,9 +41,11 @@ class Reads:
         self._replies = replies
         self._parked = parked
 
-    def add(self, client: bytes, operations: Sequence[Any], kind: str) -> None:
-        """Take the reads of a message, all of them valid and of that kind."""
-        node, read = self._node, _Read(client, operations)
+    def add(
+        self, client: bytes, operations: Sequence[Any], kind: str, user: User = ANYBODY
+    ) -> None:
+        """Take the reads of a message, all of them valid, of that kind, and for that user to do."""
+        node, read = self._node, _Read(client, operations, user)
         if kind == STALE_READ:
             self._answer(read, kind)
         elif node.raft.role is not Role.LEADER or node.stopping:
@@ -75,19 +79,19 @@ class Reads:
                 answers.append((op[0], Overloaded.code, 0, {"message": message}))
                 continue
             result = machine.read(op)
-            if result[2] is UNDECIDED and kind == READ and self._is_parked(read.client, op):
+            if result[2] is UNDECIDED and kind == READ and self._is_parked(read, op):
                 continue
             replies.results_bytes += _weight(result[2])
             answers.append((op[0], *result))
         replies.add(read.client, answers, machine.applied_index)
         self._node.counts.answered[kind].update(map(_code_of_answer, answers))
 
-    def _is_parked(self, client: bytes, op: Any) -> bool:
+    def _is_parked(self, read: _Read, op: Any) -> bool:
         """Whether a read that is undecided is kept until it is, or is refused for that."""
         try:
-            return self._parked.park(client, op)
+            return self._parked.park(read.client, op, read.user)
         except Overloaded as error:
-            self._replies.refuse(client, [op[0]], error, READ)
+            self._replies.refuse(read.client, [op[0]], error, READ)
             return True
 
 

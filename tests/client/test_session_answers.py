@@ -10,6 +10,7 @@ from raftzmq.client.operations import keys
 from raftzmq.client.results import Item, Written
 from raftzmq.client.session.calls import BACKOFF_MOST_MS, Call
 from raftzmq.errors import (
+    Denied,
     DiskFull,
     InvalidRequest,
     OutcomeUnknown,
@@ -431,3 +432,57 @@ def test_closing_says_what_may_have_been_done() -> None:
     assert [kind(c) for c in (sent, waiting, read)] == [OutcomeUnknown, Unavailable, Unavailable]
     assert len(talk.session.take_finished()) == 3
     assert talk.session.next_deadline_ms() is None
+
+
+@pytest.mark.parametrize("as_error", [False, True])
+@pytest.mark.parametrize("stale", [False, True])
+def test_what_a_user_may_not_do_is_said_at_once_and_not_tried_again(
+    stale: bool, as_error: bool
+) -> None:
+    talk = Conversation()
+    talk.open_session()
+    call = talk.stale_get("k") if stale else talk.put("k")
+    sent = talk.one()
+    if as_error:
+        talk.refuse(sent, "denied", message="user 'billing' may not")
+    else:
+        body = {"message": "user 'billing' may not"}
+        talk.results(sent.endpoint, [sent.ids[0], "denied", 0, body])
+    with pytest.raises(Denied, match="user 'billing' may not"):
+        call.result()
+    assert talk.later(5000) == []
+
+
+def test_one_denied_operation_does_not_fail_its_neighbours() -> None:
+    talk = Conversation()
+    talk.open_session()
+    good, bad = talk.put("good"), talk.put("bad")
+    ids = talk.one().ids
+    talk.results(A, [ids[0], "ok", 50, None], [ids[1], "denied", 0, {"message": "no"}])
+    assert good.result().index == 50
+    with pytest.raises(Denied, match="no"):
+        bad.result()
+
+
+def test_denied_after_a_lost_answer_leaves_the_outcome_unknown() -> None:
+    """The first try may have been done, while the user still had the right."""
+    talk = Conversation()
+    talk.open_session()
+    call = talk.put("k", timeout=3)
+    talk.one()
+    while not call.done:
+        for sent in talk.later(20):
+            talk.refuse(sent, "denied", message="user 'billing' may not")
+    with pytest.raises(OutcomeUnknown, match=r"it may have been done before .*may not"):
+        call.result()
+
+
+def test_who_may_write_nothing_learns_it_when_the_session_is_opened() -> None:
+    talk = Conversation()
+    calls = [talk.put("k"), talk.put("l")]
+    opening = talk.one()
+    talk.results(opening.endpoint, [opening.ids[0], "denied", 0, {"message": "no"}])
+    for call in calls:
+        with pytest.raises(Denied, match="no"):
+            call.result()
+    assert talk.later(5000) == []

@@ -8,6 +8,7 @@ import pytest
 
 from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.errors import (
+    Denied,
     InvalidRequest,
     LeaseExpired,
     NotAcquired,
@@ -489,3 +490,23 @@ def test_if_it_cannot_be_known_whether_they_were_taken_it_says_so(c: Coordinatin
         place.result()
     names = [op[1:] for s in c.sends_in(100) for op in s.ops]
     assert ["open"] in names
+
+
+def test_who_loses_the_right_while_it_waits_leaves_the_line_and_is_told_so(
+    c: Coordinating,
+) -> None:
+    place, sent = in_line(c)
+    c.refuse(sent, "denied", message="user 'billing' may not read 'l'")
+    assert c.sends() == [RELEASE]
+    with pytest.raises(Denied, match="user 'billing' may not read 'l'"):
+        place.result()
+    assert place.lease is not None
+    assert place.lease.ended is None, "others may be under it"
+
+
+def test_who_may_not_have_a_lease_is_told_so(c: Coordinating) -> None:
+    place = c.place()
+    c.refuse(c.one(), "denied", message="user 'billing' may not write anything")
+    with pytest.raises(Denied, match="may not write anything"):
+        place.result()
+    assert c.later(5000) == []

@@ -8,7 +8,7 @@ from raftzmq import limits
 from raftzmq.client.results import Event
 from raftzmq.client.session import watches
 from raftzmq.client.session.subscriptions import Subscription
-from raftzmq.errors import InvalidRequest, Unavailable, WatchLost
+from raftzmq.errors import Denied, InvalidRequest, Unavailable, WatchLost
 from raftzmq.transport.client_wire import encode_reply
 from raftzmq.transport.watch_wire import Events, WatchRequest
 from tests.client.conversation import A, B, C
@@ -274,3 +274,19 @@ def test_what_cannot_be_watched_is_refused_at_once(
 ) -> None:
     with pytest.raises(InvalidRequest):
         Subscription(key, prefix, start, False)
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_watch_that_its_user_may_not_have_ends_and_is_not_asked_for_elsewhere(
+    c: Coordinating, after: int
+) -> None:
+    if after:
+        one, node, request = watched(c)
+    else:
+        one = c.subscribe()
+        node, request = c.asked()
+    c.lost(node, request, "denied", 12)
+    for _ in range(2):
+        with pytest.raises(Denied, match="because"):
+            one.take()
+    assert not any(isinstance(s.request, WatchRequest) for s in c.later(5000))

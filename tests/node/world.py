@@ -7,6 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from raftzmq.access.users import ANYBODY, User
 from raftzmq.core.config import Config
 from raftzmq.core.messages import Message
 from raftzmq.node import Node, NodeSettings
@@ -162,17 +163,26 @@ class World:
 
     # -- clients ------------------------------------------------------------------------------
 
-    def ask(self, name: str, request: Request, client: bytes = CLIENT) -> None:
-        frame = encode_request(request)
-        self.nodes[name].request(client, decode_request(frame), len(frame), self.clock(name))
+    def ask(
+        self, name: str, request: Request, client: bytes = CLIENT, user: User = ANYBODY
+    ) -> None:
+        frame, now_ms = encode_request(request), self.clock(name)
+        self.nodes[name].request(client, decode_request(frame), len(frame), now_ms, user)
 
-    def answer(self, name: str, request: Request) -> Reply:
+    def answer(self, name: str, request: Request, user: User = ANYBODY) -> Reply:
         """Ask and run until the answer."""
         self.replies[name].clear()
-        self.ask(name, request)
+        self.ask(name, request, user=user)
         return self.until(lambda: self.replies[name] and self.replies[name].pop(0))  # type: ignore[no-any-return]
 
-    def operate(self, name: str, *op: Any, session: int = 0, stale: bool = False) -> list[Any]:
+    def operate(
+        self,
+        name: str,
+        *op: Any,
+        session: int = 0,
+        stale: bool = False,
+        user: User = ANYBODY,
+    ) -> list[Any]:
         """Run one operation; return `[id, code, index, body]`, code of an error included."""
         self.serial += 1
         request = OperationsRequest(
@@ -182,7 +192,7 @@ class World:
             ops=[[self.serial, *op]],
             cluster=self.nodes[name].cluster,
         )
-        reply = self.answer(name, request)
+        reply = self.answer(name, request, user)
         if isinstance(reply, Results):
             return list(reply.results[0])
         return [self.serial, getattr(reply, "code", None), 0, getattr(reply, "message", None)]

@@ -5,7 +5,7 @@
 2    wrong usage
 3    no leader, or no answer in time; a lock that was not to be had in time; also when the outcome
      is unknown, which is said
-4    refused by the cluster; also when a lock was lost
+4    refused by the cluster, also because the user may not do that; also when a lock was lost
 74   the output cannot be written, such as on a full disk
 126  COMMAND of `lock`, `elect`, `sem run` or `watch` cannot be run; 127: is not there
 130  interrupted

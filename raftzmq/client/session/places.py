@@ -45,6 +45,7 @@ from raftzmq.client.session.calls import Call
 from raftzmq.client.session.leases import LeaseKeeper, Submit
 from raftzmq.client.session.tasks import Task
 from raftzmq.errors import (
+    Denied,
     LeaseExpired,
     NotAcquired,
     NotHeld,
@@ -201,7 +202,9 @@ class Acquisitions:
             self._ask_again(place, now_ms)
         except RaftzmqError as error:
             self.leave(place, now_ms)
-            self._fail(place, NotAcquired(f"could not wait for {_named(place)}: {error}"))
+            if not isinstance(error, Denied):
+                error = NotAcquired(f"could not wait for {_named(place)}: {error}")
+            self._fail(place, error)
         else:
             if held is True:
                 self._granted(place, now_ms)

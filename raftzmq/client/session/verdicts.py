@@ -13,6 +13,7 @@ from typing import Any, Final
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.endpoints import Endpoints
 from raftzmq.errors import (
+    Denied,
     DiskFull,
     Fenced,
     InvalidRequest,
@@ -35,7 +36,7 @@ DONE: Final = frozenset({"ok", "compare_failed"})
 """The codes of results."""
 
 STAYING: Final = frozenset(
-    {"overloaded", "disk_full", "refused", "session_expired", "invalid", "malformed"}
+    {"overloaded", "disk_full", "refused", "denied", "session_expired", "invalid", "malformed"}
 )
 """Answers after which another node would be no better to ask."""
 
@@ -59,6 +60,10 @@ def declined(call: Call, code: str, message: str) -> RaftzmqError | None:
         return None
     if code in ABOUT_THE_MESSAGE:
         return InvalidRequest(message)
+    if code == Denied.code:
+        if call.is_write and call.in_doubt:
+            return OutcomeUnknown(f"sent more than once: it may have been done before ({message})")
+        return Denied(message)
     if code == Overloaded.code:
         call.refusal = Overloaded(message)
         return None
@@ -111,6 +116,6 @@ def words(reply: ErrorReply) -> str:
     if reply.code == "not_leader":
         return f"not leader, names {reply.leader}" if reply.leader else "knows no leader"
     code = reply.code.replace("_", " ")
-    if reply.code in {"malformed", "unsupported_version", "refused"}:
+    if reply.code in {"malformed", "unsupported_version", "refused", "denied"}:
         return f"{code} ({reply.message})"
     return code

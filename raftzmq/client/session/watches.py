@@ -23,7 +23,14 @@ from raftzmq.client.session.calls import WATCHES, Call
 from raftzmq.client.session.outstanding import Outstanding
 from raftzmq.client.session.routing import Routing
 from raftzmq.client.session.subscriptions import Stream, Subscription
-from raftzmq.errors import InvalidRequest, Overloaded, RaftzmqError, Unavailable, WatchLost
+from raftzmq.errors import (
+    Denied,
+    InvalidRequest,
+    Overloaded,
+    RaftzmqError,
+    Unavailable,
+    WatchLost,
+)
 from raftzmq.transport import watch_wire
 from raftzmq.transport.watch_wire import Events, UnwatchRequest, Watching, WatchRequest
 
@@ -235,9 +242,10 @@ class Watches:
             self._ask(stream, now_ms)
             self._of_no_use(stream, endpoint, now_ms)
             return
-        if reply.code == InvalidRequest.code:
-            self._fail(stream, InvalidRequest(reply.message))
-            return
+        for kind in (InvalidRequest, Denied):
+            if reply.code == kind.code:
+                self._fail(stream, kind(reply.message))
+                return
         error = WatchLost(reply.message, reply.code, reply.start)
         if reply.code == "oversize":
             self._fail(stream, error)

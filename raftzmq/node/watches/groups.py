@@ -12,13 +12,14 @@ Subject = tuple[str, bool, bool]
 
 
 class Watcher:
-    """One watch of one client."""
+    """One watch of one client, and the name of its user."""
 
-    __slots__ = ("after", "client", "group", "id", "retry_ms", "seen", "skip", "wait_ms")
+    __slots__ = ("after", "client", "group", "id", "retry_ms", "seen", "skip", "user", "wait_ms")
 
-    def __init__(self, client: bytes, ident: int, group: Group, after: int) -> None:
+    def __init__(self, client: bytes, ident: int, group: Group, after: int, user: str) -> None:
         self.client = client
         self.id = ident
+        self.user = user
         self.group = group
         self.after = after  # it was told that it has everything up to this revision,
         self.skip = 0  # and so many events of the next

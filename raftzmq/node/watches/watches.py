@@ -12,10 +12,13 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from raftzmq import limits
+from raftzmq.access.rights import check_request
+from raftzmq.access.users import ANYBODY, User, Users
 from raftzmq.core.role import Role
+from raftzmq.errors import Denied
 from raftzmq.node.interfaces import Outbox
 from raftzmq.node.state import NodeState
-from raftzmq.node.watches.groups import Group, Groups, Watcher
+from raftzmq.node.watches.groups import Group, Groups, Subject, Watcher
 from raftzmq.node.watches.history import History, revision_of
 from raftzmq.node.watches.messages import Batch, batches
 from raftzmq.transport.watch_wire import Events, UnwatchRequest, Watching, WatchLost, WatchRequest
@@ -83,11 +86,21 @@ class Watches:
 
     # -- what clients ask ---------------------------------------------------------------------
 
-    def watch(self, client: bytes, request: WatchRequest, now_ms: int) -> None:
-        """Begin a watch, or confirm one that is there."""
+    def watch(
+        self, client: bytes, request: WatchRequest, now_ms: int, user: User = ANYBODY
+    ) -> None:
+        """Begin a watch for a user, or confirm one that is there."""
         self._now_ms = now_ms
         subject = (request.key, request.prefix, request.previous)
         known = self._watchers.get(client, {}).get(request.id)
+        if known is not None and known.user != user.name:
+            self._forget(known)  # of somebody who had a connection of that name before
+            known = None
+        if (denial := _denial(user, subject)) is not None:
+            if known is not None:
+                self._forget(known)
+            self._say_lost(client, request.id, Denied.code, denial, self.history.floor + 1)
+            return
         if known is not None:
             if known.group.subject != subject:
                 message = f"id {request.id} was another watch: use a new id for each"
@@ -101,7 +114,7 @@ class Watches:
                 code, message = refusal
                 self._say_lost(client, request.id, code, message, self.history.floor + 1)
                 return
-            known = self._add(client, request)
+            known = self._add(client, request, user.name)
         node = self._node
         self._answers.append((client, Watching(request.id, known.after, node.name, node.cluster)))
 
@@ -128,14 +141,14 @@ class Watches:
         first = self.history.floor + 1
         return f"{self._node.name} remembers changes from revision {first} on, not from {start}"
 
-    def _add(self, client: bytes, request: WatchRequest) -> Watcher:
+    def _add(self, client: bytes, request: WatchRequest, user: str) -> Watcher:
         newest = self.history.through
         after = newest if request.start is None else request.start - 1
         subject = (request.key, request.prefix, request.previous)
         group = self.groups.get(subject, newest, self._now_ms)
         group.size += 1
         self._said.setdefault(group)
-        watcher = Watcher(client, request.id, group, after)
+        watcher = Watcher(client, request.id, group, after, user)
         self._watchers.setdefault(client, {})[request.id] = watcher
         self._confirmed[watcher] = self._now_ms
         if not self._joined(watcher):
@@ -147,6 +160,13 @@ class Watches:
         watcher = self._watchers.get(client, {}).get(request.id)
         if watcher is not None:
             self._forget(watcher)
+
+    def users_changed(self, users: Users) -> None:
+        """End the watches of users who may not have them any more."""
+        for watcher in list(self._confirmed):
+            denial = _denial(users.now(watcher.user), watcher.group.subject)
+            if denial is not None:
+                self._lose(watcher, Denied.code, denial, watcher.after + 1)
 
     # -- the turn -----------------------------------------------------------------------------
 
@@ -367,6 +387,16 @@ class Watches:
         if not group.size:
             self.groups.remove(group)
             del self._said[group]
+
+
+def _denial(user: User, subject: Subject) -> str | None:
+    """Why a user may not watch that; None if they may. The values before are of the same keys."""
+    key, prefix, _previous = subject
+    try:
+        check_request(user, "watch", key, prefix)
+    except Denied as error:
+        return str(error)
+    return None
 
 
 class _Shared:
