@@ -69,7 +69,7 @@ def may_campaign(raft: RaftState) -> bool:
     """Learners, strangers, a node that has lost what it acknowledged, and one whose clock is broken
     do not stand; nor does anybody when there is no term left."""
     return (
-        raft.regressed is None
+        raft.may_trust_log
         and not clock.stands_still(raft)
         and raft.term < limits.TERM_MAX
         and raft.memberships.may_campaign(raft.id, raft.commit_index)
@@ -112,9 +112,7 @@ def _tally(raft: RaftState) -> None:
 
 
 def _may_vote_for(raft: RaftState, request: PreVoteRequest | VoteRequest) -> bool:
-    return raft.regressed is None and raft.log.is_not_ahead_of(
-        request.last_index, request.last_term
-    )
+    return raft.may_trust_log and raft.log.is_not_ahead_of(request.last_index, request.last_term)
 
 
 def _handle_pre_vote_request(raft: RaftState, message: PreVoteRequest) -> None:

@@ -79,13 +79,15 @@ class AppendAccepted(Message):
 class AppendRejected(Message):
     """The entry at `prev_index` was missing or of another term. `hint_index` and `hint_term`
     name the last entry of the sender that could still agree (thesis 3.5, accelerated);
-    `last_index` is the sender's own."""
+    `last_index` is the sender's own, and only LogRegressed repeats its `nonce`. With `prev_index`
+    0, where every log agrees, it only asks whether that is less than it acknowledged."""
 
     prev_index: int
     hint_index: int
     hint_term: int
     last_index: int
     round: int
+    nonce: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,11 @@ class TimeoutNow(Message):
 @dataclass(frozen=True, slots=True)
 class LogRegressed(Message):
     """The receiver acknowledged entries up to `acknowledged_index` in this term and has lost
-    them since: its directory is stale and it must not vote on the strength of it."""
+    them since: its directory is stale and it must not vote on the strength of it. Answers the
+    AppendRejected whose `nonce` it repeats: nobody else knows that."""
 
     acknowledged_index: int
+    nonce: int
 
 
 VOTE_REQUESTS: Final = frozenset({PreVoteRequest, VoteRequest})

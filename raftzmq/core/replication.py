@@ -230,7 +230,8 @@ def _handle_rejected(raft: RaftState, message: AppendRejected) -> None:
         return
     if message.last_index < progress.match_index:
         # Either an old message, or the follower has lost what it acknowledged. It can tell.
-        raft.send(LogRegressed(raft.id, message.sender, raft.term, progress.match_index))
+        index, nonce = progress.match_index, message.nonce
+        raft.send(LogRegressed(raft.id, message.sender, raft.term, index, nonce))
         return
     probed = progress.next_index - 1
     if (
@@ -302,6 +303,7 @@ def _reject(raft: RaftState, message: AppendEntries) -> None:
             *hint,
             raft.log.last_index,
             message.round,
+            raft.nonce,
         )
     )
 
@@ -309,23 +311,35 @@ def _reject(raft: RaftState, message: AppendEntries) -> None:
 def _handle_heartbeat(raft: RaftState, message: Heartbeat) -> None:
     if message.commit_index > raft.log.last_index:
         # The leader only says so of what this node acknowledged in this term.
-        note_regression(raft, message.commit_index)
+        _ask_about_loss(raft, message.sender)
         return
     raft.commit_index = max(raft.commit_index, message.commit_index)
     raft.send(HeartbeatReply(raft.id, message.sender, raft.term, message.round))
 
 
-def note_regression(raft: RaftState, acknowledged_index: int) -> None:
-    """This node has lost entries up to `acknowledged_index`. Its log may now lack what is
-    committed, so its vote could elect a leader that lacks it too: it is never given again."""
-    raft.regressed = max(raft.regressed or 0, acknowledged_index)
+def _ask_about_loss(raft: RaftState, leader: NodeId) -> None:
+    """If the leader did say that this node has lost entries, let it say so again, as an answer.
+
+    Until then this node does not vote, but not for long, and only once in a term: the leader may
+    have gone, or have said nothing of the kind.
+    """
+    if raft.doubted_term != raft.term:
+        raft.doubted_term = raft.term
+        raft.doubt_ends_ms = raft.now_ms + 2 * raft.config.election_timeout_ms
+    last_index = raft.log.last_index
+    raft.send(AppendRejected(raft.id, leader, raft.term, 0, 0, 0, last_index, 0, raft.nonce))
 
 
 def _handle_log_regressed(raft: RaftState, message: LogRegressed) -> None:
+    """This node has lost entries that it acknowledged. Its log may now lack what is committed, so
+    its vote could elect a leader that lacks it too: it is never given again."""
+    if message.nonce != raft.nonce:
+        raft.dropped["answers what was never asked"] += 1
+        return
     # In this term an acknowledged entry is never truncated: if it is here, the leader went by an
     # old rejection.
     if message.acknowledged_index > raft.log.last_index:
-        note_regression(raft, message.acknowledged_index)
+        raft.regressed = max(raft.regressed or 0, message.acknowledged_index)
 
 
 HANDLERS: Final[Handlers] = {

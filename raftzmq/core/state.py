@@ -90,11 +90,13 @@ class RaftState:
         hard_state: HardState,
         snapshot: SnapshotMeta | None,
         entries: Sequence[Entry],
+        nonce: int,
     ) -> None:
         """Restore a node from what was durable.
 
         `entries` are those of the log file; they may begin below the snapshot's index. The state
-        machine is taken to be at the snapshot. Raises ValueError when the parts do not fit.
+        machine is taken to be at the snapshot. `nonce` is a number up to limits.INDEX_MAX that
+        nobody can guess. Raises ValueError when the parts do not fit.
         """
         self.id = id
         self.config = config
@@ -111,6 +113,7 @@ class RaftState:
 
         self._restore_term(hard_state)
         self._restore_log(snapshot, entries)
+        self._begin_trusting(nonce)
         self._begin_following()
         self._begin_leading()
         self.reads = Reads()
@@ -119,16 +122,6 @@ class RaftState:
 
         self.dropped: Counter[str] = Counter()
         """Messages that were not acted upon, by reason."""
-
-        self.vouched: frozenset[NodeId] = frozenset()
-        """Who is a member according to the nodes that the driver asked: terms.py has why."""
-
-        self.vouched_term = 0
-        """The latest term that they named."""
-
-        self.must_ask = False
-        """Something was not taken that those who vouch could make good: the driver should ask them,
-        and set this back."""
 
     def _restore_term(self, hard_state: HardState) -> None:
         self.term = hard_state.term
@@ -175,9 +168,30 @@ class RaftState:
         self.incoming: Incoming | None = None
         """The snapshot that is being received."""
 
+    def _begin_trusting(self, nonce: int) -> None:
+        """Whom, and what, it believes: anybody may speak under any name."""
+        self.vouched: frozenset[NodeId] = frozenset()
+        """Who is a member according to the nodes that the driver asked: terms.py has why."""
+
+        self.vouched_term = 0
+        """The latest term that they named."""
+
+        self.must_ask = False
+        """Something was not taken that those who vouch could make good: the driver should ask them,
+        and set this back."""
+
         self.regressed: int | None = None
         """Set when this node has lost entries that it acknowledged: up to which index it should
         have them. It then never votes or campaigns again."""
+
+        self.doubted_term = 0
+        """In this term it was last said, which anybody can, that it has lost some,"""
+
+        self.doubt_ends_ms = 0
+        """and until then it waits for what the leader, whom it asked, says to that."""
+
+        self.nonce = nonce
+        """By which it knows that answer."""
 
     def _begin_following(self) -> None:
         self.role = Role.FOLLOWER
@@ -245,6 +259,11 @@ class RaftState:
     @property
     def is_learner(self) -> bool:
         return self.id in self.memberships.learners
+
+    @property
+    def may_trust_log(self) -> bool:
+        """Whether it may vote and stand on the strength of its log."""
+        return self.regressed is None and self.now_ms >= self.doubt_ends_ms
 
     @property
     def term_max(self) -> int:

@@ -213,6 +213,7 @@ class NodeState:
             hard_state=hard_state,
             snapshot=snapshot,
             entries=entries,
+            nonce=self.random.getrandbits(53),
         )
 
 

@@ -19,6 +19,9 @@ from raftzmq.lines import encode_entries, encode_entry
 from tests.core.disk import Disk, State
 from tests.core.transcript import describe, is_idle, situation
 
+NONCE = 7
+"""What every node asks with."""
+
 
 class Middle(Random):
     """Draws the middle of every range: elections happen when the scenario says so."""
@@ -79,6 +82,7 @@ class Node:
             hard_state=self.disk.hard_state,
             snapshot=self.disk.snapshot,
             entries=self.disk.entries,
+            nonce=NONCE,
         )
 
     def crash(self) -> None:

@@ -11,7 +11,7 @@ from raftzmq.core.raft import Raft
 from raftzmq.core.ready import HardState, Ready, SnapshotMeta
 from raftzmq.core.role import Role
 from raftzmq.lines import encode_entries, encode_entry
-from tests.core.cluster import Middle, log_of, membership, node_id
+from tests.core.cluster import NONCE, Middle, log_of, membership, node_id
 
 A, B, C, D, X = (node_id(name) for name in "abcdx")
 THREE = membership("abc")
@@ -41,6 +41,7 @@ def node(
         hard_state=HardState(term),
         snapshot=snapshot,
         entries=[] if snapshot else log_of(members, terms or []),
+        nonce=NONCE,
     )
 
 

@@ -40,7 +40,7 @@ def words(sender: NodeId, term: int) -> list[Message]:
         Heartbeat(sender, A, term, 99, 0),
         SnapshotChunk(sender, A, term, 99, term, 0, b"all of it", True),
         TimeoutNow(sender, A, term),
-        LogRegressed(sender, A, term, 99),
+        LogRegressed(sender, A, term, 99, 7),
     ]
 
 

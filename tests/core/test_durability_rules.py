@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from raftzmq import limits
 from raftzmq.core.config import Config
 from raftzmq.core.entry import COMMAND
 from raftzmq.core.messages import (
@@ -26,11 +29,13 @@ from raftzmq.core.raft import Raft
 from raftzmq.core.ready import HardState, SnapshotMeta
 from raftzmq.core.role import Role
 from raftzmq.lines import encode_entry
+from tests.core.cluster import NONCE
 from tests.core.single import (
     THREE,
     A,
     B,
     C,
+    T,
     command,
     drain,
     node,
@@ -43,13 +48,16 @@ from tests.core.single import (
 class TestLostData:
     def test_a_leader_tells_a_follower_that_lost_what_it_acknowledged(self) -> None:
         raft = settled_leader()
-        assert told(raft, AppendRejected(B, A, raft.term, 2, 1, 1, 1, 0)) == [
-            LogRegressed(A, B, raft.term, 2)
+        assert told(raft, AppendRejected(B, A, raft.term, 2, 1, 1, 1, 0, 7)) == [
+            LogRegressed(A, B, raft.term, 2, 7)
         ]
 
     def test_such_a_node_never_votes_or_campaigns_again(self) -> None:
         raft = node()
-        told(raft, LogRegressed(B, A, 1, 5))
+        assert told(raft, AppendEntries(B, A, 1, 5, 1, 0, 0, ())) == [
+            AppendRejected(A, B, 1, 5, 1, 1, 1, 0, NONCE)
+        ]
+        told(raft, LogRegressed(B, A, 1, 5, NONCE))
         assert raft.regressed == 5
         assert told(raft, VoteRequest(C, A, 2, 9, 9, True)) == [VoteReply(A, C, 2, False)]
         assert told(raft, PreVoteRequest(C, A, 2, 3, 9, 9)) == [PreVoteReply(A, C, 2, 3, False)]
@@ -60,14 +68,53 @@ class TestLostData:
 
     def test_a_heartbeat_beyond_the_log_shows_the_loss_too(self) -> None:
         raft = node()
-        told(raft, Heartbeat(B, A, 1, 5, 0))
+        (question,) = told(raft, Heartbeat(B, A, 1, 5, 0))
+        assert question == AppendRejected(A, B, 1, 0, 0, 0, 1, 0, NONCE)
+        assert raft.commit_index == 0
+        told(raft, LogRegressed(B, A, 1, 5, NONCE))
         assert raft.regressed == 5
         assert raft.commit_index == 0
 
+    def test_a_leader_answers_such_a_question_only_if_something_is_lost(self) -> None:
+        raft = settled_leader()
+        question = AppendRejected(B, A, raft.term, 0, 0, 0, 1, 0, 5)
+        assert told(raft, question) == [LogRegressed(A, B, raft.term, 2, 5)]
+        next_index = raft.progress[B].next_index
+        assert told(raft, replace(question, last_index=2)) == []
+        assert raft.progress[B].next_index == next_index
+
     def test_an_old_rejection_does_not_condemn_a_node_that_has_everything(self) -> None:
         raft = node([1, 1, 1, 1])
-        told(raft, LogRegressed(B, A, 1, 5))
+        told(raft, AppendEntries(B, A, 1, 9, 1, 0, 0, ()))
+        told(raft, LogRegressed(B, A, 1, 5, NONCE))
         assert raft.regressed is None
+
+    def test_a_forged_word_condemns_nobody(self) -> None:
+        raft = node()
+        for nonce in (0, limits.INDEX_MAX):
+            told(raft, LogRegressed(B, A, 1, 5, nonce))
+        told(raft, Heartbeat(B, A, 1, 5, 0))
+        told(raft, LogRegressed(B, A, 1, 5, NONCE + 1))
+        assert raft.regressed is None
+        assert raft.dropped["answers what was never asked"] == 3
+
+    def test_a_node_that_may_have_lost_something_does_not_vote_until_the_leader_can_have_answered(
+        self,
+    ) -> None:
+        raft = node()
+        told(raft, Heartbeat(B, A, 1, 5, 0))
+        assert told(raft, VoteRequest(C, A, 2, 9, 9, True)) == [VoteReply(A, C, 2, False)]
+        told(raft, TimeoutNow(C, A, 2))
+        assert raft.role is Role.FOLLOWER
+        raft.wake(raft.now_ms + 2 * T)
+        assert told(raft, VoteRequest(C, A, 2, 9, 9, True)) == [VoteReply(A, C, 2, True)]
+
+    def test_forged_heartbeats_do_not_keep_it_from_voting_for_ever(self) -> None:
+        raft = node()
+        for _ in range(200):
+            told(raft, Heartbeat(B, A, 1, 5, 0))
+            raft.wake(raft.now_ms + T // 100)
+        assert told(raft, VoteRequest(C, A, 2, 9, 9, True)) == [VoteReply(A, C, 2, True)]
 
 
 class TestSnapshots:
@@ -124,7 +171,7 @@ class TestSnapshots:
     def test_a_repeated_answer_does_not_double_the_chunks(self) -> None:
         raft = settled_leader()
         raft.compact(raft.snapshot_meta_at(2))
-        raft.step(AppendRejected(C, A, raft.term, 1, 0, 0, 0, 0))
+        raft.step(AppendRejected(C, A, raft.term, 1, 0, 0, 0, 0, 7))
         assert [s.offset for ready in drain(raft) for s in ready.snapshot_sends] == [0]
         sent = []
         for _ in range(2):

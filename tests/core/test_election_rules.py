@@ -132,6 +132,7 @@ class TestVotes:
             hard_state=HardState(),
             snapshot=None,
             entries=[],
+            nonce=7,
         )
         raft.vouch({B}, 0)
         assert told(raft, VoteRequest(B, A, 1, 1, 1, False)) == [VoteReply(A, B, 1, True)]

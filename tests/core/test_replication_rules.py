@@ -36,10 +36,10 @@ class TestAppending:
     def test_an_append_is_refused_unless_it_fits_and_the_answer_says_where_it_might(self) -> None:
         raft = node([1, 2, 2], term=2)
         assert told(raft, AppendEntries(B, A, 3, 7, 3, 0, 5, ())) == [
-            AppendRejected(A, B, 3, 7, 4, 2, 4, 5)
+            AppendRejected(A, B, 3, 7, 4, 2, 4, 5, 7)
         ]
         assert told(raft, AppendEntries(B, A, 3, 4, 1, 0, 5, ())) == [
-            AppendRejected(A, B, 3, 4, 2, 1, 4, 5)
+            AppendRejected(A, B, 3, 4, 2, 1, 4, 5, 7)
         ]
 
     def test_entries_are_acknowledged_after_they_are_durable(self) -> None:
@@ -231,8 +231,8 @@ class TestCommitting:
         before = raft.progress[B].match_index
         raft.step(AppendAccepted(B, A, raft.term, 1, 0))
         raft.step(AppendAccepted(B, A, raft.term, 99, 0))
-        raft.step(AppendRejected(B, A, raft.term, 1, 0, 0, 9, 0))
-        raft.step(AppendRejected(B, A, raft.term, 99, 98, 1, 98, 0))
+        raft.step(AppendRejected(B, A, raft.term, 1, 0, 0, 9, 0, 7))
+        raft.step(AppendRejected(B, A, raft.term, 99, 98, 1, 98, 0, 7))
         assert raft.progress[B].match_index == before
         assert raft.dropped["acknowledges what was never sent"] == 1
         assert raft.dropped["an old rejection"] == 2
@@ -242,7 +242,7 @@ class TestCommitting:
         for answer in (
             HeartbeatReply(B, A, raft.term, 7),
             AppendAccepted(B, A, raft.term, raft.log.last_index, 7),
-            AppendRejected(B, A, raft.term, 1, 0, 0, 9, 7),
+            AppendRejected(B, A, raft.term, 1, 0, 0, 9, 7, 7),
         ):
             raft.step(answer)
         assert raft.dropped["answers what was never asked"] == 3

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 
 from raftzmq import limits
 from raftzmq.core.identity import NodeId
-from raftzmq.core.messages import Heartbeat, VoteRequest
+from raftzmq.core.messages import (
+    AppendEntries,
+    AppendRejected,
+    Heartbeat,
+    LogRegressed,
+    VoteRequest,
+)
+from raftzmq.errors import StaleData
 from raftzmq.node import Node
 from raftzmq.node.joining import HELLO_INTERVAL_MS
 from raftzmq.node.state import ADDRESSES_MAX
@@ -61,6 +69,61 @@ def test_the_last_term_is_not_reached_by_a_word() -> None:
     world.run(5)
     assert world.leader() is leader
     assert leader.raft.term < limits.TERM_JUMP
+
+
+def test_no_forged_word_makes_a_node_believe_that_it_has_lost_its_log() -> None:
+    world = World(3)
+    leader = world.formed()
+    for _ in range(100):
+        for node in followers(world, leader):
+            last, term = node.raft.log.last_index, node.raft.term
+            me = leader.raft.id, node.raft.id, term
+            for forged in (
+                LogRegressed(*me, last + 5, 0),
+                LogRegressed(*me, last + 5, world.random.getrandbits(53)),
+                Heartbeat(*me, last + 5, 0),
+                AppendEntries(*me, last + 5, term, last, 0, ()),
+            ):
+                node.receive(Envelope(node.cluster, forged))
+            reject = AppendRejected(node.raft.id, leader.raft.id, term, 1, 0, 0, 0, 0, 5)
+            leader.receive(Envelope(leader.cluster, reject))
+        world.step()
+    world.run(1)
+    assert world.leader() is leader
+    assert all(node.raft.regressed is None for node in world.nodes.values())
+    session = world.session(leader.name)
+    assert world.operate(leader.name, "put", "k", "v", session=session)[1] == "ok"
+    world.kill(leader.name)
+    world.until(lambda: world.leader() is not None)
+
+
+@pytest.mark.parametrize("writes", [0, 3])
+def test_an_old_copy_of_a_directory_still_stops_its_node(writes: int) -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    name = followers(world, leader)[0].name
+    world.run(1)
+    old = deepcopy(world.disks[name])
+    for k in range(3):
+        world.operate(leader.name, "put", "k", f"{k}", session=session)
+    world.run(1)
+    world.kill(name)
+    old.crash(world.random)  # nobody has it open
+    world.disks[name] = old
+    world.start(name)
+
+    def go_on() -> None:
+        for k in range(writes):
+            world.operate(leader.name, "put", "k", f"{k}", session=session)
+        world.run(5)
+
+    with pytest.raises(StaleData):
+        go_on()
+    world.kill(name)
+    with pytest.raises(StaleData):
+        world.start(name)
+    assert world.leader() is leader
 
 
 @pytest.mark.parametrize("name", ["raft-2", "raft-3"])
