@@ -8,7 +8,7 @@ from typing import Final
 from raftzmq.core.identity import NodeId
 from raftzmq.core.role import Role
 from raftzmq.node.scaling import Scaling
-from raftzmq.node.state import ADDRESSES_MAX, NodeState
+from raftzmq.node.state import NodeState
 from raftzmq.transport.peer_wire import Hello
 
 CAUGHT_UP_ENTRIES: Final = 1000
@@ -20,6 +20,13 @@ ASKING_FRESH_MS: Final = 3000
 CERTAIN_MS: Final = 2000
 """Hellos that ought to have ceased mean something once they have come for so long: until then, an
 answer may be on its way."""
+
+
+ASKING_MAX: Final = 256
+"""The most nodes that are known to ask, besides those that may be admitted."""
+
+TOLD_OF_MAX: Final = 16
+"""The most names of which the log is told what is wrong with their hellos."""
 
 
 @dataclass(slots=True)
@@ -55,14 +62,17 @@ class Admission:
         self._deaf.pop(hello.sender.name, None)
         if hello.sender in self._node.raft.membership.ids and self._node.raft.hears(hello.sender):
             return self._meet_twin(hello, now_ms)
-        self._asking[hello.sender] = (hello.address, now_ms)
-        return self._objection(hello.sender, hello.address)
+        objection = self._objection(hello.sender, hello.address)
+        if not objection or hello.sender in self._asking or len(self._asking) < ASKING_MAX:
+            self._asking[hello.sender] = (hello.address, now_ms)
+        return objection
 
     def _meet_twin(self, hello: Hello, now_ms: int) -> str:
         """A member asks that has no need to: it hears this leader, which hears it. After a while
         the only explanation is a second process with a copy of its directory."""
         _note(self._twice, hello, now_ms)
-        if not self._twice[hello.sender.name].is_certain:
+        twin = self._twice.get(hello.sender.name)
+        if twin is None or not twin.is_certain:
             return ""
         return (
             f"{hello.sender.name} runs elsewhere with a copy of this data directory: "
@@ -168,12 +178,12 @@ class Admission:
 
 def _note(hellos: dict[str, _Hellos], hello: Hello, now_ms: int) -> None:
     """Take another one in, or begin anew after a pause."""
-    name = hello.sender.name
-    before = hellos.get(name)
-    fresh = before is not None and now_ms - before.last_ms <= ASKING_FRESH_MS
-    first_ms = before.first_ms if before is not None and fresh else now_ms
-    if before is not None or len(hellos) < ADDRESSES_MAX:
-        hellos[name] = _Hellos(hello.address, first_ms, now_ms)
+    for name in [n for n, found in hellos.items() if now_ms - found.last_ms > ASKING_FRESH_MS]:
+        del hellos[name]
+    before = hellos.get(hello.sender.name)
+    if before is not None or len(hellos) < TOLD_OF_MAX:
+        first_ms = now_ms if before is None else before.first_ms
+        hellos[hello.sender.name] = _Hellos(hello.address, first_ms, now_ms)
 
 
 def _certain(hellos: dict[str, _Hellos], now_ms: int) -> dict[str, str]:

@@ -24,6 +24,7 @@ from raftzmq.node.admin import Admin
 from raftzmq.node.admission import Admission
 from raftzmq.node.clients import Clients
 from raftzmq.node.expiry import Expiry
+from raftzmq.node.hellos import Hellos
 from raftzmq.node.interfaces import Outbox, StoreLike
 from raftzmq.node.joining import Joining, answer_hello
 from raftzmq.node.parked import Parked
@@ -74,6 +75,7 @@ class Node(NodeState):
         self.scaling = Scaling(self)
         self.admission = Admission(self, self.scaling)
         self.joining = Joining(self, self.admission, now_ms)
+        self.hellos = Hellos()
         self.admin = Admin(self, access, self.replies, self.admission, self.scaling, self.joining)
 
     # -- what it is ---------------------------------------------------------------------------
@@ -109,6 +111,9 @@ class Node(NodeState):
             return
         if greeting.sender.name == self.name:
             self.dropped["own_name"] += 1
+            return
+        if not self.hellos.take(greeting, now_ms):
+            self.dropped["hello_too_often"] += 1
             return
         raft = self.raft
         reason = ""

@@ -43,6 +43,7 @@ from raftzmq.transport.client_wire import (
     encode_reply,
     encode_results,
 )
+from raftzmq.transport.greeting_links import GreetingLinks
 from raftzmq.transport.guard import Guard
 from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import node_context
@@ -75,9 +76,6 @@ so even a client that waits for its processor must have time to read the answer.
 
 MAINTENANCE_MS: Final = 10
 """Time between two looks at connections, links, threads and figures."""
-
-ELSEWHERE_MS: Final = 10_000
-"""How long a link stays to somebody who uses a peer's name at another address, and is silent."""
 
 WAKE: Final = b"\0"
 """Wakes the loop; it is not the number of a signal."""
@@ -122,6 +120,8 @@ class Server:
         context = stack.enter_context(node_context())
         self._links = PeerLinks(context)
         stack.callback(self._links.close)
+        self._greeting_links = GreetingLinks(context)
+        stack.callback(self._greeting_links.close)
         self._peers = PeerServer(context, config.peer_endpoint)
         stack.callback(self._peers.close)
         self._clients = ClientServer(context, config.client_endpoint)
@@ -136,7 +136,6 @@ class Server:
         self._silence = Silence()
         self._linked: Membership | None = None  # whose members have links
         self._warned: set[str] = set()
-        self._elsewhere: dict[str, int] = {}  # link -> when it was last used
         self._stopped_by_signal = False
         settings = NodeSettings(
             name=config.name,
@@ -326,15 +325,13 @@ class Server:
         return self._links.send(name, encode_message(message, cluster))
 
     def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
-        known = self.node.address_of(name)
-        if known in (None, address):
-            self._silence.sent(name, greeting, self._now_ms)
-        else:
-            # Somebody uses the name of a peer. The link to that peer stays what it is.
-            name = f"{name} elsewhere"
-            self._elsewhere[name] = self._now_ms
-        self._links.set_address(name, address)
         encode = encode_hello(greeting) if isinstance(greeting, Hello) else encode_welcome(greeting)
+        if self.node.address_of(name) != address:
+            # Whoever that is, it may use the name of a peer. The peer's link stays what it is.
+            self._greeting_links.send(address, encode, self._now_ms)
+            return
+        self._silence.sent(name, greeting, self._now_ms)
+        self._links.set_address(name, address)
         self._links.send(name, encode)
 
     def reply(self, client: bytes, reply: Reply) -> bool:
@@ -357,9 +354,7 @@ class Server:
                 self._links.set_address(name, address)
 
     def _renew_silent_links(self) -> None:
-        for name in [n for n, ms in self._elsewhere.items() if self._now_ms - ms > ELSEWHERE_MS]:
-            del self._elsewhere[name]
-            self._links.drop(name)
+        self._greeting_links.turn(self._now_ms)
         for name in self._silence.overdue(self._now_ms):
             self._links.renew(name)
 

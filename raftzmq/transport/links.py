@@ -29,10 +29,12 @@ class PeerLinks:
     other. So a link to a name begins with a socket for each family. The first that takes a message
     stays, the other one is closed.
 
-    `counters`: sent, would_block, no_address, renewed. One thread may use an instance.
+    `counters`: sent, would_block, no_address, renewed. One thread may use an instance. With `lane`
+    all links share that one, otherwise each has its own.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, lane: int | None = None) -> None:
+        self._lane_of_all = lane
         self.counters: Counter[str] = Counter()
         self._context = context
         self._addresses: dict[str, str] = {}
@@ -122,7 +124,9 @@ class PeerLinks:
         return True
 
     def _lane(self, name: str) -> int:
-        """The lowest lane that no other peer has."""
+        """The lowest lane that no other peer has, unless all share one."""
+        if self._lane_of_all is not None:
+            return self._lane_of_all
         if name not in self._lanes:
             taken = set(self._lanes.values())
             self._lanes[name] = next(lane for lane in range(len(taken) + 1) if lane not in taken)

@@ -29,6 +29,9 @@ LINK_THREADS: Final = 8
 """I/O threads for links: a cluster of nine has a thread for each. An idle one costs a little
 memory."""
 
+STRANGERS_LANE: Final = -1
+"""The lane of links to addresses that anybody may have named. It has an I/O thread of its own."""
+
 PEER_HIGH_WATER: Final = 128
 """Messages that a link holds, each way. The core has at most 64 appends in flight to a follower.
 The rest is for votes, heartbeats and answers."""
@@ -58,13 +61,13 @@ LAST_WORDS_MS: Final = 1000
 @contextmanager
 def node_context() -> Iterator[Context]:
     """A node's context, for a `with` block: one I/O thread for the sockets that the node binds, and
-    more for its links, which `peer_link` spreads over them.
+    more for its links, which `peer_link` spreads over them, the last one for those to strangers.
 
     A name server that does not answer blocks the I/O thread that asked it for ten seconds and
     more, again and again. All sockets of that thread then stand still. At the end, last answers
     have LAST_WORDS_MS to leave. A thread that is still blocked then lasts until the process ends.
     """
-    context = zmq.Context(io_threads=1 + LINK_THREADS)
+    context = zmq.Context(io_threads=1 + LINK_THREADS + 1)
     try:
         yield context
     finally:
@@ -86,7 +89,7 @@ def router(context: Context) -> Socket:
 
 def peer_link(socket: Socket, lane: int) -> None:
     """A node's DEALER to one peer. Links of different `lane` do not share an I/O thread, if the
-    context has enough threads."""
+    context has enough threads; nor does any with those of STRANGERS_LANE."""
     _connecting(socket)
     socket.set(zmq.SNDHWM, PEER_HIGH_WATER)
     socket.set(zmq.RCVHWM, 1)  # nothing ever comes back on it
@@ -97,9 +100,10 @@ def peer_link(socket: Socket, lane: int) -> None:
     # A peer that vanished silently and moved is heard again at once, and so does not count as
     # silent. Only this ends the connection to its old address.
     socket.set(zmq.TCP_MAXRT, LINK_PATIENCE_MS)
-    link_threads = int(socket.context.get(zmq.IO_THREADS)) - 1
+    link_threads = int(socket.context.get(zmq.IO_THREADS)) - 2
     if link_threads > 0:
-        socket.set(zmq.AFFINITY, 0b10 << lane % link_threads)
+        own = link_threads if lane == STRANGERS_LANE else lane % link_threads
+        socket.set(zmq.AFFINITY, 0b10 << own)
 
 
 def client_link(socket: Socket) -> None:

@@ -17,7 +17,7 @@ from raftzmq.core.messages import (
     VoteRequest,
 )
 from raftzmq.errors import StaleData
-from raftzmq.node import Node
+from raftzmq.node import Node, admission, hellos
 from raftzmq.node.joining import HELLO_INTERVAL_MS
 from raftzmq.node.state import ADDRESSES_MAX
 from raftzmq.transport.client_wire import Done
@@ -214,5 +214,32 @@ def test_hellos_leave_no_address_behind() -> None:
     for asked in (leader, member):
         assert asked.address_of("raft-10") is None
         assert len(asked.addresses) <= len(world.initial)
-    world.run(1)
-    assert len(leader.greetings) + len(member.greetings) == 0
+    assert len(leader.greetings) + len(member.greetings) <= 3 * hellos.HELLOS
+    assert len(leader.admission._asking) <= admission.ASKING_MAX
+
+
+def test_one_that_is_expected_is_admitted_however_many_ask() -> None:
+    world = World(3)
+    leader = world.formed()
+    world.kill("raft-2" if leader.name != "raft-2" else "raft-1")
+    name = ({*world.initial} - {*world.nodes}).pop()
+    world.wipe(name)
+    for number in range(4 * admission.ASKING_MAX):
+        node = NodeId(f"raft-{number + 10}", "bad0" * 4)
+        leader.greeted(Hello(leader.cluster, node, ELSEWHERE, NONCE), world.now_ms)
+        if number % hellos.HELLOS == 0:
+            world.run(0.1)
+    newcomer = world.start(name)
+    world.until(lambda: newcomer.role == "follower")
+
+
+def test_the_same_hello_is_answered_a_few_times_a_second() -> None:
+    world = World(3)
+    leader = world.formed()
+    hello = Hello(leader.cluster, STRANGER, ELSEWHERE, NONCE)
+    answers = 0
+    for now_ms in range(world.now_ms, world.now_ms + 1000):
+        leader.greeted(hello, now_ms)
+        answers += len(leader.greetings)
+        leader.greetings.clear()
+    assert 3 < answers <= 1 + 1000 // hellos.INTERVAL_MS
