@@ -1,9 +1,12 @@
 """Processor time of one operation inside of the program: three nodes in one process, no sockets.
 
     python -m tests.bench.pure [--batch 128] [--batches 3] [--size 100] [--profile leader]
+                               [--prefixes 10]
 
 Every byte is encoded and decoded as between real processes, the log lies in memory, and the work of
 each party is timed by itself. What libzmq, the kernel and waking up cost is not in it: see cpu.py.
+
+With --prefixes the client is a user who may write so many, of which the keys have the last.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from raftzmq.access.users import ANYBODY, User
 from raftzmq.client.operations.keys import get, put
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
@@ -52,7 +56,8 @@ ROUNDS = 200
 class Party:
     """One node, its outbox, and what it has not taken yet."""
 
-    def __init__(self, name: str, initial: dict[str, str], path: Path) -> None:
+    def __init__(self, name: str, initial: dict[str, str], path: Path, user: User) -> None:
+        self.user = user
         storage = Storage(path)
         settings = NodeSettings(name=name, address=initial[name], initial=initial)
         self.node = Node(settings, storage, storage.open(name), Random(name), 0)
@@ -90,15 +95,15 @@ class Party:
                 node.greeted(received, now_ms)
         requests, self.requests = self.requests, []
         for frame in requests:
-            node.request(b"client", decode_request(frame), len(frame), now_ms)
+            node.request(b"client", decode_request(frame), len(frame), now_ms, self.user)
         node.tick(now_ms)
         node.turn(self)
 
 
 class Bench:
-    def __init__(self, directory: Path, profiled: str | None) -> None:
+    def __init__(self, directory: Path, profiled: str | None, user: User) -> None:
         initial = {f"raft-{k}": f"raft-{k}:6000" for k in range(3)}
-        self.parties = {name: Party(name, initial, directory / name) for name in initial}
+        self.parties = {name: Party(name, initial, directory / name, user) for name in initial}
         self.now_ms = 0
         self.spent: Counter[str] = Counter()
         self.profiled = profiled
@@ -179,11 +184,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=100)
     parser.add_argument("--op", nargs="+", default=["put", "get"])
     parser.add_argument("--profile", choices=["leader", "follower", "client"])
+    parser.add_argument("--prefixes", type=int, default=0, help="0: without keys")
     given = parser.parse_args()
+    prefixes = [f"elsewhere-{number}/" for number in range(given.prefixes - 1)]
+    user = User("bench", write=(*prefixes, "raftzmq-bench/")) if given.prefixes else ANYBODY
     keys = [f"raftzmq-bench/0123abcd/{number:06}" for number in range(10_000)]
     value = "x" * given.size
     with TemporaryDirectory(dir="/dev/shm") as directory:
-        bench = Bench(Path(directory), given.profile)
+        bench = Bench(Path(directory), given.profile, user)
         bench.run(lambda n: put(keys[n], value), 1000, 10)
         gc.collect()
         gc.freeze()
