@@ -132,6 +132,8 @@ class Node(NodeState):
         self, client: bytes, request: Request, size: int, now_ms: int, user: User = ANYBODY
     ) -> None:
         """Take a client's message of `size` bytes; `user` is who sent this very message."""
+        if user.name:
+            self.watches.spoke(client, user.name)
         match request:
             case OperationsRequest():
                 self.clients.operations(client, request, size, user)

@@ -422,6 +422,17 @@ def test_a_watch_that_is_confirmed_is_checked_again() -> None:
     assert watched.node.watches.count == 0
 
 
+def test_whoever_speaks_from_a_connection_of_the_same_name_ends_the_watches_of_others() -> None:
+    watched = Watched()
+    watched.watch(WRITER, "a/")
+    for user, left in ((WRITER, 1), (OTHER, 0)):
+        request = OperationsRequest(0, 0, False, [[1, "get", "a/k"]], "")
+        watched.world.listeners[b"watcher 1"] = lambda reply: isinstance(reply, Reply)
+        watched.world.ask(watched.node.name, request, b"watcher 1", user)
+        watched.world.step()
+        assert watched.node.watches.count == left
+
+
 def test_a_watch_is_not_inherited_by_who_gets_a_connection_of_the_same_name() -> None:
     watched = Watched()
     first = watched.watch(WRITER, "a/")

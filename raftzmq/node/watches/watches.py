@@ -92,10 +92,8 @@ class Watches:
         """Begin a watch for a user, or confirm one that is there."""
         self._now_ms = now_ms
         subject = (request.key, request.prefix, request.previous)
+        self.spoke(client, user.name)
         known = self._watchers.get(client, {}).get(request.id)
-        if known is not None and known.user != user.name:
-            self._forget(known)  # of somebody who had a connection of that name before
-            known = None
         if (denial := _denial(user, subject)) is not None:
             if known is not None:
                 self._forget(known)
@@ -160,6 +158,14 @@ class Watches:
         watcher = self._watchers.get(client, {}).get(request.id)
         if watcher is not None:
             self._forget(watcher)
+
+    def spoke(self, client: bytes, user: str) -> None:
+        """A connection of that name is this user's. Somebody else may have had one before: what
+        they watched, all of it, is not to be told here."""
+        watchers = self._watchers.get(client)
+        if watchers is not None and next(iter(watchers.values())).user != user:
+            for watcher in list(watchers.values()):
+                self._forget(watcher)
 
     def users_changed(self, users: Users) -> None:
         """End the watches of users who may not have them any more."""
