@@ -129,6 +129,8 @@ class Server:
         self._probes = Probes(config.http_endpoint, log, now_ms)
         stack.callback(self._probes.close)
         self._guard = Guard((self._peers.traffic, self._clients.traffic))
+        stack.callback(self._guard.close)
+        self._guard.start()
         self._bell, self._wake = stack.enter_context(woken_by_signals())
         self._poller = zmq.Poller()
         for source in (self._peers.socket, self._clients.socket, self._wake.fileno()):
@@ -210,8 +212,7 @@ class Server:
     def _turn(self, by_ms: int | None = None) -> None:
         """Wait until there is something to do, but not beyond `by_ms`, and do it."""
         node = self.node
-        looked_at_ms = min(self._guard.due_ms, self._vitals.due_ms)
-        maintenance_ms = max(self._next_maintenance_ms, looked_at_ms)
+        maintenance_ms = max(self._next_maintenance_ms, self._vitals.due_ms)
         due_ms = min(node.next_deadline_ms, maintenance_ms)
         if by_ms is not None:
             due_ms = min(due_ms, by_ms)
@@ -252,13 +253,14 @@ class Server:
 
     def _maintain(self) -> None:
         """Work that is not due in every turn."""
-        if self._now_ms >= self._guard.next_ms:
-            self._guard_connections()
+        for reason in self._guard.cuts():
+            self._warn_once("cut a connection", reason)
         self._renew_silent_links()
         self._look_up_silent_peers()
         self._announcements.tell()
         self._log.check()
         self._probes.check()
+        self._guard.check()
         self._vitals.turn(self._now_ms)
 
     # -- receiving ----------------------------------------------------------------------------
@@ -288,10 +290,6 @@ class Server:
                 self.reply(client, self._error_reply(error))
                 continue
             self.node.request(client, request, len(frame), self._now_ms)
-
-    def _guard_connections(self) -> None:
-        for reason in self._guard.look(self._now_ms):
-            self._warn_once("cut a connection", reason)
 
     def _error_reply(self, error: WireError) -> ErrorReply:
         leader, address = self.node.leader_hint()

@@ -1,4 +1,4 @@
-"""What the kernel says about the connections of this process, and how to cut one of them.
+"""What the kernel says about this process's connections and memory, and how to cut a connection.
 
 libzmq does not tell its descriptors, so this looks at all open ones. Only Linux has what this
 needs; elsewhere no descriptor is found, and nothing is cut.
@@ -6,6 +6,7 @@ needs; elsewhere no descriptor is found, and nothing is cut.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import resource
@@ -13,14 +14,24 @@ import socket
 import struct
 import sys
 import termios
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final, NamedTuple
 
 _SO_COOKIE: Final = 57
 _TCP_INFO: Final = struct.Struct("=B119xQQ")  # state, bytes acknowledged, bytes received
 _STATES: Final = (1, 8)  # established; the same, but the other side has closed
 _LINUX: Final = sys.platform == "linux"
+
+
+_MEMORY: Final = Path("/proc/self/statm")
+
+# A filter of the kernel that lets no packet through. What was sent is sent again later.
+_ATTACH_FILTER: Final = 26
+_DETACH_FILTER: Final = 27
+_NOTHING: Final = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))  # return 0
+_LETS_NOTHING_IN: Final = struct.pack("@HP", 1, ctypes.addressof(_NOTHING))
 
 
 class Seen(NamedTuple):
@@ -81,3 +92,23 @@ def cut_connection(descriptor: int, cookie: bytes) -> bool:
     except OSError:
         return False
     return True
+
+
+def hold_back(ports: Container[int], *, held: bool) -> None:
+    """Let nothing more in on the sockets that are bound to these ports, listening ones included; or
+    let it in again. The other sides wait and repeat, as when packets are lost."""
+    for descriptor in open_descriptors():
+        with suppress(OSError, IndexError), _borrowed(descriptor) as handle:
+            if handle.getsockname()[1] in ports:
+                option = _ATTACH_FILTER if held else _DETACH_FILTER
+                handle.setsockopt(socket.SOL_SOCKET, option, _LETS_NOTHING_IN)
+
+
+def resident_bytes() -> int:
+    """The memory of this process; 0 where the kernel does not say."""
+    if not _LINUX:
+        return 0
+    try:
+        return int(_MEMORY.read_bytes().split()[1]) * resource.getpagesize()
+    except OSError:  # no descriptor is left even for that
+        return 0

@@ -33,12 +33,8 @@ STRANGERS_LANE: Final = -1
 """The lane of links to addresses that anybody may have named. It has an I/O thread of its own."""
 
 PEER_HIGH_WATER: Final = 128
-"""Messages that a link holds, each way. The core has at most 64 appends in flight to a follower.
-The rest is for votes, heartbeats and answers."""
-
-CLIENT_RECEIVE_HIGH_WATER: Final = 16
-"""Messages from one client that wait for the node; further ones wait in the client. A message may
-have 8 MiB, and those that wait here stay even if guard.py cuts the connection."""
+"""Messages that a link holds. The core has at most 64 appends in flight to a follower. The rest is
+for votes, heartbeats and answers."""
 
 CLIENT_SEND_HIGH_WATER: Final = 1000
 """Answers that wait for one client to read them; further ones are dropped and counted. guard.py
@@ -120,7 +116,6 @@ def peer_server(socket: Socket) -> None:
     """A node's ROUTER for its peers; it only receives."""
     _listening(socket)
     socket.set(zmq.SNDHWM, 1)
-    socket.set(zmq.RCVHWM, PEER_HIGH_WATER)
     socket.set(zmq.LINGER, 0)
 
 
@@ -128,7 +123,6 @@ def client_server(socket: Socket) -> None:
     """A node's ROUTER for clients."""
     _listening(socket)
     socket.set(zmq.SNDHWM, CLIENT_SEND_HIGH_WATER)
-    socket.set(zmq.RCVHWM, CLIENT_RECEIVE_HIGH_WATER)
     socket.set(zmq.BACKLOG, 1024)  # after a failover, all clients come at once
     socket.set(zmq.LINGER, LAST_WORDS_MS)  # a stopping node's last answers
 
@@ -143,6 +137,9 @@ def _connecting(socket: Socket) -> None:
 
 def _listening(socket: Socket) -> None:
     _common(socket)
+    # A queue that is never full. When a connection ends whose messages wait behind a full queue,
+    # and one of them is a PING of ZeroMQ, libzmq aborts the process. guard.py bounds the bytes.
+    socket.set(zmq.RCVHWM, 0)
     # Otherwise a message that cannot be routed disappears silently.
     socket.set(zmq.ROUTER_MANDATORY, 1)
     # A routing id that a second connection claims must not redirect the first one's answers.

@@ -17,9 +17,9 @@ import zmq
 from raftzmq import limits
 from raftzmq.errors import ListenError, PortTaken
 from raftzmq.transport import options
-from raftzmq.transport.guard import ANSWERS_BYTES, Traffic
 from raftzmq.transport.nonblocking import offer
 from raftzmq.transport.options import Context, Socket
+from raftzmq.transport.traffic import ANSWERS_BYTES, Traffic
 
 RECEIVE_BYTES: Final = 16 * 1024 * 1024
 """A call of `receive` stops after this many bytes, whatever its budget of messages."""
@@ -40,7 +40,7 @@ class _Router:
 
     `socket` is for a zmq.Poller; `endpoint` is where it is bound, with the port in place of a *;
     `counters` say what was done and dropped; `traffic` is for a Guard, which also counts there.
-    One thread may use an instance.
+    One thread may use an instance; `traffic` may also be another's.
     """
 
     def __init__(self, socket: Socket, endpoint: str) -> None:

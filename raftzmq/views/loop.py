@@ -58,6 +58,8 @@ class Loop(ABC):
         self.server = ClientServer(self.context, endpoint)
         stack.callback(self.server.close)
         self._guard = Guard((self.server.traffic,))
+        stack.callback(self._guard.close)
+        self._guard.start()
         _, self._wake = stack.enter_context(woken_by_signals())
         self.poller = zmq.Poller()
         self.poller.register(self.server.socket, zmq.POLLIN)
@@ -91,7 +93,7 @@ class Loop(ABC):
         self.log("stopping")
 
     def turn(self) -> None:
-        wait_ms = min(self.due_ms(), self._guard.next_ms, self.now_ms + IDLE_MS) - now_ms()
+        wait_ms = min(self.due_ms(), self.now_ms + IDLE_MS) - now_ms()
         ready = {source for source, _ in self.poller.poll(max(0, wait_ms))}
         self.now_ms = now_ms()
         if self._wake.fileno() in ready:
@@ -99,11 +101,11 @@ class Loop(ABC):
                 self._stopping = bool(self._wake.recv(64))
         for sender, frame in self.server.receive(BUDGET):
             self._take(sender, frame)
-        if self.now_ms >= self._guard.next_ms:
-            for reason in self._guard.look(self.now_ms):
-                self.warn_once("cut a connection", reason)
+        for reason in self._guard.cuts():
+            self.warn_once("cut a connection", reason)
         self.work()
         self.log.check()
+        self._guard.check()
 
     def _take(self, sender: bytes, frame: bytes) -> None:
         try:

@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from raftzmq.server import server, text_log
 from raftzmq.server.text_log import TextLog
 from raftzmq.transport import frames, links
 from raftzmq.transport.client_wire import OperationsRequest, Request
+from raftzmq.transport.guard import Guard
 from raftzmq_cli.main import main
 
 VARIABLE: Final = "PLANTED"
@@ -74,6 +76,19 @@ def log_thread_fails(patch: Patch) -> None:
         return format_line(formatter, record)
 
     patch.setattr(logging.Formatter, "format", fail)
+
+
+def guard_thread_fails(patch: Patch) -> None:
+    """It dies at its first look after the node has begun to serve."""
+    begun_s = time.monotonic()
+    look = Guard.look
+
+    def fail(guard: Guard, now_ms: int, resident: int) -> None:
+        if time.monotonic() - begun_s > 2:
+            raise MemoryError
+        look(guard, now_ms, resident)
+
+    patch.setattr(Guard, "look", fail)
 
 
 # -- defects ------------------------------------------------------------------------------------
@@ -139,18 +154,24 @@ def nobody_minds_the_log_thread(patch: Patch) -> None:
     patch.setattr(TextLog, "check", lambda _: None)
 
 
+def nobody_minds_the_guard(patch: Patch) -> None:
+    patch.setattr(Guard, "check", lambda _: None)
+
+
 WORDS: Final[dict[str, Callable[[Patch], None]]] = {
     plant.__name__: plant
     for plant in (
         name_server_hangs,
         loop_fails,
         log_thread_fails,
+        guard_thread_fails,
         log_straight_to_stderr,
         look_names_up_in_the_loop,
         parse_numbers_of_any_length,
         loop_in_a_thread,
         swallow_what_the_loop_raises,
         nobody_minds_the_log_thread,
+        nobody_minds_the_guard,
     )
 }
 

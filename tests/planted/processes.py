@@ -109,6 +109,14 @@ def its_log_thread_raises(directory: Path, planted: Planted, patience_s: float) 
         _ends(node, "the log's thread", patience_s)
 
 
+def its_guard_raises(directory: Path, planted: Planted, patience_s: float) -> None:
+    """The process ends: without its guard anybody could fill its memory."""
+    with Cluster(directory, 1) as cluster:
+        node = _start(cluster, planted)
+        wait_for("the thread has died", lambda: "MemoryError" in node.output())
+        _ends(node, "its guard", patience_s)
+
+
 def _start(cluster: Cluster, planted: Planted, within: tuple[str, ...] = ()) -> NodeProcess:
     (node,) = cluster.nodes
     node.program = "tests.planted.launch"
@@ -234,5 +242,14 @@ DEFECTS: Final = (
         its_log_thread_raises,
         told="still runs .* after the log's thread died, and says healthy: True",
         half="c",
+    ),
+    ProcessDefect(
+        19,
+        "the guard of the connections dies, and nobody minds",
+        "nobody_minds_the_guard",
+        ("guard_thread_fails",),
+        its_guard_raises,
+        told="still runs .* after its guard died, and says healthy: True",
+        half="d",
     ),
 )

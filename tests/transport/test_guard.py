@@ -4,6 +4,7 @@ sends whole messages and reads the answers is left alone."""
 from __future__ import annotations
 
 import socket as tcp
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,10 +12,11 @@ from contextlib import suppress
 import pytest
 
 from raftzmq import limits
-from raftzmq.transport import guard
+from raftzmq.transport import traffic as rules
 from raftzmq.transport.descriptors import Seen, cut_connection, inspect_connection
-from raftzmq.transport.guard import Guard, Traffic
+from raftzmq.transport.guard import STANDING_BYTES, Guard
 from raftzmq.transport.servers import ClientServer, PeerServer
+from raftzmq.transport.traffic import Traffic
 from tests.system import zmtp
 from tests.transport.loopback import Connect, collect, until
 
@@ -22,7 +24,7 @@ MB = 1024 * 1024
 
 
 class Watched:
-    """A Guard of a port, and the loop that a node would run."""
+    """A Guard of a port that looks once a turn, and the loop that a node would run."""
 
     def __init__(self, server: PeerServer | ClientServer) -> None:
         self.server = server
@@ -35,7 +37,8 @@ class Watched:
 
     def turn(self) -> list[object]:
         received: list[object] = list(self.server.receive(1000))
-        self.reasons += self._guard.look(self._guard.next_ms)
+        self._guard.look(0, 0)
+        self.reasons += self._guard.cuts()
         return received
 
 
@@ -123,7 +126,7 @@ def test_one_that_talked_before_may_still_not_send_a_message_without_end(
 def test_many_unfinished_messages_together_are_too_heavy(
     watched: Watched, stranger: Callable[..., tcp.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "INCOMPLETE_BYTES", 4 * MB)
+    monkeypatch.setattr(rules, "INCOMPLETE_BYTES", 4 * MB)
     light = stranger()
     send(light, watched, zmtp.frame(bytes(MB), 1))
     heavy = [stranger() for _ in range(3)]
@@ -170,7 +173,7 @@ def test_in_a_crowd_those_silent_for_longest_are_cut(
     stranger: Callable[..., tcp.socket],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(guard, "CONNECTIONS", 10)
+    monkeypatch.setattr(rules, "CONNECTIONS", 10)
     clients.traffic = Traffic(clients.port, clients.counters)
     watched = Watched(clients)
     silent = [stranger() for _ in range(5)]
@@ -189,7 +192,7 @@ def test_in_a_crowd_those_silent_for_longest_are_cut(
 def test_answers_wait_for_one_who_does_not_read_only_up_to_a_bound(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "ANSWERS_BYTES", 64 * MB)
+    monkeypatch.setattr(rules, "ANSWERS_BYTES", 64 * MB)
     clients = watched.server
     assert isinstance(clients, ClientServer)
     with zmtp.speak(clients.port) as reader:  # a socket of libzmq would read on its own
@@ -215,12 +218,53 @@ def test_answers_wait_for_one_who_does_not_read_only_up_to_a_bound(
         assert not watched.reasons
 
 
+def test_while_the_node_stands_still_nothing_comes_in_beyond_a_bound_and_afterwards_all_of_it(
+    clients: ClientServer, stranger: Callable[..., tcp.socket]
+) -> None:
+    watched = Guard([clients.traffic])
+    each = 30  # MiB, which is not too much of one connection
+    senders = {stranger(): memoryview(zmtp.frame(bytes(MB)) * each) for _ in range(16)}
+    watched.start()
+    try:
+        for sender in senders:
+            sender.setblocking(False)
+        last = time.monotonic()
+        while time.monotonic() - last < 1:
+            moved = [_send_some(senders, sender) for sender in senders]
+            if any(moved):
+                last = time.monotonic()
+        left = sum(map(len, senders.values()))
+        print(f"{16 * each - left // MB} MiB sent, {STANDING_BYTES // MB} allowed")
+        assert left > 0
+        received = 0
+        while received < 16 * each:
+            received += len(clients.receive(100))
+            for sender in senders:
+                _send_some(senders, sender)
+        assert not watched.cuts()
+        watched.check()
+    finally:
+        watched.close()
+    with pytest.raises(RuntimeError, match="guards the connections"):
+        watched.check()
+
+
+def _send_some(senders: dict[tcp.socket, memoryview], sender: tcp.socket) -> bool:
+    """Send what there is room for. Returns whether there was any."""
+    with suppress(BlockingIOError):
+        sent = sender.send(senders[sender][:MB])
+        senders[sender] = senders[sender][sent:]
+        return sent > 0
+    return False
+
+
 # -- the arithmetic, without sockets ---------------------------------------------------------------
 
 
 def judged(traffic: Traffic, *read: int, acked: int = 0) -> None:
     """A look at connections of descriptors that nobody has, each of which has sent so much."""
     seen = {10**6 + n: Seen(b"%08d" % n, 1, acked, size) for n, size in enumerate(read)}
+    traffic.begin_look()
     traffic.judge(0, seen)
 
 
@@ -231,7 +275,7 @@ def test_who_does_not_read_is_sent_no_more_than_the_sender_says_and_then_more_ag
     socket = connect(clients)
     socket.send(b"x")
     [(identity, _)] = collect(lambda: clients.receive(10))
-    guard.look(0)
+    guard.look(0, 0)
     event, unread = b"e" * 1_000_000, 3_000_000
     assert clients.send(identity, b"l" * 5_000_000, unread), "one alone may be longer"
     # What the kernels have room for counts as read.
@@ -252,25 +296,73 @@ def test_what_waits_while_the_node_is_busy_is_no_message_without_end(
 ) -> None:
     cuts: list[int] = []
     monkeypatch.setattr(
-        guard, "cut_connection", lambda descriptor, _cookie: cuts.append(descriptor)
+        rules, "cut_connection", lambda descriptor, _cookie: cuts.append(descriptor)
     )
     traffic = Traffic(1, Counter())
     for _ in range(3):
-        judged(traffic, 2 * guard.MESSAGE_BYTES)
+        judged(traffic, 2 * rules.MESSAGE_BYTES)
     assert not cuts
     traffic.drained()
-    judged(traffic, 2 * guard.MESSAGE_BYTES)
+    judged(traffic, 2 * rules.MESSAGE_BYTES)
     assert cuts
 
 
+def test_what_was_forgiven_is_no_credit_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part of a message that had come when the one before it was taken counts for nothing, for
+    it may have been something else; taken later, it counts once more."""
+    cuts: list[int] = []
+    monkeypatch.setattr(
+        rules, "cut_connection", lambda descriptor, _cookie: cuts.append(descriptor)
+    )
+    traffic = Traffic(1, Counter())
+    read = 0
+    for _ in range(20):
+        read += 100 + 900_000
+        judged(traffic, read)
+        traffic.took(10**6, b"client", 100)
+        traffic.drained()
+        judged(traffic, read)
+        read += 100_000
+        traffic.took(10**6, b"client", 1_000_000)
+        traffic.drained()
+        judged(traffic, read)
+    assert not cuts
+    for _ in range(2):
+        traffic.drained()
+        judged(traffic, read + rules.MESSAGE_BYTES + 1)
+    assert cuts
+
+
+def test_what_connections_that_have_ended_left_behind_counts_until_it_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuts: list[int] = []
+    monkeypatch.setattr(
+        rules, "cut_connection", lambda descriptor, _cookie: cuts.append(descriptor)
+    )
+    traffic = Traffic(1, Counter())
+    for _ in range(5):
+        judged(traffic, *[rules.WAITING_BYTES // 10] * 2)
+        judged(traffic)
+    assert not cuts
+    judged(traffic, 2 * rules.DRIFT_BYTES)
+    assert cuts
+    cuts.clear()
+    traffic.drained()
+    judged(traffic)
+    judged(traffic, 2 * rules.DRIFT_BYTES)
+    assert not cuts
+
+
 def test_a_descriptor_used_again_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "cut_connection", lambda *_: pytest.fail("nothing to cut"))
+    monkeypatch.setattr(rules, "cut_connection", lambda *_: pytest.fail("nothing to cut"))
     traffic = Traffic(1, Counter())
     for cookie in (b"1", b"2", b"3"):
         for _ in range(2):
-            traffic.judge(0, {10**6: Seen(cookie, 1, 0, guard.MESSAGE_BYTES // 2)})
+            traffic.begin_look()
+            traffic.judge(0, {10**6: Seen(cookie, 1, 0, rules.MESSAGE_BYTES // 2)})
             traffic.drained()
-    assert traffic.connections[10**6].incoming == guard.MESSAGE_BYTES // 2
+    assert traffic.connections[10**6].incoming == rules.MESSAGE_BYTES // 2
 
 
 def test_only_the_connection_that_was_meant_is_cut() -> None:

@@ -138,8 +138,10 @@ def test_the_same_address_again_leaves_the_link_alone(links: PeerLinks, peers: P
 def test_a_peer_that_does_not_read_fills_its_link_and_no_other(
     context: Context, links: PeerLinks, peers: PeerServer
 ) -> None:
-    stalled = PeerServer(context, "tcp://127.0.0.1:*")
-    links.set_address("raft-1", at(stalled))
+    stalled = context.socket(zmq.ROUTER)  # a PeerServer would hold more
+    stalled.set(zmq.RCVHWM, options.PEER_HIGH_WATER)
+    port = stalled.bind_to_random_port("tcp://127.0.0.1")
+    links.set_address("raft-1", f"127.0.0.1:{port}")
     links.set_address("raft-2", at(peers))
     until(lambda: links.send("raft-1", [b"x"]) and links.send("raft-2", [b"x"]))
     peers_got = arrivals(peers, 1)
@@ -151,7 +153,7 @@ def test_a_peer_that_does_not_read_fills_its_link_and_no_other(
         links.send("raft-1", [b"big", big])
         assert links.send("raft-2", [b"small"])
     arrivals(peers, 21 - len(peers_got))
-    stalled.close(0)
+    stalled.close(linger=0)
 
 
 def test_a_full_link_takes_messages_again_as_soon_as_there_is_room(
