@@ -31,6 +31,7 @@ __all__ = [
     "Overloaded",
     "RaftzmqError",
     "Refused",
+    "StoreFull",
     "Unavailable",
     "WatchLost",
 ]
@@ -94,6 +95,12 @@ class DiskFull(Refused):
 class OutOfFiles(DiskFull):
     """No descriptor is left for a file of the data directory; it passes as connections end. A node
     keeps this to itself and asks clients to try again."""
+
+
+class StoreFull(DiskFull):
+    """The store is at its quota of memory; reads and deletes go on, whatever adds is refused."""
+
+    code = "store_full"
 
 
 class SessionExpired(Refused):

@@ -105,6 +105,14 @@ def node(
             "SIGTERM, so that it can be removed. Must be less than the pod's grace period.",
         ),
     ] = None,
+    quota: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory that the store may take, such as 700MiB (default: two thirds of the "
+            "memory limit, or of half the machine's memory). A full store refuses what adds to it.",
+        ),
+    ] = None,
     log_level: LogLevel = "INFO",
 ) -> int:
     """Run one node in this process until it is stopped.
@@ -116,6 +124,7 @@ def node(
     # A list of the commands can do without the server.
     from raftzmq.server import serve
     from raftzmq.server.config import ServerConfig
+    from raftzmq.server.quota import parse_size
 
     parse_pod_name(pod)
     if advertise:
@@ -124,6 +133,7 @@ def node(
         "election_timeout_ms": election_timeout_ms,
         "heartbeat_ms": heartbeat_ms,
         "grace_s": grace,
+        "quota": parse_size(quota) if quota else None,
     }
     config = ServerConfig(
         name=pod,

@@ -1,5 +1,6 @@
 """The replicated state machine: pure, deterministic, driven by committed log entries."""
 
+from raftzmq.machine.additions import adds
 from raftzmq.machine.bounds import bounded, owned
 from raftzmq.machine.commands.reads import UNDECIDED
 from raftzmq.machine.machine import Machine
@@ -19,6 +20,7 @@ __all__ = [
     "WRITES",
     "Machine",
     "Result",
+    "adds",
     "are_plain_gets",
     "are_plain_puts",
     "bounded",

@@ -49,9 +49,19 @@ class Machine:
         return self.state.work
 
     @property
+    def memory(self) -> int:
+        """About how many bytes the state takes, as memory.py counts: the same on every node."""
+        return self.state.memory
+
+    @property
     def time_ms(self) -> int:
         """Replicated time: the newest stamp among the applied entries."""
         return self.state.time_ms
+
+    def has_result(self, session: int, serial: int) -> bool:
+        """Whether a session keeps the result of a serial: to send it again would do nothing."""
+        found = self.state.sessions.table.get(session)
+        return found is not None and serial in found.results
 
     def __len__(self) -> int:
         """Return how many keys there are."""
@@ -272,20 +282,20 @@ def _execute(state: State, number: Any, ack: Any, op: Any) -> Result:
         session.acknowledge(ack)
     results = session.results
     kept = results.get(serial)
-    if kept is not None:
-        return kept
-    if session.full or not 0 <= serial - session.ack <= limits.SESSION_OUTSTANDING:
-        return session.refusal(serial, revision)
+    outstanding = 0 <= serial - session.ack <= limits.SESSION_OUTSTANDING
+    if kept is not None or session.full or not outstanding:
+        state.sessions.weigh(session)  # the ack may have freed some
+        return kept or session.refusal(serial, revision)
     if length == 4:  # most are puts, and a call with a list of arguments takes twice as long
         code, result = command.run(state, op[2], op[3])
     else:
         code, result = command.run(state, *op[2:])
     done = (code, revision, result)
-    if code == "overloaded":  # it was not executed, and may be sent again
-        return done
-    results[serial] = done
-    if type(result) is list:
-        session.count(result)
+    if code != "overloaded":  # else it was not executed, and may be sent again
+        results[serial] = done
+        if result is not None:
+            session.count(result)
+    state.sessions.weigh(session)
     return done
 
 

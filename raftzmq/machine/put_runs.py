@@ -43,6 +43,7 @@ def execute_puts(state: State, number: Any, ack: Any, ops: list[Any]) -> list[Re
     state.keys.put_all(keys, values, revisions)
     results: list[Result] = list(zip(repeat("ok"), revisions, repeat(None), strict=False))
     session.results.update(zip(serials, results, strict=True))
+    state.sessions.weigh(session)
     return results
 
 

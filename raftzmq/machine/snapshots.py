@@ -182,8 +182,7 @@ class _Draft:
 
     def _take_result(self, session: Session, serial: int, result: Result) -> None:
         session.results[serial] = result
-        if type(result[2]) is list:
-            session.count(result[2])
+        session.count(result[2])
 
     def _take_bond(self, key: str, bond: Bond) -> None:
         if key not in self._items or (bond.lease and bond.lease not in self._leases):

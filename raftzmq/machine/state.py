@@ -51,6 +51,11 @@ class State:
         """What commands that have a bound have removed in the present entry. It means nothing
         between entries, and is in no snapshot."""
 
+    @property
+    def memory(self) -> int:
+        """About how many bytes all this takes, as memory.py counts."""
+        return self.keys.memory + self.sessions.memory + self.leases.memory + self.queues.memory
+
     def room(self, bound: int) -> int:
         """How much more may be removed in an entry in which `bound` may."""
         return max(0, bound - self.removals)

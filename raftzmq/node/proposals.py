@@ -18,8 +18,9 @@ from raftzmq.errors import (
     Overloaded,
     RaftzmqError,
     SessionExpired,
+    StoreFull,
 )
-from raftzmq.machine import Result
+from raftzmq.machine import Result, adds
 from raftzmq.node.counts import WRITE
 from raftzmq.node.replies import Replies
 from raftzmq.node.state import NodeState
@@ -93,15 +94,24 @@ class Proposals:
         """Writes accepted and not yet answered."""
         return self._owed_count + self._gathered.writes
 
+    @property
+    def _pending_bytes(self) -> int:
+        return self._batches_bytes + self._gathered.size
+
     def add(
         self, client: bytes, request: OperationsRequest, writes: Sequence[Any], size: int
     ) -> None:
         """Take the writes of a message of `size` bytes, all of them valid; or refuse them."""
-        ids = [op[0] for op in writes]
         refusal = self._refusal(request)
         if refusal is not None:
-            self._replies.refuse(client, ids, refusal, WRITE)
+            self._replies.refuse(client, [op[0] for op in writes], refusal, WRITE)
             return
+        no_room = self._no_room()
+        if no_room is not None:
+            writes = self._without_additions(client, request.session, writes, no_room)
+            if not writes:
+                return
+        ids = [op[0] for op in writes]
         session, ack = request.session, request.ack
         gathered = self._gathered
         if size > limits.ENTRY_BYTES:  # an entry has to fit a frame, with all that it holds
@@ -126,10 +136,44 @@ class Proposals:
             return self._not_saved()
         if (
             self.pending >= limits.PROPOSALS_IN_FLIGHT
-            or self._batches_bytes + self._gathered.size >= limits.PROPOSAL_BYTES_IN_FLIGHT
+            or self._pending_bytes >= limits.PROPOSAL_BYTES_IN_FLIGHT
         ):
             return Overloaded("too many writes in flight: try again")
         return None
+
+    def _no_room(self) -> RaftzmqError | None:
+        """Why writes that add are refused, if they are: the quota counts what is in flight too, of
+        which nobody knows yet how much it adds."""
+        node = self._node
+        quota = node.settings.quota_bytes
+        if quota is None:
+            return None
+        room = quota - node.machine.memory
+        if room > self._pending_bytes:
+            return None
+        if room > 0:
+            return Overloaded("the writes in flight may take what is left of the store: try again")
+        return StoreFull(
+            f"the store of {node.name} takes all of its quota of {quota} bytes: delete something, "
+            "or start every node with a larger --quota; until then only what adds nothing is taken"
+        )
+
+    def _without_additions(
+        self, client: bytes, session: int, writes: Sequence[Any], refusal: RaftzmqError
+    ) -> list[Any]:
+        """Refuse the writes that add something; return the others. What was done already, and is
+        only sent again, adds nothing."""
+        machine = self._node.machine
+        refused: list[int] = []
+        taken: list[Any] = []
+        for op in writes:
+            if adds(op) and not machine.has_result(session, op[0]):
+                refused.append(op[0])
+            else:
+                taken.append(op)
+        if refused:
+            self._replies.refuse(client, refused, refusal, WRITE)
+        return taken
 
     def _not_saved(self) -> RaftzmqError:
         """Clients try again while it may yet turn out that another node has room and takes over,

@@ -12,12 +12,16 @@ from raftzmq.core.identity import NodeId
 from raftzmq.core.messages import SnapshotChunk
 from raftzmq.core.ready import SnapshotMeta
 from raftzmq.errors import CorruptFile, DiskFull
-from raftzmq.node.state import NodeState
+from raftzmq.node.state import LOG_SHARE, NodeState
 from raftzmq.storage import SnapshotWriter
 
 PATIENCE_MOST: Final = 1.25
 """How much further than needed, at most, the log may grow before a snapshot is begun. Each node
 draws anew each time: else all would write theirs at the same moment, and no majority be quick."""
+
+
+SLICE_MOST_BYTES: Final = 4 * 1024 * 1024
+"""The most of a snapshot that is written in one turn: it takes some 20 milliseconds."""
 
 
 class Snapshots:
@@ -27,6 +31,7 @@ class Snapshots:
         self._node = node
         self._patience = self._draw()
         self._writer: tuple[SnapshotWriter, SnapshotMeta] | None = None
+        self._log_bytes = 0  # how much log there was when the last slice was written
         self._covered: int | None = None  # what files of the log may still be deleted up to
 
     @property
@@ -51,9 +56,10 @@ class Snapshots:
                     meta = raft.snapshot_meta_at(raft.applied_index)
                     records = node.machine.snapshot()
                     self._writer = node.storage.begin_snapshot(meta, records), meta
+                    self._log_bytes = node.storage.log_bytes
                 return
             writer, meta = self._writer
-            if writer.step(node.settings.snapshot_slice_bytes):
+            if writer.step(self._slice_bytes()):
                 self._writer = None
                 node.counts.snapshot_taken(writer.size)
                 self._covered = meta.index
@@ -61,6 +67,19 @@ class Snapshots:
         except DiskFull:  # tried again when the log has grown; writes may still fit
             self._covered = None
             self.abort()
+
+    def _slice_bytes(self) -> int:
+        """How much of the snapshot to write now. What comes meanwhile stays in memory, as log: the
+        nearer the store is to its quota, the more is written for each byte that has come."""
+        node = self._node
+        come = max(0, node.storage.log_bytes - self._log_bytes)
+        self._log_bytes = node.storage.log_bytes
+        slice_bytes = node.settings.snapshot_slice_bytes
+        quota = node.settings.quota_bytes
+        if quota is None:
+            return slice_bytes
+        pace = LOG_SHARE * node.machine.memory / quota
+        return max(slice_bytes, min(round(come * pace), SLICE_MOST_BYTES))
 
     def abort(self) -> None:
         """Give up the snapshot that is being written, if there is one."""

@@ -31,12 +31,21 @@ ADDRESSES_MAX: Final = 1024
 """Most addresses remembered from greetings, but for those in a single one."""
 
 
+LOG_SHARE: Final = 12
+"""The log since the last snapshot takes about this part of the quota in memory when the next one is
+begun, and as much again may come while that is written."""
+
+HISTORY_SHARE: Final = 16
+"""The history for watches takes at most this part of the quota."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
     """`initial` maps the initial members' names to addresses, `address` is this node's own.
     `may_form` is false for a node that has set an earlier directory aside: it belonged somewhere,
     and must not form a second cluster if nobody is left to tell it where. `work_per_turn` bounds
-    what a turn applies, in the units of machine/work.py: ten to forty milliseconds."""
+    what a turn applies, in the units of machine/work.py: ten to forty milliseconds. `quota_bytes`
+    is how much the state may take, as machine/memory.py counts; None: whatever there is."""
 
     name: str
     address: str
@@ -46,6 +55,12 @@ class NodeSettings:
     chunk_bytes: int = 256 * 1024
     snapshot_slice_bytes: int = 32 * 1024
     work_per_turn: int = 8_000
+    quota_bytes: int | None = None
+
+    @property
+    def history_bytes(self) -> int | None:
+        """How much the history for watches may take at most; None: what it always may."""
+        return None if self.quota_bytes is None else self.quota_bytes // HISTORY_SHARE
 
 
 class NodeState:
@@ -133,6 +148,12 @@ class NodeState:
         return self.lacks == "files"
 
     @property
+    def store_full(self) -> bool:
+        """Whether the state takes all that it may: this node, as leader, refuses what adds."""
+        quota = self.settings.quota_bytes
+        return quota is not None and self.machine.memory >= quota
+
+    @property
     def role(self) -> str:
         """One of the words in PROTOCOL.md."""
         if not self.is_member and self.raft.role is not Role.LEADER:
@@ -194,6 +215,7 @@ class NodeState:
 
     def restore_machine(self, meta: SnapshotMeta) -> None:
         """Take the state of the snapshot that storage has. Raises DataError if it is another."""
+        self.machine = Machine()  # both states at once might be more than there is memory
         self.machine = with_observers(Machine.restore(self.storage.snapshot_records()))
         if self.machine.applied_index != meta.index:
             raise DataError(

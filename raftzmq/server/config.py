@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from raftzmq.core.config import Config
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import client_address, literal, parse_address, parse_pod_name, service_address
+from raftzmq.node.state import LOG_SHARE
+from raftzmq.server.quota import LEAST_BYTES, default_quota
 from raftzmq.storage import StorageConfig
 
 _TIMING = Config()
@@ -39,6 +41,9 @@ class ServerConfig:
     `statefulset` names the StatefulSet whose spec.replicas decides the membership. If a node beyond
     that number is told to stop, it goes on for at most `grace_s` seconds, until it has been
     removed.
+
+    `quota` is how many bytes the store may take. By default it is two thirds of the memory that the
+    process may use.
     """
 
     name: str
@@ -58,12 +63,15 @@ class ServerConfig:
     election_timeout_ms: int = _TIMING.election_timeout_ms
     heartbeat_ms: int = _TIMING.heartbeat_ms
     log_level: str = "INFO"
+    quota: int | None = None
     storage: StorageConfig = field(default_factory=StorageConfig)
 
     def __post_init__(self) -> None:
         parse_pod_name(self.name)
         if self.replicas < 1:
             raise InvalidRequest("--replicas must be at least 1")
+        if self.quota is not None and self.quota < LEAST_BYTES:
+            raise InvalidRequest(f"--quota must be at least {LEAST_BYTES} bytes: 1MiB")
         if not 0 < self.heartbeat_ms * 2 < self.election_timeout_ms:
             raise InvalidRequest(
                 "--election-timeout-ms must be more than twice --heartbeat-ms, and both positive"
@@ -82,6 +90,16 @@ class ServerConfig:
             return dict(self.peers)
         base = parse_pod_name(self.name).base
         return {f"{base}-{k}": self.address_of(f"{base}-{k}") for k in range(self.replicas)}
+
+    @property
+    def quota_bytes(self) -> int:
+        """How much memory the store may take, as it was told or as it finds it."""
+        return default_quota() if self.quota is None else self.quota
+
+    @property
+    def storage_config(self) -> StorageConfig:
+        """What `storage` says, with a log that fits into memory beside the store."""
+        return replace(self.storage, log_memory_bytes=self.quota_bytes // LOG_SHARE)
 
     def address_of(self, name: str) -> str:
         """The address of a node that is not among `peers`, by the Service's names."""

@@ -66,6 +66,7 @@ def readiness(vitals: Vitals, now_ms: int) -> list[Check]:
         _formed(vitals),
         _leader(vitals),
         _caught_up(vitals),
+        _store(vitals),
         _disk(vitals),
     ]
 
@@ -127,6 +128,11 @@ def _caught_up(vitals: Vitals) -> Check:
     elif lag > READY_LAG_ENTRIES:
         why = f"{lag} of {vitals.known_commit_index} committed entries are not applied: wait"
     return Check("caught_up", passed=not why, remark=why)
+
+
+def _store(vitals: Vitals) -> Check:
+    full = "full, writes that add are refused until something is deleted or --quota is raised"
+    return Check("store", passed=True, remark=full if vitals.store_full else "")
 
 
 def _disk(vitals: Vitals) -> Check:

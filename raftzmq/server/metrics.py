@@ -138,6 +138,8 @@ def _service(v: Vitals) -> Iterator[Metric]:
 
 
 def _coordination(v: Vitals) -> Iterator[Metric]:
+    yield _gauge("store_bytes", "About how much memory the store takes.", v.store_bytes)
+    yield _gauge("quota_bytes", "How much it may take.", _known(v.quota_bytes))
     yield _gauge("keys", "Keys in the state machine.", v.keys)
     yield _gauge("sessions", "Sessions of clients.", v.sessions)
     yield _gauge("leases", "Leases that have not ended.", v.leases)

@@ -112,7 +112,7 @@ class Server:
         if config.rejoin:
             log.warn(set_aside_once(config.data_dir))
         files = OsFiles()
-        storage = Storage(config.data_dir, files, config=config.storage)
+        storage = Storage(config.data_dir, files, config=config.storage_config)
         restored = storage.open(config.name)
         stack.callback(storage.close)
         for repair in restored.repairs:
@@ -147,6 +147,7 @@ class Server:
             raft=Config(
                 election_timeout_ms=config.election_timeout_ms, heartbeat_ms=config.heartbeat_ms
             ),
+            quota_bytes=config.quota_bytes,
         )
         random = Random(SystemRandom().getrandbits(128))
         self._now_ms = now_ms()
@@ -176,6 +177,7 @@ class Server:
             clients=config.client_endpoint,
             http=config.http_endpoint or NOWHERE,
             data=config.data_dir,
+            quota=config.quota_bytes,
         )
 
     def _watch_replicas(self, config: ServerConfig, stack: ExitStack) -> ReplicaFeed | None:

@@ -79,6 +79,13 @@ class Vitals:
     requests: tuple[tuple[str, str, int], ...]
     """Kind, code of the result, count."""
 
+    store_bytes: int
+    """About how much memory the state takes."""
+
+    quota_bytes: int | None
+    """How much it may take; None without a bound."""
+
+    store_full: bool
     keys: int
     sessions: int
     leases: int
@@ -240,6 +247,9 @@ class Recorder:
         machine = self._node.machine
         watches = self._node.watches
         return {
+            "store_bytes": machine.memory,
+            "quota_bytes": self._node.settings.quota_bytes,
+            "store_full": self._node.store_full,
             "keys": len(machine),
             "sessions": machine.session_count,
             "leases": machine.lease_count,

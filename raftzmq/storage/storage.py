@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from raftzmq.core.entry import Entry
 from raftzmq.core.messages import SnapshotChunk
@@ -49,6 +49,9 @@ from raftzmq.storage.snapshot_files import (
     snapshot_path,
 )
 from raftzmq.storage.snapshot_writer import SnapshotWriter
+
+ENTRY_MEMORY: Final = 224
+"""What an entry takes in memory beside its line."""
 
 _SNAPSHOTS_KEPT = 2  # the newest, and the one before, which may still be on its way to a follower
 
@@ -101,7 +104,8 @@ class Storage:
         self._receiver: SnapshotReceiver | None = None
         self._writer: SnapshotWriter | None = None
         self._snapshot_size = 0
-        self._log_bytes = 0  # of entries after the snapshot, approximately
+        self.log_bytes = 0
+        """About how much log there is after the snapshot."""
         self._retry_bytes = 0  # a snapshot that found no space is not tried again before
 
     # Opening and closing
@@ -136,7 +140,7 @@ class Storage:
         if found.install_unfinished and self.snapshot:
             self._log.reset(self.snapshot.index + 1)
         covered = found.snapshot.index if found.snapshot else 0
-        self._log_bytes = sum(len(e.line) for e in found.entries if e.index > covered)
+        self.log_bytes = sum(len(e.line) for e in found.entries if e.index > covered)
         # What could be read may not have been synced by the process that wrote it.
         files.sync_dir(layout.snapshots)
         files.sync_dir(layout.root)
@@ -203,7 +207,7 @@ class Storage:
         if entries:
             if entries[-1].term > self._hard_state.term:
                 raise ValueError(f"term {entries[-1].term} is not saved yet")
-            self._log_bytes += self.log.append(entries)
+            self.log_bytes += self.log.append(entries)
 
     def mark_stale(self, acknowledged_index: int) -> StaleData:
         """Remember for good that the log lacks entries up to `acknowledged_index`, which this
@@ -249,10 +253,14 @@ class Storage:
         taken = self.snapshot.index if self.snapshot else 0
         if self._writer or applied_index <= taken:
             return False
-        grown = self._log_bytes / patience
-        if grown < max(self._snapshot_size, self._retry_bytes):
+        grown = self.log_bytes / patience
+        if grown < self._retry_bytes:
             return False
-        return (
+        memory = self.log_bytes + ENTRY_MEMORY * (applied_index - taken)
+        bound = self.config.log_memory_bytes
+        if bound is not None and memory / patience >= bound:
+            return True
+        return grown >= self._snapshot_size and (
             grown >= self.config.snapshot_bytes
             or (applied_index - taken) / patience >= self.config.snapshot_entries
         )
@@ -266,7 +274,7 @@ class Storage:
         """
         if self._writer or (self.snapshot and meta.index <= self.snapshot.index):
             raise ValueError(f"no snapshot of index {meta.index} can be begun now")
-        finished = partial(self._snapshot_finished, meta, self._log_bytes)
+        finished = partial(self._snapshot_finished, meta, self.log_bytes)
         directory = self._layout.snapshots
         try:
             with self._disk_full("a snapshot"):
@@ -280,13 +288,13 @@ class Storage:
         self._writer = None
         if size is None:
             self._retry_bytes = (
-                self._log_bytes + min(self._log_bytes, self.config.snapshot_bytes) // 8
+                self.log_bytes + min(self.log_bytes, self.config.snapshot_bytes) // 8
             )
             return
         if self.snapshot and self.snapshot.index >= meta.index:
             return  # a newer one was received meanwhile
         self._installed(meta, size)
-        self._log_bytes = max(0, self._log_bytes - covered)
+        self.log_bytes = max(0, self.log_bytes - covered)
 
     def _installed(self, meta: SnapshotMeta, size: int) -> None:
         self.snapshot = meta
@@ -336,10 +344,10 @@ class Storage:
         self._receiver = None
         meta, size = received
         if self._log_agrees(meta):
-            self._log_bytes = self.log.size
+            self.log_bytes = self.log.size
         else:
             self.log.reset(meta.index + 1)
-            self._log_bytes = 0
+            self.log_bytes = 0
         self._installed(meta, size)
         return meta
 

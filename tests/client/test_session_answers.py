@@ -16,6 +16,7 @@ from raftzmq.errors import (
     OutcomeUnknown,
     Overloaded,
     Refused,
+    StoreFull,
     Unavailable,
     WireError,
 )
@@ -195,6 +196,27 @@ def test_a_full_disk_is_said_at_once() -> None:
     call = talk.put("k")
     talk.refuse(talk.one(), "disk_full", message="free some space")
     with pytest.raises(DiskFull, match="free some space"):
+        call.result()
+
+
+def test_a_full_store_is_said_at_once_and_is_a_kind_of_full_disk() -> None:
+    talk = Conversation()
+    call = talk.put("k")
+    talk.refuse(talk.one(), "store_full", message="delete something")
+    with pytest.raises(StoreFull, match="delete something"):
+        call.result()
+    assert isinstance(call.error, DiskFull)
+
+
+def test_a_full_store_after_a_lost_answer_leaves_the_outcome_unknown() -> None:
+    talk = Conversation()
+    talk.open_session()
+    call = talk.put("k", timeout=3)
+    talk.one()
+    while not call.done:
+        for sent in talk.later(20):
+            talk.refuse(sent, "store_full")
+    with pytest.raises(OutcomeUnknown):
         call.result()
 
 

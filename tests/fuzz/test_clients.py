@@ -32,7 +32,15 @@ LIFE = 20
 
 CODES = (
     *("ok", "compare_failed", "malformed", "unsupported_version", "invalid", "not_leader"),
-    *("forming", "overloaded", "disk_full", "session_expired", "refused", "outcome_unknown"),
+    *(
+        "forming",
+        "overloaded",
+        "disk_full",
+        "store_full",
+        "session_expired",
+        "refused",
+        "outcome_unknown",
+    ),
 )
 
 

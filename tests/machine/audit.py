@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from raftzmq.machine import Machine
+from raftzmq.machine import Machine, memory
 from raftzmq.machine.state import State
 from raftzmq.machine.tables.keys import KeyTable
 from raftzmq.machine.tables.places import COUNTER, KINDS, SEMAPHORE, SIZED, Queue
+from raftzmq.machine.values import body_size
 
 
 def audit(machine: Machine) -> None:
@@ -35,6 +36,27 @@ def audit(machine: Machine) -> None:
     for number, lease in leases.items():
         assert lease.ended is (number in state.leases.ending)
     assert sorted(state.leases.table) == list(state.leases.table)
+    assert machine.memory == memory_of_state(state), "what it says it takes is not what is there"
+
+
+def memory_of_state(state: State) -> int:
+    """What the state takes by memory.py, added up anew from everything that is there."""
+    total = 0
+    for key, (value, _) in state.keys.items.items():
+        total += memory.KEY + memory.memory_of(key) + memory.memory_of(value)
+    total += memory.BOND * len(state.keys.bonds.of_key)
+    total += memory.LEASE * (len(state.leases.table) + len(state.leases.ending))
+    for kind in KINDS:
+        for name, queue in state.queues.tables[kind].items():
+            total += memory.QUEUE + memory.memory_of(name)
+            for place in (*queue.holders.values(), *queue.waiters.values()):
+                total += memory.PLACE + memory.memory_of(place.value or "")
+    for session in state.sessions.table.values():
+        total += memory.SESSION
+        for _, _, body in session.results.values():
+            total += memory.RESULT + memory.REFUSAL * (type(body) is dict)
+            total += body_size(body) if type(body) is list else 0
+    return total
 
 
 def _audit_queue(queue: Queue) -> None:

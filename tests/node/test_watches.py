@@ -38,6 +38,7 @@ class Hub:
             lacks="",
             machine=self.machine,
             raft=self.raft,
+            settings=SimpleNamespace(history_bytes=None),
         )
         self.index = self.serial = 0
         self.node = node

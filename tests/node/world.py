@@ -45,10 +45,17 @@ CLIENT = b"client"
 class World:
     """Nodes `raft-0` … with the real wire encoding between them; a step is 10 ms."""
 
-    def __init__(self, size: int = 3, seed: int = 1, storage: StorageConfig | None = None) -> None:
+    def __init__(
+        self,
+        size: int = 3,
+        seed: int = 1,
+        storage: StorageConfig | None = None,
+        quota_bytes: int | None = None,
+    ) -> None:
         self.now_ms = 1_000
         self.random = Random(seed)
         self.config = storage or StorageConfig()
+        self.quota_bytes = quota_bytes
         self.initial = {f"raft-{k}": f"raft-{k}.raft-service:6000" for k in range(size)}
         self.disks: dict[str, MemoryFiles] = {}
         self.stores: dict[str, MemoryStorage] = {}
@@ -81,6 +88,7 @@ class World:
             address=f"{name}.raft-service:6000",
             initial=self.initial,
             raft=Config(keep_entries=self.config.keep_entries),
+            quota_bytes=self.quota_bytes,
         )
         node = Node(
             settings, store, store.open(name), Random(self.random.random()), self.clock(name)

@@ -28,7 +28,7 @@ def test_a_node_with_which_all_is_well_is_live_and_ready() -> None:
     assert report(readiness(LEADER, NOW_MS)) == (
         True,
         "ok loop\nok running\nok member\nok formed\nok leader: raft-0 in term 7\n"
-        "ok caught_up\nok disk\n",
+        "ok caught_up\nok store\nok disk\n",
     )
 
 
@@ -105,6 +105,12 @@ def test_with_a_full_disk_a_node_is_ready_to_be_read_from_and_says_so() -> None:
     passed, text = report(readiness(vitals(disk_full=True), NOW_MS))
     assert passed
     assert "ok disk: full, writes are refused until there is room\n" in text
+
+
+def test_with_a_full_store_a_node_is_ready_and_says_so() -> None:
+    passed, text = report(readiness(vitals(store_full=True), NOW_MS))
+    assert passed
+    assert "ok store: full, writes that add are refused until something is deleted or" in text
 
 
 def test_a_node_that_has_no_descriptor_left_says_so_in_words_of_its_own() -> None:

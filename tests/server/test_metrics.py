@@ -39,6 +39,8 @@ TYPES = {
     "proposals_failed_total": "counter",
     "commit_duration_seconds": "histogram",
     "client_requests_total": "counter",
+    "store_bytes": "gauge",
+    "quota_bytes": "gauge",
     "keys": "gauge",
     "sessions": "gauge",
     "leases": "gauge",
@@ -111,6 +113,8 @@ def test_plain_numbers_are_those_of_the_vitals() -> None:
     assert value(found["disk_free_bytes"]) == 10**9
     assert value(found["disk_size_bytes"]) == 10**10
     assert value(found["disk_full"]) == 0
+    assert value(found["store_bytes"]) == 400_000
+    assert value(found["quota_bytes"]) == 10**9
 
 
 def test_what_clients_share_or_wait_for_is_counted() -> None:

@@ -17,6 +17,7 @@ from raftzmq.errors import CorruptFile, DataError
 from raftzmq.lines import decode_line, encode_line
 from raftzmq.storage import MemoryStorage, StorageConfig, snapshot_writer
 from raftzmq.storage.snapshot_writer import LINE_BYTES
+from raftzmq.storage.storage import ENTRY_MEMORY
 
 from .helpers import (
     LOG,
@@ -220,6 +221,21 @@ def test_no_snapshot_is_due_before_the_log_is_as_big_as_the_last_one() -> None:
         storage.save(None, [entry(index)])
         written += len(entry(index).line)
     assert storage.should_snapshot(index)
+
+
+def test_a_snapshot_is_due_when_the_log_takes_its_bound_of_memory_however_big_the_last_one() -> (
+    None
+):
+    size = sum(ENTRY_MEMORY + len(e.line) for e in entries(11, 15))
+    storage = fresh(10, config=StorageConfig(log_memory_bytes=size))
+    write_snapshot(storage, meta(10), count=100)
+    for index in range(11, 16):
+        assert not storage.should_snapshot(index - 1)
+        storage.save(None, [entry(index)])
+    assert storage.should_snapshot(15)
+    assert not storage.should_snapshot(15, 1.25)
+    write_snapshot(storage, meta(15), count=100)
+    assert not storage.should_snapshot(15)
 
 
 def test_a_restart_does_not_forget_how_much_log_there_is() -> None:

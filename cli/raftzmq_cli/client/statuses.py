@@ -126,11 +126,12 @@ def leader_of(documents: Sequence[Document]) -> Document | None:
 
 
 def verdict(documents: Sequence[Document]) -> int:
-    """Return the exit code: 0 all is well, 1 it is not, 3 nobody answered."""
+    """Return the exit code: 0 all is well, 1 it is not (a full store too), 3 nobody answered."""
     if all("error" in document for document in documents):
         return exits.UNAVAILABLE
     well = all(document["healthy"] for document in documents)
-    return exits.DONE if well and leader_of(documents) else exits.NO
+    leader = leader_of(documents)
+    return exits.DONE if well and leader and not leader.get("store_full") else exits.NO
 
 
 def summary(documents: Sequence[Document]) -> str:
@@ -163,6 +164,12 @@ def judgement(documents: Sequence[Document], cure: str = "start them, or see --e
     leader = leader_of(documents)
     if leader is None:
         return "NO LEADER: writes wait for an election; if it takes long, see the nodes' logs"
+    if leader.get("store_full"):
+        taken, quota = leader["store_bytes"], leader["quota_bytes"]
+        return (
+            f"STORE FULL: it takes {taken} bytes, its quota is {quota}; what adds is refused; "
+            "delete something, or start every node with a larger --quota"
+        )
     healthy = sum(bool(document["healthy"]) for document in documents)
     nodes = f"{healthy} of {len(documents)} nodes healthy; leader {leader['node']}"
     return f"OK: {nodes}" if healthy == len(documents) else f"DEGRADED: {nodes}; writes go on"

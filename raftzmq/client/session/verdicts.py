@@ -25,6 +25,7 @@ from raftzmq.errors import (
     Overloaded,
     RaftzmqError,
     Refused,
+    StoreFull,
     Unavailable,
 )
 from raftzmq.transport.client_wire import ErrorReply
@@ -36,7 +37,10 @@ DONE: Final = frozenset({"ok", "compare_failed"})
 """The codes of results."""
 
 STAYING: Final = frozenset(
-    {"overloaded", "disk_full", "refused", "denied", "session_expired", "invalid", "malformed"}
+    {
+        *("overloaded", "disk_full", "store_full", "refused", "denied", "session_expired"),
+        *("invalid", "malformed"),
+    }
 )
 """Answers after which another node would be no better to ask."""
 
@@ -44,6 +48,9 @@ REFUSALS: Final[Mapping[str, type[Refused]]] = {
     error.code: error for error in (LeaseExpired, NotAcquired, NotHeld, NotFound, Fenced)
 }
 """Results too, of operations that were executed and changed nothing: as final as any."""
+
+FULL: Final[Mapping[str, type[DiskFull]]] = {error.code: error for error in (DiskFull, StoreFull)}
+"""Answers that say "not done", and that waiting does not mend."""
 
 ABOUT_THE_MESSAGE: Final = frozenset({"invalid", "malformed"})
 
@@ -67,8 +74,8 @@ def declined(call: Call, code: str, message: str) -> RaftzmqError | None:
     if code == Overloaded.code:
         call.refusal = Overloaded(message)
         return None
-    if code == DiskFull.code:
-        return None if call.is_write and call.in_doubt else DiskFull(message)
+    if code in FULL:
+        return None if call.is_write and call.in_doubt else FULL[code](message)
     if code == Refused.code:
         if not call.repeatable:
             return Refused(message)

@@ -95,6 +95,7 @@ COMMANDS: Final = (
         arguments={"key": check_key, "value": check_value},
         run=put,
         fenced=True,
+        adds=True,
         touches=_the_key,
     ),
     Command(
@@ -102,6 +103,7 @@ COMMANDS: Final = (
         arguments={"key": check_key, "value": check_value, "revision": check_revision},
         run=cas,
         fenced=True,
+        adds=True,
     ),
     Command(
         name="delete",

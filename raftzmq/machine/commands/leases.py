@@ -82,7 +82,13 @@ def _stored(key: Any, value: Any, number: Any) -> Value:
 
 
 COMMANDS: Final = (
-    Command(name="lease_grant", arguments={"ttl_ms": check_ttl}, run=lease_grant, owned=True),
+    Command(
+        name="lease_grant",
+        arguments={"ttl_ms": check_ttl},
+        run=lease_grant,
+        owned=True,
+        adds=True,
+    ),
     Command(name="lease_keep", arguments={"lease": check_lease}, run=lease_keep),
     Command(name="lease_revoke", arguments={"lease": check_lease}, run=lease_revoke, bounded=True),
     Command(
@@ -90,11 +96,13 @@ COMMANDS: Final = (
         arguments={"key": check_key, "value": check_value, "lease": check_lease},
         run=put_leased,
         fenced=True,
+        adds=True,
     ),
     Command(
         name="put_ttl",
         arguments={"key": check_key, "value": check_value, "ttl_ms": check_ttl},
         run=put_ttl,
         fenced=True,
+        adds=True,
     ),
 )

@@ -61,6 +61,9 @@ class Command(Operation):
     run: Callable[..., Outcome]
     fenced: bool = False
     """Whether it may stand behind a fence."""
+    adds: bool = False
+    """Whether it may make the state take more memory: a full store refuses it. What stands within a
+    transaction or behind a fence counts by itself."""
     internal: bool = False
     """Whether only leaders propose it, and never a client."""
     bounded: bool = False

@@ -226,6 +226,7 @@ COMMANDS: Final = (
         },
         run=acquire,
         check_together=_check_claim,
+        adds=True,
     ),
     Command(
         name="release",
@@ -237,7 +238,17 @@ COMMANDS: Final = (
         arguments={"kind": check_kind, "name": check_key, "token": check_token},
         run=cancel,
     ),
-    Command(name="signal", arguments={"name": check_key, "permits": check_permits}, run=signal),
-    Command(name="resize", arguments={"name": check_key, "capacity": check_permits}, run=resize),
+    Command(
+        name="signal",
+        arguments={"name": check_key, "permits": check_permits},
+        run=signal,
+        adds=True,
+    ),
+    Command(
+        name="resize",
+        arguments={"name": check_key, "capacity": check_permits},
+        run=resize,
+        adds=True,
+    ),
     Command(name="forget", arguments={"kind": check_sized_kind, "name": check_key}, run=forget),
 )

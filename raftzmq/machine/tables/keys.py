@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from weakref import ref
 
+from raftzmq.machine.memory import BOND, KEY, memory_of, memory_of_all
 from raftzmq.machine.tables.bonds import Bonds
 from raftzmq.machine.tables.frozen_keys import FrozenKeys
 from raftzmq.machine.values import Item, Value
@@ -31,7 +32,17 @@ class KeyTable:
     or holds more than 2 * BUCKET_KEYS; `_lasts[i]` is the last key of `_buckets[i]`.
     """
 
-    __slots__ = ("_bound", "_buckets", "_frozen", "_lasts", "_own", "bonds", "changes", "items")
+    __slots__ = (
+        "_bound",
+        "_buckets",
+        "_bytes",
+        "_frozen",
+        "_lasts",
+        "_own",
+        "bonds",
+        "changes",
+        "items",
+    )
 
     def __init__(self, items: dict[str, Item] | None = None) -> None:
         self.items: dict[str, Item] = {} if items is None else items
@@ -44,6 +55,9 @@ class KeyTable:
             ordered[start : start + BUCKET_KEYS] for start in range(0, len(ordered), BUCKET_KEYS)
         ]
         self._lasts = [bucket[-1] for bucket in self._buckets]
+        self._bytes = sum(map(memory_of, self.items))
+        self._bytes += sum(memory_of(value) for value, _ in self.items.values())
+        """What the keys and their values take, by memory.py."""
         self._frozen: list[ref[FrozenKeys]] = []
         """Those that somebody still reads."""
         self._own: set[int] = set()
@@ -53,38 +67,51 @@ class KeyTable:
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def memory(self) -> int:
+        """About how many bytes the table takes, as memory.py counts."""
+        return self._bytes + KEY * len(self.items) + BOND * len(self._bound)
+
     def put(self, key: str, value: Value, revision: int) -> None:
         """Write a key, new or not. It is bound to nothing afterwards."""
         items = self.items
         if self._bound:
             self.bonds.unbind(key)
+        item = items.get(key)
+        before = None if item is None else item[0]
         if self.changes is not None:
-            self.changes.append((key, value, revision, self.value(key)))
+            self.changes.append((key, value, revision, before))
         if self._frozen:
-            self._keep([key], [items.get(key)])
-        count = len(items)
+            self._keep([key], [item])
         items[key] = (value, revision)
-        if len(items) != count:  # it is new; to ask before would be a second look-up
+        self._bytes += memory_of(value)
+        if before is None:
+            self._bytes += memory_of(key)
             self._insert(key)
+        else:
+            self._bytes -= memory_of(before)
 
     def put_all(self, keys: Sequence[str], values: Sequence[Value], revisions: range) -> None:
         """Write keys, none of them bound, one after the other. The hot path of every node."""
         before = list(map(self.items.get, keys))
+        old = [None if item is None else item[0] for item in before]
+        newest = dict(zip(keys, old, strict=True))
+        if len(newest) < len(keys):  # one is there twice: the first value is before the second
+            old.clear()
+            for key, value in zip(keys, values, strict=True):
+                old.append(newest[key])
+                newest[key] = value
         if self.changes is not None:
-            old = [None if item is None else item[0] for item in before]
-            newest = dict(zip(keys, old, strict=True))
-            if len(newest) < len(keys):  # one is there twice: the first value is before the second
-                old.clear()
-                for key, value in zip(keys, values, strict=True):
-                    old.append(newest[key])
-                    newest[key] = value
             self.changes += zip(keys, values, revisions, old, strict=True)
         if self._frozen:
             self._keep(keys, before)
         self.items.update(zip(keys, zip(values, revisions, strict=True), strict=True))
+        self._bytes += memory_of_all(values)
+        self._bytes -= memory_of_all([value for value in old if value is not None])
         if None in before:
-            new = [key for key, item in zip(keys, before, strict=True) if item is None]
-            for key in dict.fromkeys(new):
+            new = dict.fromkeys(key for key, item in zip(keys, before, strict=True) if item is None)
+            self._bytes += memory_of_all(new)
+            for key in new:
                 self._insert(key)
 
     def are_bound(self, keys: Sequence[str]) -> bool:
@@ -114,6 +141,7 @@ class KeyTable:
         return True
 
     def _removed(self, key: str, item: Item, revision: int) -> None:
+        self._bytes -= memory_of(key) + memory_of(item[0])
         if self._bound:
             self.bonds.unbind(key)
         if self.changes is not None:
@@ -128,9 +156,8 @@ class KeyTable:
         if (first, skip) >= (last, keep):
             return []
         removed = [(key, self.items.pop(key)) for key in list(self.span(start, end))]
-        if self._bound or self._frozen or self.changes is not None:
-            for key, item in removed:
-                self._removed(key, item, revision)
+        for key, item in removed:
+            self._removed(key, item, revision)
         before = self._buckets[first][:skip]
         after = self._buckets[last][keep:] if last < len(self._buckets) else []
         if len(before) + len(after) <= BUCKET_KEYS:

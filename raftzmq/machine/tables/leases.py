@@ -9,6 +9,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush, heapreplace
 
 from raftzmq import limits
+from raftzmq.machine.memory import LEASE
 from raftzmq.machine.tables.places import Lease
 
 
@@ -34,6 +35,11 @@ class Leases:
         # Derived, so neither in a snapshot nor in the hash.
         self.by_end = [(lease.end_ms, number) for number, lease in self.table.items()]
         heapify(self.by_end)
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes the leases take, as memory.py counts, without places and keys."""
+        return LEASE * (len(self.table) + len(self.ending))
 
     def grant(self, number: int, ttl_ms: int, time_ms: int, owner: str) -> bool:
         """Add a lease. Returns False if the table is full."""

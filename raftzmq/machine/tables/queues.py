@@ -6,6 +6,7 @@ first served, so that the tokens of a queue's grants only grow.
 
 from __future__ import annotations
 
+from raftzmq.machine.memory import PLACE, QUEUE, memory_of
 from raftzmq.machine.tables.places import COUNTER, KINDS, SIZED, Lease, Place, Queue
 
 Decision = tuple[str, str, int]
@@ -15,43 +16,55 @@ Decision = tuple[str, str, int]
 class Queues:
     """All queues, and all places in them by token."""
 
-    __slots__ = ("count", "decisions", "places", "tables")
+    __slots__ = ("_bytes", "count", "decisions", "places", "tables")
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[str, Queue]] = {kind: {} for kind in KINDS}
         self.count = 0
         self.places: dict[int, Place] = {}
+        self._bytes = 0  # what names and values of places take, by memory.py
         self.decisions: list[Decision] | None = None
         """What became of places, while somebody observes; None while nobody does."""
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes queues and places take, as memory.py counts."""
+        return self._bytes + QUEUE * self.count + PLACE * len(self.places)
 
     def create(self, kind: str, name: str, capacity: int) -> Queue:
         """Add a queue that does not exist."""
         queue = self.tables[kind][name] = Queue(kind, name, capacity)
         self.count += 1
+        self._bytes += memory_of(name)
         return queue
 
     def remove(self, queue: Queue) -> None:
         """Forget a queue that has no places."""
         del self.tables[queue.kind][queue.name]
         self.count -= 1
+        self._bytes -= memory_of(queue.name)
 
     def join(
         self, queue: Queue, token: int, lease: Lease, permits: int, value: str | None
     ) -> Place:
         """Add a place at the end of the line, and grant it if it can be."""
         place = Place(queue, token, lease, permits, value)
-        self.places[token] = lease.places[token] = place
+        self._add(place)
         if permits <= queue.available:
             self._grant(place)
         else:
             queue.waiters[token] = place
         return place
 
+    def _add(self, place: Place) -> None:
+        self.places[place.token] = place.lease.places[place.token] = place
+        self._bytes += memory_of(place.value or "")
+
     def restore(self, place: Place, *, held: bool) -> None:
         """Add a place of a snapshot; of each queue they come in order of tokens."""
         queue = place.queue
         token = place.token
-        self.places[token] = place.lease.places[token] = place
+        self._add(place)
         if not held:
             queue.waiters[token] = place
             return
@@ -74,6 +87,7 @@ class Queues:
         queue = place.queue
         token = place.token
         del self.places[token], place.lease.places[token]
+        self._bytes -= memory_of(place.value or "")
         del (queue.holders if place.held else queue.waiters)[token]
         if self.decisions is not None:
             self.decisions.append((queue.kind, queue.name, token))

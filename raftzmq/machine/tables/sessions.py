@@ -6,6 +6,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from typing import Any
 
 from raftzmq import limits
+from raftzmq.machine.memory import REFUSAL, RESULT, SESSION
 from raftzmq.machine.values import body_size
 
 Result = tuple[str, int, Any]
@@ -22,10 +23,10 @@ class Session:
 
     Invariants: every executed serial of at least `ack` has its result in `results`, and no other
     serial has; `kept_bytes` is the size of those bodies that are lists, and `full` tells whether
-    it is over its bound.
+    it is over its bound; `refusals` counts the bodies that refuse.
     """
 
-    __slots__ = ("ack", "full", "kept_bytes", "number", "results", "used_ms")
+    __slots__ = ("ack", "full", "kept_bytes", "memory", "number", "refusals", "results", "used_ms")
 
     def __init__(self, number: int, used_ms: int, ack: int = 0) -> None:
         self.number = number  # the revision that opened it
@@ -33,12 +34,17 @@ class Session:
         self.ack = ack  # the client has the answers of all lower serials
         self.results: dict[int, Result] = {}
         self.kept_bytes = 0
+        self.refusals = 0
         self.full = False
+        self.memory = 0  # as last counted into that of all sessions
 
-    def count(self, body: list[Any], sign: int = 1) -> None:
+    def count(self, body: Any, sign: int = 1) -> None:
         """Account for a kept body, or with `sign` -1 for one that is forgotten."""
-        self.kept_bytes += sign * body_size(body)
-        self.full = self.kept_bytes > limits.SESSION_RESULT_BYTES
+        if type(body) is list:
+            self.kept_bytes += sign * body_size(body)
+            self.full = self.kept_bytes > limits.SESSION_RESULT_BYTES
+        elif type(body) is dict:
+            self.refusals += sign
 
     def acknowledge(self, ack: int) -> None:
         """Forget the results of all serials below `ack`, which must be above the session's."""
@@ -50,7 +56,7 @@ class Session:
         self.ack = ack
         for serial in forgotten:
             result = results.pop(serial, None)
-            if result is not None and type(result[2]) is list:
+            if result is not None and result[2] is not None:
                 self.count(result[2], -1)
 
     def refusal(self, serial: int, revision: int) -> Result:
@@ -68,10 +74,14 @@ class Session:
 class Sessions:
     """All sessions, at most limits.SESSIONS."""
 
-    __slots__ = ("_by_use", "table")
+    __slots__ = ("_by_use", "memory", "table")
 
     def __init__(self, table: dict[int, Session] | None = None) -> None:
         self.table: dict[int, Session] = {} if table is None else table
+        self.memory = 0
+        """About how many bytes the sessions take, as memory.py counts."""
+        for session in self.table.values():
+            self.weigh(session)
         # (used_ms, number) as they once were: lower bounds, put right when they get to the top.
         # Derived, so neither in a snapshot nor in the hash.
         self._by_use = [(session.used_ms, number) for number, session in self.table.items()]
@@ -86,17 +96,26 @@ class Sessions:
             idle = self._idle_for(limits.SESSION_EVICTABLE_MS, time_ms)
             if idle is None:
                 return False
-            del self.table[idle.number]
+            self.close(idle.number)
         if len(self._by_use) > 2 * len(self.table) + 64:  # mostly of closed sessions
             self._by_use = [(session.used_ms, at) for at, session in self.table.items()]
             heapify(self._by_use)
-        self.table[number] = Session(number, time_ms)
+        session = self.table[number] = Session(number, time_ms)
+        self.weigh(session)
         heappush(self._by_use, (time_ms, number))
         return True
 
+    def weigh(self, session: Session) -> None:
+        """Count what a session takes, after its results have changed."""
+        memory = SESSION + RESULT * len(session.results) + session.kept_bytes
+        if session.refusals:
+            memory += REFUSAL * session.refusals
+        self.memory += memory - session.memory
+        session.memory = memory
+
     def close(self, number: int) -> None:
         """Forget a session that exists."""
-        del self.table[number]
+        self.memory -= self.table.pop(number).memory
 
     def expired(self, time_ms: int) -> Session | None:
         """Return the session to be forgotten next, if it was unused for limits.SESSION_TTL_MS."""

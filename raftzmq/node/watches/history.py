@@ -22,14 +22,16 @@ def weight(change: Change) -> int:
 class History:
     """All changes with revisions above `floor`, up to and with `through`.
 
-    It has at most limits.WATCH_HISTORY_EVENTS and WATCH_HISTORY_BYTES, and about an eighth more
-    before the oldest are forgotten, all at once: to forget one by one would cost more.
+    It has at most limits.WATCH_HISTORY_EVENTS and WATCH_HISTORY_BYTES, or `most_bytes` if that is
+    less, and about an eighth more before the oldest are forgotten, all at once: to forget one by
+    one would cost more.
     """
 
-    def __init__(self, floor: int) -> None:
+    def __init__(self, floor: int, most_bytes: int | None = None) -> None:
         self.floor = self.through = floor
         self.changes: list[Change] = []
         self._bytes = 0
+        self._most_bytes = most_bytes
 
     def add(self, changes: Sequence[Change], through: int) -> None:
         """Append changes; there are no others up to the revision `through`."""
@@ -43,9 +45,14 @@ class History:
                     for key, value, _, previous in changes
                 ]
             )
-            events, size = limits.WATCH_HISTORY_EVENTS, limits.WATCH_HISTORY_BYTES
+            events, size = limits.WATCH_HISTORY_EVENTS, self._room
             if len(self.changes) > events + events // 8 or self._bytes > size + size // 8:
                 self._trim()
+
+    @property
+    def _room(self) -> int:
+        most = limits.WATCH_HISTORY_BYTES
+        return most if self._most_bytes is None else min(most, self._most_bytes)
 
     def place(self, after: int) -> int:
         """Where in `changes` the first one is that has a revision above `after`."""
@@ -56,7 +63,7 @@ class History:
         changes, size = self.changes, self._bytes
         count = max(0, len(changes) - limits.WATCH_HISTORY_EVENTS)
         size -= sum(map(weight, changes[:count]))
-        while size > limits.WATCH_HISTORY_BYTES:
+        while size > self._room:
             size -= weight(changes[count])
             count += 1
         self.floor = revision_of(changes[count - 1])

@@ -57,7 +57,7 @@ class Watches:
         self._lagging: dict[Watcher, None] = {}
         self._lag_due_ms = 0
         self._answers: list[tuple[bytes, Watching | WatchLost]] = []
-        self.history = History(node.machine.revision)
+        self.history = History(node.machine.revision, node.settings.history_bytes)
         self.events_sent = 0
         self.lost: Counter[str] = Counter()
         """Watches that were refused or ended from here, by code."""
@@ -203,7 +203,8 @@ class Watches:
                 newest = max(self.history.through, watcher.seen)
                 watcher.seen = revision_of(owed[0]) - 1 if owed else newest
                 self._lag(watcher)
-        self.history = History(self._node.machine.revision)
+        node = self._node
+        self.history = History(node.machine.revision, node.settings.history_bytes)
 
     def finish(self, out: Outbox) -> None:
         """The node ends: so do all watches."""

@@ -73,6 +73,14 @@ def test_no_leader_is_a_no() -> None:
     assert statuses.verdict(statuses.collect(run)) == 1
 
 
+def test_a_full_store_is_a_no_though_every_node_is_healthy() -> None:
+    full = {"store_full": True, "store_bytes": 1001, "quota_bytes": 1000}
+    run = cluster(status("raft-0", 6001, "leader", **full), status("raft-1", 6011))
+    documents = statuses.collect(run)
+    assert statuses.verdict(documents) == 1
+    assert statuses.judgement(documents).startswith("STORE FULL: it takes 1001 bytes, its quota")
+
+
 def test_silence_everywhere_is_unavailable() -> None:
     documents = statuses.collect(cluster(silent("127.0.0.1:6001"), silent("127.0.0.1:6011")))
     assert statuses.verdict(documents) == 3

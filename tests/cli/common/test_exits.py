@@ -22,6 +22,7 @@ from raftzmq_cli.common.exits import AnswerIsNo, describe, exit_code, report
         (errors.Forming("raft-2 is missing"), 4),
         (errors.Overloaded("try again"), 4),
         (errors.DiskFull("no room"), 4),
+        (errors.StoreFull("no room"), 4),
         (errors.SessionExpired("gone"), 4),
         (KeyboardInterrupt(), 130),
         (BrokenPipeError(), 141),
