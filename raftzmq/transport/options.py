@@ -25,6 +25,14 @@ READABLE: Final = int(zmq.POLLIN)
 WRITABLE: Final = int(zmq.POLLOUT)
 """Flags of a socket's EVENTS, as int: comparing with the enum's own flags takes a microsecond."""
 
+PEER_SERVER_THREAD: Final = 0b01
+CLIENT_SERVER_THREAD: Final = 0b10
+"""I/O threads of the two ROUTERs, as affinities: a flood of connections at the clients' port keeps
+its thread busy, and must not slow what nodes say to each other."""
+
+SERVER_THREADS: Final = 2
+"""How many these are."""
+
 LINK_THREADS: Final = 8
 """I/O threads for links: a cluster of nine has a thread for each. An idle one costs a little
 memory."""
@@ -56,14 +64,14 @@ LAST_WORDS_MS: Final = 1000
 
 @contextmanager
 def node_context() -> Iterator[Context]:
-    """A node's context, for a `with` block: one I/O thread for the sockets that the node binds, and
-    more for its links, which `peer_link` spreads over them, the last one for those to strangers.
+    """A node's context, for a `with` block: an I/O thread for each of the two ROUTERs, and more for
+    its links, which `peer_link` spreads over them, the last one for those to strangers.
 
     A name server that does not answer blocks the I/O thread that asked it for ten seconds and
     more, again and again. All sockets of that thread then stand still. At the end, last answers
     have LAST_WORDS_MS to leave. A thread that is still blocked then lasts until the process ends.
     """
-    context = zmq.Context(io_threads=1 + LINK_THREADS + 1)
+    context = zmq.Context(io_threads=SERVER_THREADS + LINK_THREADS + 1)
     try:
         yield context
     finally:
@@ -96,10 +104,10 @@ def peer_link(socket: Socket, lane: int) -> None:
     # A peer that vanished silently and moved is heard again at once, and so does not count as
     # silent. Only this ends the connection to its old address.
     socket.set(zmq.TCP_MAXRT, LINK_PATIENCE_MS)
-    link_threads = int(socket.context.get(zmq.IO_THREADS)) - 2
+    link_threads = int(socket.context.get(zmq.IO_THREADS)) - SERVER_THREADS - 1
     if link_threads > 0:
         own = link_threads if lane == STRANGERS_LANE else lane % link_threads
-        socket.set(zmq.AFFINITY, 0b10 << own)
+        socket.set(zmq.AFFINITY, 1 << SERVER_THREADS + own)
 
 
 def client_link(socket: Socket) -> None:
@@ -114,14 +122,14 @@ def client_link(socket: Socket) -> None:
 
 def peer_server(socket: Socket) -> None:
     """A node's ROUTER for its peers; it only receives."""
-    _listening(socket)
+    _listening(socket, PEER_SERVER_THREAD)
     socket.set(zmq.SNDHWM, 1)
     socket.set(zmq.LINGER, 0)
 
 
 def client_server(socket: Socket) -> None:
     """A node's ROUTER for clients."""
-    _listening(socket)
+    _listening(socket, CLIENT_SERVER_THREAD)
     socket.set(zmq.SNDHWM, CLIENT_SEND_HIGH_WATER)
     socket.set(zmq.BACKLOG, 1024)  # after a failover, all clients come at once
     socket.set(zmq.LINGER, LAST_WORDS_MS)  # a stopping node's last answers
@@ -135,7 +143,7 @@ def _connecting(socket: Socket) -> None:
     socket.set(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
 
 
-def _listening(socket: Socket) -> None:
+def _listening(socket: Socket, thread: int) -> None:
     _common(socket)
     # A queue that is never full. When a connection ends whose messages wait behind a full queue,
     # and one of them is a PING of ZeroMQ, libzmq aborts the process. guard.py bounds the bytes.
@@ -144,8 +152,8 @@ def _listening(socket: Socket) -> None:
     socket.set(zmq.ROUTER_MANDATORY, 1)
     # A routing id that a second connection claims must not redirect the first one's answers.
     socket.set(zmq.ROUTER_HANDOVER, 0)
-    if socket.context.get(zmq.IO_THREADS) > 1:
-        socket.set(zmq.AFFINITY, 0b01)
+    if int(socket.context.get(zmq.IO_THREADS)) >= SERVER_THREADS:
+        socket.set(zmq.AFFINITY, thread)
 
 
 def _common(socket: Socket) -> None:

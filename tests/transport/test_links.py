@@ -12,7 +12,7 @@ from raftzmq.transport import options
 from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import Context, node_context
 from raftzmq.transport.peer_wire import Envelope, decode_peer, encode_message
-from raftzmq.transport.servers import PeerServer
+from raftzmq.transport.servers import ClientServer, PeerServer
 from tests.system.ports import free_ports
 from tests.transport.loopback import collect, until
 from tests.transport.samples import APPEND, CLUSTER
@@ -177,7 +177,10 @@ def test_a_full_link_takes_messages_again_as_soon_as_there_is_room(
 
 
 def test_every_link_has_an_io_thread_to_itself_and_keeps_it(
-    links: PeerLinks, monkeypatch: pytest.MonkeyPatch
+    links: PeerLinks,
+    peers: PeerServer,
+    clients: ClientServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chosen: list[int] = []
     original = options.peer_link
@@ -189,8 +192,8 @@ def test_every_link_has_an_io_thread_to_itself_and_keeps_it(
     monkeypatch.setattr(options, "peer_link", peer_link)
     for number in range(options.LINK_THREADS):
         links.set_address(f"raft-{number}", "127.0.0.1:1")
-    listening = 0b1
-    assert len({listening, *chosen}) == options.LINK_THREADS + 1
+    listening = [int(server.socket.get(zmq.AFFINITY)) for server in (peers, clients)]
+    assert len({*listening, *chosen}) == options.LINK_THREADS + 2
     links.renew("raft-3")
     links.set_address("raft-3", "127.0.0.1:2")
     assert chosen[-2:] == [chosen[3]] * 2
