@@ -206,6 +206,22 @@ def test_rights_hold_on_a_full_disk_too() -> None:
         assert code == ("denied" if op[0] != "lease_revoke" else "disk_full")
 
 
+def test_rights_hold_with_a_full_store_too() -> None:
+    cluster = Cluster()
+    cluster.leader.settings = replace(cluster.leader.settings, quota_bytes=1)
+    codes = {
+        op[0]: cluster.do(*op, user=WRITER)[0]
+        for op in (
+            ["put", "b/k", "v"],
+            ["delete", "b/k"],
+            ["get", "b/k"],
+            ["put_ttl", "a", "v", 500],
+        )
+    }
+    assert set(codes.values()) == {"denied"}
+    assert cluster.do("put", "a/k", "v", user=WRITER)[0] == "store_full"
+
+
 # -- what etcd once let through --------------------------------------------------------------------
 
 

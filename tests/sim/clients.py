@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from raftzmq import limits
+from raftzmq.access.users import User
 from raftzmq.client.operations import cluster, keys, transactions
 from raftzmq.client.operations.arguments import Answer, Operation, Work, decode_value, encode_value
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.verdicts import REFUSALS
 from raftzmq.client.transactions import Compare, Delete, DeletePrefix, Get, GetPrefix, GetRange, Put
-from raftzmq.errors import OutcomeUnknown, RaftzmqError
+from raftzmq.errors import Denied, OutcomeUnknown, RaftzmqError
 from tests.sim.history import FAILED, NEVER, ODD, OK, REFUSED, UNKNOWN, Op
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ ILL_FORMED: Final[tuple[list[Any], ...]] = (
 """What no client library sends, and a node must refuse before it reaches the log."""
 
 
+ADMINS: Final = ("0", "3", "6", "9")
+"""The last digits of those that are admins. Others are held to their rights, and none may be told
+that it may not do what it asks for."""
+
+
 class SimClient:
     """A client process; `idle` ones only do what they are told, and a `reader` writes nothing."""
 
@@ -101,6 +107,11 @@ class SimClient:
 
     def _session(self, endpoints: list[str], random: Random) -> Session:
         return Session(endpoints, random, learns_members=False)
+
+    @property
+    def user(self) -> User:
+        """What nodes take it for: a user of its own, who may do what it asks for."""
+        return User(self.name, write=("",), admin=self.idle or self.name.endswith(ADMINS))
 
     def _calls_at_once(self) -> int:
         return self.world.options.outstanding
@@ -281,6 +292,7 @@ class SimClient:
         else:
             assert isinstance(call.error, RaftzmqError)
             op.error = type(call.error).__name__
+            assert not isinstance(call.error, Denied), f"{self.name} may do that: {call.error}"
             if call.error.code in REFUSALS:
                 op.outcome, op.code = REFUSED, call.error.code
             else:

@@ -223,8 +223,6 @@ class Coordinator(SimClient):
                 return self._op(kind, lease), leases.lease_keep(lease)
             case "lease_revoke":
                 return self._op(kind, lease), leases.lease_revoke(lease)
-            case "lease":
-                return self._op(kind, lease), leases.lease_info(lease)
             case "put_leased":
                 value = self._value()
                 return self._op(kind, key, wire(value), lease), keys.put(key, value, lease=lease)
@@ -235,8 +233,10 @@ class Coordinator(SimClient):
             case "put over":
                 value = self._value()
                 return self._op("put", key, wire(value)), keys.put(key, value)
-            case "leases":
+            case "leases" if self.user.admin:
                 return self._op(kind, 0, 100), leases.leases(0, 100)
+            case "lease" | "leases":
+                return self._op("lease", lease), leases.lease_info(lease)
         return self._draw_of_queue(kind, lease)
 
     def _draw_of_queue(self, kind: str, lease: int) -> tuple[Op, Work]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from raftzmq.access.users import ANYBODY
 from raftzmq.core.entry import Entry
 from raftzmq.core.identity import NodeId
 from raftzmq.core.messages import Message, SnapshotChunk
@@ -378,7 +379,9 @@ class SimProcess:
             except WireError as error:
                 node.dropped[error.reason] += 1
                 continue
-            node.request(client.encode(), request, len(frame), now_ms)
+            sender = self.world.clients.get(client)
+            user = ANYBODY if sender is None else sender.user
+            node.request(client.encode(), request, len(frame), now_ms, user)
         self.world.scale.look(self, node)
         node.tick(now_ms)
         node.turn(self)
