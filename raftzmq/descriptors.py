@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from raftzmq.file_modes import FILE_MODE
+
 OPEN_FILES: Final = 65_536
 """The limit that a node sets itself, if it may: every connection takes a descriptor."""
 
@@ -50,7 +52,7 @@ def spare() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def open_file(path: Path, flags: int, mode: int = 0o640) -> int:
+def open_file(path: Path, flags: int, mode: int = FILE_MODE) -> int:
     """os.open, with one of the spare descriptors if there is no other. Raises OSError."""
     try:
         return os.open(path, flags | os.O_CLOEXEC, mode)

@@ -23,6 +23,7 @@ from raftzmq.core.membership import Membership
 from raftzmq.core.messages import REPLIES, Message
 from raftzmq.descriptors import limit_open_files
 from raftzmq.errors import ClockStopped, DataError, WireError
+from raftzmq.file_modes import restrict_new_files
 from raftzmq.node import Node, NodeSettings
 from raftzmq.server.announcements import Announcements
 from raftzmq.server.config import NOWHERE, ServerConfig
@@ -92,6 +93,7 @@ def serve(config: ServerConfig) -> int:
     endpoint that cannot be bound, ClockStopped when time stands still.
     """
     standard_streams.reserve()
+    restrict_new_files()
     with ExitStack() as stack:
         log = stack.enter_context(TextLog(config.name, config.log_level))
         server = Server(config, log, stack)

@@ -42,6 +42,14 @@ class Layout:
         self.lock = root / "lock"
         self.stale = root / "stale.json"
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of what a node itself writes there, but for aside-<n>."""
+        files = (self.node, self.state, self.stale)
+        unfinished = (f"{path.name}.new" for path in files)
+        paths = (*files, self.log, self.snapshots, self.lock)
+        return frozenset([*unfinished, *(path.name for path in paths)])
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -138,6 +146,24 @@ def read_all(files: Files, layout: Layout, node: str) -> Found:
             first.path, 1, 0, f"the log begins there, and the newest snapshot ends at {covered}"
         )
     return Found(identity, hard_state, snapshot, size, log, unfinished)
+
+
+def restrict(files: Files, layout: Layout) -> None:
+    """Make what an earlier version, or somebody's umask, left readable for everybody private. The
+    directory itself too, unless there are other things in it: then it is not for a node alone."""
+    with contextlib.suppress(OSError):
+        names = set(files.names(layout.root))
+        aside = {name for name in names if name.startswith("aside-")}
+        for name in names & layout.names:
+            files.restrict(layout.root / name)
+        for directory in (layout.log, layout.snapshots):
+            for name in files.names(directory):
+                files.restrict(directory / name)
+        for name in aside:
+            files.restrict(layout.root / name)
+            restrict(files, Layout(layout.root / name))
+        if names <= layout.names | aside | {"lost+found"}:
+            files.restrict(layout.root)
 
 
 def _newest_snapshot(files: Files, directory: Path) -> tuple[SnapshotMeta | None, int]:

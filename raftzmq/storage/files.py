@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from raftzmq import descriptors
 from raftzmq.descriptors import open_file
 from raftzmq.errors import DiskFull, OutOfFiles
+from raftzmq.file_modes import DIRECTORY_MODE, restrict
 from raftzmq.histogram import Histogram
 
 CURE: Final = ": free some, and the node takes writes again by itself"
@@ -77,6 +78,10 @@ class Files(Protocol):
     def make_dirs(self, path: Path) -> None:
         """Create a directory and its parents, durably. An existing one is made durable too,
         because the process that created it may have died before that."""
+
+    def restrict(self, path: Path) -> None:
+        """Take from a file or directory the rights of others than its user and group, if that is
+        possible."""
 
     def exists(self, path: Path) -> bool: ...
 
@@ -187,8 +192,11 @@ class OsFiles:
         if os.path.lexists(path):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         self.make_dirs(path.parent)
-        path.mkdir(mode=0o750, exist_ok=True)
+        path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         self.sync_dir(path.parent)
+
+    def restrict(self, path: Path) -> None:
+        restrict(path)
 
     def exists(self, path: Path) -> bool:
         return os.path.lexists(path)

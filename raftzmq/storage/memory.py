@@ -127,6 +127,9 @@ class MemoryFiles:
             parent.set(path.name, Directory())
         self.sync_dir(path.parent)
 
+    def restrict(self, path: Path) -> None:
+        """A file in memory has no modes."""
+
     def exists(self, path: Path) -> bool:
         try:
             self.node(path)

@@ -21,6 +21,7 @@ from raftzmq.storage.directory import (
     first_use,
     lock_directory,
     read_all,
+    restrict,
     set_aside,
 )
 from raftzmq.storage.files import (
@@ -119,6 +120,7 @@ class Storage:
         with data_errors(self.path), contextlib.ExitStack() as undo:
             self._lock = lock_directory(self._files, self._layout)
             undo.callback(self.close)
+            restrict(self._files, self._layout)
             if not self._files.exists(self._layout.node):
                 first_use(self._files, self._layout, node, self._new_incarnation())
             restored = self._restore(node)

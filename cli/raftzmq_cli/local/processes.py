@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from raftzmq.errors import DataError, InvalidRequest, Refused
+from raftzmq.file_modes import restrict, restrict_new_files
 from raftzmq.storage.directory import Layout
 from raftzmq.storage.files import OsFiles
 from raftzmq.storage.records import Identity, read_identity
@@ -104,7 +105,10 @@ class LocalNode:
     def start(self) -> None:
         """Start the process, apart from this terminal, with its output appended to the log."""
         self.is_first_start = not self.data.exists()
+        restrict_new_files()  # the node's too
         self.directory.mkdir(parents=True, exist_ok=True)
+        for made_before in (self.directory, self.log_file, self.pid_file):
+            restrict(made_before)
         environ = {k: v for k, v in os.environ.items() if not k.startswith("RAFTZMQ_")}
         environ |= {k: os.environ[k] for k in _PASSED_ON if k in os.environ}
         with self.log_file.open("ab") as log:
@@ -244,6 +248,7 @@ def load(directory: Path) -> LocalCluster | None:
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Keep a second `raftzmq local` out of the directory meanwhile. Raises Refused."""
+    restrict_new_files()
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as lock:
         try:
