@@ -44,6 +44,9 @@ A larger operation gets an entry of its own."""
 ENTRY_OPERATIONS: Final = OPERATIONS_PER_MESSAGE
 """The most operations that share a log entry: nothing else is done while one is applied."""
 
+SESSION_MAX: Final = 2**64 - 1
+"""The highest number of a session. All of its 64 bits are there to be unguessable."""
+
 SESSIONS: Final = 10_000
 """The most client sessions that the state machine remembers."""
 

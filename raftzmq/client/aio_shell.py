@@ -60,7 +60,9 @@ class AsyncShell(Shell):
         self._begin()
 
     def _begin(self) -> None:
-        self._session = Session(self._endpoints, Random(SystemRandom().getrandbits(64)))
+        self._session = Session(
+            self._endpoints, Random(SystemRandom().getrandbits(64)), SystemRandom()
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._links: Links | None = None
         self._over: str | None = None  # why no call can be answered any more

@@ -185,7 +185,7 @@ class _IoThread:
 
     def __init__(self, endpoints: Sequence[str]) -> None:
         self.pid = os.getpid()
-        self._session = Session(endpoints, Random(SystemRandom().getrandbits(64)))
+        self._session = Session(endpoints, Random(SystemRandom().getrandbits(64)), SystemRandom())
         self._inbox: deque[Call | Task | Action] = deque()
         self._wake_out, self._wake_in = _socket.socketpair()
         self._wake_out.setblocking(False)

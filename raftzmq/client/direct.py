@@ -29,7 +29,7 @@ class DirectClient:
 
     def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
         random = Random(SystemRandom().getrandbits(64))
-        self._session = Session(cluster.endpoint_list(endpoints), random)
+        self._session = Session(cluster.endpoint_list(endpoints), random, SystemRandom())
         self._links = Links()
         self._sleeper = Sleeper()
 

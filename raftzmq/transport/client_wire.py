@@ -300,7 +300,12 @@ def _operations(frame: bytes, header: dict[str, Any]) -> OperationsRequest:
     ack = header.get("ack")
     stale = header.get("stale")
     cluster = header.get("cluster", "")
-    if not (is_count(session) and is_count(ack) and type(stale) is bool and is_cluster(cluster)):
+    if not (
+        is_count(session, limits.SESSION_MAX)
+        and is_count(ack)
+        and type(stale) is bool
+        and is_cluster(cluster)
+    ):
         raise WireError("form", "cluster, session, ack or stale is wrong or missing", ids_of(ops))
     return OperationsRequest(session, ack, stale, ops, cluster)
 

@@ -15,7 +15,7 @@ from raftzmq.machine.commands import table
 from raftzmq.machine.commands.checks import check_key, check_value
 from raftzmq.machine.commands.operation import Command, Operation
 from raftzmq.machine.commands.outcomes import DONE, Outcome
-from raftzmq.machine.commands.sessions import session_expired
+from raftzmq.machine.commands.sessions import open_session, session_expired
 from raftzmq.machine.snapshots import records
 from raftzmq.machine.state import State
 from raftzmq.machine.tables.keys import KeyTable
@@ -56,7 +56,9 @@ COMMANDS: Final = {
 }
 """The commands that a session sends: rows as in Raft's machine, with one of their own."""
 
-SESSIONLESS: Final = {name: table.SESSIONLESS[name] for name in ("open", "close")}
+OPEN: Final = Command(name="open", arguments={}, run=open_session)
+
+SESSIONLESS: Final = {"open": OPEN, "close": table.SESSIONLESS["close"]}
 
 _GET: Final = table.READS[READ]
 

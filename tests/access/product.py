@@ -61,7 +61,7 @@ class Known:
 
 def examples(known: Known) -> Iterator[tuple[Operation, str]]:
     """Yield operations `[name, …arguments]`, and the one right that each needs."""
-    yield ["open"], SOMETHING
+    yield ["open", "5ec2e75ec2e75ec2"], SOMETHING
     yield ["close"], NOTHING
     yield from _of_keys(known)
     yield from _of_queues(known)

@@ -212,7 +212,7 @@ def test_a_lease_that_is_not_known_yet_is_nobodys() -> None:
         ),
         (
             User(NAME, read=("a",)),
-            ["open"],
+            ["open", "5ec2e75ec2e75ec2"],
             "user 'billing' may not write anything: it may write nothing",
         ),
         (

@@ -110,7 +110,7 @@ class Bench:
         self.profile = cProfile.Profile()
         self.measuring = False
         leader = self.leader()
-        self.client = Session([ENDPOINT], Random(1))
+        self.client = Session([ENDPOINT], Random(1), Random(2))
         self.client.endpoints.link(ENDPOINT)
         self.serving = leader
 

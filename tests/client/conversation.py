@@ -60,7 +60,9 @@ class Conversation:
         self, endpoints: Sequence[str] = (A, B, C), *, learns_members: bool = False, **bounds: int
     ) -> None:
         self.now_ms = 1_000_000
-        self.session = Session(endpoints, Random(7), learns_members=learns_members, **bounds)
+        self.session = Session(
+            endpoints, Random(7), Random(8), learns_members=learns_members, **bounds
+        )
         self.down: set[str] = set()
         self.closed: list[str] = []
 

@@ -19,7 +19,7 @@ TTL_MS = 9000
 class Coordinating(Conversation):
     def __init__(self) -> None:
         super().__init__()
-        self.session: Session = Session((A, B, C), Random(7), learns_members=False)
+        self.session: Session = Session((A, B, C), Random(7), Random(8), learns_members=False)
         self.open_session()
         self.index = 100
 

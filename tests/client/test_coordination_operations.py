@@ -160,7 +160,7 @@ def test_what_the_state_machine_answers_is_understood() -> None:
         return operation.decode(Answer(True, revision, body, 1, "raft-0"))
 
     session = 0
-    session, _ = ask(cluster.open_session())
+    session, _ = ask(cluster.open_session("5ec2e75ec2e75ec2"))
     lease = ask(leases.lease_grant(5))
     token, held = ask(queues.acquire(ELECTION, "e", lease, value="me"))
     assert held

@@ -62,7 +62,7 @@ writes = st.one_of(
         st.lists(steps, max_size=4),
         st.lists(steps, max_size=4),
     ),
-    st.builds(cluster.open_session),
+    st.just(cluster.open_session("5ec2e75ec2e75ec2")),
     st.builds(cluster.close_session),
 )
 
@@ -273,11 +273,12 @@ def test_endpoints_may_be_a_list_or_text() -> None:
     assert cluster.endpoint_list(["[::1]:6001"]) == ("[::1]:6001",)
 
 
-@pytest.mark.parametrize("body", [None, "12", -1, 2**53, 2**64, 1.5, True, [12], {}], ids=repr)
+@pytest.mark.parametrize("body", [None, "12", -1, 2**64, 1.5, True, [12], {}], ids=repr)
 def test_a_session_whose_number_is_none_is_not_opened(body: Any) -> None:
-    call = Call(cluster.open_session(), 0, 5)
+    call = Call(cluster.open_session("5ec2e75ec2e75ec2"), 0, 5)
     call.answer = Answer(True, 7, body, 3, "raft-0", "c1")
     with pytest.raises(WireError):
         call.result()
-    call.answer = Answer(True, 7, 12, 3, "raft-0", "c1")
-    assert call.result() == (12, "c1")
+    for number in (12, 2**64 - 1):
+        call.answer = Answer(True, 7, number, 3, "raft-0", "c1")
+        assert call.result() == (number, "c1")

@@ -39,7 +39,7 @@ from tests.transport.samples import (
 MOST: Final = limits.INDEX_MAX
 
 OPERATIONS: Final[list[list[object]]] = [
-    [1, "open"],
+    [1, "open", "5ec2e75ec2e75ec2"],
     [2, "close"],
     [3, "put", "key", "value"],
     [4, "put", "ключ \U0001f511", {"b64": "aGVsbG8="}],

@@ -97,10 +97,11 @@ def lived() -> Recorded:
 
 
 def _level(world: World) -> bool:
-    """Whether everybody has applied everything, and somebody leads."""
+    """Whether everybody has applied everything and writes no snapshot, and somebody leads."""
     last = {node.raft.log.last_index for node in world.nodes.values()}
     applied = {node.raft.applied_index for node in world.nodes.values()}
-    return last == applied and len(last) == 1 and world.leader() is not None
+    at_rest = not any(node.snapshots.is_busy for node in world.nodes.values())
+    return last == applied and len(last) == 1 and at_rest and world.leader() is not None
 
 
 def contents(files: MemoryFiles, path: Path = Path("/data")) -> dict[Path, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from hashlib import sha256
 from operator import eq, gt, lt, ne
 from typing import Any
 
@@ -12,6 +13,11 @@ from tests.machine.coordination_model import Coordination
 
 READS = {"leases": "leases_after", "queues": "queues_of", "await": "awaited"}
 """What reads are called here, where it is something else."""
+
+
+def session_number(index: int, secret: str = "") -> int:
+    """The number of a session that was opened at an index, with a secret or as in older logs."""
+    return int(sha256(f"{secret} {index}".encode()).hexdigest()[:16], 16) if secret else index
 
 
 class Model(Coordination):
@@ -32,7 +38,7 @@ class Model(Coordination):
         number, ack, (serial, name, *arguments) = body
         self.index, self.time_ms = index, max(self.time_ms, time_ms)
         if name == "open":
-            return self.open()
+            return self.open(*arguments)
         if name == "expire" and arguments:
             return ("ok", index, self.expire(*arguments))
         if name == "expire":
@@ -70,14 +76,15 @@ class Model(Coordination):
                 count += 1
         return count
 
-    def open(self) -> tuple[Any, ...]:
+    def open(self, secret: str = "") -> tuple[Any, ...]:
         if len(self.sessions) >= limits.SESSIONS:
             idle = self.idle_for(limits.SESSION_EVICTABLE_MS)
             if not idle:
                 return ("overloaded", self.index)
             del self.sessions[idle[0]]
-        self.sessions[self.index] = {"ack": 0, "used_ms": self.time_ms, "results": {}}
-        return ("ok", self.index, self.index)
+        number = session_number(self.index, secret)
+        self.sessions[number] = {"ack": 0, "used_ms": self.time_ms, "results": {}}
+        return ("ok", self.index, number)
 
     def idle_for(self, idle_ms: int) -> list[int]:
         """Return the sessions idle for so long, the least recently used first."""

@@ -153,7 +153,7 @@ def test_the_leader_gives_a_bound_to_what_may_remove_much() -> None:
         ["delete", "k"],
         ["delete_first", "k", 5],
         ["fenced", fences, ["cas", "k", "v", 1]],
-        ["open"],
+        ["open", "5ec2e75ec2e75ec2"],
     ):
         assert bounded([1, *op]) == [1, *op]
 

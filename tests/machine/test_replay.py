@@ -22,7 +22,7 @@ from raftzmq.lines import encode_entry
 from raftzmq.machine import Machine, bounded, owned, validate_write
 from raftzmq.machine.tables import keys
 from tests.machine.driver import restored
-from tests.machine.model import Model
+from tests.machine.model import Model, session_number
 
 ALPHABET = ["a", "b", "aa", "ab", "a/", "\ud7ff", "\ue000", "\U0010ffff", "a\U0010ffff", "\x00"]
 STARTS = ["", *ALPHABET, "c"]
@@ -94,7 +94,7 @@ def command(random: Random, index: int, sessions: list[int]) -> list[Any]:
     """Return the body of a random entry; `sessions` are the numbers that were ever given."""
     choice = random.randrange(20)
     if choice == 0 or not sessions:
-        return [0, 0, [0, "open"]]
+        return [0, 0, [0, "open", *random.choice([[], [f"{random.getrandbits(64):016x}"]])]]
     if choice == 1:
         return expire(random)
     session = random.choice([*sessions[-2:] * 3, *sessions[-6:], 99_999])
@@ -116,7 +116,7 @@ def history(seed: int, length: int) -> list[tuple[int, int, list[Any]]]:
         time_ms += random.choice([0, 0, 1, 3])
         body = command(random, index, sessions)
         if body[2][1] == "open":
-            sessions.append(index)
+            sessions.append(session_number(index, *body[2][2:]))
         entries.append((index, time_ms, body))
     return entries
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raftzmq import limits
+from raftzmq.errors import UnknownEntry
+from raftzmq.machine import validate_write
 from tests.machine.driver import Driver
 
 
@@ -13,7 +15,7 @@ def db() -> Driver:
     return Driver()
 
 
-def test_a_session_is_numbered_by_the_index_of_its_entry(db: Driver) -> None:
+def test_a_session_without_a_secret_is_numbered_by_the_index_of_its_entry(db: Driver) -> None:
     db.machine.advance(6, 0)
     db.index = 6
     assert db.open() == 7
@@ -247,3 +249,65 @@ def test_sessions_that_are_opened_and_closed_leave_nothing_behind(db: Driver) ->
         db.send(1, "close", session=db.open())
     assert db.machine.session_count == 1
     assert sum(1 for record in db.machine.snapshot() if record[0] == "session") == 1
+
+
+class TestNumbers:
+    """Nobody can use a session but who opened it."""
+
+    SECRET = "5ec2e75ec2e75ec2"
+
+    def opened(self, db: Driver, secret: str = SECRET) -> int:
+        op = [0, "open", secret]
+        validate_write(op)
+        code, _, number = db.apply(0, 0, op)
+        assert code == "ok"
+        return int(number)
+
+    def test_a_number_has_64_bits_that_follow_from_secret_and_revision(self) -> None:
+        one, other, third = Driver(), Driver(), Driver()
+        assert self.opened(one) == self.opened(other)
+        assert self.opened(third, "0" * 16) not in one.machine.state.sessions.table
+        numbers = [self.opened(one) for _ in range(500)]
+        assert len({*numbers}) == 500
+        assert all(0 < number < 2**64 for number in numbers)
+        assert sum(number >= 2**63 for number in numbers) in range(200, 300)
+
+    def test_an_open_that_comes_late_again_revives_no_session(self) -> None:
+        db = Driver()
+        number = self.opened(db)
+        assert db.send(1, "put", "k", "first", session=number)[0] == "ok"
+        assert db.apply(number, 0, [2, "close"])[0] == "ok"
+        assert self.opened(db) != number
+        assert db.send(1, "put", "k", "again", session=number)[0] == "session_expired"
+
+    def test_the_next_serials_of_another_client_cannot_be_used_up(self) -> None:
+        db = Driver()
+        number = self.opened(db)
+        for guess in range(db.machine.revision + 50):
+            if guess != db.session:
+                db.send(1, "put", "k", "stranger", session=guess or 10**6)
+        assert db.send(1, "put", "k", "mine", session=number)[0] == "ok"
+        assert db.read("get", "k")[0] == "mine"
+
+    def test_no_open_takes_over_a_session(self) -> None:
+        db = Driver()
+        db.machine.state.sessions.open(db.index + 1, 0)  # as if the numbers met
+        assert db.try_open()[0] == "overloaded"
+
+    def test_an_older_log_without_secrets_means_what_it_meant(self) -> None:
+        db = Driver()
+        assert db.open() == db.machine.revision
+
+    def test_a_snapshot_keeps_the_number(self) -> None:
+        db = Driver()
+        number = self.opened(db)
+        db.send(1, "put", "k", "v", session=number)
+        again = db.reborn()
+        assert again.state_hash() == db.machine.state_hash()
+        assert number in again.state.sessions.table
+
+    @pytest.mark.parametrize("secret", [1, None, ["x"]])
+    def test_a_secret_that_is_no_text_is_of_another_version(self, secret: object) -> None:
+        db = Driver()
+        with pytest.raises(UnknownEntry):
+            db.apply(0, 0, [0, "open", secret] if secret is not None else [0, "open", "a", "b"])

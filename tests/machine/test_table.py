@@ -64,8 +64,8 @@ def test_what_runs_takes_the_state_and_every_argument(row: Operation) -> None:
 
 @pytest.mark.parametrize("row", table.SESSIONLESS.values(), ids=named)
 def test_what_needs_no_session_takes_the_state_and_its_number(row: Command) -> None:
-    assert takes(row.run, 2 + row.bounded)
-    assert not row.arguments
+    assert takes(row.run, 2 + len(row.arguments) + row.bounded)
+    assert len(row.arguments) == row.newer
 
 
 @pytest.mark.parametrize("row", ALL, ids=named)

@@ -19,7 +19,7 @@ MAX = limits.INDEX_MAX
 PUT = ["put", "k", "v"]
 
 GOOD_WRITES: list[list[Any]] = [
-    [0, "open"],
+    [0, "open", "5ec2e75ec2e75ec2"],
     [1, "close"],
     [MAX, "put", "k", "v"],
     [1, "put", KEY, VALUE],
@@ -77,7 +77,9 @@ BAD_WRITES: list[tuple[Any, str]] = [
     ([1, None], "unknown write null"),
     ([1, ["put"], "k", "v"], "unknown write a list"),
     ([1, "get", "k"], "get is a read, not a write"),
-    ([1, "open", 1], "open takes no arguments; 1 given"),
+    ([1, "open"], "open takes secret; 0 given"),
+    ([1, "open", 1], "open: the secret must be 16 hexadecimal digits"),
+    ([1, "open", "5EC2E75EC2E75EC2"], "open: the secret must be 16 hexadecimal digits"),
     ([1, "put"], "put takes key, value; 0 given"),
     ([1, "put", "k"], "put takes key, value; 1 given"),
     ([1, "put", "k", "v", 1], "put takes key, value; 3 given"),

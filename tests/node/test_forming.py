@@ -12,7 +12,7 @@ from raftzmq.node import Node, NodeSettings
 from raftzmq.storage import MemoryStorage
 from raftzmq.transport.client_wire import Done, ErrorReply
 from raftzmq.transport.peer_wire import Hello
-from tests.node.world import NONCE, World
+from tests.node.world import NONCE, SECRET, World
 
 
 def test_three_empty_nodes_form_one_cluster_of_three_voters() -> None:
@@ -68,9 +68,9 @@ def test_writes_are_refused_until_all_initial_members_vote() -> None:
     leader = world.leader()
     assert leader is not None
     assert leader.raft.membership.forming
-    assert world.operate(leader.name, "open")[1] == "forming"
+    assert world.operate(leader.name, "open", SECRET)[1] == "forming"
     world.formed()
-    assert world.operate(leader.name, "open")[1] == "ok"
+    assert world.operate(leader.name, "open", SECRET)[1] == "ok"
 
 
 def test_a_founder_that_lost_its_disk_joins_the_others_again() -> None:

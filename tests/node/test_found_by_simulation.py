@@ -9,7 +9,7 @@ from raftzmq.node import Node, admission
 from raftzmq.storage import StorageConfig
 from raftzmq.transport.client_wire import Done, MemberRequest, TransferRequest
 from raftzmq.transport.peer_wire import Envelope
-from tests.node.world import World
+from tests.node.world import SECRET, World
 
 
 @pytest.mark.parametrize("name", ["raft-0", "raft-1"])
@@ -40,7 +40,7 @@ def test_a_founder_whose_disk_is_full_between_the_two_steps_gets_its_name_later(
     world.run(2)
     assert tries == 2
     assert node.cluster
-    assert world.operate("raft-0", "open")[1] == "ok"
+    assert world.operate("raft-0", "open", SECRET)[1] == "ok"
 
 
 def test_a_member_that_missed_the_admission_of_the_leader_can_answer_it() -> None:

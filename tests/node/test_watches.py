@@ -19,6 +19,7 @@ from raftzmq.node.watches.watches import RETRY_MOST_MS
 from raftzmq.transport.client_wire import Reply, decode_reply, encode_reply
 from raftzmq.transport.watch_wire import Encoded, UnwatchRequest, encode_events
 from tests.node.watcher import Watcher
+from tests.node.world import SECRET
 
 CLUSTER = "6f1c0a5e9b7d4c21"
 
@@ -45,7 +46,7 @@ class Hub:
         self.watches = Watches(node, self.now_ms)
         self.heard_by: dict[tuple[bytes, int], Watcher] = {}
         self.told: list[list[Any]] = []  # every change there was, with the value before
-        self.session = self.do(0, "open")
+        self.session = self.do(0, "open", SECRET)
         self.turn()
 
     # -- the outbox ---------------------------------------------------------------------------

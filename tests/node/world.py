@@ -36,6 +36,7 @@ from raftzmq.transport.peer_wire import (
 )
 
 STEP_MS = 10
+SECRET = "5ec2e75ec2e75ec2"
 NONCE = "0" * 16
 """Of a hello that nobody waits for an answer to."""
 
@@ -206,7 +207,7 @@ class World:
         return [self.serial, getattr(reply, "code", None), 0, getattr(reply, "message", None)]
 
     def session(self, name: str) -> int:
-        number = self.operate(name, "open")[3]
+        number = self.operate(name, "open", SECRET)[3]
         assert isinstance(number, int)
         return number
 

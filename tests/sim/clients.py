@@ -94,6 +94,7 @@ class SimClient:
         self.random = Random(f"{world.seed} {name}")
         endpoints = [p.client_address for p in world.processes.values()]
         self.random.shuffle(endpoints)
+        self.secrets = Random(f"{world.seed} {name} secrets")
         self.session = self._session(endpoints, Random(self.random.getrandbits(64)))
         self._ops: dict[Call, Op | Callable[[Call], None]] = {}
         self._values = 0
@@ -106,7 +107,7 @@ class SimClient:
                 self._later()
 
     def _session(self, endpoints: list[str], random: Random) -> Session:
-        return Session(endpoints, random, learns_members=False)
+        return Session(endpoints, random, self.secrets, learns_members=False)
 
     @property
     def user(self) -> User:

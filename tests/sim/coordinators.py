@@ -82,7 +82,7 @@ class Coordinator(SimClient):
         self._watchers = [Watcher(self) for _ in range(self.random.choice([1, 2, 3]))]
 
     def _session(self, endpoints: list[str], random: Random) -> Session:
-        return Session(endpoints, random, learns_members=False)
+        return Session(endpoints, random, self.secrets, learns_members=False)
 
     def _calls_at_once(self) -> int:
         return 1

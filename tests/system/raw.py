@@ -115,7 +115,7 @@ class Raw:
 
     def open_session(self) -> int:
         """A new session; the node must lead."""
-        result = self.operations((self._next_id(), "open"))["results"][0]
+        result = self.operations((self._next_id(), "open", "5ec2e75ec2e75ec2"))["results"][0]
         assert result[1] == "ok", result
         return int(result[3])
 

@@ -171,6 +171,8 @@ BAD_COUNTS: list[Any] = [..., None, True, -1, 1.0, "1", 2**53, 2**64, 10**40, []
 @pytest.mark.parametrize("wrong", BAD_COUNTS)
 def test_numbers_of_a_request_are_checked(wrong: Any) -> None:
     for field in ("session", "ack"):
+        if (field, wrong) == ("session", 2**53):
+            continue  # a session's number has 64 bits
         error = refused(frame_of(OPERATIONS, **{field: wrong}))
         assert (error.reason, error.ids) == ("form", [17, 18])
     for request in REQUESTS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from raftzmq import limits
 from raftzmq.client.operations.arguments import (
     Answer,
     NodeRequest,
@@ -89,9 +90,10 @@ def _to_leader(build: Callable[[int], Request], timeout: float) -> NodeRequest[s
 # -- what the session and shells ask; no methods of a client ----------------------------------
 
 
-def open_session() -> Operation[tuple[int, str]]:
-    """Gives the session's number, and the cluster in which it means something."""
-    return write("open", [], _session)
+def open_session(secret: str) -> Operation[tuple[int, str]]:
+    """Gives the session's number, which follows from the `secret`, 16 hexadecimal digits that
+    nobody can guess, and the cluster in which it means something."""
+    return write("open", [secret], _session)
 
 
 def close_session() -> Operation[None]:
@@ -119,7 +121,7 @@ def _check_node(name: str) -> None:
 
 
 def _session(answer: Answer) -> tuple[int, str]:
-    if not is_count(answer.body):  # it will stand in every request
+    if not is_count(answer.body, limits.SESSION_MAX):  # it will stand in every request
         raise ValueError("not the number of a session")
     return answer.body, answer.cluster
 

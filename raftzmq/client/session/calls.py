@@ -14,7 +14,7 @@ from raftzmq.errors import RaftzmqError, WireError
 from raftzmq.transport.client_wire import Done, StatusReply
 
 REQUEST_BYTES: Final = 64
-OPEN: Final = b'"open"]'
+OPEN: Final = b'"open",'
 
 OWN: Final = "own"
 AWAITS: Final = "awaits"
@@ -91,7 +91,7 @@ class Call:
         if isinstance(work, Operation):
             self.size = len(work.tail)
             # Opening a session has no serial: once too often does no harm.
-            self.is_write = self.numbered = work.is_write and work.tail != OPEN
+            self.is_write = self.numbered = work.is_write and not work.tail.startswith(OPEN)
             self.repeatable = True
             self.to_leader = not work.stale
             lane = AWAITS if work.hold_ms else ""

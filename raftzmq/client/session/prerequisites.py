@@ -25,10 +25,12 @@ class SessionOpening:
     def __init__(
         self,
         serials: Serials,
+        secrets: Random,
         start: Callable[[Call, int], None],
         fail: Callable[[Call, RaftzmqError, int], None],
     ) -> None:
         self._serials = serials
+        self._secrets = secrets
         self._start = start
         self._fail = fail
         self._parked: list[tuple[Lane, Call]] = []
@@ -40,7 +42,8 @@ class SessionOpening:
         self._parked.append((lane, call))
         opening = self._opening
         if opening is None:
-            opening = Call(cluster.open_session(), now_ms, 1, internal=self._opened)
+            secret = f"{self._secrets.getrandbits(64):016x}"
+            opening = Call(cluster.open_session(secret), now_ms, 1, internal=self._opened)
             opening.deadline_ms = call.deadline_ms
             self._opening = opening
             self._start(opening, now_ms)

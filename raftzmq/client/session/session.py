@@ -50,12 +50,15 @@ class Session:
         self,
         endpoints: Sequence[str],
         random: Random,
+        secrets: Random,
         *,
         learns_members: bool = True,
         calls_most: int = CALLS_MOST,
         call_bytes_most: int = CALL_BYTES_MOST,
     ) -> None:
-        """Without `learns_members` only the endpoints and those that hints name are used."""
+        """`random` spreads pauses; `secrets` must be a SystemRandom but in tests, for nobody else
+        may guess what it draws. Without `learns_members` only the endpoints and those that hints
+        name are used."""
         self.endpoints = Endpoints(tuple(endpoints))
         self._now_ms = 0
         self._serials = Serials()
@@ -65,7 +68,7 @@ class Session:
             self._routing, self._flight, self._serials, calls_most, call_bytes_most
         )
         leader = self._routing.leader
-        opening = SessionOpening(self._serials, calls.start, calls.fail)
+        opening = SessionOpening(self._serials, secrets, calls.start, calls.fail)
         search = LeaderSearch(self.endpoints, leader, random, calls.start)
         self._members = MemberSearch(self.endpoints, calls.start) if learns_members else None
         self._packer = Packer(self._flight, self._serials, opening, search, calls.fail)

@@ -72,14 +72,16 @@ class Command(Operation):
     owned: bool = False
     """Whether what it makes belongs to a user. The leader then gives it one more argument, which
     `run` takes last: that user's name. Without one it belongs to anybody, as in older logs."""
+    newer: int = 0
+    """How many of its last arguments older logs do not have."""
     touches: Callable[..., Iterable[str]] | None = None
     """Gives, from the state and the arguments, the keys that it may change, beside which it changes
     nothing: a transaction that is rolled back restores them. None: it may not stand within one."""
 
     def takes(self, count: int) -> bool:
         """Tell whether it may have so many arguments in the log."""
-        more = self.bounded or self.owned
-        return count == len(self.arguments) or (more and count == len(self.arguments) + 1)
+        most = len(self.arguments)
+        return most - self.newer <= count <= most + (self.bounded or self.owned)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ class Session:
     __slots__ = ("ack", "full", "kept_bytes", "memory", "number", "refusals", "results", "used_ms")
 
     def __init__(self, number: int, used_ms: int, ack: int = 0) -> None:
-        self.number = number  # the revision that opened it
+        self.number = number  # known to its client alone
         self.used_ms = used_ms  # the replicated time of its last command
         self.ack = ack  # the client has the answers of all lower serials
         self.results: dict[int, Result] = {}
@@ -90,8 +90,10 @@ class Sessions:
     def open(self, number: int, time_ms: int) -> bool:
         """Add a session. A full table gives up its least recently used one if that is idle.
 
-        Returns False if the table is full of sessions in use.
+        Returns False if the table is full of sessions in use, or has one of that number.
         """
+        if number in self.table:
+            return False
         if len(self.table) >= limits.SESSIONS:
             idle = self._idle_for(limits.SESSION_EVICTABLE_MS, time_ms)
             if idle is None:
