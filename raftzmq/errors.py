@@ -3,6 +3,7 @@
     RaftzmqError
       InvalidRequest      the caller's fault; nothing was done
       Refused             the cluster's state forbids it now; nothing was done
+      Unauthorized        the nodes do not know this client's key, or it does not know theirs
       Unavailable         no leader, or no answer in time, before anything was sent that could act
       OutcomeUnknown      it may or may not have been done, and must not be called failed
       DataError           a node's own directory or files
@@ -32,6 +33,7 @@ __all__ = [
     "RaftzmqError",
     "Refused",
     "StoreFull",
+    "Unauthorized",
     "Unavailable",
     "WatchLost",
 ]
@@ -156,6 +158,13 @@ class Unavailable(RaftzmqError):
     """There is no leader, or no node answered in time; the message says what each node answered."""
 
     code = "unavailable"
+
+
+class Unauthorized(RaftzmqError):
+    """The handshake failed at every endpoint: a key is missing or unknown, or the other side is not
+    the cluster that the key is for. Nothing was done; the message says which, and the cure."""
+
+    code = "unauthorized"
 
 
 class OutcomeUnknown(RaftzmqError):

@@ -47,7 +47,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq.access": FOUNDATION,
     "raftzmq.lines": ("raftzmq.limits", "raftzmq.errors", "raftzmq.core"),
     "raftzmq.storage": (*ENTRIES, "raftzmq.descriptors", "raftzmq.file_modes"),
-    "raftzmq.transport": (*ENTRIES, "raftzmq.descriptors"),
+    "raftzmq.transport": (*ENTRIES, "raftzmq.descriptors", "raftzmq.access.keys"),
     "raftzmq.node": (*ENTRIES, *WIRE, "raftzmq.access", "raftzmq.machine", "raftzmq.storage"),
     "raftzmq.server": (
         *ENTRIES,
@@ -61,7 +61,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "raftzmq.transport",
         "raftzmq.node",
     ),
-    "raftzmq.client": (*FOUNDATION, "raftzmq.transport"),
+    "raftzmq.client": (*FOUNDATION, "raftzmq.access", "raftzmq.transport"),
     "raftzmq.views": (
         *FOUNDATION,
         "raftzmq.descriptors",
@@ -78,6 +78,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq_cli.common": ("raftzmq",),
     "raftzmq_cli.client": ("raftzmq", "raftzmq_cli.common"),
     "raftzmq_cli.views": ("raftzmq", "raftzmq_cli.common"),
+    "raftzmq_cli.keys": ("raftzmq", "raftzmq_cli.common"),
     "raftzmq_cli.local": (
         "raftzmq",
         "raftzmq_cli.common",
@@ -89,6 +90,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "raftzmq_cli.common",
         "raftzmq_cli.client",
         "raftzmq_cli.views",
+        "raftzmq_cli.keys",
     ),
     "raftzmq_cli.compare": (
         "raftzmq",
@@ -110,6 +112,8 @@ PURE_PARTS = (
     "raftzmq.views",
 )
 SHELLS = (
+    "raftzmq.access.key_directory",
+    "raftzmq.access.key_files",
     "raftzmq.client.blocking",
     "raftzmq.client.blocking_shell",
     "raftzmq.client.aio",
@@ -117,6 +121,7 @@ SHELLS = (
     "raftzmq.client.direct",
     "raftzmq.client.forks",
     "raftzmq.client.greenlets",
+    "raftzmq.client.inspections",
     "raftzmq.client.sockets",
     "raftzmq.views.loop",
     "raftzmq.views.view_server",

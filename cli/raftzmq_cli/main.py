@@ -21,6 +21,7 @@ FILES: Final = {
     "client": "raftzmq_cli.client.group",
     "local": "raftzmq_cli.local.commands",
     "cluster": "raftzmq_cli.cluster.group",
+    "keys": "raftzmq_cli.keys.group",
     "views": "raftzmq_cli.views.group",
 }
 _COMPLETION: Final = "_RAFTZMQ_COMPLETE"

@@ -77,6 +77,21 @@ def node(
             "otherwise the IP address of --listen)."
         ),
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory with node.key, server.key and users.toml, as `raftzmq keys create` "
+            "makes it: only who has a key is let in, and all traffic is encrypted."
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Run without keys on addresses that other machines reach: whoever reaches them "
+            "may do everything.",
+        ),
+    ] = False,
     rejoin: Annotated[
         bool,
         typer.Option(
@@ -147,6 +162,8 @@ def node(
         http_listen=http_listen if http_listen == "none" else endpoint(http_listen),
         advertise=advertise or None,
         in_pod="KUBERNETES_SERVICE_HOST" in os.environ,
+        keys=keys,
+        insecure=insecure,
         rejoin=rejoin,
         statefulset=statefulset or None,
         log_level=level(log_level),

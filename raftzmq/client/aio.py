@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from raftzmq.access.key_files import KeyPath, key_file
 from raftzmq.client.aio_shell import AsyncShell
 from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.handles import claims, lease, watch
@@ -190,11 +191,15 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     _election = Election
     _watch = Watch
 
-    def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
+    def __init__(
+        self, endpoints: Sequence[str] | str | None = None, *, key: KeyPath = None
+    ) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
-        default those of a local cluster."""
+        default those of a local cluster. `key`: the file NAME.key of a user, for nodes that run
+        with keys; with it, only they are spoken to. Raises InvalidRequest for a file that is none,
+        or that others can read. Calls raise Unauthorized where no endpoint lets this client in."""
         self.endpoints = cluster.endpoint_list(endpoints)
-        self._shell = AsyncShell(self.endpoints)
+        self._shell = AsyncShell(self.endpoints, key_file(key))
 
     # Below `leases` and `queues`, these names are the methods.
     put = call(keys.put)

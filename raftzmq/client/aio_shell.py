@@ -14,6 +14,7 @@ from inspect import isawaitable
 from random import Random, SystemRandom
 from typing import Final, TypeVar
 
+from raftzmq.access.key_files import ClientKeyFile
 from raftzmq.client.operations import cluster
 from raftzmq.client.operations.arguments import NodeRequest, Operation, Work, check_callback
 from raftzmq.client.session.calls import Call
@@ -54,9 +55,10 @@ class AsyncShell(Shell):
     now_ms = staticmethod(now_ms)
     flag = asyncio.Event
 
-    def __init__(self, endpoints: Sequence[str]) -> None:
+    def __init__(self, endpoints: Sequence[str], key_file: ClientKeyFile | None = None) -> None:
         super().__init__()
         self._endpoints = endpoints
+        self._key_file = key_file
         self._begin()
 
     def _begin(self) -> None:
@@ -210,7 +212,7 @@ class AsyncShell(Shell):
             ) from None
         if self._loop is None:
             self._loop = loop
-            self._links = Links(self._opened, self._closing)
+            self._links = Links(self._opened, self._closing, self._key_file)
         if self._loop is not loop:
             raise InvalidRequest("this client belongs to another event loop: make one for each")
         return loop

@@ -16,7 +16,7 @@ from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.shell import OnLost, Shell
-from raftzmq.errors import RaftzmqError
+from raftzmq.errors import RaftzmqError, Unauthorized
 
 TTL_S: Final = 10.0
 
@@ -186,4 +186,4 @@ def _node_status(endpoint: str, call: Call) -> NodeStatus:
     try:
         return NodeStatus(endpoint, call.result(), None)
     except RaftzmqError as error:
-        return NodeStatus(endpoint, None, str(error))
+        return NodeStatus(endpoint, None, str(error), isinstance(error, Unauthorized))

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from raftzmq.access.key_files import KeyPath, key_file
 from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.blocking_shell import BlockingShell
 from raftzmq.client.handles import claims, lease, watch
@@ -215,11 +216,15 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     _election = Election
     _watch = Watch
 
-    def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
+    def __init__(
+        self, endpoints: Sequence[str] | str | None = None, *, key: KeyPath = None
+    ) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
-        default those of a local cluster."""
+        default those of a local cluster. `key`: the file NAME.key of a user, for nodes that run
+        with keys; with it, only they are spoken to. Raises InvalidRequest for a file that is none,
+        or that others can read. Calls raise Unauthorized where no endpoint lets this client in."""
         self.endpoints = cluster.endpoint_list(endpoints)
-        self._shell = BlockingShell(self.endpoints)
+        self._shell = BlockingShell(self.endpoints, key_file(key))
 
     # Below `leases` and `queues`, these names are the methods.
     put = call(keys.put)

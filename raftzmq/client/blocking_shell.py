@@ -20,6 +20,7 @@ from inspect import iscoroutinefunction
 from random import Random, SystemRandom
 from typing import Final, TypeVar
 
+from raftzmq.access.key_files import ClientKeyFile
 from raftzmq.client.greenlets import (
     call_uncalled,
     new_flag,
@@ -62,9 +63,10 @@ class BlockingShell(Shell):
     flag = staticmethod(new_flag)
     caller = staticmethod(threading.get_ident)
 
-    def __init__(self, endpoints: Sequence[str]) -> None:
+    def __init__(self, endpoints: Sequence[str], key_file: ClientKeyFile | None = None) -> None:
         super().__init__()
         self._endpoints = endpoints
+        self._key_file = key_file
         self._lock = new_lock()
         self._io: _IoThread | None = None
 
@@ -150,7 +152,7 @@ class BlockingShell(Shell):
             return self._io
 
     def _start(self) -> None:
-        io = _IoThread(self._endpoints)
+        io = _IoThread(self._endpoints, self._key_file)
         try:
             io.start()
             _stop_at_exit(self, io)
@@ -183,8 +185,9 @@ class _IoThread:
     """The thread that owns the session and its sockets. Holds no reference to the shell, so that
     one nobody uses any more can go."""
 
-    def __init__(self, endpoints: Sequence[str]) -> None:
+    def __init__(self, endpoints: Sequence[str], key_file: ClientKeyFile | None) -> None:
         self.pid = os.getpid()
+        self._key_file = key_file
         self._session = Session(endpoints, Random(SystemRandom().getrandbits(64)), SystemRandom())
         self._inbox: deque[Call | Task | Action] = deque()
         self._wake_out, self._wake_in = _socket.socketpair()
@@ -313,7 +316,7 @@ class _IoThread:
         why = "the client was closed"
         links = None
         try:
-            links = Links()
+            links = Links(key_file=self._key_file)
             self._loop(links)
             self._drain(links)
         except BaseException as error:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from random import Random, SystemRandom
 from typing import Any, Final
 
+from raftzmq.access.key_files import KeyPath, key_file
 from raftzmq.client.operations import cluster, queues
 from raftzmq.client.operations.arguments import Operation
 from raftzmq.client.session.acquisition import Acquisition
@@ -27,10 +28,10 @@ class DirectClient:
     """Operations (`keys.put(key, value)` and the like) in, finished calls out. For one
     thread. Nothing is sent or received but in `wait`."""
 
-    def __init__(self, endpoints: Sequence[str] | str | None = None) -> None:
+    def __init__(self, endpoints: Sequence[str] | str | None = None, key: KeyPath = None) -> None:
         random = Random(SystemRandom().getrandbits(64))
         self._session = Session(cluster.endpoint_list(endpoints), random, SystemRandom())
-        self._links = Links()
+        self._links = Links(key_file=key_file(key))
         self._sleeper = Sleeper()
 
     def submit(self, work: Operation[Any], timeout: float) -> Call:
@@ -118,8 +119,10 @@ class DirectClients:
     """Several clients, each with connections and a session of its own, that are waited for
     together. Whoever submits chooses one of `members`."""
 
-    def __init__(self, count: int, endpoints: Sequence[str] | str | None = None) -> None:
-        self.members = [DirectClient(endpoints) for _ in range(count)]
+    def __init__(
+        self, count: int, endpoints: Sequence[str] | str | None = None, key: KeyPath = None
+    ) -> None:
+        self.members = [DirectClient(endpoints, key) for _ in range(count)]
         self._conversations = [(member._session, member._links) for member in self.members]
         self._sleeper = Sleeper()
 

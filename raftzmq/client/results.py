@@ -118,11 +118,12 @@ class TxnResult:
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
     """What the node at `endpoint` said of itself (PROTOCOL.md has the fields), or None and the
-    `error` in words."""
+    `error` in words. `unauthorized`: the handshake failed there."""
 
     endpoint: str
     status: dict[str, Any] | None
     error: str | None
+    unauthorized: bool = False
 
 
 @dataclass(frozen=True, slots=True)

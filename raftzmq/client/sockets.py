@@ -7,15 +7,20 @@ by several threads, nor after a fork.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import Any, Final, cast
 
 import zmq
 
+from raftzmq.access.key_files import ClientKeyFile
+from raftzmq.access.keys import PublicKey
+from raftzmq.client.inspections import Inspections
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
 from raftzmq.naming import literal
 from raftzmq.transport import options
+from raftzmq.transport.curve import Credentials, connect_with
+from raftzmq.transport.handshakes import Verdict
 
 FRAMES_PER_TURN: Final = 64
 """Most frames read from one link in a turn, so that none keeps the others waiting."""
@@ -41,10 +46,17 @@ def descriptor(socket: Socket) -> int:
     return cast("int", socket.get(zmq.FD))
 
 
-def dealer(context: zmq.Context[Socket], endpoint: str, *, ipv6: bool) -> Socket:
+def dealer(
+    context: zmq.Context[Socket],
+    endpoint: str,
+    *,
+    ipv6: bool,
+    credentials: Credentials | None = None,
+) -> Socket:
     """A socket that connects to the endpoint; `ipv6` is for which address of a name."""
     socket = context.socket(zmq.DEALER)
     options.client_link(socket)
+    connect_with(socket, credentials)
     socket.set(zmq.IPV6, ipv6)
     socket.connect(f"tcp://{endpoint}")
     return socket
@@ -57,12 +69,16 @@ class Links:
     libzmq connects to one address of a name, IPv4 or IPv6 as its socket is set, and never tries the
     other. So a name that is not connected after RIVAL_MS gets a second socket, of the other family.
     Whichever is connected first stays, the other one is closed.
+
+    With a key a link speaks only to a node that proves to have one of the cluster's keys, and is
+    known to it. Why one does not get connected is what `inspected` finds out.
     """
 
     def __init__(
         self,
         opened: Callable[[Socket], None] = lambda _: None,
         closing: Callable[[Socket], None] = lambda _: None,
+        key_file: ClientKeyFile | None = None,
     ) -> None:
         self._context: zmq.Context[Socket] = zmq.Context()
         self._sockets: dict[str, Socket] = {}
@@ -70,11 +86,24 @@ class Links:
         self._rival_due_ms: dict[str, int] = {}  # of names that are not connected and have none
         self._opened = opened
         self._closing = closing
+        self._key_file = key_file
+        self._proven: dict[str, PublicKey] = {}  # the key of the cluster that each endpoint has
+        self._used: dict[str, Credentials | None] = {}  # with what each endpoint was opened
+        self._doubtful: set[str] = set()  # that refused, or do not come up for no known reason
+        self._inspections = Inspections(key_file)
 
     def _open(self, endpoint: str, *, ipv6: bool) -> Socket:
-        socket = dealer(self._context, endpoint, ipv6=ipv6)
+        credentials = self._used[endpoint] = self._credentials(endpoint)
+        socket = dealer(self._context, endpoint, ipv6=ipv6, credentials=credentials)
         self._opened(socket)
         return socket
+
+    def _credentials(self, endpoint: str) -> Credentials | None:
+        if self._key_file is None:
+            return None
+        key = self._key_file.key
+        proven = self._proven.get(endpoint)
+        return Credentials(key.own, proven if proven in key.servers else key.servers[0])
 
     def _socket(self, endpoint: str) -> Socket:
         socket = self._sockets.get(endpoint)
@@ -88,6 +117,15 @@ class Links:
 
     def is_up(self, endpoint: str) -> bool:
         """Whether a message can be sent there now: with IMMEDIATE, whether it is connected."""
+        up = self._is_up(endpoint)
+        if up:
+            self._inspections.is_up(endpoint)
+            self._doubtful.discard(endpoint)
+        else:
+            self._inspections.is_down(endpoint, now_ms())
+        return up
+
+    def _is_up(self, endpoint: str) -> bool:
         if _events(self._socket(endpoint)) & options.WRITABLE:
             if self._rivals or self._rival_due_ms:
                 self._rival_due_ms.pop(endpoint, None)
@@ -105,8 +143,34 @@ class Links:
 
     @property
     def due_ms(self) -> int | None:
-        """When `open_rivals` has something to do; None: not as things are."""
-        return min(self._rival_due_ms.values(), default=None)
+        """When `open_rivals` or `inspected` has something to do; None: not as things are."""
+        if not (self._rival_due_ms or self._inspections):  # a hot path
+            return None
+        both = (*self._rival_due_ms.values(), self._inspections.due_ms(now_ms()))
+        return min((due_ms for due_ms in both if due_ms is not None), default=None)
+
+    def inspected(self, wanted: Set[str], now: int) -> list[tuple[str, str | None]]:
+        """Endpoints that do not get connected, of which was found out why, in words; None: it has
+        passed. Those that may get connected now are opened anew: libzmq gives up for ever once a
+        key was refused."""
+        news: list[tuple[str, str | None]] = []
+        for endpoint, finding in self._inspections.take(wanted, now):
+            if finding.verdict.is_refusal:
+                self._doubtful.add(endpoint)
+                news.append((endpoint, self._inspections.words(endpoint, finding.verdict)))
+                continue
+            news.append((endpoint, None))
+            if finding.verdict is Verdict.FINE:
+                if finding.server is not None:
+                    self._proven[endpoint] = finding.server
+                if endpoint in self._doubtful or self._credentials(endpoint) != self._used.get(
+                    endpoint
+                ):
+                    self._doubtful.discard(endpoint)
+                    self.close(endpoint)
+                else:
+                    self._doubtful.add(endpoint)
+        return news
 
     def open_rivals(self, now: int) -> None:
         """Give those names a second socket that have not been connected for long enough."""
@@ -196,9 +260,12 @@ def turn(session: Session, links: Links) -> list[Call]:
     for endpoint, frame in links.receive():
         session.received(endpoint, frame, now)
     session.tick(now)
+    wanted = session.interests()
     if links.due_ms is not None:
         links.open_rivals(now)
-    for endpoint in session.interests():
+        for endpoint, why in links.inspected(wanted, now):
+            session.inspected(endpoint, why, now)
+    for endpoint in wanted:
         session.link_state(endpoint, links.is_up(endpoint), now)
     for batch in session.outgoing(now):
         if not links.send(batch.endpoint, batch.frame):

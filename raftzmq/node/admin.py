@@ -259,6 +259,7 @@ def status(
         "forming": list(raft.membership.forming),
         "waiting": joining.waiting,
         "unresolved": dict(node.unresolved),
+        "refusing": dict(node.refusing),
         "twice": admission.twice,
         "process": node.process_id,
         "replicas": scaling.replicas,

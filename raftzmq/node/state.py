@@ -112,6 +112,9 @@ class NodeState:
         self.unresolved: Mapping[str, str] = {}
         """Peer -> its host name, where that has no address now. The driver's word, for people."""
 
+        self.refusing: Mapping[str, str] = {}
+        """Peer -> why it takes no link of this node, in words. The driver's word, for people."""
+
         self.process_id = ""
         """Tells two processes of one directory's copies apart. Given by the driver."""
 

@@ -27,6 +27,7 @@ class Announcements:
         self._seen: tuple[object, ...] = (None,) * 6
         self._twice: dict[str, str] = {}
         self._deaf: dict[str, str] = {}
+        self._refusing: Mapping[str, str] = {}
         self._silent: dict[str, str] = {}
 
     def tell(self) -> None:
@@ -36,7 +37,7 @@ class Announcements:
         looked_at = (
             *(raft.role, raft.term, raft.leader, raft.membership),
             *(node.removed, node.joining.waiting, node.lacks),
-            *(node.admission.twice, node.admission.deaf),
+            *(node.admission.twice, node.admission.deaf, node.refusing),
         )
         if looked_at == self._looked_at:  # what follows takes longer, and is for every turn
             return
@@ -70,6 +71,11 @@ class Announcements:
                     "start it with another --advertise",
                     address=address,
                 )
+
+        before_refusing, self._refusing = self._refusing, node.refusing
+        for name, why in self._refusing.items():
+            if before_refusing.get(name) != why:
+                self._log.warn(f"{name} refuses this node: it {why}")
 
     def silent(self, peers: Mapping[str, str]) -> None:
         """Take which peers do not answer, name -> address. A leader says so of each once."""

@@ -38,6 +38,9 @@ class ServerConfig:
     say, for a node that they do not name it is where it listens, and in a pod it is its name in the
     Service.
 
+    `keys` is a directory with node.key, server.key and users.toml. Without it, whoever reaches a
+    port may do everything, so the ports must be on loopback addresses, unless `insecure`.
+
     `statefulset` names the StatefulSet whose spec.replicas decides the membership. If a node beyond
     that number is told to stop, it goes on for at most `grace_s` seconds, until it has been
     removed.
@@ -57,6 +60,8 @@ class ServerConfig:
     http_listen: str | None = None
     advertise: str | None = None
     in_pod: bool = False
+    keys: Path | None = None
+    insecure: bool = False
     rejoin: bool = False
     statefulset: str | None = None
     grace_s: float = GRACE_S
@@ -82,6 +87,19 @@ class ServerConfig:
                 "HOST:PORT, where the others reach it, or --listen with an IP address of this "
                 "machine, such as tcp://192.0.2.7:6000"
             )
+
+    def check_exposure(self) -> None:
+        """Raises InvalidRequest for a node that would let everybody in from other machines."""
+        if self.keys is not None and self.insecure:
+            raise InvalidRequest("--keys and --insecure contradict each other: leave one out")
+        if self.keys is not None or self.insecure:
+            return
+        for endpoint in (self.peer_endpoint, self.client_endpoint):
+            if not _is_loopback(endpoint):
+                raise InvalidRequest(
+                    f"{endpoint} is open to other machines, and without keys to everybody: give "
+                    "--keys DIR (`raftzmq keys create` makes one), or --insecure if that is meant"
+                )
 
     @property
     def initial(self) -> dict[str, str]:
@@ -156,3 +174,9 @@ class ServerConfig:
     @property
     def client_address(self) -> str:
         return client_address(self.address)
+
+
+def _is_loopback(endpoint: str) -> bool:
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0]
+    ip = literal(host)
+    return host == "localhost" if ip is None else ip.is_loopback

@@ -19,20 +19,20 @@ import zmq
 
 from raftzmq import __version__, limits, standard_streams
 from raftzmq.core.config import Config
-from raftzmq.core.membership import Membership
 from raftzmq.core.messages import REPLIES, Message
 from raftzmq.descriptors import limit_open_files
 from raftzmq.errors import ClockStopped, DataError, WireError
 from raftzmq.file_modes import restrict_new_files
 from raftzmq.node import Node, NodeSettings
+from raftzmq.server.access import Access
 from raftzmq.server.announcements import Announcements
 from raftzmq.server.config import NOWHERE, ServerConfig
-from raftzmq.server.name_lookup import NameLookup
+from raftzmq.server.peers import Peers
+from raftzmq.server.ports import Ports
 from raftzmq.server.probes import Probes
 from raftzmq.server.process import calm_garbage_collector
 from raftzmq.server.replica_feed import ReplicaFeed
 from raftzmq.server.shutdown import Shutdown
-from raftzmq.server.silence import Silence
 from raftzmq.server.text_log import TextLog
 from raftzmq.server.vitals import Recorder
 from raftzmq.storage import OsFiles, Storage
@@ -44,20 +44,14 @@ from raftzmq.transport.client_wire import (
     encode_reply,
     encode_results,
 )
-from raftzmq.transport.greeting_links import GreetingLinks
 from raftzmq.transport.guard import Guard
-from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import node_context
 from raftzmq.transport.peer_wire import (
     Envelope,
     Hello,
     Welcome,
     decode_peer,
-    encode_hello,
-    encode_message,
-    encode_welcome,
 )
-from raftzmq.transport.servers import ClientServer, PeerServer
 from raftzmq.transport.watch_wire import Events
 from raftzmq.wakeups import woken_by_signals
 
@@ -89,9 +83,11 @@ def now_ms() -> int:
 def serve(config: ServerConfig) -> int:
     """Run a node until SIGTERM, SIGINT, SIGHUP, SIGQUIT or a stop request. Returns the exit code 0.
 
-    Raises DataError for a directory that cannot be used or a disk that fails, PortTaken for an
-    endpoint that cannot be bound, ClockStopped when time stands still.
+    Raises InvalidRequest for a port that would be open to everybody, KeyFileError for keys that
+    cannot be used, DataError for a directory that cannot be used or a disk that fails, PortTaken
+    for an endpoint that cannot be bound, ClockStopped when time stands still.
     """
+    config.check_exposure()
     standard_streams.reserve()
     restrict_new_files()
     with ExitStack() as stack:
@@ -119,26 +115,21 @@ class Server:
         stack.callback(storage.close)
         for repair in restored.repairs:
             log.warn(repair)
+        self._access = Access(config.keys, log)
         context = stack.enter_context(node_context())
-        self._links = PeerLinks(context)
-        stack.callback(self._links.close)
-        self._greeting_links = GreetingLinks(context)
-        stack.callback(self._greeting_links.close)
-        self._peers = PeerServer(context, config.peer_endpoint)
+        self._peers = Peers(context)
         stack.callback(self._peers.close)
-        self._clients = ClientServer(context, config.client_endpoint)
-        stack.callback(self._clients.close)
+        self._ports = Ports(context, config, self._access, self._peers)
+        stack.callback(self._ports.close)
         self._probes = Probes(config.http_endpoint, log, now_ms)
         stack.callback(self._probes.close)
-        self._guard = Guard((self._peers.traffic, self._clients.traffic))
+        self._guard = Guard((self._ports.nodes.traffic, self._ports.clients.traffic))
         stack.callback(self._guard.close)
         self._guard.start()
         self._bell, self._wake = stack.enter_context(woken_by_signals())
         self._poller = zmq.Poller()
-        for source in (self._peers.socket, self._clients.socket, self._wake.fileno()):
+        for source in (*self._ports.sockets, self._wake.fileno()):
             self._poller.register(source, zmq.POLLIN)
-        self._silence = Silence()
-        self._linked: Membership | None = None  # whose members have links
         self._warned: set[str] = set()
         self._stopped_by_signal = False
         settings = NodeSettings(
@@ -155,23 +146,21 @@ class Server:
         self._now_ms = now_ms()
         self._next_maintenance_ms = self._now_ms
         self.node = Node(settings, storage, restored, random, self._now_ms, time.perf_counter)
+        self._peers.node = self.node
         self.node.process_id = f"{random.getrandbits(64):016x}"
         self._announcements = Announcements(self.node, log)
         self._replica_feed = self._watch_replicas(config, stack)
         self._shutdown = Shutdown(self.node, log, self._replica_feed, round(config.grace_s * 1000))
-        self._name_lookup = NameLookup()
-        stack.callback(self._name_lookup.close)
         counters = {
-            "nodes": self._peers.counters,
-            "clients": self._clients.counters,
-            "links": self._links.counters,
+            **self._ports.counters,
+            "links": self._peers.links.counters,
         }
         self._vitals = Recorder(
             self.node, files.sync_seconds, counters, config.data_dir, self._now_ms
         )
         self._probes.start(lambda: self._vitals.latest)
         log(
-            "starting",
+            "starting" if config.keys else "starting without keys: all who reach it may do all",
             version=__version__,
             incarnation=restored.incarnation,
             cluster=restored.cluster or "none",
@@ -180,6 +169,7 @@ class Server:
             http=config.http_endpoint or NOWHERE,
             data=config.data_dir,
             quota=config.quota_bytes,
+            keys=config.keys or "none",
         )
 
     def _watch_replicas(self, config: ServerConfig, stack: ExitStack) -> ReplicaFeed | None:
@@ -226,18 +216,19 @@ class Server:
             self._receive_signals()
         node.wake(self._now_ms)
         # Asking a socket for a missing message costs as much as taking one.
-        if self._peers.socket in ready:
+        self._ports.answer_handshakes()
+        if self._ports.nodes.socket in ready:
             self._receive_peers()
         else:
-            self._peers.traffic.drained()
-        if self._clients.socket in ready:
+            self._ports.nodes.traffic.drained()
+        if self._ports.clients.socket in ready:
             self._receive_clients()
         else:
-            self._clients.traffic.drained()
+            self._ports.clients.traffic.drained()
         if self._replica_feed is not None:
             self._replica_feed.look(self._now_ms)
         node.tick(self._now_ms)
-        self._open_links()
+        self._peers.open_links()
         node.turn(self)
         if node.raft.clock_stands:
             self._end_without_a_clock()
@@ -259,8 +250,8 @@ class Server:
         """Work that is not due in every turn."""
         for reason in self._guard.cuts():
             self._warn_once("cut a connection", reason)
-        self._renew_silent_links()
-        self._look_up_silent_peers()
+        self._peers.maintain(self._now_ms, self._announcements.silent)
+        self._ports.reread_keys(self._now_ms, self.node.users_changed)
         self._announcements.tell()
         self._log.check()
         self._probes.check()
@@ -270,7 +261,7 @@ class Server:
     # -- receiving ----------------------------------------------------------------------------
 
     def _receive_peers(self) -> None:
-        for frames in self._peers.receive(PEER_BUDGET):
+        for frames in self._ports.nodes.receive(PEER_BUDGET):
             try:
                 received = decode_peer(frames)
             except WireError as error:
@@ -278,22 +269,27 @@ class Server:
                 continue
             if isinstance(received, Envelope):
                 if type(received.message) in REPLIES:
-                    self._silence.answered(received.message.sender.name)
+                    self._peers.answered(received.message.sender.name)
                 self.node.receive(received)
             else:
                 if isinstance(received, Welcome):
-                    self._silence.answered(received.sender.name)
+                    self._peers.answered(received.sender.name)
                 self.node.greeted(received, self._now_ms)
 
     def _receive_clients(self) -> None:
-        for client, frame in self._clients.receive(CLIENT_BUDGET):
+        for client, frame, user_id in self._ports.clients.receive(CLIENT_BUDGET):
+            user = self._access.user(user_id)
+            if user is None:  # let in with a key that has been removed since
+                self.node.dropped["unauthorized"] += 1
+                self._ports.clients.cut({user_id})
+                continue
             try:
                 request = decode_request(frame)
             except WireError as error:
                 self._drop(error)
                 self.reply(client, self._error_reply(error))
                 continue
-            self.node.request(client, request, len(frame), self._now_ms)
+            self.node.request(client, request, len(frame), self._now_ms, user)
 
     def _error_reply(self, error: WireError) -> ErrorReply:
         leader, address = self.node.leader_hint()
@@ -319,58 +315,17 @@ class Server:
     # -- Outbox -------------------------------------------------------------------------------
 
     def send(self, address: str | None, cluster: str, message: Message) -> bool:
-        name = message.to.name
-        if address is None:
-            return False
-        self._links.set_address(name, address)
-        self._silence.sent(name, message, self._now_ms)
-        return self._links.send(name, encode_message(message, cluster))
+        return address is not None and self._peers.send(address, cluster, message, self._now_ms)
 
     def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
-        encode = encode_hello(greeting) if isinstance(greeting, Hello) else encode_welcome(greeting)
-        if self.node.address_of(name) != address:
-            # Whoever that is, it may use the name of a peer. The peer's link stays what it is.
-            self._greeting_links.send(address, encode, self._now_ms)
-            return
-        self._silence.sent(name, greeting, self._now_ms)
-        self._links.set_address(name, address)
-        self._links.send(name, encode)
+        self._peers.greet(name, address, greeting, self._now_ms)
 
     def reply(self, client: bytes, reply: Reply) -> bool:
         if isinstance(reply, Events):
-            return self._clients.send(client, encode_reply(reply), limits.WATCH_UNREAD_BYTES)
+            return self._ports.clients.send(client, encode_reply(reply), limits.WATCH_UNREAD_BYTES)
         frames = encode_results(reply) if isinstance(reply, Results) else [encode_reply(reply)]
-        sent = [self._clients.send(client, frame) for frame in frames]
+        sent = [self._ports.clients.send(client, frame) for frame in frames]
         return all(sent)
-
-    def _open_links(self) -> None:
-        """Connect to every member before there is a message for it. A message needs an established
-        connection, so the first one would be lost. After a restart a follower speaks only to the
-        leader. When the leader dies, its requests for votes would never reach the others."""
-        membership = self.node.raft.membership
-        if membership is self._linked:
-            return
-        self._linked = membership
-        for name in {*self.node.initial, *(m.id.name for m in membership)} - {self.node.name}:
-            if (address := self.node.address_of(name)) is not None:
-                self._links.set_address(name, address)
-
-    def _renew_silent_links(self) -> None:
-        self._greeting_links.turn(self._now_ms)
-        for name in self._silence.overdue(self._now_ms):
-            self._links.renew(name)
-
-    def _look_up_silent_peers(self) -> None:
-        """Have the names of the peers that do not answer looked up."""
-        self._name_lookup.check()
-        self._silence.forget_all_but(self.node.peers)
-        self._name_lookup.silent = {
-            name: address
-            for name in self._silence.names
-            if (address := self.node.address_of(name)) is not None
-        }
-        self.node.unresolved = self._name_lookup.unresolved
-        self._announcements.silent(self._name_lookup.silent)
 
     # -- signals ---------------------------------------------------------------------
 

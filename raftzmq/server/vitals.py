@@ -28,7 +28,7 @@ DISK_LOOK_MS: Final = 5000
 CUTS: Final = frozenset({"crowd", "endless", "heavy", "many_parts"})
 """Counters of a port for connections that were cut; the guard counts there."""
 
-HANDLED: Final = frozenset({"received", "sent", "renewed"})
+HANDLED: Final = frozenset({"received", "sent", "renewed", "admitted"})
 """Counters of a port that are not faults. All others count dropped messages."""
 
 

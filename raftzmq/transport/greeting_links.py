@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from raftzmq.access.keys import KeyPair, PublicKey
 from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import STRANGERS_LANE, Context
 
@@ -34,6 +35,10 @@ class GreetingLinks:
         """By address, that which was used longest ago first."""
         self._due_ms = -OPENED_AT_ONCE * OPENED_EVERY_MS
         """When the next link would be due, if one after the other were opened."""
+
+    def use_keys(self, own: KeyPair, accepted: Sequence[PublicKey]) -> None:
+        """As `PeerLinks.use_keys`."""
+        self._links.use_keys(own, accepted)
 
     def __len__(self) -> int:
         return len(self._used_ms)

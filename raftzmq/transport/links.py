@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 import zmq
 
+from raftzmq.access.keys import KeyPair, PublicKey
 from raftzmq.descriptors import spare
 from raftzmq.naming import literal, parse_address
 from raftzmq.transport import options
+from raftzmq.transport.curve import Credentials, connect_with
 from raftzmq.transport.nonblocking import offer
 from raftzmq.transport.options import Context, Socket
 
@@ -29,6 +31,9 @@ class PeerLinks:
     other. So a link to a name begins with a socket for each family. The first that takes a message
     stays, the other one is closed.
 
+    With a key (`use_keys`) a link speaks only to a peer that proves to have one of the accepted
+    ones: the first, unless `expect` says that a certain peer has another.
+
     `counters`: sent, would_block, no_address, renewed. One thread may use an instance. With `lane`
     all links share that one, otherwise each has its own.
     """
@@ -41,6 +46,38 @@ class PeerLinks:
         self._sockets: dict[str, Socket] = {}
         self._rivals: dict[str, Socket] = {}  # of IPv6, until one of the two has taken a message
         self._lanes: dict[str, int] = {}
+        self.own: KeyPair | None = None
+        self.accepted: tuple[PublicKey, ...] = ()
+        self._expected: dict[
+            str, PublicKey
+        ] = {}  # of peers that do not have the first accepted key
+
+    def use_keys(self, own: KeyPair, accepted: Sequence[PublicKey]) -> None:
+        """Connect with this key from now on, and to peers that have an accepted one. Links that are
+        open are made anew."""
+        self.own, self.accepted = own, tuple(accepted)
+        for name in list(self._sockets):
+            self.renew(name)
+
+    def expect(self, name: str, key: PublicKey | None) -> None:
+        """Connect anew to a peer that was found to have this one of the accepted keys; None: to one
+        that wants none."""
+        if key is not None:
+            self._expected[name] = key
+        self.renew(name)
+
+    def expected(self, name: str) -> PublicKey | None:
+        """The key that a peer is expected to have; None: this node has none either."""
+        credentials = self._credentials(name)
+        return None if credentials is None else credentials.server
+
+    def is_up(self, name: str) -> bool:
+        """Whether the peer is connected. False if its address is unknown."""
+        return any(
+            int(sockets[name].get(zmq.EVENTS)) & options.WRITABLE
+            for sockets in (self._sockets, self._rivals)
+            if name in sockets
+        )
 
     def set_address(self, name: str, address: str) -> None:
         """Set a peer's address, HOST:PORT, and connect at once. No effect if it has not changed.
@@ -83,6 +120,7 @@ class PeerLinks:
         """Forget a peer."""
         self._addresses.pop(name, None)
         self._lanes.pop(name, None)
+        self._expected.pop(name, None)
         self._close(name, 0)
 
     def close(self, linger_ms: int = 0) -> None:
@@ -109,9 +147,17 @@ class PeerLinks:
         with spare():
             socket = self._context.socket(zmq.DEALER)
         options.peer_link(socket, self._lane(name))
+        connect_with(socket, self._credentials(name))
         socket.set(zmq.IPV6, ipv6)
         socket.connect(f"tcp://{self._addresses[name]}")
         return socket
+
+    def _credentials(self, name: str) -> Credentials | None:
+        if self.own is None:
+            return None
+        expected = self._expected.get(name)
+        server = expected if expected in self.accepted else None
+        return Credentials(self.own, server or self.accepted[0])
 
     def _rival_takes(self, name: str, frames: Sequence[bytes]) -> bool:
         """Hand a message to the peer's other socket, if it has one that is connected; then that is

@@ -9,20 +9,27 @@ too many parts is read from the socket piece by piece, counted and dropped.
 from __future__ import annotations
 
 import errno
+import time
 from collections import Counter
-from typing import Final
+from collections.abc import Set
+from typing import ClassVar, Final
 
 import zmq
 
 from raftzmq import limits
+from raftzmq.access.keys import KeyPair
 from raftzmq.errors import ListenError, PortTaken
-from raftzmq.transport import options
+from raftzmq.transport import curve, options
+from raftzmq.transport.descriptors import cut_connection, inspect_connection
 from raftzmq.transport.nonblocking import offer
 from raftzmq.transport.options import Context, Socket
 from raftzmq.transport.traffic import ANSWERS_BYTES, Traffic
 
 RECEIVE_BYTES: Final = 16 * 1024 * 1024
 """A call of `receive` stops after this many bytes, whatever its budget of messages."""
+
+REBIND_S: Final = 2.0
+"""How long a port may take to become free for its own node."""
 
 PIECE_PARTS: Final = 16
 """Parts read at a time of a message with too many: a message can have millions, and each takes a
@@ -41,14 +48,24 @@ class _Router:
     `socket` is for a zmq.Poller; `endpoint` is where it is bound, with the port in place of a *;
     `counters` say what was done and dropped; `traffic` is for a Guard, which also counts there.
     One thread may use an instance; `traffic` may also be another's.
+
+    With a key it takes only who proves to have a key that the context's Zap admits to its domain;
+    `user_id` is then the User-Id of whoever sent the last message that was taken.
     """
 
-    def __init__(self, socket: Socket, endpoint: str) -> None:
+    domain: ClassVar[str]
+
+    def __init__(self, socket: Socket, endpoint: str, key: KeyPair | None) -> None:
         self.socket = socket
+        self.user_id = ""
+        self._has_users = key is not None
+        if key is not None:
+            curve.listen_with(socket, key, self.domain)
         self.endpoint = _bind(socket, endpoint)
         self.counters: Counter[str] = Counter()
         self.traffic = Traffic(self.port, self.counters)
         self._tail: tuple[int, bytes] | None = None  # whose message is being skipped
+        self._users: dict[int, str] = {}  # by descriptor: only to find whom to cut
 
     def _take(self) -> list[bytes] | None:
         """Return the next message, the sender's identity first, or None when there is none.
@@ -69,9 +86,12 @@ class _Router:
         parts = [identity]
         size = 0
         while socket.get(zmq.RCVMORE) and len(parts) <= limits.FRAME_PARTS:
-            if descriptor is None:
+            if descriptor is None or self._has_users:
                 frame = socket.recv(copy=False)
-                descriptor = _descriptor(frame)
+                if descriptor is None:
+                    descriptor = _descriptor(frame)
+                if self._has_users:
+                    self.user_id = _user_id(frame)
                 part = frame.bytes
             else:
                 part = socket.recv()
@@ -86,6 +106,8 @@ class _Router:
             self.counters["strange"] += 1
             return []
         self.traffic.took(descriptor, identity, size)
+        if self._has_users:
+            self._users[descriptor] = self.user_id
         return parts
 
     def _skip(self, descriptor: int, identity: bytes) -> list[bytes]:
@@ -108,6 +130,34 @@ class _Router:
         """The TCP port it is bound to."""
         return int(self.endpoint.rpartition(":")[2])
 
+    def cut(self, user_ids: Set[str]) -> int:
+        """Cut the connections on which these have sent something; return how many. One that has
+        sent nothing yet stays, and what it sends comes with its User-Id."""
+        suspects = [fd for fd, user_id in self._users.items() if user_id in user_ids]
+        cut = 0
+        for descriptor in suspects:
+            del self._users[descriptor]
+            seen = inspect_connection(descriptor)
+            if seen is not None and seen.port == self.port:
+                cut += cut_connection(descriptor, seen.cookie)
+        return cut
+
+    def rebind(self, key: KeyPair) -> None:
+        """Listen with another key. All connections end, and their owners connect again. Raises
+        PortTaken if another process was faster."""
+        self.socket.unbind(self.endpoint)
+        curve.listen_with(self.socket, key, self.domain)
+        # The I/O thread closes the old listener when it gets to it, most often in a millisecond.
+        end_s = time.monotonic() + REBIND_S
+        while True:
+            try:
+                self.socket.bind(self.endpoint)
+                return
+            except zmq.ZMQError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > end_s:
+                    raise listen_error(self.endpoint, error.errno, error.strerror) from None
+            time.sleep(0.001)
+
     def close(self, linger_ms: int | None = None) -> None:
         """Stop listening. Messages handed over just before have `linger_ms` to leave."""
         self.socket.close(linger=linger_ms)
@@ -116,11 +166,13 @@ class _Router:
 class PeerServer(_Router):
     """The socket for other nodes' messages. `counters`: received, parts, strange (see `_take`)."""
 
-    def __init__(self, context: Context, endpoint: str) -> None:
+    domain = curve.NODES
+
+    def __init__(self, context: Context, endpoint: str, key: KeyPair | None = None) -> None:
         """Listen on a ZeroMQ endpoint, `tcp://*:6000`. Raises PortTaken, ListenError."""
         socket = options.router(context)
         options.peer_server(socket)
-        super().__init__(socket, endpoint)
+        super().__init__(socket, endpoint, key)
 
     def receive(self, budget: int) -> list[list[bytes]]:
         """Return up to `budget` waiting messages, each as its frames. They name their sender
@@ -152,17 +204,21 @@ class ClientServer(_Router):
     would_block (the client does not read its answers), oversize.
     """
 
-    def __init__(self, context: Context, endpoint: str) -> None:
+    domain = curve.CLIENTS
+
+    def __init__(self, context: Context, endpoint: str, key: KeyPair | None = None) -> None:
         """Listen on a ZeroMQ endpoint, `tcp://*:6001`. Raises PortTaken, ListenError."""
         socket = options.router(context)
         options.client_server(socket)
-        super().__init__(socket, endpoint)
+        super().__init__(socket, endpoint, key)
 
-    def receive(self, budget: int) -> list[tuple[bytes, bytes]]:
-        """Return up to `budget` waiting requests, as (identity, frame). A message that is not
-        exactly one frame becomes an empty frame, which `decode_request` refuses, so that the client
-        gets an error."""
-        requests: list[tuple[bytes, bytes]] = []
+    def receive(self, budget: int) -> list[tuple[bytes, bytes, str]]:
+        """Return up to `budget` waiting requests, as (identity, frame, User-Id); without keys the
+        last is empty. It is that of the connection on which this very message came, and never
+        remembered by identity or descriptor, for both are used again. A message that is not exactly
+        one frame becomes an empty frame, which `decode_request` refuses, so that the client gets an
+        error."""
+        requests: list[tuple[bytes, bytes, str]] = []
         size = 0
         for _ in range(budget):
             parts = self._take()
@@ -171,11 +227,11 @@ class ClientServer(_Router):
             if not parts:
                 continue
             if len(parts) == 2:
-                requests.append((parts[0], parts[1]))
+                requests.append((parts[0], parts[1], self.user_id))
                 size += len(parts[1])
             else:
                 self.counters["parts"] += 1
-                requests.append((parts[0], b""))
+                requests.append((parts[0], b"", self.user_id))
             if size >= RECEIVE_BYTES:
                 break
         self.counters["received"] += len(requests)
@@ -210,6 +266,14 @@ def _descriptor(part: zmq.Frame) -> int:
         return int(part.get(zmq.SRCFD))
     except zmq.ZMQError:
         return NOBODY
+
+
+def _user_id(part: zmq.Frame) -> str:
+    """Whom Zap let in on the connection on which a part came; "" if nobody was asked."""
+    try:
+        return str(part.get("User-Id"))
+    except zmq.ZMQError:
+        return ""
 
 
 def _wire_bytes(part: bytes | zmq.Frame) -> int:

@@ -82,6 +82,7 @@ class Docker(WithContainers, ByHand):
             *("--network", self.network, "--network-alias", f"{node}.{SERVICE}"),
             *("--ip", self.new_address(), "--volume", f"{self.container(node)}:/data"),
             *(*HARDENED, image, "node", node, "--service", SERVICE, "--replicas", "3"),
+            "--insecure",
         )
 
     def stop(self, node: str) -> None:

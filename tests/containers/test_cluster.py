@@ -27,7 +27,7 @@ def start_three(containers: Engine, network: str) -> dict[str, str]:
     """Three nodes on a network, found by the names that a headless Service gives to pods."""
     return {
         node: containers.start(
-            *("node", node, "--service", "raft-service"),
+            *("node", node, "--service", "raft-service", "--insecure"),
             options=(
                 *HARDENED,
                 *("--network", network, "--network-alias", f"{node}.raft-service"),
@@ -71,7 +71,7 @@ def test_three_containers_form_a_cluster_and_each_stops_with_exit_code_0(
 
 
 def test_a_node_that_is_still_alone_stops_with_exit_code_0_too(containers: Engine) -> None:
-    alone = containers.start("node", "raft-0", "--service", "raft-service")
+    alone = containers.start("node", "raft-0", "--service", "raft-service", "--insecure")
     eventually(lambda: "starting" in logs(alone), "the first line of the log")
     stop(alone)
     assert exit_code(alone) == 0, logs(alone)
@@ -80,7 +80,7 @@ def test_a_node_that_is_still_alone_stops_with_exit_code_0_too(containers: Engin
 def test_data_on_a_volume_outlives_its_container(containers: Engine) -> None:
     volume = containers.volume()
     options = (*HARDENED[:-2], "--mount", f"type=volume,src={volume},dst=/data")
-    words = ("node", "raft-0", "--replicas", "1", "--service", "raft-service")
+    words = ("node", "raft-0", "--replicas", "1", "--service", "raft-service", "--insecure")
     ask = ("raftzmq", "client", "--endpoints", "127.0.0.1:6001", "--timeout", "60")
 
     first = containers.start(*words, options=options)

@@ -95,7 +95,7 @@ def test_a_name_that_no_pod_has_is_one_line_and_wrong_usage(containers: Engine) 
 def test_a_data_directory_that_cannot_be_written_is_one_line_that_says_who_needs_it(
     containers: Engine, options: tuple[str, ...], cause: str
 ) -> None:
-    ended = containers.run("node", "raft-0", options=options)
+    ended = containers.run("node", "raft-0", "--insecure", options=options)
     assert ended.code == 1
     assert ended.err.count("\n") == 1
     assert f"/data cannot be used as a data directory: {cause}" in ended.err

@@ -229,7 +229,7 @@ class NamespacedCluster(Cluster):
         self.network = network
         self._names = names
         self._hosts_file = directory / "hosts"
-        super().__init__(directory, size)
+        super().__init__(directory, size, ["--insecure"])
         self.tell_names({})
 
     def make_node(self, name: str, directory: Path) -> NodeProcess:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from raftzmq.access.key_files import ClientKey
 from tests.sim.story import ROOT
 from tests.system.ports import free_ports
 from tests.system.raw import NoAnswer, Raw, Stored
@@ -73,6 +74,8 @@ class NodeProcess:
         self.address = f"{host}:{port}"
         self.endpoint = f"{host}:{port + 1}"
         self.arguments: list[str] = []
+        self.key: ClientKey | None = None
+        """With what this test speaks to it."""
         self.program = "raftzmq_cli"
         """The module that Python runs."""
         self._output = directory / f"{name}.output"
@@ -162,13 +165,13 @@ class NodeProcess:
     def status(self, timeout_s: float = 10.0) -> dict[str, Any] | None:
         """What it says of itself, or None if it does not answer."""
         if self.is_running:
-            with suppress(NoAnswer), Raw(self.endpoint) as raw:
+            with suppress(NoAnswer), Raw(self.endpoint, self.key) as raw:
                 return raw.status(timeout_s)
         return None
 
     def everything(self, prefix: str = "") -> dict[str, Stored]:
         """What it has applied, asked of this very node."""
-        with Raw(self.endpoint) as raw:
+        with Raw(self.endpoint, self.key) as raw:
             return raw.everything(prefix)
 
 

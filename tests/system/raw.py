@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple, Self
 
 import zmq
 
+from raftzmq.access.key_files import ClientKey
+
 PATIENCE_S: Final = 60.0
 """How long an answer that must come may take; it usually takes a millisecond."""
 
@@ -31,12 +33,16 @@ class Stored(NamedTuple):
 class Raw:
     """One connection to the client port of one node."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, key: ClientKey | None = None) -> None:
         self.endpoint = endpoint
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
         self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        if key is not None:
+            self._socket.setsockopt(zmq.CURVE_PUBLICKEY, key.own.public.raw)
+            self._socket.setsockopt(zmq.CURVE_SECRETKEY, key.own.secret.raw)
+            self._socket.setsockopt(zmq.CURVE_SERVERKEY, key.servers[0].raw)
         self._socket.connect(f"tcp://{endpoint}")
         self._last_id = 0
         self._cluster = ""

@@ -72,7 +72,7 @@ class Host:
             # Names that listen on all interfaces by default would all want the same ports.
             listen = case.listen or f"tcp://[{case.addresses[0]}]:{PORT}"
             given = [] if host.startswith("[") else ["--listen", listen.format(k + 1)]
-            node.arguments = ["--peers", peers, *given]
+            node.arguments = ["--peers", peers, "--insecure", *given]
             self.nodes.append(node)
         self._addresses = [a.format(k + 1) for a in case.addresses for k in range(len(NAMES))]
 

@@ -29,7 +29,9 @@ from tests.transport.samples import APPEND, CLUSTER
 
 def requests(server: ClientServer, count: int = 1) -> list[tuple[bytes, bytes]]:
     """The next `count` requests."""
-    return collect(lambda: server.receive(1000), count)
+    return [
+        (identity, frame) for identity, frame, _ in collect(lambda: server.receive(1000), count)
+    ]
 
 
 def test_every_client_gets_its_own_answers(connect: Connect, clients: ClientServer) -> None:
@@ -175,14 +177,14 @@ def test_receive_returns_no_more_than_its_budget(connect: Connect, clients: Clie
         socket.send(b"%d" % number)
     sizes: list[int] = []
 
-    def receive() -> list[tuple[bytes, bytes]]:
+    def receive() -> list[tuple[bytes, bytes, str]]:
         batch = clients.receive(7)
         sizes.append(len(batch))
         return batch
 
     got = collect(receive, 30)
     assert max(sizes) <= 7
-    assert [frame for _, frame in got] == [b"%d" % number for number in range(30)]
+    assert [frame for _, frame, _ in got] == [b"%d" % number for number in range(30)]
     assert clients.receive(7) == []
     assert clients.receive(0) == []
 
@@ -194,7 +196,7 @@ def test_receive_stops_after_enough_bytes(connect: Connect, clients: ClientServe
         socket.send(bytes(size))
     batches: list[int] = []
 
-    def receive() -> list[tuple[bytes, bytes]]:
+    def receive() -> list[tuple[bytes, bytes, str]]:
         batch = clients.receive(1000)
         batches.append(len(batch))
         return batch

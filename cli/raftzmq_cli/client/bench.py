@@ -90,7 +90,7 @@ def bench(
             f"--outstanding {plan.outstanding}, --connections {plan.connections}, --processes "
             f"{plan.processes}: each process needs a connection, and each connection an operation"
         )
-    measured = measure(run.settings.endpoints, run.timeout_s, plan)
+    measured = measure(run.settings.endpoints, run.settings.key, run.timeout_s, plan)
     if not measured.latencies_ns and measured.last_error is not None:
         raise measured.last_error
     document = report(plan, measured)

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from multiprocessing import connection, resource_tracker
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -101,6 +102,7 @@ class _Share:
     are: a process that ends while it is sent to it must not block the sender."""
 
     endpoints: Sequence[str]
+    key: Path | None
     timeout_s: float
     plan: Plan
     prefix: str
@@ -110,7 +112,7 @@ class _Share:
     ) -> Measured:
         """Connect, wait for the others with `start`, and run the loop."""
         names = _names(self.prefix, self.plan)
-        with closing(DirectClients(self.plan.connections, self.endpoints)) as clients:
+        with closing(DirectClients(self.plan.connections, self.endpoints, self.key)) as clients:
             for client in clients.members:
                 client.run(keys.put(names[0], "x" * self.plan.size), self.timeout_s)
             start()
@@ -134,14 +136,14 @@ def _names(prefix: str, plan: Plan) -> list[str]:
     return [f"{prefix}{number:06}" for number in range(plan.keys)]
 
 
-def measure(endpoints: Sequence[str], timeout_s: float, plan: Plan) -> Measured:
+def measure(endpoints: Sequence[str], key: Path | None, timeout_s: float, plan: Plan) -> Measured:
     """Run the loop on keys of its own, which are deleted in the end unless they are to be kept.
 
     Raises typer.Exit if a signal has ended it, when the keys are deleted.
     """
     prefix = f"raftzmq-bench/{secrets.token_hex(4)}/"
     progress = Progress(plan.op, plan.seconds)
-    with closing(DirectClient(endpoints)) as client:
+    with closing(DirectClient(endpoints, key)) as client:
         # It shows at once if there is no cluster, while there is nothing yet to be undone.
         client.run(keys.get(prefix), timeout_s)
         with stopped_by_signals() as stop:
@@ -149,9 +151,9 @@ def measure(endpoints: Sequence[str], timeout_s: float, plan: Plan) -> Measured:
                 if plan.op != "put":
                     _fill(client, _names(prefix, plan), "x" * plan.size, timeout_s, stop)
                 if plan.processes == 1:
-                    share = _Share(endpoints, timeout_s, plan, prefix)
+                    share = _Share(endpoints, key, timeout_s, plan, prefix)
                     return share.run(progress, stop)
-                shares = [_Share(endpoints, timeout_s, part, prefix) for part in plan.shares()]
+                shares = [_Share(endpoints, key, timeout_s, part, prefix) for part in plan.shares()]
                 return _in_processes(shares, progress, stop)
             finally:
                 if not plan.keep:

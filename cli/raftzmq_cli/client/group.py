@@ -8,7 +8,13 @@ import typer
 
 from raftzmq_cli.client.invocation import ClientInvocation
 from raftzmq_cli.common.commands import Group
-from raftzmq_cli.common.settings import GroupEndpoints, GroupOutput, GroupTimeout, Settings
+from raftzmq_cli.common.settings import (
+    GroupEndpoints,
+    GroupKey,
+    GroupOutput,
+    GroupTimeout,
+    Settings,
+)
 
 FILES: Final = {
     "get": "raftzmq_cli.client.keys",
@@ -36,8 +42,9 @@ def group(
     endpoints: GroupEndpoints = None,
     timeout: GroupTimeout = None,
     output: GroupOutput = None,
+    key: GroupKey = None,
 ) -> None:
-    settings = Settings().overridden(endpoints, timeout, output)
+    settings = Settings().overridden(endpoints, timeout, output, key)
     invocation = ClientInvocation(settings, group=ctx)
     ctx.obj = invocation
     ctx.call_on_close(invocation.close)
@@ -53,7 +60,8 @@ commands = Group(
     raftzmq client shell
 
     The options stand before or after the command. Exit codes: 0 done; 1 the answer is
-    no; 2 wrong usage; 3 no leader, or no answer in time; 4 refused by the cluster.
+    no; 2 wrong usage; 3 no leader, or no answer in time; 4 refused by the cluster, or no key
+    that it knows.
     """,
     files=FILES,
     callback=group,

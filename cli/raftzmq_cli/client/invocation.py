@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from raftzmq.errors import RaftzmqError, Unavailable
 from raftzmq_cli.client.reachability import why_silent
 from raftzmq_cli.common.invocation import Invocation
-from raftzmq_cli.common.settings import CommandEndpoints, CommandOutput, CommandTimeout, Output
+from raftzmq_cli.common.settings import (
+    CommandEndpoints,
+    CommandKey,
+    CommandOutput,
+    CommandTimeout,
+    Output,
+)
 
 if TYPE_CHECKING:
     from raftzmq import Client, NodeStatus
@@ -22,6 +29,7 @@ SHARED: Final[Mapping[str, Any]] = {
     "endpoints": CommandEndpoints,
     "timeout": CommandTimeout,
     "output": CommandOutput,
+    "key_file": CommandKey,
 }
 """The options that every command of the group takes."""
 
@@ -33,25 +41,31 @@ class ClientInvocation(Invocation):
     `group` is the context of `raftzmq client`, in which a shell runs its commands.
     """
 
-    clients: dict[tuple[str, ...], Client] = field(default_factory=dict)
+    clients: dict[tuple[tuple[str, ...], Path | None], Client] = field(default_factory=dict)
     group: Any = None
     in_shell: bool = False
 
     def overridden(
-        self, endpoints: str | None, timeout: float | None, output: Output | None
+        self,
+        endpoints: str | None,
+        timeout: float | None,
+        output: Output | None,
+        key_file: Path | None = None,
     ) -> Self:
         """The same with the options given here in place of the earlier ones."""
-        return replace(self, settings=self.settings.overridden(endpoints, timeout, output))
+        return replace(
+            self, settings=self.settings.overridden(endpoints, timeout, output, key_file)
+        )
 
     @property
     def client(self) -> Client:
         """The client of the endpoints, made when it is first needed."""
         from raftzmq import Client
 
-        endpoints = self.settings.endpoints
-        if endpoints not in self.clients:
-            self.clients[endpoints] = Client(endpoints)
-        return self.clients[endpoints]
+        wanted = self.settings.endpoints, self.settings.key
+        if wanted not in self.clients:
+            self.clients[wanted] = Client(wanted[0], key=wanted[1])
+        return self.clients[wanted]
 
     def call(self, command: Callable[..., int | None], **options: Any) -> int | None:
         """Run a command; if there was no answer, say what is wrong with which endpoint."""

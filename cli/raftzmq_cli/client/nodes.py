@@ -21,11 +21,11 @@ def status(run: ClientInvocation) -> int:
     """Show every node, and whether the cluster can be written to.
 
     LAG is how many committed entries a node has not applied yet. Exit code 0 if all are healthy and
-    there is a leader, 1 if not, 3 if no node answered.
+    there is a leader, 1 if not, 3 if no node answered, 4 if none lets this client in.
     """
     documents = statuses.collect(run)
     for document in documents:
-        if "error" in document:
+        if "error" in document and "code" not in document:
             document["error"] = document["reason"] = run.why_silent_at(document["endpoint"])
     statuses.show(run, documents)
     return statuses.verdict(documents)

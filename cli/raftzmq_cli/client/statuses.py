@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from raftzmq.errors import InvalidRequest, RaftzmqError, Unavailable
+from raftzmq.errors import InvalidRequest, RaftzmqError, Unauthorized, Unavailable
 from raftzmq.naming import client_address, parse_address, parse_pod_name
 from raftzmq_cli.client.invocation import ClientInvocation
 from raftzmq_cli.common import exits, messages
@@ -126,12 +126,18 @@ def leader_of(documents: Sequence[Document]) -> Document | None:
 
 
 def verdict(documents: Sequence[Document]) -> int:
-    """Return the exit code: 0 all is well, 1 it is not (a full store too), 3 nobody answered."""
+    """Return the exit code: 0 all is well, 1 it is not (a full store too), 3 nobody answered, 4
+    nobody lets this client in."""
     if all("error" in document for document in documents):
-        return exits.UNAVAILABLE
+        return exits.REFUSED if refuse_all(documents) else exits.UNAVAILABLE
     well = all(document["healthy"] for document in documents)
     leader = leader_of(documents)
     return exits.DONE if well and leader and not leader.get("store_full") else exits.NO
+
+
+def refuse_all(documents: Sequence[Document]) -> bool:
+    """Whether no node lets this client in."""
+    return all(document.get("code") == Unauthorized.code for document in documents)
 
 
 def summary(documents: Sequence[Document]) -> str:
@@ -150,6 +156,8 @@ def summary(documents: Sequence[Document]) -> str:
 def judgement(documents: Sequence[Document], cure: str = "start them, or see --endpoints") -> str:
     """What follows for whoever uses the cluster, in one line; with what to do if nobody answers."""
     answered = [document for document in documents if "error" not in document]
+    if documents and refuse_all(documents):
+        return f"UNAUTHORIZED: none of {len(documents)} nodes lets this client in"
     if not answered:
         return f"NO ANSWER: none of {len(documents)} nodes answers; {cure}"
     forming = sorted({name for document in answered for name in document.get("forming") or ()})
@@ -198,6 +206,8 @@ def show(run: ClientInvocation, documents: Sequence[Document], with_pid: bool = 
             )
         for peer, host in (document.get("unresolved") or {}).items():
             lines.append(f"{document['node']}: the name of {peer}, {host}, does not resolve now")
+        for peer, why in (document.get("refusing") or {}).items():
+            lines.append(f"{document['node']}: {peer} {messages.one_line(why)}")
     well = all(document["healthy"] for document in documents)
     lines.append(judgement(documents))
     run.show(documents, lines, [*headings] if well else [*headings, "reason"])
@@ -241,7 +251,7 @@ def _ask(run: ClientInvocation, endpoints: Sequence[str], wait_s: float) -> list
     except RaftzmqError as error:
         return [silent(endpoint, str(error)) for endpoint in endpoints]
     return [
-        silent(answer.endpoint, answer.error or "no answer")
+        silent(answer.endpoint, answer.error or "no answer", unauthorized=answer.unauthorized)
         if answer.status is None
         else _document(answer.endpoint, answer.status)
         for answer in answers
@@ -253,10 +263,12 @@ def _document(endpoint: str, status: dict[str, Any]) -> Document:
     return {**first, **status, "endpoint": endpoint}
 
 
-def silent(endpoint: str, error: str) -> Document:
-    """What is shown of a node that does not answer."""
+def silent(endpoint: str, error: str, *, unauthorized: bool = False) -> Document:
+    """What is shown of a node that does not answer, or does not let this client in."""
     document: Document = dict.fromkeys(FIELDS)
     document |= {"members": [], "healthy": False, "endpoint": endpoint, "error": error}
+    if unauthorized:
+        document["code"] = Unauthorized.code
     return {**document, "lag": None, "reason": reason(document)}
 
 

@@ -5,7 +5,8 @@
 2    wrong usage
 3    no leader, or no answer in time; a lock that was not to be had in time; also when the outcome
      is unknown, which is said
-4    refused by the cluster, also because the user may not do that; also when a lock was lost
+4    refused by the cluster: for a key that it does not know, or what the user may not do; also when
+     a lock was lost
 74   the output cannot be written, such as on a full disk
 126  COMMAND of `lock`, `elect`, `sem run` or `watch` cannot be run; 127: is not there
 130  interrupted
@@ -28,6 +29,7 @@ from raftzmq.errors import (
     OutcomeUnknown,
     RaftzmqError,
     Refused,
+    Unauthorized,
     Unavailable,
 )
 from raftzmq_cli.common import messages
@@ -74,7 +76,7 @@ def exit_code(error: BaseException) -> int | None:
         return USAGE
     if isinstance(error, (Unavailable, OutcomeUnknown, NotLeader)):
         return UNAVAILABLE
-    if isinstance(error, Refused):
+    if isinstance(error, (Refused, Unauthorized)):
         return REFUSED
     if isinstance(error, (RaftzmqError, OSError)):
         return NO

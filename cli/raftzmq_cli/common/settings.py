@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -31,6 +32,7 @@ class Output(StrEnum):
 
 ENDPOINTS_HELP = "Client ports of the nodes. [RAFTZMQ_ENDPOINTS]"
 TIMEOUT_HELP = "Seconds to wait for an answer (default: 5). [RAFTZMQ_TIMEOUT]"
+KEY_HELP = "Your key file NAME.key, for nodes that run with keys. [RAFTZMQ_KEY]"
 OUTPUT_HELP = "Output format: simple, json or table. [RAFTZMQ_OUTPUT]"
 
 # On the group, where the environment is read. A variable must not win over an option that was
@@ -59,6 +61,10 @@ GroupOutput = Annotated[
     Output | None,
     typer.Option("--output", "-w", envvar="RAFTZMQ_OUTPUT", show_envvar=False, help=OUTPUT_HELP),
 ]
+GroupKey = Annotated[
+    Path | None,
+    typer.Option("--key", metavar="FILE", envvar="RAFTZMQ_KEY", show_envvar=False, help=KEY_HELP),
+]
 CommandEndpoints = Annotated[
     str | None,
     typer.Option(
@@ -84,6 +90,13 @@ CommandOutput = Annotated[
     typer.Option("--output", "-w", allow_from_autoenv=False, show_envvar=False, help=OUTPUT_HELP),
 ]
 
+CommandKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--key", metavar="FILE", allow_from_autoenv=False, show_envvar=False, help=KEY_HELP
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -92,9 +105,14 @@ class Settings:
     given_endpoints: str | None = None
     given_timeout_s: float | None = None
     given_output: Output | None = None
+    key: Path | None = None
 
     def overridden(
-        self, endpoints: str | None, timeout_s: float | None, output: Output | None
+        self,
+        endpoints: str | None,
+        timeout_s: float | None,
+        output: Output | None,
+        key: Path | None = None,
     ) -> Settings:
         """The same settings with those given here in place of the earlier ones."""
         return replace(
@@ -102,6 +120,7 @@ class Settings:
             given_endpoints=self.given_endpoints if endpoints is None else endpoints,
             given_timeout_s=self.given_timeout_s if timeout_s is None else timeout_s,
             given_output=self.given_output if output is None else output,
+            key=self.key if key is None else key,
         )
 
     @property

@@ -19,6 +19,7 @@ class Link:
     heard_ms: int = -1
     unanswered_ms: int | None = None  # since when something has been sent and nothing heard
     suspect_until_ms: int = 0
+    refused: str | None = None  # why the handshake fails, as far as was found out
 
 
 class Endpoints:
@@ -72,6 +73,15 @@ class Endpoints:
             return self.is_suspect(candidate, now_ms), up is False, unsure
 
         return min(others, key=cost, default=self.configured[0])
+
+    def refusal(self) -> str | None:
+        """Why no configured endpoint lets this client in, in words; None: one may yet."""
+        refused = [self.link(endpoint).refused for endpoint in self.configured]
+        if None in refused:
+            return None
+        # Of several that say the same, the first speaks for all.
+        by_reason = {why.partition(" ")[2]: why for why in reversed(refused) if why is not None}
+        return "; ".join(reversed(by_reason.values()))
 
     def connected(self, now_ms: int) -> str | None:
         """A known endpoint that is connected and not suspect."""

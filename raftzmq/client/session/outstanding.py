@@ -11,7 +11,7 @@ from raftzmq.client.session.endpoints import Endpoints
 from raftzmq.client.session.flight import Flight
 from raftzmq.client.session.routing import Routing
 from raftzmq.client.session.serials import Serials
-from raftzmq.client.session.verdicts import abandoned, overdue
+from raftzmq.client.session.verdicts import abandoned, overdue, unauthorized
 from raftzmq.errors import Overloaded, RaftzmqError
 
 CALLS_MOST: Final = 100_000
@@ -126,6 +126,14 @@ class Outstanding:
                 self.fail(call, overdue(call, endpoints), now_ms)
         earliest_ms = min((call.deadline_ms for call in self._calls), default=0)
         self.due_ms = max(earliest_ms, now_ms + DEADLINE_GRAIN_MS)
+
+    def refuse(self, why: str, endpoint: str | None, now_ms: int) -> None:
+        """Fail the calls that only this endpoint may answer, or those that none need: it does not
+        let this client in."""
+        refused = [call for call in self._calls if call.work.endpoint == endpoint]
+        for call in sorted(refused, key=lambda call: call.internal is None):
+            if not call.done:
+                self.fail(call, unauthorized(call, why), now_ms)
 
     def close(self, why: str, now_ms: int) -> None:
         """Fail every call."""

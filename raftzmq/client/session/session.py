@@ -198,10 +198,23 @@ class Session:
         was, link.up = link.up, up
         if up and not was:
             link.suspect_until_ms = 0
+            link.refused = None
             if self._members is not None:
                 self._members.connected(now_ms)
         elif was and not up:
             self._answers.lost(endpoint, "connection lost", now_ms)
+
+    def inspected(self, endpoint: str, refusal: str | None, now_ms: int) -> None:
+        """Say why the endpoint, which is not connected, refuses the handshake; None: it does not.
+        Calls fail at once that only this one may answer, and all where every endpoint refuses."""
+        self._now_ms = now_ms
+        self.endpoints.link(endpoint).refused = refusal
+        if refusal is None:
+            return
+        self._routing.leave(endpoint, refusal, now_ms)
+        self._calls.refuse(refusal, endpoint, now_ms)
+        if (every := self.endpoints.refusal()) is not None:
+            self._calls.refuse(every, None, now_ms)
 
     def tick(self, now_ms: int) -> None:
         """Do what is due by now."""

@@ -26,6 +26,7 @@ from raftzmq.errors import (
     RaftzmqError,
     Refused,
     StoreFull,
+    Unauthorized,
     Unavailable,
 )
 from raftzmq.transport.client_wire import ErrorReply
@@ -107,6 +108,13 @@ def abandoned(call: Call, why: str) -> RaftzmqError:
     if _may_act(call):
         return OutcomeUnknown(f"{why} before the answer came: it may have been done")
     return Unavailable(f"{why} before the call was answered")
+
+
+def unauthorized(call: Call, why: str) -> RaftzmqError:
+    """The error of a call that no endpoint takes, because the handshake fails."""
+    if _may_act(call):
+        return OutcomeUnknown(f"sent, and may have been done; now {why}")
+    return Unauthorized(why)
 
 
 def _may_act(call: Call) -> bool:

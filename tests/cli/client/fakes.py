@@ -104,4 +104,4 @@ def silent(endpoint: str) -> NodeStatus:
 
 def invocation(client: FakeClient, output: Output = Output.SIMPLE) -> ClientInvocation:
     settings = Settings(given_endpoints=ENDPOINT, given_output=output)
-    return ClientInvocation(settings, {(ENDPOINT,): cast(Client, client)})
+    return ClientInvocation(settings, {((ENDPOINT,), None): cast(Client, client)})

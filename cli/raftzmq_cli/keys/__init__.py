@@ -1,0 +1,1 @@
+"""`raftzmq keys`: who is let in, and who may do what."""

@@ -1,0 +1,120 @@
+"""Who is let in: the keys and users that a node was started with, read again when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from raftzmq.access.key_files import (
+    NODE_FILE,
+    SERVER_FILE,
+    USERS_FILE,
+    KeyFileError,
+    NodeKeys,
+    read_node_keys,
+    stamp,
+)
+from raftzmq.access.keys import Kind, PublicKey
+from raftzmq.access.users import ANYBODY, User, Users
+from raftzmq.server.text_log import TextLog
+from raftzmq.transport.curve import CLIENTS, NODES
+from raftzmq.transport.zap import Handshake
+
+NODE_USER_ID: Final = "node"
+"""The User-Id of another node; it comes to the node port alone."""
+
+REREAD_MS: Final = 500
+"""Time between two looks at whether the files have changed."""
+
+REFUSALS_LOGGED: Final = 1000
+"""So many different refused keys are logged, each once."""
+
+Refused = Callable[[Handshake], None]
+
+
+class Access:
+    """The keys of one node, or none.
+
+    `keys` is what was read last without a fault. A file that cannot be read, or is wrong, changes
+    nothing, and is warned of: nobody is let in who was not, and nobody shut out, by a half-written
+    file.
+    """
+
+    def __init__(
+        self, directory: Path | None, log: TextLog, refused: Refused | None = None
+    ) -> None:
+        """Raises KeyFileError for a directory that cannot be used. `refused` is told of each
+        handshake that is refused."""
+        self._directory = directory
+        self._log = log
+        self._refused = refused
+        self._logged: set[bytes] = set()
+        self._next_ms = 0
+        self.keys: NodeKeys | None = None
+        if directory is not None:
+            self._paths = [directory / name for name in (NODE_FILE, SERVER_FILE, USERS_FILE)]
+            self._stamp = stamp(self._paths)
+            self.keys = read_node_keys(directory)
+
+    def user(self, user_id: str) -> User | None:
+        """Return who has sent a message with this User-Id; None: nobody who has a right to, any
+        more."""
+        keys = self.keys
+        return ANYBODY if keys is None else keys.users.by_key(user_id)
+
+    def admits(self, handshake: Handshake) -> str | None:
+        """Return the User-Id of who is let in: at the node port only who has a node's key, at the
+        client port only a user."""
+        user_id = self._user_id(handshake)
+        if user_id is None:
+            self._refuse(handshake)
+        return user_id
+
+    def _user_id(self, handshake: Handshake) -> str | None:
+        if self.keys is None:
+            return None
+        if handshake.domain == NODES:
+            key = PublicKey(Kind.NODE, handshake.key)
+            return NODE_USER_ID if key in self.keys.node.accepted else None
+        if handshake.domain == CLIENTS:
+            text = str(PublicKey(Kind.USER, handshake.key))
+            return None if self.keys.users.by_key(text) is None else text
+        return None
+
+    def _refuse(self, handshake: Handshake) -> None:
+        if self._refused is not None:
+            self._refused(handshake)
+        if handshake.key not in self._logged and len(self._logged) < REFUSALS_LOGGED:
+            self._logged.add(handshake.key)
+            kind = Kind.NODE if handshake.domain == NODES else Kind.USER
+            self._log.warn(
+                "refused an unknown key (logged once per key)",
+                port=handshake.domain,
+                key=PublicKey(kind, handshake.key).short,
+                address=handshake.address,
+            )
+
+    def reread(self, now_ms: int) -> NodeKeys | None:
+        """Read the files again if they have changed. Return what was there before; None if nothing
+        else holds now."""
+        if self._directory is None or now_ms < self._next_ms:
+            return None
+        self._next_ms = now_ms + REREAD_MS
+        now = stamp(self._paths)
+        if now == self._stamp:
+            return None
+        self._stamp = now
+        before = self.keys
+        try:
+            self.keys = read_node_keys(self._directory)
+        except KeyFileError as error:
+            self._log.warn(f"the keys stay as they were: {error}")
+            return None
+        self._log("keys read again", users=len(self.keys.users))
+        return before
+
+
+def removed_keys(before: Users, after: Users) -> set[str]:
+    """The keys that nobody has any more."""
+    return {key for user in before for key in user.keys if after.by_key(key) is None}

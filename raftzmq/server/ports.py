@@ -1,0 +1,84 @@
+"""The two ports of a node, and who is let in at each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from raftzmq.access.key_files import NodeKeys
+from raftzmq.access.users import Users
+from raftzmq.server.access import Access, removed_keys
+from raftzmq.server.config import ServerConfig
+from raftzmq.server.peers import Peers
+from raftzmq.transport.options import Context, Socket
+from raftzmq.transport.servers import ClientServer, PeerServer
+from raftzmq.transport.zap import Zap
+
+
+class Ports:
+    """The ROUTERs of a node, bound with its keys if it has any, and the answers to handshakes."""
+
+    def __init__(
+        self, context: Context, config: ServerConfig, access: Access, peers: Peers
+    ) -> None:
+        """Raises PortTaken, ListenError."""
+        self._access = access
+        self._peers = peers
+        self._zap: Zap | None = None
+        with ExitStack() as stack:
+            node_key = client_key = None
+            if (keys := access.keys) is not None:
+                node_key, client_key = keys.node.own, keys.server.own
+                # Before the first bind: without a handler libzmq refuses everybody.
+                self._zap = Zap(context, access.admits)
+                stack.callback(self._zap.close)
+                peers.use_keys(keys.node.own, keys.node.accepted)
+            self.nodes = PeerServer(context, config.peer_endpoint, node_key)
+            stack.callback(self.nodes.close)
+            self.clients = ClientServer(context, config.client_endpoint, client_key)
+            stack.callback(self.clients.close)
+            self._closing = stack.pop_all()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._closing.close()
+
+    @property
+    def sockets(self) -> list[Socket]:
+        """For a poller."""
+        zap = [] if self._zap is None else [self._zap.socket]
+        return [self.nodes.socket, self.clients.socket, *zap]
+
+    @property
+    def counters(self) -> dict[str, Counter[str]]:
+        """What was done and dropped at each port."""
+        counters = {"nodes": self.nodes.counters, "clients": self.clients.counters}
+        return counters if self._zap is None else {**counters, "handshakes": self._zap.counters}
+
+    def answer_handshakes(self) -> None:
+        """Let in, or refuse, who waits for it."""
+        if self._zap is not None:
+            self._zap.answer()
+
+    def reread_keys(self, now_ms: int, users_changed: Callable[[Users], None]) -> None:
+        """Take over what has changed in the files of keys and users. The connections of removed
+        keys end. With another key of its own a port ends all its connections; their owners connect
+        again."""
+        before = self._access.reread(now_ms)
+        if before is None:
+            return
+        keys = self._access.keys
+        assert keys is not None  # there was one before
+        if _public(keys) != _public(before):
+            self.nodes.rebind(keys.node.own)
+            self._peers.use_keys(keys.node.own, keys.node.accepted)
+        if keys.server.own.public != before.server.own.public:
+            self.clients.rebind(keys.server.own)
+        if [*keys.users] != [*before.users]:
+            self.clients.cut(removed_keys(before.users, keys.users))
+            users_changed(keys.users)
+
+
+def _public(keys: NodeKeys) -> tuple[object, ...]:
+    return keys.node.own.public, keys.node.accepted
