@@ -128,6 +128,22 @@ def node(
             "memory limit, or of half the machine's memory). A full store refuses what adds to it.",
         ),
     ] = None,
+    audit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a line of JSON for each write, membership change, stop, refused key and "
+            "denied request; `log`: into the text log.",
+        ),
+    ] = None,
+    audit_required: Annotated[
+        bool,
+        typer.Option(
+            "--audit-required",
+            help="Refuse writes while the audit trail cannot be written; records are on the disk "
+            "before the answers leave.",
+        ),
+    ] = False,
     log_level: LogLevel = "INFO",
 ) -> int:
     """Run one node in this process until it is stopped.
@@ -165,6 +181,8 @@ def node(
         keys=keys,
         insecure=insecure,
         rejoin=rejoin,
+        audit=audit or None,
+        audit_required=audit_required,
         statefulset=statefulset or None,
         log_level=level(log_level),
         **{name: value for name, value in optional.items() if value is not None},

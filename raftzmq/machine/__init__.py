@@ -10,6 +10,7 @@ from raftzmq.machine.validation import (
     WRITES,
     are_plain_gets,
     are_plain_puts,
+    arguments_of,
     validate_read,
     validate_write,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "adds",
     "are_plain_gets",
     "are_plain_puts",
+    "arguments_of",
     "bounded",
     "owned",
     "validate_read",

@@ -40,6 +40,13 @@ def validate_read(op: Any) -> None:
     _validate(op, _READS, _WRITES, "read", "write")
 
 
+def arguments_of(op: Sequence[Any]) -> dict[str, Any]:
+    """Return the arguments of an operation by their names. It need not be valid: what it has too
+    few or too many of is left out, and an unknown one has none."""
+    row = _WRITES.get(op[1]) or _READS.get(op[1])
+    return {} if row is None else dict(zip(row.arguments, op[2:], strict=False))
+
+
 def are_plain_puts(ops: Sequence[Any]) -> bool:
     """Whether each of these operations, of which there is one at least, is a put of ASCII text
     that `validate_write` lets pass: what most are, told by a few calls for all of them."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 from raftzmq import __version__
 from raftzmq.access.users import ANYBODY, User
 from raftzmq.core.role import Role
-from raftzmq.errors import Denied, NotLeader, OutcomeUnknown, RaftzmqError, Refused
+from raftzmq.errors import Denied, DiskFull, NotLeader, OutcomeUnknown, RaftzmqError, Refused
 from raftzmq.node.access import Access, OperatorRequest
 from raftzmq.node.admission import Admission
 from raftzmq.node.joining import Joining
@@ -71,7 +71,9 @@ class Admin:
         """Take a user's request, if the user may ask for that."""
         try:
             self._access.check_operator(user, request)
-        except Denied as error:
+            if self._node.unrecorded and isinstance(request, TransferRequest | MemberRequest):
+                raise DiskFull(self._node.unrecorded)
+        except (Denied, DiskFull) as error:
             self._refuse(client, request.id, error)
             return
         match request:

@@ -132,6 +132,8 @@ class Proposals:
         forming = node.raft.membership.forming
         if forming:
             return Forming(f"the cluster is forming: waiting for {', '.join(forming)} to join")
+        if node.unrecorded:
+            return DiskFull(node.unrecorded)
         if node.lacks and node.raft.transferring_to is None:
             return self._not_saved()
         if (

@@ -100,6 +100,10 @@ class NodeState:
         self.full_since_ms = 0
         """When that began."""
 
+        self.unrecorded = ""
+        """Why no audit trail can be written that must be, for people: until it can, what would be
+        recorded is refused. The driver's word."""
+
         self.stopping = False
         """It takes no more work and hands leadership over. Never taken back."""
 

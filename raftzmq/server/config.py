@@ -21,6 +21,9 @@ GRACE_S: Final = 25.0
 NOWHERE: Final = "none"
 """In place of an endpoint for HTTP."""
 
+TEXT_LOG: Final = ("-", "log")
+"""In place of a file for the audit trail."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
@@ -44,6 +47,9 @@ class ServerConfig:
     `statefulset` names the StatefulSet whose spec.replicas decides the membership. If a node beyond
     that number is told to stop, it goes on for at most `grace_s` seconds, until it has been
     removed.
+
+    `audit` is the file of the audit trail, or "log" or "-" for the text log; without it there is
+    none. If it is required, nothing is done that cannot be recorded.
 
     `quota` is how many bytes the store may take. By default it is two thirds of the memory that the
     process may use.
@@ -69,6 +75,8 @@ class ServerConfig:
     heartbeat_ms: int = _TIMING.heartbeat_ms
     log_level: str = "INFO"
     quota: int | None = None
+    audit: str | None = None
+    audit_required: bool = False
     storage: StorageConfig = field(default_factory=StorageConfig)
 
     def __post_init__(self) -> None:
@@ -77,6 +85,10 @@ class ServerConfig:
             raise InvalidRequest("--replicas must be at least 1")
         if self.quota is not None and self.quota < LEAST_BYTES:
             raise InvalidRequest(f"--quota must be at least {LEAST_BYTES} bytes: 1MiB")
+        if self.audit_required and self.audit in (None, *TEXT_LOG):
+            raise InvalidRequest(
+                "--audit-required needs a file: give --audit FILE (the text log may lose lines)"
+            )
         if not 0 < self.heartbeat_ms * 2 < self.election_timeout_ms:
             raise InvalidRequest(
                 "--election-timeout-ms must be more than twice --heartbeat-ms, and both positive"

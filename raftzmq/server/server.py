@@ -26,6 +26,7 @@ from raftzmq.file_modes import restrict_new_files
 from raftzmq.node import Node, NodeSettings
 from raftzmq.server.access import Access
 from raftzmq.server.announcements import Announcements
+from raftzmq.server.audit import AuditTrail, audit_of
 from raftzmq.server.config import NOWHERE, ServerConfig
 from raftzmq.server.peers import Peers
 from raftzmq.server.ports import Ports
@@ -115,12 +116,16 @@ class Server:
         stack.callback(storage.close)
         for repair in restored.repairs:
             log.warn(repair)
-        self._access = Access(config.keys, log)
+        self._audit = audit_of(config, log, stack)
+        refused = None if self._audit is None else self._audit.handshake_refused
+        self._access = Access(config.keys, log, refused)
         context = stack.enter_context(node_context())
         self._peers = Peers(context)
         stack.callback(self._peers.close)
         self._ports = Ports(context, config, self._access, self._peers)
         stack.callback(self._ports.close)
+        self._ports.clients.wants_addresses = self._audit is not None
+        self._held: list[tuple[bytes, Reply]] = []  # answers whose records are not written yet
         self._probes = Probes(config.http_endpoint, log, now_ms)
         stack.callback(self._probes.close)
         self._guard = Guard((self._ports.nodes.traffic, self._ports.clients.traffic))
@@ -230,11 +235,21 @@ class Server:
         node.tick(self._now_ms)
         self._peers.open_links()
         node.turn(self)
+        if self._audit is not None:
+            self._write_audit(self._audit)
         if node.raft.clock_stands:
             self._end_without_a_clock()
         if self._now_ms >= self._next_maintenance_ms:
             self._next_maintenance_ms = self._now_ms + MAINTENANCE_MS
             self._maintain()
+
+    def _write_audit(self, audit: AuditTrail) -> None:
+        """Write the records of the turn; then the answers that had to wait for that leave."""
+        audit.turn()
+        self.node.unrecorded = audit.fault if audit.required else ""
+        held, self._held = self._held, []
+        for client, reply in held:
+            self._send_reply(client, reply)
 
     def _end_without_a_clock(self) -> NoReturn:
         """Nothing that depends on time is done any more, even what reports that. Raises
@@ -277,7 +292,7 @@ class Server:
                 self.node.greeted(received, self._now_ms)
 
     def _receive_clients(self) -> None:
-        for client, frame, user_id in self._ports.clients.receive(CLIENT_BUDGET):
+        for client, frame, user_id, address in self._ports.clients.receive(CLIENT_BUDGET):
             user = self._access.user(user_id)
             if user is None:  # let in with a key that has been removed since
                 self.node.dropped["unauthorized"] += 1
@@ -289,6 +304,8 @@ class Server:
                 self._drop(error)
                 self.reply(client, self._error_reply(error))
                 continue
+            if self._audit is not None:
+                self._audit.asked(client, request, user, address)
             self.node.request(client, request, len(frame), self._now_ms, user)
 
     def _error_reply(self, error: WireError) -> ErrorReply:
@@ -323,6 +340,14 @@ class Server:
     def reply(self, client: bytes, reply: Reply) -> bool:
         if isinstance(reply, Events):
             return self._ports.clients.send(client, encode_reply(reply), limits.WATCH_UNREAD_BYTES)
+        if self._audit is not None:
+            self._audit.answered(client, reply)
+            if self._audit.required:
+                self._held.append((client, reply))
+                return True
+        return self._send_reply(client, reply)
+
+    def _send_reply(self, client: bytes, reply: Reply) -> bool:
         frames = encode_results(reply) if isinstance(reply, Results) else [encode_reply(reply)]
         sent = [self._ports.clients.send(client, frame) for frame in frames]
         return all(sent)

@@ -12,7 +12,7 @@ import errno
 import time
 from collections import Counter
 from collections.abc import Set
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 import zmq
 
@@ -58,6 +58,9 @@ class _Router:
     def __init__(self, socket: Socket, endpoint: str, key: KeyPair | None) -> None:
         self.socket = socket
         self.user_id = ""
+        self.wants_addresses = False
+        """Whether `address` is then the IP address of that sender: to ask costs a microsecond."""
+        self.address = ""
         self._has_users = key is not None
         if key is not None:
             curve.listen_with(socket, key, self.domain)
@@ -86,12 +89,14 @@ class _Router:
         parts = [identity]
         size = 0
         while socket.get(zmq.RCVMORE) and len(parts) <= limits.FRAME_PARTS:
-            if descriptor is None or self._has_users:
+            if descriptor is None or self._has_users or self.wants_addresses:
                 frame = socket.recv(copy=False)
                 if descriptor is None:
                     descriptor = _descriptor(frame)
                 if self._has_users:
-                    self.user_id = _user_id(frame)
+                    self.user_id = _property(frame, "User-Id")
+                if self.wants_addresses:
+                    self.address = _property(frame, "Peer-Address")
                 part = frame.bytes
             else:
                 part = socket.recv()
@@ -197,6 +202,16 @@ class PeerServer(_Router):
         return messages
 
 
+class Received(NamedTuple):
+    """A client's message: from which connection, and whose that is."""
+
+    identity: bytes
+    frame: bytes
+    user_id: str
+    address: str
+    """IP address and perhaps port; "" unless the server `wants_addresses`."""
+
+
 class ClientServer(_Router):
     """The socket for clients' requests and their answers.
 
@@ -212,13 +227,12 @@ class ClientServer(_Router):
         options.client_server(socket)
         super().__init__(socket, endpoint, key)
 
-    def receive(self, budget: int) -> list[tuple[bytes, bytes, str]]:
-        """Return up to `budget` waiting requests, as (identity, frame, User-Id); without keys the
-        last is empty. It is that of the connection on which this very message came, and never
-        remembered by identity or descriptor, for both are used again. A message that is not exactly
-        one frame becomes an empty frame, which `decode_request` refuses, so that the client gets an
-        error."""
-        requests: list[tuple[bytes, bytes, str]] = []
+    def receive(self, budget: int) -> list[Received]:
+        """Return up to `budget` waiting requests. The User-Id is empty without keys. It is that of
+        the connection on which this very message came, and never remembered by identity or
+        descriptor, for both are used again. A message that is not exactly one frame becomes an
+        empty frame, which `decode_request` refuses, so that the client gets an error."""
+        requests: list[Received] = []
         size = 0
         for _ in range(budget):
             parts = self._take()
@@ -227,11 +241,11 @@ class ClientServer(_Router):
             if not parts:
                 continue
             if len(parts) == 2:
-                requests.append((parts[0], parts[1], self.user_id))
+                requests.append(Received(parts[0], parts[1], self.user_id, self.address))
                 size += len(parts[1])
             else:
                 self.counters["parts"] += 1
-                requests.append((parts[0], b"", self.user_id))
+                requests.append(Received(parts[0], b"", self.user_id, self.address))
             if size >= RECEIVE_BYTES:
                 break
         self.counters["received"] += len(requests)
@@ -268,10 +282,11 @@ def _descriptor(part: zmq.Frame) -> int:
         return NOBODY
 
 
-def _user_id(part: zmq.Frame) -> str:
-    """Whom Zap let in on the connection on which a part came; "" if nobody was asked."""
+def _property(part: zmq.Frame, name: str) -> str:
+    """What libzmq knows of the connection on which a part came: "User-Id" is whom Zap let in, and
+    "Peer-Address" the IP address; "" if it knows nothing."""
     try:
-        return str(part.get("User-Id"))
+        return str(part.get(name))
     except zmq.ZMQError:
         return ""
 

@@ -99,7 +99,7 @@ class Loop(ABC):
         if self._wake.fileno() in ready:
             with suppress(BlockingIOError):
                 self._stopping = bool(self._wake.recv(64))
-        for sender, frame, _ in self.server.receive(BUDGET):
+        for sender, frame, *_ in self.server.receive(BUDGET):
             self._take(sender, frame)
         for reason in self._guard.cuts():
             self.warn_once("cut a connection", reason)

@@ -29,6 +29,22 @@ from raftzmq.transport.peer_wire import Envelope
 from tests.node.world import STEP_MS, World
 
 
+def test_while_an_audit_that_is_required_cannot_be_written_only_reads_are_taken() -> None:
+    world = World(3)
+    leader = world.formed()
+    session = world.session(leader.name)
+    leader.unrecorded = "the audit trail cannot be written"
+    for op in (["put", "k", "v"], ["delete", "k"]):
+        code, _, message = world.operate(leader.name, *op, session=session)[1:]
+        assert (code, message) == ("disk_full", leader.unrecorded)
+    assert world.operate(leader.name, "get", "k")[1] == "ok"
+    refused = world.member(leader.name, "remove", "raft-2")
+    assert isinstance(refused, ErrorReply)
+    assert refused.code == "disk_full"
+    leader.unrecorded = ""
+    assert world.operate(leader.name, "put", "k", "v", session=session)[1] == "ok"
+
+
 def test_a_put_is_read_back_from_the_leader_and_stale_from_everybody() -> None:
     world = World(3)
     leader = world.formed()

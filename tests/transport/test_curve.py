@@ -18,7 +18,7 @@ from raftzmq.transport.curve import CLIENTS, NODES, Credentials, connect_with
 from raftzmq.transport.handshakes import Finding, Verdict, inspect
 from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import Context, Socket, client_link
-from raftzmq.transport.servers import ClientServer, PeerServer
+from raftzmq.transport.servers import ClientServer, PeerServer, Received
 from raftzmq.transport.zap import Handshake, Zap
 from tests.transport.loopback import DEADLINE_S, until
 
@@ -63,7 +63,7 @@ class Keyed:
 
         return until(answered)
 
-    def received(self) -> list[tuple[bytes, bytes, str]]:
+    def received(self) -> list[Received]:
         self.zap.answer()
         return self.clients.receive(100)
 
@@ -79,7 +79,7 @@ class Keyed:
             return True
 
         until(sent)
-        [(_, got, user)] = until(self.received)
+        [(_, got, user, _)] = until(self.received)
         assert got == frame
         return user
 
@@ -127,7 +127,7 @@ def test_whose_message_it_is_does_not_depend_on_the_identity(keyed: Keyed) -> No
     keyed.admitted.add((CLIENTS, OTHER.public.raw))
     for user in (USER, OTHER, USER, OTHER):
 
-        def sent(user: KeyPair = user) -> list[tuple[bytes, bytes, str]]:
+        def sent(user: KeyPair = user) -> list[Received]:
             """A connection is ignored while libzmq has not forgotten the one before."""
             socket = keyed.context.socket(zmq.DEALER)
             client_link(socket)
@@ -138,19 +138,19 @@ def test_whose_message_it_is_does_not_depend_on_the_identity(keyed: Keyed) -> No
             socket.send(b"x")
             socket.close(1000)
             end = time.monotonic() + 0.5
-            received: list[tuple[bytes, bytes, str]] = []
+            received: list[Received] = []
             while not received and time.monotonic() < end:
                 received = keyed.received()
             return received
 
-        assert until(sent) == [(b"chosen", b"x", str(user.public))]
+        assert until(sent) == [(b"chosen", b"x", str(user.public), "")]
 
 
 def test_every_part_of_a_message_counts_as_one_users(keyed: Keyed) -> None:
     socket = keyed.connect(USER, SERVER.public)
     assert keyed.goes_through(socket) == str(USER.public)
     socket.send_multipart([b"two", b"parts"])
-    [(_, frame, user)] = until(keyed.received)
+    [(_, frame, user, _)] = until(keyed.received)
     assert (frame, user) == (b"", str(USER.public))
 
 
@@ -265,7 +265,7 @@ def test_a_cut_reaches_the_connections_of_a_user_and_no_others(keyed: Keyed) -> 
     assert keyed.clients.cut({str(USER.public)}) == 1
     keyed.stays_out(gone)
     stays.send(b"still here")
-    [(_, frame, user)] = until(keyed.received)
+    [(_, frame, user, _)] = until(keyed.received)
     assert (frame, user) == (b"still here", str(OTHER.public))
 
 

@@ -151,9 +151,9 @@ def test_a_very_long_message_is_skipped_a_piece_at_a_time(
     clients: ClientServer, stranger: Callable[..., tcp.socket]
 ) -> None:
     stranger().sendall(zmtp.frame(b"", 1) * 5000 + zmtp.frame(b"") + zmtp.frame(b"next"))
-    assert [frame for _, frame, _ in collect(lambda: clients.receive(10))] == [b""]
+    assert [frame for _, frame, *_ in collect(lambda: clients.receive(10))] == [b""]
     assert clients.receive(10) == []
-    assert [frame for _, frame, _ in collect(lambda: clients.receive(10))] == [b"next"]
+    assert [frame for _, frame, *_ in collect(lambda: clients.receive(10))] == [b"next"]
     assert clients.counters["parts"] == 1
 
 
@@ -164,7 +164,7 @@ def test_protocols_older_than_3_are_heard_by_nobody(
     stranger(old, b"\x03\x00hi" if old == b"\x01\x00" else zmtp.frame(b"hi"))
     until(lambda: clients.receive(10) or clients.counters["strange"])
     connect(clients).send(b"new")
-    assert [frame for _, frame, _ in collect(lambda: clients.receive(10))] == [b"new"]
+    assert [frame for _, frame, *_ in collect(lambda: clients.receive(10))] == [b"new"]
 
 
 def test_in_a_crowd_those_silent_for_longest_are_cut(
@@ -198,7 +198,7 @@ def test_answers_wait_for_one_who_does_not_read_only_up_to_a_bound(
     with zmtp.speak(clients.port) as reader:  # a socket of libzmq would read on its own
         reader.settimeout(60)
         reader.sendall(zmtp.frame(b"x"))
-        [(identity, _, _)] = collect(lambda: clients.receive(10))
+        [(identity, *_)] = collect(lambda: clients.receive(10))
         watched.turn()
         answer = bytes(4 * MB)
         accepted = 0
@@ -274,7 +274,7 @@ def test_who_does_not_read_is_sent_no_more_than_the_sender_says_and_then_more_ag
     guard = Guard([clients.traffic])
     socket = connect(clients)
     socket.send(b"x")
-    [(identity, _, _)] = collect(lambda: clients.receive(10))
+    [(identity, *_)] = collect(lambda: clients.receive(10))
     guard.look(0, 0)
     event, unread = b"e" * 1_000_000, 3_000_000
     assert clients.send(identity, b"l" * 5_000_000, unread), "one alone may be longer"

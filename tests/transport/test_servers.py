@@ -20,7 +20,7 @@ from raftzmq.transport import options, servers
 from raftzmq.transport.client_wire import StatusRequest, decode_request, encode_request
 from raftzmq.transport.options import Context
 from raftzmq.transport.peer_wire import decode_peer, encode_message
-from raftzmq.transport.servers import ClientServer, PeerServer
+from raftzmq.transport.servers import ClientServer, PeerServer, Received
 from tests.system import zmtp
 from tests.system.ports import free_ports
 from tests.transport.loopback import DEADLINE_S, Connect, collect, until
@@ -30,7 +30,7 @@ from tests.transport.samples import APPEND, CLUSTER
 def requests(server: ClientServer, count: int = 1) -> list[tuple[bytes, bytes]]:
     """The next `count` requests."""
     return [
-        (identity, frame) for identity, frame, _ in collect(lambda: server.receive(1000), count)
+        (identity, frame) for identity, frame, *_ in collect(lambda: server.receive(1000), count)
     ]
 
 
@@ -177,14 +177,14 @@ def test_receive_returns_no_more_than_its_budget(connect: Connect, clients: Clie
         socket.send(b"%d" % number)
     sizes: list[int] = []
 
-    def receive() -> list[tuple[bytes, bytes, str]]:
+    def receive() -> list[Received]:
         batch = clients.receive(7)
         sizes.append(len(batch))
         return batch
 
     got = collect(receive, 30)
     assert max(sizes) <= 7
-    assert [frame for _, frame, _ in got] == [b"%d" % number for number in range(30)]
+    assert [frame for _, frame, *_ in got] == [b"%d" % number for number in range(30)]
     assert clients.receive(7) == []
     assert clients.receive(0) == []
 
@@ -196,7 +196,7 @@ def test_receive_stops_after_enough_bytes(connect: Connect, clients: ClientServe
         socket.send(bytes(size))
     batches: list[int] = []
 
-    def receive() -> list[tuple[bytes, bytes, str]]:
+    def receive() -> list[Received]:
         batch = clients.receive(1000)
         batches.append(len(batch))
         return batch
