@@ -17,9 +17,11 @@ from tests.bench import machine, provision
 from tests.bench.failover import etcd_pauses_s, raftzmq_pauses_s
 from tests.bench.points import Point
 from tests.bench.results import Results
-from tests.bench.system import Etcd, EtcdTls, Pysyncobj, Raftzmq, System
+from tests.bench.system import Etcd, EtcdTls, Pysyncobj, Raftzmq, RaftzmqKeys, System
 
-KINDS: dict[str, type[System]] = {kind.name: kind for kind in (Raftzmq, Etcd, EtcdTls, Pysyncobj)}
+KINDS: dict[str, type[System]] = {
+    kind.name: kind for kind in (Raftzmq, RaftzmqKeys, Etcd, EtcdTls, Pysyncobj)
+}
 SYSTEMS = tuple(KINDS)
 WARM_UP = Point("put", 64, 100)
 WARM_UP_S = 2.0

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import raftzmq
+from raftzmq.access.key_directory import KeyDirectory
+from raftzmq.access.key_files import read_client_key
 from tests.bench import provision
 from tests.bench.cpu import cpu_s
 from tests.bench.points import COUNTS, OPS, PLAIN_OPS, Point
@@ -101,6 +103,7 @@ def clean_environment() -> dict[str, str]:
 
 class Raftzmq(System):
     name = "raftzmq"
+    client_options: Sequence[str] = ()
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -134,13 +137,30 @@ class Raftzmq(System):
             command += ["--size", str(point.value_bytes), "--seconds", str(seconds)]
             return run_load(command, seconds)
         command = [
-            *(sys.executable, "-m", "raftzmq_cli", "client"),
+            *(sys.executable, "-m", "raftzmq_cli", "client", *self.client_options),
             *("--endpoints", endpoints, "bench", "-w", "json"),
             *("--op", point.op, "--outstanding", str(point.outstanding)),
             *("--size", str(point.value_bytes), "--keys", str(point.keys)),
             *("--seconds", str(seconds)),
         ]
         return run_load(command, seconds)
+
+
+class RaftzmqKeys(Raftzmq):
+    """raftzmq with keys; the load is made by an admin."""
+
+    name = "raftzmq-keys"
+    ops = PLAIN_OPS
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        keys = KeyDirectory(directory / "keys")
+        keys.create()
+        admin = keys.file_of("admin")
+        self.cluster = Cluster(directory, arguments=("--keys", str(keys.path)))
+        for node in self.cluster.nodes:
+            node.key = read_client_key(admin)
+        self.client_options = ("--key", str(admin))
 
 
 def agreed_leader(statuses: Sequence[dict[str, Any]], endpoints: Sequence[str]) -> int | None:

@@ -9,17 +9,21 @@ import pytest
 
 from tests.bench.failover import raftzmq_pauses_s
 from tests.bench.points import COUNTS, Point
-from tests.bench.system import Raftzmq, agreed_leader
+from tests.bench.system import Raftzmq, RaftzmqKeys, agreed_leader
 from tests.system.processes import TIMEOUT_S
 
 pytestmark = pytest.mark.system
 
 
-@pytest.mark.parametrize("op", ["put", "stale"])
-def test_a_load_is_measured_with_processor_times(tmp_path: Path, op: str) -> None:
-    with Raftzmq(tmp_path) as system:
+@pytest.mark.parametrize(
+    ("kind", "op"), [(Raftzmq, "put"), (Raftzmq, "stale"), (RaftzmqKeys, "put")]
+)
+def test_a_load_is_measured_with_processor_times(
+    tmp_path: Path, kind: type[Raftzmq], op: str
+) -> None:
+    with kind(tmp_path) as system:
         one = system.measure(Point(op, 8, 100), 0.3, 1)
-    assert (one.system, one.round, one.op, one.outstanding) == ("raftzmq", 1, op, 8)
+    assert (one.system, one.round, one.op, one.outstanding) == (kind.name, 1, op, 8)
     assert one.ops_per_s > 0
     assert one.errors == 0
     assert one.load_cpu_s
