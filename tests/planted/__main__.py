@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Any, Final
 
 from tests import told
-from tests.planted import consensus, coordination, processes, service
+from tests.planted import consensus, coordination, processes, service, strangers
 from tests.planted.defect import START, Caught, Defect, catch
 from tests.planted.processes import ProcessDefect
 
@@ -29,6 +29,7 @@ def main() -> int:
         *consensus.DEFECTS,
         *service.DEFECTS,
         *coordination.DEFECTS,
+        *strangers.DEFECTS,
         *processes.DEFECTS,
     ]
     rows = []

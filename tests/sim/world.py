@@ -33,6 +33,7 @@ from tests.sim.pool import Account
 from tests.sim.process import SimProcess
 from tests.sim.scale import Scale
 from tests.sim.story import SimFailure, Story, failure
+from tests.sim.stranger import Stranger
 
 SECONDS: Final = 30.0
 CALM_MS: Final = 30_000
@@ -84,6 +85,7 @@ class World:
         self.rules = Rules(self.processes, self.ledger)
         self.faults = Faults(self, Random(self.random.getrandbits(64)))
         self.scale = Scale(self, Random(self.random.getrandbits(64)))
+        self.stranger = Stranger(self, Random(f"stranger in {seed}"))
 
     # -- what there is --------------------------------------------------------------------------
 
@@ -211,6 +213,7 @@ class World:
             self.add_coordinator()
         self.faults.begin()
         end_ms = int(self.seconds * 1000)
+        self.stranger.begin(end_ms)
         self.run_until(max(end_ms // 2, end_ms - 12 * self.options.raft.election_timeout_ms))
         self.faults.last_one()
         self.run_until(end_ms)
@@ -220,6 +223,7 @@ class World:
     def _judge(self) -> None:
         """Look at the whole run once more."""
         self.story.tell("world", "is judged")
+        self.stranger.judge()
         rules = self.rules
         machine = Machine()
         for entry in rules.entries:
