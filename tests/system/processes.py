@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from raftzmq import Client
 from raftzmq.access.key_files import ClientKey
 from tests.sim.story import ROOT
 from tests.system.ports import free_ports
@@ -209,6 +210,10 @@ class Cluster:
     @property
     def endpoints(self) -> list[str]:
         return [node.endpoint for node in self.nodes]
+
+    def client(self) -> Client:
+        """A client of all its nodes, which may do everything."""
+        return Client(self.endpoints)
 
     @property
     def running(self) -> list[NodeProcess]:
