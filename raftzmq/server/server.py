@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 
 import zmq
 
-from raftzmq import __version__, limits, standard_streams
+from raftzmq import __version__, standard_streams
 from raftzmq.core.config import Config
 from raftzmq.core.messages import REPLIES, Message
 from raftzmq.descriptors import limit_open_files
@@ -339,7 +339,7 @@ class Server:
 
     def reply(self, client: bytes, reply: Reply) -> bool:
         if isinstance(reply, Events):
-            return self._ports.clients.send(client, encode_reply(reply), limits.WATCH_UNREAD_BYTES)
+            return self._ports.clients.tell(client, encode_reply(reply))
         if self._audit is not None:
             self._audit.answered(client, reply)
             if self._audit.required:

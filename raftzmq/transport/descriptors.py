@@ -68,6 +68,16 @@ def _cookie(handle: socket.socket) -> bytes:
     return handle.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8)
 
 
+def cookie_of(descriptor: int) -> bytes:
+    """What tells a connection from all others that have had its descriptor; nothing of one that has
+    ended, and where there is none."""
+    try:
+        with _borrowed(descriptor) as handle:
+            return _cookie(handle)
+    except OSError:
+        return b""
+
+
 def inspect_connection(descriptor: int) -> Seen | None:
     """What the kernel says about a descriptor; None if it is not a connection."""
     try:

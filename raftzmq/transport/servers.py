@@ -91,7 +91,7 @@ class _Router:
         while socket.get(zmq.RCVMORE) and len(parts) <= limits.FRAME_PARTS:
             if descriptor is None or self._has_users or self.wants_addresses:
                 frame = socket.recv(copy=False)
-                if descriptor is None:
+                if descriptor is None or self._has_users:
                     descriptor = _descriptor(frame)
                 if self._has_users:
                     self.user_id = _property(frame, "User-Id")
@@ -250,6 +250,15 @@ class ClientServer(_Router):
                 break
         self.counters["received"] += len(requests)
         return requests
+
+    def tell(self, identity: bytes, frame: bytes) -> bool:
+        """Hand over what a client was not waiting for just now, as `send`. Another user may have a
+        connection of that name by now, and has not said so: with users it goes to the connection
+        that asked for it, or to none."""
+        if self._has_users and not self.traffic.still_has(identity):
+            self.counters["unroutable"] += 1
+            return False
+        return self.send(identity, frame, limits.WATCH_UNREAD_BYTES)
 
     def send(self, identity: bytes, frame: bytes, unread: int = ANSWERS_BYTES) -> bool:
         """Hand an answer over for a client. Return False at once if the client has gone, does not

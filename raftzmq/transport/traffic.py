@@ -18,7 +18,7 @@ from typing import Final
 
 from raftzmq import limits
 from raftzmq.descriptors import most_of_each_kind
-from raftzmq.transport.descriptors import Seen, cut_connection, inspect_connection
+from raftzmq.transport.descriptors import Seen, cookie_of, cut_connection, inspect_connection
 
 MESSAGE_BYTES: Final = limits.FRAME_BYTES + 2 * 1024 * 1024
 """The most that one connection may have sent of an incomplete message: one long frame, a header,
@@ -98,6 +98,7 @@ class Traffic:
         self._refused: set[int] = set()
         self._identities: dict[int, bytes] = {}
         self._descriptors: dict[bytes, int] = {}
+        self._cookies: dict[int, bytes] = {}  # of those two
         # Of a look: what was taken before it began, and what ended connections have left behind.
         self._taken_before: dict[int, int] = {}
         self._drained_before = False
@@ -114,10 +115,18 @@ class Traffic:
         """A message, or a piece of one, of `size` bytes on the wire was taken."""
         with self._lock:
             self._taken[descriptor] += size
-            if self._identities.get(descriptor) != identity:
+            known = self._identities.get(descriptor) == identity
+            if not known or self._descriptors.get(identity) != descriptor:
                 self._forget(descriptor)
                 self._identities[descriptor] = identity
                 self._descriptors[identity] = descriptor
+                self._cookies[descriptor] = cookie_of(descriptor)
+
+    def still_has(self, identity: bytes) -> bool:
+        """Whether the connection from which this client last sent is there. If it is not, whoever
+        has a connection of that name may be another. Takes some microseconds."""
+        descriptor = self._descriptors.get(identity)
+        return descriptor is not None and self._cookies.get(descriptor) == cookie_of(descriptor)
 
     def drained(self) -> None:
         """There was no further message: all that libzmq still has is incomplete."""
@@ -266,5 +275,6 @@ class Traffic:
 
     def _forget(self, descriptor: int) -> None:
         identity = self._identities.pop(descriptor, None)
-        if identity is not None:
-            self._descriptors.pop(identity, None)
+        self._cookies.pop(descriptor, None)
+        if identity is not None and self._descriptors.get(identity) == descriptor:
+            del self._descriptors[identity]  # it has no other connection since

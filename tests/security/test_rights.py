@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -22,7 +24,7 @@ from raftzmq.access.users import User, Users
 from tests.access.product import BEYOND, SOMETHING, USERS, Known, Operation, examples
 from tests.cli.conftest import environment
 from tests.system.processes import NodeProcess, wait_for
-from tests.system.raw import Raw
+from tests.system.raw import NoAnswer, Raw
 from tests.system.test_keys import PATIENCE_S, KeyedCluster
 
 pytestmark = pytest.mark.system
@@ -61,9 +63,9 @@ class Crowd(KeyedCluster):
         for node, before in zip(self.nodes, reread, strict=True):
             wait_for(f"{node.name} knows", partial(_has_read, node, before))
 
-    def raw(self, name: str, node: NodeProcess | None = None) -> Raw:
+    def raw(self, name: str, node: NodeProcess | None = None, identity: bytes | None = None) -> Raw:
         endpoint = (node or self.leader()).endpoint
-        return Raw(endpoint, read_client_key(self.keys.file_of(name)))
+        return Raw(endpoint, read_client_key(self.keys.file_of(name)), identity)
 
 
 def _has_read(node: NodeProcess, before: int) -> bool:
@@ -291,3 +293,23 @@ def test_leases_stay_their_owners_through_a_restart_of_all_nodes(crowd: Crowd) -
 
 def test_users_who_write_something_are_those_who_open_sessions() -> None:
     assert all(SOMETHING in RIGHTS[user.name] for user in PRODUCT if user.write or user.admin)
+
+
+def test_whoever_gets_a_connection_of_the_same_name_is_told_of_no_changes(crowd: Crowd) -> None:
+    """A name is chosen by who connects. Without a word of its own, a user could have taken that of
+    another whose connection had just ended, and its watch along."""
+    node = crowd.leader()
+    watch = {"type": "watch", "id": 7, "cluster": "", "key": "billing/", "prefix": True}
+    with crowd.client() as db:
+        with crowd.raw("billing", node, b"taken") as raw:
+            assert raw.ask({**watch, "from": None, "prev": False})["type"] == "watching"
+            db.put("billing/taken", "1", timeout=PATIENCE_S)
+            wait_for("it is told", lambda: "billing/taken" in json.dumps(raw.receive()))
+        with crowd.raw("orders", node, b"taken") as raw:
+            end = time.monotonic() + 3
+            while time.monotonic() < end:
+                db.put("billing/taken", "secret", timeout=PATIENCE_S)
+                with suppress(NoAnswer):
+                    raise AssertionError(raw.receive(0.1))
+            answer = raw.operations((1, "get", "orders/1"))
+            assert answer["type"] == "results", "and it is let in, and gets its own answers"

@@ -33,12 +33,16 @@ class Stored(NamedTuple):
 class Raw:
     """One connection to the client port of one node."""
 
-    def __init__(self, endpoint: str, key: ClientKey | None = None) -> None:
+    def __init__(
+        self, endpoint: str, key: ClientKey | None = None, identity: bytes | None = None
+    ) -> None:
         self.endpoint = endpoint
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
         self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        if identity is not None:
+            self._socket.setsockopt(zmq.ROUTING_ID, identity)
         if key is not None:
             self._socket.setsockopt(zmq.CURVE_PUBLICKEY, key.own.public.raw)
             self._socket.setsockopt(zmq.CURVE_SECRETKEY, key.own.secret.raw)

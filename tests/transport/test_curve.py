@@ -46,11 +46,19 @@ class Keyed:
         admitted = (handshake.domain, handshake.key) in self.admitted
         return f"rzu{handshake.key.hex()}" if admitted else None
 
-    def connect(self, own: KeyPair | None, server: PublicKey, endpoint: str = "") -> Socket:
+    def connect(
+        self,
+        own: KeyPair | None,
+        server: PublicKey,
+        endpoint: str = "",
+        identity: bytes | None = None,
+    ) -> Socket:
         socket = self.context.socket(zmq.DEALER)
         self.sockets.append(socket)
         client_link(socket)
         connect_with(socket, None if own is None else Credentials(own, server))
+        if identity is not None:
+            socket.set(zmq.ROUTING_ID, identity)
         socket.connect(endpoint or self.clients.endpoint)
         return socket
 
@@ -144,6 +152,50 @@ def test_whose_message_it_is_does_not_depend_on_the_identity(keyed: Keyed) -> No
             return received
 
         assert until(sent) == [(b"chosen", b"x", str(user.public), "")]
+
+
+def test_what_was_asked_for_is_not_told_on_the_next_connection_of_that_name(keyed: Keyed) -> None:
+    keyed.admitted.add((CLIENTS, OTHER.public.raw))
+    first = keyed.connect(USER, SERVER.public, identity=b"chosen")
+    keyed.goes_through(first)
+    assert keyed.clients.tell(b"chosen", b"to the first")
+    assert first.poll(int(DEADLINE_S * 1000))
+    first.close(0)
+    assert until(lambda: not keyed.clients.tell(b"chosen", b"nobody's")), "it has ended"
+
+    def of_that_name() -> Socket | None:
+        """A connection is ignored while libzmq has not forgotten the one before."""
+        socket = keyed.connect(OTHER, SERVER.public, identity=b"chosen")
+        keyed.until(lambda: socket.poll(1, zmq.POLLOUT))
+        for _ in range(50):
+            assert keyed.received() == []
+            keyed.clients.send(b"chosen", b"an answer")
+            if socket.poll(10):
+                return socket
+        socket.close(0)
+        return None
+
+    second = until(of_that_name)
+    assert second is not None
+    assert not keyed.clients.tell(b"chosen", b"secret"), "it has asked for nothing"
+    while second.poll(50):
+        assert second.recv() == b"an answer"
+
+
+def test_of_two_connections_of_one_name_the_end_of_the_first_takes_nothing_from_the_second(
+    keyed: Keyed,
+) -> None:
+    traffic = keyed.clients.traffic
+    socket = keyed.connect(USER, SERVER.public, identity=b"chosen")
+    keyed.goes_through(socket)
+    descriptor = traffic.descriptor_of(b"chosen")
+    assert descriptor is not None
+    traffic.took(descriptor + 1000, b"chosen", 1)
+    traffic.took(descriptor, b"chosen", 1)
+    traffic.took(descriptor + 1000, b"another", 1)
+    assert not keyed.clients.tell(b"another", b"there is no such connection")
+    keyed.goes_through(socket)
+    assert traffic.descriptor_of(b"chosen") == descriptor
 
 
 def test_every_part_of_a_message_counts_as_one_users(keyed: Keyed) -> None:
