@@ -85,7 +85,8 @@ def _loop(vitals: Vitals, now_ms: int) -> Check:
 
 def _member(vitals: Vitals) -> Check:
     if not vitals.is_member:
-        return Check("member", passed=False, remark=vitals.waiting or "waiting to be admitted")
+        why = _refusal(vitals) or vitals.waiting or "waiting to be admitted"
+        return Check("member", passed=False, remark=why)
     if not vitals.is_voter:
         return Check(
             "member",
@@ -93,6 +94,10 @@ def _member(vitals: Vitals) -> Check:
             remark="only a learner yet: wait, the leader makes it a voter when it has caught up",
         )
     return Check("member", passed=True)
+
+
+def _refusal(vitals: Vitals) -> str:
+    return "; ".join(f"{peer} refuses this node: it {why}" for peer, why in vitals.refusing)
 
 
 def _formed(vitals: Vitals) -> Check:
@@ -110,9 +115,13 @@ def _formed(vitals: Vitals) -> Check:
 def _leader(vitals: Vitals) -> Check:
     if vitals.leader is not None:
         return Check("leader", passed=True, remark=f"{vitals.leader} in term {vitals.term}")
-    why = vitals.waiting or (
-        f"none is known in term {vitals.term}: a majority of the {vitals.voters} voters "
-        "must run and reach one another"
+    why = (
+        _refusal(vitals)
+        or vitals.waiting
+        or (
+            f"none is known in term {vitals.term}: a majority of the {vitals.voters} voters "
+            "must run and reach one another"
+        )
     )
     return Check("leader", passed=False, remark=why)
 

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import resource
+from typing import Final
+
+_PR_SET_DUMPABLE: Final = 4
+
+
+def keep_memory_private() -> None:
+    """Write no core dump, and let no other process of this user look into the memory: there are
+    secret keys in it. Where the system knows no such wish, only the first."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def calm_garbage_collector() -> None:

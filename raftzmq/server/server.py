@@ -31,7 +31,7 @@ from raftzmq.server.config import NOWHERE, ServerConfig
 from raftzmq.server.peers import Peers
 from raftzmq.server.ports import Ports
 from raftzmq.server.probes import Probes
-from raftzmq.server.process import calm_garbage_collector
+from raftzmq.server.process import calm_garbage_collector, keep_memory_private
 from raftzmq.server.replica_feed import ReplicaFeed
 from raftzmq.server.shutdown import Shutdown
 from raftzmq.server.text_log import TextLog
@@ -116,6 +116,8 @@ class Server:
         stack.callback(storage.close)
         for repair in restored.repairs:
             log.warn(repair)
+        if config.keys is not None:
+            keep_memory_private()
         self._audit = audit_of(config, log, stack)
         refused = None if self._audit is None else self._audit.handshake_refused
         self._access = Access(config.keys, log, refused)

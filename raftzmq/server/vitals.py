@@ -51,6 +51,9 @@ class Vitals:
     waiting: str | None
     """Why the node is no member yet, or finds no leader."""
 
+    refusing: tuple[tuple[str, str], ...]
+    """Peers that take no link of this node, and why in words."""
+
     stopping: bool
     term: int
     leader: str | None
@@ -195,6 +198,7 @@ class Recorder:
             is_voter=node.is_member and raft.is_voter,
             forming=membership.forming,
             waiting=node.joining.waiting,
+            refusing=tuple(node.refusing.items()),
             stopping=node.stopping or node.stop_requested,
             term=raft.term,
             leader=raft.leader.name if raft.leader else None,

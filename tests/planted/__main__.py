@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Any, Final
 
 from tests import told
-from tests.planted import consensus, coordination, processes, service, strangers
+from tests.planted import consensus, coordination, keys, processes, service, strangers
 from tests.planted.defect import START, Caught, Defect, catch
 from tests.planted.processes import ProcessDefect
 
@@ -31,6 +31,7 @@ def main() -> int:
         *coordination.DEFECTS,
         *strangers.DEFECTS,
         *processes.DEFECTS,
+        *keys.DEFECTS,
     ]
     rows = []
     for defect in sorted(planted, key=lambda d: (d.number, d.half)):

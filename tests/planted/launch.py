@@ -24,10 +24,14 @@ import pytest
 from raftzmq.naming import parse_address
 from raftzmq.node import Node
 from raftzmq.server import server, text_log
+from raftzmq.server.access import Access
 from raftzmq.server.text_log import TextLog
 from raftzmq.transport import frames, links
 from raftzmq.transport.client_wire import OperationsRequest, Request
+from raftzmq.transport.curve import CLIENTS, NODES
 from raftzmq.transport.guard import Guard
+from raftzmq.transport.servers import ClientServer, Received
+from raftzmq.transport.zap import Handshake
 from raftzmq_cli.main import main
 
 VARIABLE: Final = "PLANTED"
@@ -58,10 +62,10 @@ def name_server_hangs(patch: Patch) -> None:
 def loop_fails(patch: Patch) -> None:
     take = Node.request
 
-    def request(node: Node, client: bytes, message: Request, size: int, now_ms: int) -> None:
+    def request(node: Node, client: bytes, message: Request, *more: Any) -> None:
         if isinstance(message, OperationsRequest) and message.ops[0][2:] == [FATAL_KEY]:
             raise RuntimeError("a part of the loop fails")
-        take(node, client, message, size, now_ms)
+        take(node, client, message, *more)
 
     patch.setattr(Node, "request", request)
 
@@ -158,6 +162,40 @@ def nobody_minds_the_guard(patch: Patch) -> None:
     patch.setattr(Guard, "check", lambda _: None)
 
 
+def let_everybody_in(patch: Patch) -> None:
+    """Zap says yes to every key."""
+    patch.setattr(Access, "admits", lambda _, handshake: f"rzu{handshake.key.hex()}")
+
+
+def mind_no_domain(patch: Patch) -> None:
+    """A key that is let in at one port is at the other too."""
+    know = Access._user_id
+
+    def anywhere(access: Access, handshake: Handshake) -> str | None:
+        answers = [know(access, handshake._replace(domain=one)) for one in (NODES, CLIENTS)]
+        return next((user for user in answers if user is not None), None)
+
+    patch.setattr(Access, "_user_id", anywhere)
+
+
+def remember_users_by_identity(patch: Patch) -> None:
+    """Who a client is, is looked up once for each identity."""
+    receive = ClientServer.receive
+    remembered: dict[bytes, str] = {}
+
+    def received(server: ClientServer, budget: int) -> list[Received]:
+        return [
+            one._replace(user_id=remembered.setdefault(one.identity, one.user_id))
+            for one in receive(server, budget)
+        ]
+
+    patch.setattr(ClientServer, "receive", received)
+
+
+def never_read_users_again(patch: Patch) -> None:
+    patch.setattr(Access, "reread", lambda *_: None)
+
+
 WORDS: Final[dict[str, Callable[[Patch], None]]] = {
     plant.__name__: plant
     for plant in (
@@ -172,6 +210,10 @@ WORDS: Final[dict[str, Callable[[Patch], None]]] = {
         swallow_what_the_loop_raises,
         nobody_minds_the_log_thread,
         nobody_minds_the_guard,
+        let_everybody_in,
+        mind_no_domain,
+        remember_users_by_identity,
+        never_read_users_again,
     )
 }
 

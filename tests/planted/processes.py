@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import pytest
 import zmq
 
 from raftzmq import Client
@@ -168,6 +169,8 @@ class ProcessDefect:
     told: str
     """A regular expression that the failure must match: found for the right reason."""
     half: str = ""
+    here: Callable[[pytest.MonkeyPatch], None] | None = None
+    """Plants it in this process, where the client runs, instead."""
 
     def passed(self) -> None:
         """A healthy node passes the probe. Raises AssertionError."""
@@ -176,7 +179,10 @@ class ProcessDefect:
     def caught(self) -> str:
         """A defective one does not; return what was told. Raises AssertionError."""
         try:
-            self._try((*self.conditions, self.defect), SHORT_S)
+            with pytest.MonkeyPatch.context() as patch:
+                if self.here is not None:
+                    self.here(patch)
+                self._try((*self.conditions, *filter(None, [self.defect])), SHORT_S)
         except AssertionError as error:
             told = str(error)
             assert re.search(self.told, told), f"{self.title}: not for this reason: {told}"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.amounts import sample
-from tests.planted.processes import DEFECTS, ProcessDefect
+from tests.planted import keys, processes
+from tests.planted.processes import ProcessDefect
 
 pytestmark = pytest.mark.system
 
 
+DEFECTS = (*processes.DEFECTS, *keys.DEFECTS)
+
+
 def name(defect: ProcessDefect) -> str:
-    return defect.defect
+    return defect.defect or defect.title
 
 
 @pytest.mark.parametrize("defect", sample([*{d.probe: d for d in DEFECTS}.values()], 1), ids=name)

@@ -15,6 +15,7 @@ LEADER = Vitals(
     is_voter=True,
     forming=(),
     waiting=None,
+    refusing=(),
     stopping=False,
     term=7,
     leader="raft-0",

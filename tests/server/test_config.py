@@ -116,3 +116,32 @@ def test_probes_are_beside_the_nodes_on_the_port_after_that_of_the_clients(
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         config(**wrong)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "[::1]", "localhost"])
+def test_a_node_needs_no_keys_on_loopback(host: str) -> None:
+    config(peers={"raft-1": f"{host}:6010"}).check_exposure()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"peers": {"raft-1": "192.0.2.7:6010"}},
+        {"peers": {"raft-1": "[2001:db8::7]:6010"}},
+        {"peers": {"raft-1": "db.example:6010"}},
+        {"peers": {"raft-1": "127.0.0.1:6010"}, "listen": "tcp://*:6000"},
+        {"peers": {"raft-1": "127.0.0.1:6010"}, "client_listen": "tcp://0.0.0.0:6001"},
+        {"peers": {"raft-1": "127.0.0.1:6010"}, "in_pod": True},
+        {"service": "raft-service"},
+    ],
+)
+def test_elsewhere_it_needs_keys_or_to_be_told_that_it_needs_none(settings: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match=r"open to other machines.*--keys DIR.*--insecure"):
+        config(**settings).check_exposure()
+    config(**settings, insecure=True).check_exposure()
+    config(**settings, keys=Path("keys")).check_exposure()
+
+
+def test_keys_and_their_absence_are_not_both_meant() -> None:
+    with pytest.raises(InvalidRequest, match="contradict"):
+        config(peers=PEERS, keys=Path("keys"), insecure=True).check_exposure()

@@ -71,6 +71,11 @@ def test_a_dead_thread_ends_the_life_of_the_node() -> None:
         ({"forming": ("raft-1", "raft-2")}, "formed", "before raft-1, raft-2 has joined"),
         ({"leader": None}, "leader", "none is known in term 7: a majority of the 3 voters"),
         ({"leader": None, "waiting": "raft-1 belongs to another"}, "leader", "belongs to another"),
+        (
+            {"leader": None, "refusing": (("raft-1", "wants a key: start this node with --keys"),)},
+            "leader",
+            "raft-1 refuses this node: it wants a key: start this node with --keys",
+        ),
         ({"receiving_snapshot": True}, "caught_up", "receives a snapshot"),
         ({"led_ms": None}, "caught_up", "just started"),
         ({"led_ms": 599}, "caught_up", "just started"),
