@@ -17,6 +17,9 @@ NODES: Final = "nodes"
 CLIENTS: Final = "clients"
 """ZAP's domains: which port a connection came to, and so which keys are let in."""
 
+SEAL_BYTES: Final = 33
+"""By so much CURVE makes each part of a message longer on the wire: name, nonce, seal, flags."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:

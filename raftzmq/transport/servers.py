@@ -62,6 +62,7 @@ class _Router:
         """Whether `address` is then the IP address of that sender: to ask costs a microsecond."""
         self.address = ""
         self._has_users = key is not None
+        self._seal = 0 if key is None else curve.SEAL_BYTES
         if key is not None:
             curve.listen_with(socket, key, self.domain)
         self.endpoint = _bind(socket, endpoint)
@@ -101,7 +102,7 @@ class _Router:
             else:
                 part = socket.recv()
             parts.append(part)
-            size += _wire_bytes(part)
+            size += _wire_bytes(len(part) + self._seal)
         if descriptor is None:
             descriptor = NOBODY
         if socket.get(zmq.RCVMORE):
@@ -120,7 +121,7 @@ class _Router:
         size = 0
         for _ in range(PIECE_PARTS):
             part = self.socket.recv(copy=False)
-            size += _wire_bytes(part)
+            size += _wire_bytes(len(part) + self._seal)
             if not part.more:
                 self._tail = None
                 break
@@ -300,9 +301,8 @@ def _property(part: zmq.Frame, name: str) -> str:
         return ""
 
 
-def _wire_bytes(part: bytes | zmq.Frame) -> int:
-    """The bytes of a part on the wire, with its header."""
-    size = len(part)
+def _wire_bytes(size: int) -> int:
+    """The bytes of a part of `size` bytes on the wire, with its header."""
     return size + (2 if size < 256 else 9)
 
 

@@ -10,6 +10,8 @@ request either, and what is let in is decided where users.toml is read, without 
 
 from __future__ import annotations
 
+import os
+import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -25,6 +27,9 @@ ENDPOINT: Final = "inproc://zeromq.zap.01"
 BUDGET: Final = 256
 """The most questions answered in one turn. An I/O thread asks at most some 2,000 in a second,
 because each takes it the cryptography of a whole handshake."""
+
+ROUTING_ID_BYTES: Final = 16
+"""Of those that libzmq gives by itself each has 5 bytes."""
 
 _VERSION: Final = b"1.0"
 _CURVE: Final = b"CURVE"
@@ -78,11 +83,21 @@ class Zap:
         # Never 300, "try later": libzmq's client then waits for ever.
         status, text = (b"400", b"unknown key") if user is None else (b"200", b"")
         name = (user or "").encode()
-        return [question[0], b"", _VERSION, number, status, text, name, b""]
+        metadata = b"" if user is None else _routing_id()
+        return [question[0], b"", _VERSION, number, status, text, name, metadata]
 
     def close(self) -> None:
         """Answer nothing more: every further handshake fails."""
         self.socket.close(linger=0)
+
+
+def _routing_id() -> bytes:
+    """A routing id for the connection, as the property that libzmq takes it from, in place of the
+    one that the other side has chosen. So nobody who has a key can take the id that libzmq gives to
+    a later connection, which would abort the process, or that of somebody else."""
+    return struct.pack(
+        f">B8sI{ROUTING_ID_BYTES}s", 8, b"Identity", ROUTING_ID_BYTES, os.urandom(ROUTING_ID_BYTES)
+    )
 
 
 def _handshake(question: Sequence[bytes]) -> Handshake | None:

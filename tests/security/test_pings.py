@@ -9,13 +9,17 @@ from __future__ import annotations
 import socket
 import struct
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+import zmq
 
 from raftzmq import Client
+from raftzmq.transport.curve import Credentials, connect_with
 from tests.amounts import amount
 from tests.progress import counted
 from tests.system.processes import Cluster
+from tests.system.test_keys import KeyedCluster
 from tests.system.zmtp import GREETING, connect, frame, ready
 
 pytestmark = pytest.mark.system
@@ -44,3 +48,25 @@ def test_pings_among_the_messages_of_connections_that_end_stop_no_node(
         client.put("key", "afterwards")
     assert node.is_running
     assert node.pid == pid
+
+
+def test_heartbeats_among_the_messages_of_somebody_with_a_key_stop_no_node(tmp_path: Path) -> None:
+    """libzmq's own, as often as it sends them, from connections that end at any moment."""
+    with KeyedCluster(tmp_path) as keyed:
+        node = keyed.start().leader()
+        pid = node.pid
+        assert node.key
+        with zmq.Context() as context:
+            for number in counted("users with heartbeats", range(amount(60, 2500))):
+                with context.socket(zmq.DEALER) as user:
+                    user.set(zmq.LINGER, number % 3)
+                    user.set(zmq.HEARTBEAT_IVL, 1)
+                    connect_with(user, Credentials(node.key.own, node.key.servers[0]))
+                    user.connect(f"tcp://{node.endpoint}")
+                    for _ in range(50 + 20 * (number % 40)):
+                        user.send(b'{"v":1,"type":"status","id":1}')
+        with keyed.client() as client:
+            client.put("key", "afterwards")
+        assert node.is_running
+        assert node.pid == pid
+        keyed.show()

@@ -13,13 +13,14 @@ import zmq
 
 from raftzmq.access.key_files import new_pair
 from raftzmq.access.keys import KeyPair, Kind, PublicKey
-from raftzmq.transport import zap
-from raftzmq.transport.curve import CLIENTS, NODES, Credentials, connect_with
+from raftzmq.transport import servers, zap
+from raftzmq.transport.curve import CLIENTS, NODES, SEAL_BYTES, Credentials, connect_with
+from raftzmq.transport.descriptors import inspect_connection, open_descriptors
 from raftzmq.transport.handshakes import Finding, Verdict, inspect
 from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import Context, Socket, client_link
 from raftzmq.transport.servers import ClientServer, PeerServer, Received
-from raftzmq.transport.zap import Handshake, Zap
+from raftzmq.transport.zap import ROUTING_ID_BYTES, Handshake, Zap
 from tests.transport.loopback import DEADLINE_S, until
 
 T = TypeVar("T")
@@ -124,12 +125,20 @@ def keyed(context: Context) -> Iterator[Keyed]:
     keyed.close()
 
 
+@pytest.fixture
+def choosing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections have the routing ids that they choose: should that ever come back, nothing of
+    this depends on the ids."""
+    monkeypatch.setattr(zap, "_routing_id", bytes)
+
+
 def test_a_message_comes_with_the_key_of_who_sent_it(keyed: Keyed) -> None:
     keyed.admitted.add((CLIENTS, OTHER.public.raw))
     for user in (USER, OTHER):
         assert keyed.goes_through(keyed.connect(user, SERVER.public)) == str(user.public)
 
 
+@pytest.mark.usefixtures("choosing")
 def test_whose_message_it_is_does_not_depend_on_the_identity(keyed: Keyed) -> None:
     """Connections, one after the other, choose the same identity, and get the same descriptor."""
     keyed.admitted.add((CLIENTS, OTHER.public.raw))
@@ -154,6 +163,7 @@ def test_whose_message_it_is_does_not_depend_on_the_identity(keyed: Keyed) -> No
         assert until(sent) == [(b"chosen", b"x", str(user.public), "")]
 
 
+@pytest.mark.usefixtures("choosing")
 def test_what_was_asked_for_is_not_told_on_the_next_connection_of_that_name(keyed: Keyed) -> None:
     keyed.admitted.add((CLIENTS, OTHER.public.raw))
     first = keyed.connect(USER, SERVER.public, identity=b"chosen")
@@ -182,6 +192,7 @@ def test_what_was_asked_for_is_not_told_on_the_next_connection_of_that_name(keye
         assert second.recv() == b"an answer"
 
 
+@pytest.mark.usefixtures("choosing")
 def test_of_two_connections_of_one_name_the_end_of_the_first_takes_nothing_from_the_second(
     keyed: Keyed,
 ) -> None:
@@ -196,6 +207,57 @@ def test_of_two_connections_of_one_name_the_end_of_the_first_takes_nothing_from_
     assert not keyed.clients.tell(b"another", b"there is no such connection")
     keyed.goes_through(socket)
     assert traffic.descriptor_of(b"chosen") == descriptor
+
+
+def test_nobody_who_is_let_in_chooses_a_routing_id(keyed: Keyed) -> None:
+    """Not the one that libzmq would give to a later connection, and not somebody else's."""
+    chosen = b"\0\0\0\0\1"
+    sockets = [
+        keyed.connect(USER, SERVER.public, identity=identity)
+        for identity in (chosen, chosen, None, None)
+    ]
+    for socket in sockets:
+        keyed.until(lambda socket=socket: socket.poll(1, zmq.POLLOUT))  # type: ignore[misc]
+        socket.send(b"x")
+    ids: list[bytes] = []
+
+    def all_heard() -> bool:
+        ids.extend(received[0] for received in keyed.received())
+        return len(ids) == len(sockets)
+
+    until(all_heard)
+    assert len(set(ids)) == len(sockets)
+    assert {len(identity) for identity in ids} == {ROUTING_ID_BYTES}
+    for identity in ids:
+        assert keyed.clients.send(identity, b"answer")
+    for socket in sockets:
+        assert keyed.until(lambda socket=socket: socket.poll(1))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("size", [1, 200, 300, 70_000])
+def test_what_a_message_takes_on_the_wire_is_known_to_the_byte(keyed: Keyed, size: int) -> None:
+    """Otherwise the difference would add up, until the guard took it for something that waits."""
+    socket = keyed.connect(USER, SERVER.public)
+    keyed.goes_through(socket)
+    [descriptor] = [
+        number
+        for number in open_descriptors()
+        if (seen := inspect_connection(number)) and seen.port == keyed.clients.port
+    ]
+    before = inspect_connection(descriptor)
+    for _ in range(100):
+        socket.send(bytes(size))
+    received: list[Received] = []
+
+    def all_received() -> bool:
+        received.extend(keyed.received())
+        return len(received) == 100
+
+    until(all_received)
+    after = inspect_connection(descriptor)
+    assert before
+    assert after
+    assert after.read - before.read == 100 * servers._wire_bytes(size + SEAL_BYTES)
 
 
 def test_every_part_of_a_message_counts_as_one_users(keyed: Keyed) -> None:
