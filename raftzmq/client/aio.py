@@ -112,7 +112,8 @@ class Watch(watch.Watch):
     An asynchronous iterator that waits for the next event, for one task. Iterating opens it, as
     `async with` does; `close` ends it, from another task too, and so does the garbage collector
     when nobody has it any more. Raises WatchLost when events are missing: `start` is the first
-    revision from which one can watch again; Overloaded beyond 2,000 watches of one client.
+    revision from which one can watch again; Denied once its user may not read all that it watches;
+    Overloaded beyond 2,000 watches of one client.
     """
 
     open = watch.Watch._open

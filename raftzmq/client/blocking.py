@@ -153,7 +153,8 @@ class Watch(watch.Watch):
     An iterator that waits for the next event, for one thread. Iterating opens it, as `with` does;
     `close` ends it, from another thread too, and so does the garbage collector when nobody has it
     any more. Raises WatchLost when events are missing: `start` is the first revision from which one
-    can watch again; Overloaded beyond 2,000 watches of one client.
+    can watch again; Denied once its user may not read all that it watches; Overloaded beyond 2,000
+    watches of one client.
     """
 
     open = blocking(watch.Watch._open)

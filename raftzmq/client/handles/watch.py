@@ -24,7 +24,8 @@ class Watch:
     An iterator that waits for the next event, for one thread or task. Iterating opens it, as
     `with` or `async with` does; `close` ends it, from elsewhere too, and so does the garbage
     collector when nobody has it any more. Raises WatchLost when events are missing: `start` is the
-    first revision from which one can watch again; Overloaded beyond 2,000 watches of one client.
+    first revision from which one can watch again; Denied once its user may not read all that it
+    watches; Overloaded beyond 2,000 watches of one client.
     """
 
     def __init__(self, shell: Shell, subscription: Subscription) -> None:
