@@ -84,6 +84,14 @@ def node(
             "makes it: only who has a key is let in, and all traffic is encrypted."
         ),
     ] = None,
+    also_plain: Annotated[
+        bool,
+        typer.Option(
+            "--also-plain",
+            help="With --keys, take connections without a key too, which may do everything: only "
+            "until all nodes and clients have keys.",
+        ),
+    ] = False,
     insecure: Annotated[
         bool,
         typer.Option(
@@ -179,6 +187,7 @@ def node(
         advertise=advertise or None,
         in_pod="KUBERNETES_SERVICE_HOST" in os.environ,
         keys=keys,
+        also_plain=also_plain,
         insecure=insecure,
         rejoin=rejoin,
         audit=audit or None,

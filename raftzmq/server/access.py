@@ -42,10 +42,16 @@ class Access:
     """
 
     def __init__(
-        self, directory: Path | None, log: TextLog, refused: Refused | None = None
+        self,
+        directory: Path | None,
+        log: TextLog,
+        refused: Refused | None = None,
+        *,
+        also_plain: bool = False,
     ) -> None:
         """Raises KeyFileError for a directory that cannot be used. `refused` is told of each
-        handshake that is refused."""
+        handshake that is refused. `also_plain`: who has no key may do everything, for now."""
+        self._also_plain = also_plain
         self._directory = directory
         self._log = log
         self._refused = refused
@@ -61,7 +67,9 @@ class Access:
         """Return who has sent a message with this User-Id; None: nobody who has a right to, any
         more."""
         keys = self.keys
-        return ANYBODY if keys is None else keys.users.by_key(user_id)
+        if keys is None or (self._also_plain and not user_id):
+            return ANYBODY
+        return keys.users.by_key(user_id)
 
     def admits(self, handshake: Handshake) -> str | None:
         """Return the User-Id of who is let in: at the node port only who has a node's key, at the

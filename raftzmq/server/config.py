@@ -42,7 +42,9 @@ class ServerConfig:
     Service.
 
     `keys` is a directory with node.key, server.key and users.toml. Without it, whoever reaches a
-    port may do everything, so the ports must be on loopback addresses, unless `insecure`.
+    port may do everything, so the ports must be on loopback addresses, unless `insecure`. With
+    keys and `also_plain` it takes connections without a key too, and connects so to nodes that have
+    none: for the time in which all nodes and clients of a cluster get their keys.
 
     `statefulset` names the StatefulSet whose spec.replicas decides the membership. If a node beyond
     that number is told to stop, it goes on for at most `grace_s` seconds, until it has been
@@ -67,6 +69,7 @@ class ServerConfig:
     advertise: str | None = None
     in_pod: bool = False
     keys: Path | None = None
+    also_plain: bool = False
     insecure: bool = False
     rejoin: bool = False
     statefulset: str | None = None
@@ -102,6 +105,8 @@ class ServerConfig:
 
     def check_exposure(self) -> None:
         """Raises InvalidRequest for a node that would let everybody in from other machines."""
+        if self.also_plain and self.keys is None:
+            raise InvalidRequest("--also-plain is for nodes that have keys: give --keys DIR too")
         if self.keys is not None and self.insecure:
             raise InvalidRequest("--keys and --insecure contradict each other: leave one out")
         if self.keys is not None or self.insecure:

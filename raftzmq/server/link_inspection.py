@@ -83,7 +83,10 @@ class LinkInspection:
     def _take(self, findings: Mapping[str, Finding], now_ms: int) -> None:
         refusing = {}
         for name, finding in findings.items():
-            if finding.verdict.is_refusal:
+            if finding.verdict is Verdict.PLAIN and self._links.also_plainly:
+                if self._links.expected(name) is not None:
+                    self._links.speak_plainly(name)
+            elif finding.verdict.is_refusal:
                 refusing[name] = WORDS[finding.verdict]
             elif finding.verdict is Verdict.FINE and not self._links.is_up(name):
                 self._open(name, finding.server, now_ms)

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Final
 
 from raftzmq.access.key_files import NodeKeys
 from raftzmq.access.users import Users
 from raftzmq.server.access import Access, removed_keys
 from raftzmq.server.config import ServerConfig
 from raftzmq.server.peers import Peers
+from raftzmq.transport.front import Door, Front
 from raftzmq.transport.options import Context, Socket
 from raftzmq.transport.servers import ClientServer, PeerServer
 from raftzmq.transport.zap import Zap
+
+LOOPBACK: Final = "tcp://127.0.0.1:*"
+"""Where the ROUTERs are behind a Front."""
 
 
 class Ports:
@@ -26,6 +31,7 @@ class Ports:
         self._access = access
         self._peers = peers
         self._zap: Zap | None = None
+        self._front: Front | None = None
         with ExitStack() as stack:
             node_key = client_key = None
             if (keys := access.keys) is not None:
@@ -34,10 +40,27 @@ class Ports:
                 self._zap = Zap(context, access.admits)
                 stack.callback(self._zap.close)
                 peers.use_keys(keys.node.own, keys.node.accepted)
-            self.nodes = PeerServer(context, config.peer_endpoint, node_key)
-            stack.callback(self.nodes.close)
-            self.clients = ClientServer(context, config.client_endpoint, client_key)
-            stack.callback(self.clients.close)
+                peers.links.also_plainly = config.also_plain
+            endpoints = config.peer_endpoint, config.client_endpoint
+            if config.also_plain:
+                self.nodes = PeerServer(context, LOOPBACK)
+                stack.callback(self.nodes.close)
+                self.clients = ClientServer(context, LOOPBACK)
+                stack.callback(self.clients.close)
+                assert node_key is not None
+                assert client_key is not None
+                self._front = Front(
+                    [
+                        Door(endpoints[0], self.nodes.port, self.nodes.listen_with(node_key)),
+                        Door(endpoints[1], self.clients.port, self.clients.listen_with(client_key)),
+                    ]
+                )
+                stack.callback(self._front.close)
+            else:
+                self.nodes = PeerServer(context, endpoints[0], node_key)
+                stack.callback(self.nodes.close)
+                self.clients = ClientServer(context, endpoints[1], client_key)
+                stack.callback(self.clients.close)
             self._closing = stack.pop_all()
 
     def close(self) -> None:
@@ -55,6 +78,11 @@ class Ports:
         """What was done and dropped at each port."""
         counters = {"nodes": self.nodes.counters, "clients": self.clients.counters}
         return counters if self._zap is None else {**counters, "handshakes": self._zap.counters}
+
+    def check(self) -> None:
+        """Raise RuntimeError if a thread has died."""
+        if self._front is not None:
+            self._front.check()
 
     def answer_handshakes(self) -> None:
         """Let in, or refuse, who waits for it."""

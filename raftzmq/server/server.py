@@ -120,7 +120,7 @@ class Server:
             keep_memory_private()
         self._audit = audit_of(config, log, stack)
         refused = None if self._audit is None else self._audit.handshake_refused
-        self._access = Access(config.keys, log, refused)
+        self._access = Access(config.keys, log, refused, also_plain=config.also_plain)
         context = stack.enter_context(node_context())
         self._peers = Peers(context)
         stack.callback(self._peers.close)
@@ -268,6 +268,7 @@ class Server:
         for reason in self._guard.cuts():
             self._warn_once("cut a connection", reason)
         self._peers.maintain(self._now_ms, self._announcements.silent)
+        self._ports.check()
         self._ports.reread_keys(self._now_ms, self.node.users_changed)
         self._announcements.tell()
         self._log.check()

@@ -38,13 +38,6 @@ def listen_with(socket: Socket, key: KeyPair, domain: str) -> None:
     socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
 
-def listen_plainly(socket: Socket) -> None:
-    """Have the next `bind` of a ROUTER take everybody."""
-    socket.set(zmq.CURVE_SERVER, 0)
-    socket.set(zmq.ZAP_ENFORCE_DOMAIN, 0)
-    socket.set_string(zmq.ZAP_DOMAIN, "")
-
-
 def connect_with(socket: Socket, credentials: Credentials | None) -> None:
     """Have the next `connect` of a DEALER prove itself; None: it has no key."""
     if credentials is not None:

@@ -48,7 +48,8 @@ class Guard:
     """Looks at the connections of some ports from time to time, from `start` to `close`."""
 
     def __init__(self, ports: Sequence[Traffic]) -> None:
-        self._ports = {traffic.port: traffic for traffic in ports}
+        self._traffics = list(ports)
+        self._ports = [port for traffic in ports for port in traffic.ports]
         self._cuts: deque[tuple[Traffic, str]] = deque()
         self._next_look_ms = 0
         self._looked_bytes = self._calm_bytes = resident_bytes()
@@ -92,7 +93,7 @@ class Guard:
 
     def look(self, now_ms: int, resident: int) -> None:
         """Cut the connections that cost too much; `resident` is the memory of the process."""
-        for traffic in self._ports.values():
+        for traffic in self._traffics:
             traffic.begin_look()
         self._hold_back_if_it_grows(resident)
         seen: dict[int, dict[int, Seen]] = {port: {} for port in self._ports}
@@ -101,11 +102,12 @@ class Guard:
             found = inspect_connection(descriptor)
             if found is not None and found.port in seen:
                 seen[found.port][descriptor] = found
-        for port, traffic in self._ports.items():
-            self._cuts.extend((traffic, reason) for reason in traffic.judge(now_ms, seen[port]))
+        for traffic in self._traffics:
+            own = {fd: one for port in traffic.ports for fd, one in seen[port].items()}
+            self._cuts.extend((traffic, reason) for reason in traffic.judge(now_ms, own))
         suspect = self._held or any(
             connection.incoming > DRIFT_BYTES
-            for traffic in self._ports.values()
+            for traffic in self._traffics
             for connection in traffic.connections.values()
         )
         wait_ms = CLOSE_LOOK_MS if suspect else LOOK_MS
@@ -114,7 +116,7 @@ class Guard:
     def _hold_back_if_it_grows(self, resident: int) -> None:
         """Let nothing more in while the node stands still and memory has grown by too much. Memory
         decides because the kernel counts bytes, and a message of one byte takes libzmq 64."""
-        if not all(traffic.stands_still for traffic in self._ports.values()):
+        if not all(traffic.stands_still for traffic in self._traffics):
             self._calm_bytes = resident
         if (resident - self._calm_bytes > STANDING_BYTES) != self._held:
             self._held = not self._held

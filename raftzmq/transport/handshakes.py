@@ -33,6 +33,9 @@ SECOND_LOOK_MS: Final = 50
 """A node that stops ends connections in the middle of a handshake, as a foreign one does. So that
 is believed only if it happens twice."""
 
+SECOND_PART_S: Final = 0.2
+"""How long the second part of a greeting may take before the other side is told ours."""
+
 _GREETING: Final = struct.Struct(">BQBBB20sB31s")  # ZMTP 3: signature, version, mechanism, role
 _FIRST_PART: Final = 11  # the signature, and the first number of the version
 _MECHANISM_ENDS: Final = 32
@@ -133,13 +136,23 @@ def _mechanism(connection: _socket.socket, mechanism: bytes) -> bytes | None:
     """The mechanism in the greeting of the other side; None: that is no greeting.
 
     libzmq tells its own once it has the first part of a greeting. It ends the connection at once if
-    that of the second part is another.
+    that of the second part is another. A node that takes both (front.py) waits for the second part.
     """
     ours = _GREETING.pack(0xFF, 1, 0x7F, 3, 0, mechanism, 0, b"")
     connection.sendall(ours[:_FIRST_PART])
     greeting = b""
+    patience_s = connection.gettimeout()
     while len(greeting) < _MECHANISM_ENDS:
-        part = connection.recv(64)
+        waits_for_ours = len(greeting) == _FIRST_PART < len(ours)
+        connection.settimeout(SECOND_PART_S if waits_for_ours else patience_s)
+        try:
+            part = connection.recv(64)
+        except TimeoutError:
+            if not waits_for_ours:
+                raise
+            connection.sendall(ours[_FIRST_PART:])
+            ours = ours[:_FIRST_PART]
+            continue
         greeting += part
         if not part or greeting[0] != 0xFF or greeting[9:10] not in (b"", b"\x7f"):
             return None

@@ -65,7 +65,7 @@ class _Router:
         self._seal = 0 if key is None else curve.SEAL_BYTES
         if key is not None:
             curve.listen_with(socket, key, self.domain)
-        self.endpoint = _bind(socket, endpoint)
+        self.endpoint = self._keyed = _bind(socket, endpoint)
         self.counters: Counter[str] = Counter()
         self.traffic = Traffic(self.port, self.counters)
         self._tail: tuple[int, bytes] | None = None  # whose message is being skipped
@@ -144,24 +144,33 @@ class _Router:
         for descriptor in suspects:
             del self._users[descriptor]
             seen = inspect_connection(descriptor)
-            if seen is not None and seen.port == self.port:
+            if seen is not None and seen.port in self.traffic.ports:
                 cut += cut_connection(descriptor, seen.cookie)
         return cut
+
+    def listen_with(self, key: KeyPair) -> int:
+        """A server that was made without a key also takes connections with one, at another port of
+        loopback; return that. (Not the other way round: libzmq forgets no ZAP domain.)"""
+        self._has_users = True
+        curve.listen_with(self.socket, key, self.domain)
+        self._keyed = _bind(self.socket, "tcp://127.0.0.1:*")
+        self.traffic.second_port = int(self._keyed.rpartition(":")[2])
+        return self.traffic.second_port
 
     def rebind(self, key: KeyPair) -> None:
         """Listen with another key. All connections end, and their owners connect again. Raises
         PortTaken if another process was faster."""
-        self.socket.unbind(self.endpoint)
+        self.socket.unbind(self._keyed)
         curve.listen_with(self.socket, key, self.domain)
         # The I/O thread closes the old listener when it gets to it, most often in a millisecond.
         end_s = time.monotonic() + REBIND_S
         while True:
             try:
-                self.socket.bind(self.endpoint)
+                self.socket.bind(self._keyed)
                 return
             except zmq.ZMQError as error:
                 if error.errno != errno.EADDRINUSE or time.monotonic() > end_s:
-                    raise listen_error(self.endpoint, error.errno, error.strerror) from None
+                    raise listen_error(self._keyed, error.errno, error.strerror) from None
             time.sleep(0.001)
 
     def close(self, linger_ms: int | None = None) -> None:

@@ -88,6 +88,8 @@ class Traffic:
 
     def __init__(self, port: int, counters: Counter[str]) -> None:
         self.port = port
+        self.second_port: int | None = None
+        """A second port to which the same ROUTER is bound."""
         self.counters = counters
         self.connections: dict[int, Connection] = {}  # by descriptor
         self._most = most_of_each_kind(CONNECTIONS)
@@ -103,6 +105,11 @@ class Traffic:
         self._taken_before: dict[int, int] = {}
         self._drained_before = False
         self._left_behind = 0
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Those that the ROUTER is bound to."""
+        return (self.port,) if self.second_port is None else (self.port, self.second_port)
 
     # -- what the ROUTER tells ----------------------------------------------------------------
 

@@ -147,7 +147,7 @@ DEFECTS: Final = (
         42,
         "users are remembered by the identity of their connection",
         "remember_users_by_identity",
-        (),
+        ("routing_ids_are_chosen",),
         a_user_takes_the_identity_of_another,
         told="taken for another with its identity",
     ),

@@ -26,7 +26,7 @@ from raftzmq.node import Node
 from raftzmq.server import server, text_log
 from raftzmq.server.access import Access
 from raftzmq.server.text_log import TextLog
-from raftzmq.transport import frames, links
+from raftzmq.transport import frames, links, zap
 from raftzmq.transport.client_wire import OperationsRequest, Request
 from raftzmq.transport.curve import CLIENTS, NODES
 from raftzmq.transport.guard import Guard
@@ -93,6 +93,11 @@ def guard_thread_fails(patch: Patch) -> None:
         look(guard, now_ms, resident)
 
     patch.setattr(Guard, "look", fail)
+
+
+def routing_ids_are_chosen(patch: Patch) -> None:
+    """As they may be without keys: two connections, one after the other, have the same."""
+    patch.setattr(zap, "_routing_id", lambda: b"")
 
 
 # -- defects ------------------------------------------------------------------------------------
@@ -210,6 +215,7 @@ WORDS: Final[dict[str, Callable[[Patch], None]]] = {
         swallow_what_the_loop_raises,
         nobody_minds_the_log_thread,
         nobody_minds_the_guard,
+        routing_ids_are_chosen,
         let_everybody_in,
         mind_no_domain,
         remember_users_by_identity,

@@ -145,3 +145,9 @@ def test_elsewhere_it_needs_keys_or_to_be_told_that_it_needs_none(settings: dict
 def test_keys_and_their_absence_are_not_both_meant() -> None:
     with pytest.raises(InvalidRequest, match="contradict"):
         config(peers=PEERS, keys=Path("keys"), insecure=True).check_exposure()
+
+
+def test_plain_connections_beside_keyed_ones_need_keys() -> None:
+    with pytest.raises(InvalidRequest, match=r"give --keys DIR too"):
+        config(peers=PEERS, also_plain=True).check_exposure()
+    config(service="raft-service", keys=Path("keys"), also_plain=True).check_exposure()
