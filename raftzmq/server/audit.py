@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from raftzmq.access.keys import Kind, PublicKey
 from raftzmq.errors import DataError, Unauthorized
 from raftzmq.node.audit import Audit, Record
@@ -36,6 +38,8 @@ strangers must not drive out of the files what users have done."""
 WAITING_LINES: Final = 100_000
 """The most lines that wait to be written, if they are required. What is refused meanwhile is no
 record, but who asks for what they may not is."""
+
+_encode_ascii: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 _MODE: Final = 0o640
 
@@ -88,11 +92,13 @@ class AuditTrail(Audit):
             subject["others_before"] = self._more_handshakes
             self._more_handshakes = 0
         refused = Record("", handshake.address, "handshake", subject, 0, Unauthorized.code)
-        self._lines.append(self._line(refused))
+        self._lines.append(self._line(refused, _now()))
 
     def turn(self) -> None:
         """Write the records of a turn. Nothing is raised: `fault` says what is wrong."""
-        self._lines += map(self._line, self.take())
+        if records := self.take():
+            now = _now()
+            self._lines += [self._line(record, now) for record in records]
         if not self._lines and not self.fault:
             return
         if self._file is None:
@@ -127,11 +133,11 @@ class AuditTrail(Audit):
         self._lost += max(0, len(self._lines) - kept)
         del self._lines[kept:]
 
-    def _line(self, record: Record) -> str:
+    def _line(self, record: Record, now: str) -> str:
         user, address, operation, subject, revision, outcome = record
         return _json(
             {
-                "time": _now(),
+                "time": now,
                 "node": self._node,
                 "user": user,
                 "address": address,
@@ -209,7 +215,10 @@ def _now() -> str:
 def _json(record: dict[str, Any]) -> str:
     """ASCII alone, and no control character: whatever a key holds, a line is a line, and no
     terminal obeys it."""
-    return json.dumps(record, separators=(",", ":")).replace("\x7f", "\\u007f")
+    data = orjson.dumps(record)
+    if data.isascii() and b"\x7f" not in data:
+        return data.decode("ascii")
+    return _encode_ascii(record).replace("\x7f", "\\u007f")
 
 
 def audit_of(config: ServerConfig, log: TextLog, stack: ExitStack) -> AuditTrail | None:
