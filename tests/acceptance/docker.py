@@ -40,6 +40,8 @@ class Docker(WithContainers, ByHand):
     # -- the cluster ----------------------------------------------------------------------------
 
     def deploy(self) -> None:
+        made = ("--rm", "--volume", f"{self._keys}:/data", *HARDENED, self.image)
+        docker("run", *made, "keys", "create", "/data/keys")
         for name in replica_names(3):
             self.start(name)
 
@@ -81,9 +83,14 @@ class Docker(WithContainers, ByHand):
             *("--label", f"{LABEL}={self.network}", "--label", f"node={node}"),
             *("--network", self.network, "--network-alias", f"{node}.{SERVICE}"),
             *("--ip", self.new_address(), "--volume", f"{self.container(node)}:/data"),
-            *(*HARDENED, image, "node", node, "--service", SERVICE, "--replicas", "3"),
-            "--insecure",
+            *("--volume", f"{self._keys}:/keys:ro", *HARDENED, image),
+            *("node", node, "--service", SERVICE, "--replicas", "3", "--keys", "/keys/keys"),
         )
+
+    @property
+    def _keys(self) -> str:
+        """The volume of the keys, which belong to the user of the image."""
+        return self.container("keys")
 
     def stop(self, node: str) -> None:
         docker("stop", "--time", STOP_S, self.container(node))
@@ -129,6 +136,12 @@ class Docker(WithContainers, ByHand):
 
     def writer_environment(self) -> str:
         return f"RAFTZMQ_ENDPOINTS={client_endpoints(replica_names(3))}"
+
+    def writer_options(self) -> tuple[str, ...]:
+        return (
+            *("--env", "RAFTZMQ_KEY=/keys/keys/admin.key"),
+            *("--volume", f"{self._keys}:/keys:ro"),
+        )
 
     # -- the end --------------------------------------------------------------------------------
 

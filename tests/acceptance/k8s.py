@@ -16,6 +16,7 @@ from tests.acceptance.manifests import (
     CHECK,
     CHECK_DIRECTORY,
     CONTAINER,
+    KEY_DIRECTORY,
     WRITER,
     check_manifest,
     writer_manifests,
@@ -152,8 +153,13 @@ class Kubernetes(WithKubectl, Platform):
 
     def start_writer(self, prefix: str) -> None:
         self._prefix = prefix
-        endpoints = {"RAFTZMQ_ENDPOINTS": client_endpoints(replica_names(3))}
-        self.make_writer(writer_manifests(self._image, self._spare, prefix, endpoints))
+        environment = {
+            "RAFTZMQ_ENDPOINTS": client_endpoints(replica_names(3)),
+            "RAFTZMQ_KEY": f"{KEY_DIRECTORY}/client.key",
+        }
+        self.make_writer(
+            writer_manifests(self._image, self._spare, prefix, environment, "raft-client")
+        )
         self._cordoned = True
         self.act("cordon", self._spare)
 

@@ -25,7 +25,10 @@ class Local(WithProcesses, ByHand):
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(say)
-        self._cluster = Cluster(self.directory)
+        keys = self.directory / "keys"
+        self.program("keys", "create", str(keys)).expect()
+        self.environment["RAFTZMQ_KEY"] = str(keys / "admin.key")
+        self._cluster = Cluster(self.directory, arguments=["--keys", str(keys)])
         self.environment["RAFTZMQ_ENDPOINTS"] = ",".join(self._cluster.endpoints)
 
     # -- the cluster ----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ WRITER: Final = "acceptance-writer"
 CONTAINER: Final = "raftzmq"
 ORDERS: Final = "/work/orders.json"
 REPORT: Final = "/work/report.json"
+KEY_DIRECTORY: Final = "/etc/raftzmq/client"
 CHECK_DIRECTORY: Final = Path(__file__).parents[2] / "kube" / "check"
 
 Manifest = dict[str, Any]
@@ -33,11 +34,16 @@ def check_manifest(directory: Path, image: str, worker: str | None) -> Manifest:
 
 
 def writer_manifests(
-    image: str, worker: str | None, prefix: str, environment: Mapping[str, str]
+    image: str,
+    worker: str | None,
+    prefix: str,
+    environment: Mapping[str, str],
+    secret: str | None = None,
 ) -> Manifest:
-    """writer.py in a ConfigMap, and the Pod that runs it, on this worker if one is given."""
+    """writer.py in a ConfigMap, and the Pod that runs it, on this worker if one is given, and with
+    the key in a Secret."""
     command = [PYTHON, "/acceptance/writer.py", "--prefix", prefix]
-    container = {
+    container: Manifest = {
         "name": CONTAINER,
         "image": image,
         "command": [*command, "--orders", ORDERS, "--report", REPORT],
@@ -53,6 +59,14 @@ def writer_manifests(
             {"name": "work", "mountPath": "/work"},
         ],
     }
+    volumes: list[Manifest] = [
+        {"name": "script", "configMap": {"name": WRITER}},
+        {"name": "work", "emptyDir": {"sizeLimit": "64Mi"}},
+    ]
+    if secret is not None:
+        mounts: list[Manifest] = container["volumeMounts"]
+        mounts.append({"name": "key", "mountPath": KEY_DIRECTORY, "readOnly": True})
+        volumes.append({"name": "key", "secret": {"secretName": secret, "defaultMode": 0o440}})
     labels = {
         "app.kubernetes.io/name": "raftzmq",
         "app.kubernetes.io/component": "acceptance",
@@ -68,12 +82,14 @@ def writer_manifests(
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 5,
-            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "fsGroup": 65532},
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65532,
+                "fsGroup": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
             "containers": [container],
-            "volumes": [
-                {"name": "script", "configMap": {"name": WRITER}},
-                {"name": "work", "emptyDir": {"sizeLimit": "64Mi"}},
-            ],
+            "volumes": volumes,
         },
     }
     script = {

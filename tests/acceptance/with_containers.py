@@ -44,11 +44,16 @@ class WithContainers(Place):
     def writer_environment(self) -> str:
         """The variable that tells the writer where the service is."""
 
+    def writer_options(self) -> tuple[str, ...]:
+        """What docker is told of the writer besides."""
+        return ()
+
     def start_writer(self, prefix: str) -> None:
         files = ("--orders", "/acceptance/orders.json", "--report", "/acceptance/report.json")
         docker(
             *("run", "--detach", "--name", self.container("writer"), "--network", self.network),
             *("--env", self.writer_environment()),
+            *self.writer_options(),
             *("--volume", f"{self._exchange}:/acceptance", "--entrypoint", PYTHON, *HARDENED),
             *(self.image, "/acceptance/writer.py", "--prefix", prefix, *files),
         )

@@ -312,7 +312,8 @@ def main() -> None:
     # The first process of a container gets no signal that it has no handler for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     views = given.view_server is not None
-    with ViewsClient(given.view_server) if views else Client(given.endpoints) as client:
+    key = os.environ.get("RAFTZMQ_KEY")
+    with ViewsClient(given.view_server) if views else Client(given.endpoints, key=key) as client:
         database = KeyByKey(client) if isinstance(client, ViewsClient) else client
         writer = Writer(database, given.prefix, given.orders, given.report)
         try:

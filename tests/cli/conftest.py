@@ -188,6 +188,8 @@ def kubernetes(programs: Programs) -> Programs:
     programs.on("kubectl get pod client", pod("client"))
     programs.on("kubectl get events", {"items": []})
     programs.on("kubectl get namespace", {"metadata": {"name": "team"}})
+    programs.on("kubectl get secret raft-keys", "secret/raft-keys\n")
+    programs.on("kubectl get secret raft-client", "secret/raft-client\n")
     programs.on("kubectl kustomize", "kind: StatefulSet\n")
     programs.on("kubectl exec client", documents(["raft-0", "raft-1", "raft-2"]))
     programs.on("kubectl exec client txn", {"succeeded": True, "results": []})

@@ -52,9 +52,11 @@ def objects(directory: str | Path) -> list[Object]:
     return list(yaml.safe_load_all(rendered(directory)))
 
 
-def only(directory: str | Path, kind: str) -> Object:
-    """The one object of a kind."""
+def only(directory: str | Path, kind: str, name: str | None = None) -> Object:
+    """The one object of a kind, and of that name if there are several."""
     found = [item for item in objects(directory) if item["kind"] == kind]
+    if name is not None:
+        found = [item for item in found if item["metadata"]["name"] == name]
     assert len(found) == 1, f"{directory} has {len(found)} objects of kind {kind}"
     return found[0]
 

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from raftzmq.access.key_directory import KeyDirectory
 from raftzmq.server import probes
 from raftzmq.server.config import ServerConfig
 from raftzmq.server.shutdown import HANDOVER_MS
 from raftzmq_cli.common.settings import default_endpoints
+from raftzmq_cli.keys import kubernetes
 from raftzmq_cli.main import build
 from tests.kube.manifests import (
     ALL,
@@ -74,7 +76,7 @@ def test_every_object_has_the_recommended_labels(directory: str) -> None:
 def test_selectors_choose_the_nodes_and_no_other_pod(directory: str) -> None:
     nodes = only(directory, "StatefulSet")
     spread = nodes["spec"]["template"]["spec"]["topologySpreadConstraints"]
-    policy = only(directory, "NetworkPolicy")["spec"]
+    policy = only(directory, "NetworkPolicy", "raft")["spec"]
     selectors = [
         only(directory, "Service")["spec"]["selector"],
         nodes["spec"]["selector"]["matchLabels"],
@@ -107,7 +109,7 @@ def test_ports_are_those_that_the_node_listens_on(directory: str) -> None:
 def test_only_nodes_reach_the_port_of_nodes_and_only_the_namespace_that_of_clients() -> None:
     rules = {
         port["port"]: rule.get("from")
-        for rule in only("base", "NetworkPolicy")["spec"]["ingress"]
+        for rule in only("base", "NetworkPolicy", "raft")["spec"]["ingress"]
         for port in rule["ports"]
     }
     assert rules == {
@@ -157,7 +159,7 @@ def node_options() -> set[str]:
 def test_every_variable_of_a_node_is_one_of_its_options(directory: str) -> None:
     given = set(environment(the_container(node_pod(directory))))
     assert given >= {"MINOMBREPOD", "RAFTZMQ_SERVICE", "RAFTZMQ_STATEFULSET", "RAFTZMQ_GRACE"}
-    assert given <= node_options()
+    assert given - {"RAFTZMQ_KEY"} <= node_options()  # that is for `raftzmq client` in the pod
 
 
 @pytest.mark.parametrize("directory", WHOLE)
@@ -305,7 +307,8 @@ def test_without_volumes_the_data_ends_with_the_pod() -> None:
     nodes = only("overlays/no-volumes", "StatefulSet")["spec"]
     assert "volumeClaimTemplates" not in nodes
     assert nodes["template"]["spec"]["volumes"] == [
-        {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}
+        *node_pod("base")["volumes"],
+        {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}},
     ]
 
 
@@ -325,3 +328,60 @@ def test_the_check_runs_once_and_waits_for_a_cluster_that_is_starting() -> None:
     assert the_container(check["spec"])["command"] == [
         *("raftzmq", "client", "check", "--timeout", "60")
     ]
+
+
+SECRETS = {
+    "RAFTZMQ_KEYS": ("raft-keys", "/etc/raftzmq/keys"),
+    "RAFTZMQ_KEY": ("raft-client", "/etc/raftzmq/client"),
+}
+"""The variable that names a place, the Secret that is mounted there, and the directory."""
+
+
+@pytest.mark.parametrize("directory", ALL)
+def test_keys_are_mounted_as_directories_that_only_the_group_of_the_pod_reads(
+    directory: str,
+) -> None:
+    for metadata, spec in pods(directory):
+        container = the_container(spec)
+        given = environment(container)
+        mounted = {mount["name"]: mount for mount in container["volumeMounts"]}
+        secrets = {v["secret"]["secretName"]: v for v in spec["volumes"] if "secret" in v}
+        is_node = includes(metadata["labels"], NODE)
+        assert set(secrets) == ({"raft-keys", "raft-client"} if is_node else {"raft-client"})
+        assert ("RAFTZMQ_KEYS" in given) is is_node
+        assert "RAFTZMQ_INSECURE" not in given
+        assert spec["securityContext"]["fsGroup"] == spec["securityContext"]["runAsGroup"]
+        for variable, (secret, place) in SECRETS.items():
+            if secret not in secrets:
+                continue
+            volume = secrets[secret]
+            assert volume["secret"]["defaultMode"] == 0o440
+            mount = mounted[volume["name"]]
+            assert (mount["mountPath"], mount["readOnly"]) == (place, True)
+            assert "subPath" not in mount  # such a file never changes
+            assert given[variable]["value"].startswith(place)
+
+
+def test_the_secrets_are_those_that_keys_secret_writes(tmp_path: Path) -> None:
+    KeyDirectory(tmp_path / "keys").create()
+    written = kubernetes.secrets(tmp_path / "keys")["items"]
+    files = {item["metadata"]["name"]: set(item["data"]) for item in written}
+    assert files == {
+        "raft-keys": {"node.key", "server.key", "users.toml"},
+        "raft-client": {"client.key"},
+    }
+    for _, spec in pods("base"):
+        key = environment(the_container(spec))["RAFTZMQ_KEY"]["value"]
+        assert key == "/etc/raftzmq/client/client.key"
+
+
+def test_nobody_reaches_the_pods_that_are_clients() -> None:
+    policy = only("base", "NetworkPolicy", "raft-client")["spec"]
+    assert policy["policyTypes"] == ["Ingress"]
+    assert "ingress" not in policy
+    (expression,) = policy["podSelector"]["matchExpressions"]
+    assert (expression["operator"], expression["values"]) == ("In", ["client", "check"])
+    for directory in ("base", "check"):
+        for metadata, _ in pods(directory):
+            component = metadata["labels"]["app.kubernetes.io/component"]
+            assert (component in expression["values"]) is (component != "node")

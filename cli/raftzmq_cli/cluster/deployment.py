@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli.cluster import rollout, scaling, tools
+from raftzmq_cli.cluster import rollout, scaling, secrets, tools
 from raftzmq_cli.cluster.images import Image
 from raftzmq_cli.cluster.kubectl import (
     CHECK,
@@ -34,6 +34,15 @@ BASE: Final = "base"
 REPLICAS: Final = 3
 INITIAL_MAX: Final = 3
 """A new cluster is formed by so many nodes at most; the others join one by one."""
+
+RESTRICTED: Final = "restricted"
+BASELINE: Final = "baseline"
+ROOT_OVERLAY: Final = "hostpath"
+"""The profiles of pod security, and the overlay with a first container that is root."""
+
+_ENFORCED: Final = "pod-security.kubernetes.io/enforce"
+"""The label of a namespace that says which profile its pods must keep to; Kubernetes looks at it
+from 1.23 on."""
 
 _IMAGE: Final = "localhost:5001/raftzmq"
 """What the manifests name the image."""
@@ -118,14 +127,18 @@ class Deployment:
             say(f"the StatefulSet exists with {count} replicas: the number stays")
         digest = image_digest(image, say)
         text = self.render(server, image, digest, count, initial_members(live, count))
-        self.put(text)
+        self.make_namespace()
+        secrets.require(self.kubectl, say)
+        self.kubectl.act("apply", "-f", "-", stdin=text)
         return count
 
-    def put(self, text: str) -> None:
-        """Apply objects, in a namespace that is made if there is none."""
-        if not self.kubectl.has_namespace():
-            self.kubectl.act("create", "namespace", self.kubectl.namespace)
-        self.kubectl.act("apply", "-f", "-", stdin=text)
+    def make_namespace(self) -> None:
+        """Make the namespace if there is none, for pods that keep to a profile of pod security."""
+        kubectl = self.kubectl
+        if not kubectl.has_namespace():
+            kubectl.act("create", "namespace", kubectl.namespace)
+            profile = BASELINE if self.overlay == ROOT_OVERLAY else RESTRICTED
+            kubectl.act("label", "namespace", kubectl.namespace, f"{_ENFORCED}={profile}")
 
     def warning(self, count: int) -> str | None:
         """What is not so good about this number of replicas."""
@@ -157,6 +170,7 @@ class Deployment:
         claims = ("persistentvolumeclaims", "--selector", NODES)
         if purge:
             self.kubectl.act(*delete, *claims)
+            secrets.delete(self.kubectl)
         elif self.kubectl.items(*claims):
             say(
                 f"the volumes stay in namespace {self.kubectl.namespace}, and the next apply uses "

@@ -66,7 +66,9 @@ class ViewsDeployment(Deployment):
         count = replicas or (int(live["spec"]["replicas"]) if live else 0) or REPLICAS
         if live is not None and replicas is None:
             say(f"the Deployment exists with {count} storage servers: the number stays")
-        self.put(self.render(server, image, image_digest(image, say), count))
+        text = self.render(server, image, image_digest(image, say), count)
+        self.make_namespace()
+        self.kubectl.act("apply", "-f", "-", stdin=text)
         return count
 
     def remove(self, purge: bool, say: Callable[[str], None]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +64,69 @@ def test_apply_makes_a_namespace_that_is_not_there(kubernetes: Programs, program
     assert program("cluster", "apply", "--registry", "example.com", "-n", "new").code == 0
     (call,) = kubernetes.calls("kubectl", "create", "namespace")
     assert call[0][-1] == "new"
+    (labelled,) = kubernetes.calls("kubectl", "label", "namespace")
+    assert labelled[0][-2:] == ["new", "pod-security.kubernetes.io/enforce=restricted"]
+
+
+def test_a_namespace_for_the_overlay_with_a_root_container_is_less_strict(
+    kubernetes: Programs, program: Program
+) -> None:
+    kubernetes.on("kubectl get namespace", "")
+    options = ("--registry", "example.com", "-n", "new", "--overlay", "hostpath")
+    assert program("cluster", "apply", *options).code == 0
+    (labelled,) = kubernetes.calls("kubectl", "label", "namespace")
+    assert labelled[0][-1] == "pod-security.kubernetes.io/enforce=baseline"
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    """Where the record of deployments is, and the keys beside it."""
+    return tmp_path / ".raftzmq"
+
+
+def without_secrets(kubernetes: Programs, *names: str) -> None:
+    for name in names:
+        kubernetes.on(f"kubectl get secret {name}", "")
+
+
+def test_apply_makes_keys_and_secrets_once_and_shows_neither(
+    kubernetes: Programs, program: Program, record: Path
+) -> None:
+    without_secrets(kubernetes, "raft-keys", "raft-client")
+    for _ in range(2):
+        result = program("cluster", "apply", "--registry", "example.com")
+        assert result.code == 0, result
+        assert "-secret-" not in result.out + result.err
+    keys = record / "cluster-keys" / "there" / "team"
+    first, second = kubernetes.calls("kubectl", "create")
+    assert first == second
+    assert first[0] == ["--context", "there", "--namespace", "team", "create", "-f", "-"]
+    made = {item["metadata"]["name"]: item["data"] for item in json.loads(first[1])["items"]}
+    assert set(made) == {"raft-keys", "raft-client"}
+    written = base64.b64decode(made["raft-keys"]["node.key"])
+    assert written == (keys / "node.key").read_bytes()
+    order = [call[0][4] for call in kubernetes.calls("kubectl", "-")]
+    assert order.index("create") < order.index("apply")
+
+
+def test_apply_leaves_secrets_that_are_there_as_they_are(
+    kubernetes: Programs, program: Program, record: Path
+) -> None:
+    assert program("cluster", "apply", "--registry", "example.com").code == 0
+    assert not kubernetes.calls("kubectl", "create")
+    assert not (record / "cluster-keys").exists()
+
+
+def test_apply_does_not_make_the_half_of_two_secrets_that_belong_together(
+    kubernetes: Programs, program: Program, record: Path
+) -> None:
+    without_secrets(kubernetes, "raft-client")
+    result = program("cluster", "apply", "--registry", "example.com")
+    assert result.code == 2
+    assert "there is a Secret raft-keys and no raft-client" in result.err
+    assert not kubernetes.calls("kubectl", "create")
+    assert not kubernetes.calls("kubectl", "apply")
+    assert not (record / "cluster-keys").exists()
 
 
 def test_apply_waits_while_the_old_revision_still_runs(
@@ -224,6 +289,7 @@ def test_remove_keeps_the_volumes_unless_told_otherwise(
     assert result.code == 0, result
     assert kubernetes.calls("kubectl", "delete", "-f")[0][1] == "rendered"
     assert bool(kubernetes.calls("kubectl", "delete", "persistentvolumeclaims")) is purge
+    assert bool(kubernetes.calls("kubectl", "delete", "raft-keys", "raft-client")) is purge
     assert ("cluster remove --purge" in result.out) is not purge
     assert not kubernetes.calls("kubectl", "delete", "namespace")
 
