@@ -9,7 +9,7 @@ from raftzmq.core.identity import NodeId
 from raftzmq.core.role import Role
 from raftzmq.node.scaling import Scaling
 from raftzmq.node.state import NodeState
-from raftzmq.transport.peer_wire import Hello
+from raftzmq.transport.peer_wire import Hello, Welcome
 
 CAUGHT_UP_ENTRIES: Final = 1000
 """A learner that lacks at most so many committed entries may vote."""
@@ -42,13 +42,24 @@ class _Hellos:
         return self.last_ms - self.first_ms >= CERTAIN_MS
 
 
+@dataclass(slots=True)
+class _Asking:
+    """A node that asks to be a member. Anybody can ask in its name; so it is asked back, and
+    `answered` says that it is where it says."""
+
+    address: str
+    heard_ms: int
+    nonce: str
+    answered: bool = False
+
+
 class Admission:
     """Who asks to be a member, and whom an operator has invited."""
 
     def __init__(self, node: NodeState, scaling: Scaling) -> None:
         self._node = node
         self._scaling = scaling
-        self._asking: dict[NodeId, tuple[str, int]] = {}  # -> address, when last heard
+        self._asking: dict[NodeId, _Asking] = {}
         self._invited: set[str] = set()
         self._twice: dict[str, _Hellos] = {}
         self._deaf: dict[str, _Hellos] = {}
@@ -63,9 +74,29 @@ class Admission:
         if hello.sender in self._node.raft.membership.ids and self._node.raft.hears(hello.sender):
             return self._meet_twin(hello, now_ms)
         objection = self._objection(hello.sender, hello.address)
-        if not objection or hello.sender in self._asking or len(self._asking) < ASKING_MAX:
-            self._asking[hello.sender] = (hello.address, now_ms)
+        asking = self._asking.get(hello.sender)
+        if asking is None or asking.address != hello.address:
+            if objection and len(self._asking) >= ASKING_MAX:
+                return objection
+            nonce = f"{self._node.random.getrandbits(64):016x}"
+            asking = self._asking[hello.sender] = _Asking(hello.address, now_ms, nonce)
+        asking.heard_ms = now_ms
+        if not (objection or asking.answered):
+            self._ask_back(hello.sender.name, asking)
         return objection
+
+    def _ask_back(self, name: str, asking: _Asking) -> None:
+        node = self._node
+        hello = Hello(node.cluster, node.raft.id, node.address, asking.nonce)
+        node.greet(name, asking.address, hello)
+
+    def answered(self, welcome: Welcome) -> bool:
+        """Take a welcome if it is the answer of a node that was asked back, and say so."""
+        asking = self._asking.get(welcome.sender)
+        if asking is None or asking.nonce != welcome.nonce:
+            return False
+        asking.answered = True
+        return True
 
     def _meet_twin(self, hello: Hello, now_ms: int) -> str:
         """A member asks that has no need to: it hears this leader, which hears it. After a while
@@ -105,8 +136,8 @@ class Admission:
     def tick(self, now_ms: int) -> None:
         """Propose the next change of membership, if one is due and none is under way."""
         node, raft = self._node, self._node.raft
-        for newcomer, (_, heard_ms) in list(self._asking.items()):
-            if now_ms - heard_ms > ASKING_FRESH_MS:
+        for newcomer, asking in list(self._asking.items()):
+            if now_ms - asking.heard_ms > ASKING_FRESH_MS:
                 del self._asking[newcomer]
         if raft.role is not Role.LEADER:
             self._invited.clear()
@@ -122,8 +153,11 @@ class Admission:
             if not member.voter and self._caught_up(member.id):
                 raft.propose_membership(membership.promoted(member.id.name))
                 return
-        for newcomer, (address, _) in self._asking.items():
-            if newcomer not in membership.ids and not self._objection(newcomer, address):
+        for newcomer, asking in self._asking.items():
+            address = asking.address
+            if newcomer in membership.ids or self._objection(newcomer, address):
+                continue
+            if asking.answered or newcomer.name in self._invited:
                 self._invited.discard(newcomer.name)
                 # A peer that everybody was told of keeps the address everybody was told.
                 known = node.initial.get(newcomer.name, address)

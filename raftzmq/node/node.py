@@ -107,7 +107,8 @@ class Node(NodeState):
     def greeted(self, greeting: Hello | Welcome, now_ms: int) -> None:
         """Take a hello or a welcome."""
         if isinstance(greeting, Welcome):
-            self.joining.welcomed(greeting, now_ms)
+            if not self.admission.answered(greeting):
+                self.joining.welcomed(greeting, now_ms)
             return
         if greeting.sender.name == self.name:
             self.dropped["own_name"] += 1

@@ -243,3 +243,44 @@ def test_the_same_hello_is_answered_a_few_times_a_second() -> None:
         answers += len(leader.greetings)
         leader.greetings.clear()
     assert 3 < answers <= 1 + 1000 // hellos.INTERVAL_MS
+
+
+@pytest.mark.parametrize("name", ["raft-1", "raft-2"])
+def test_nobody_takes_the_place_of_a_member_that_restarts(name: str) -> None:
+    """With its name, its address and an incarnation of one's own it was admitted in its place."""
+    world = World(3)
+    leader = world.formed()
+    if leader.name == name:
+        world.answer_transfer("raft-0")
+        leader = world.formed()
+    before = leader.raft.membership
+    world.kill(name)
+    world.run(1)
+    forged = Hello(leader.cluster, NodeId(name, "bad0" * 4), world.initial[name], NONCE)
+    for _ in range(20):
+        leader.greeted(forged, world.now_ms)
+        world.run(0.2)
+    assert leader.raft.membership == before
+    back = world.start(name)
+    world.until(lambda: back.role == "follower")
+    leader.greeted(forged, world.now_ms)
+    world.run(1)
+    assert leader.raft.membership == before
+
+
+def test_no_answer_but_of_the_asked_counts() -> None:
+    world = World(3)
+    leader = world.formed()
+    name = followers(world, leader)[0].name
+    world.kill(name)
+    world.run(1)
+    before = leader.raft.membership
+    fake = NodeId(name, "bad0" * 4)
+    for _ in range(20):
+        leader.greeted(Hello(leader.cluster, fake, world.initial[name], NONCE), world.now_ms)
+        answer = Welcome(
+            leader.cluster, fake, ELSEWHERE, leader.raft.id, NONCE, 1, None, (), ""
+        )  # fmt: skip
+        leader.greeted(answer, world.now_ms)
+        world.run(0.2)
+    assert leader.raft.membership == before
