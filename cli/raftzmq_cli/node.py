@@ -10,7 +10,14 @@ import typer
 
 from raftzmq.naming import parse_address, parse_peers, parse_pod_name
 from raftzmq_cli.common.commands import Commands
-from raftzmq_cli.common.server_options import LogLevel, endpoint, level, with_last_words
+from raftzmq_cli.common.server_options import (
+    Insecure,
+    Keys,
+    LogLevel,
+    endpoint,
+    level,
+    with_last_words,
+)
 
 commands = Commands(variables="RAFTZMQ")
 
@@ -77,13 +84,7 @@ def node(
             "otherwise the IP address of --listen)."
         ),
     ] = None,
-    keys: Annotated[
-        Path | None,
-        typer.Option(
-            help="Directory with node.key, server.key and users.toml, as `raftzmq keys create` "
-            "makes it: only who has a key is let in, and all traffic is encrypted."
-        ),
-    ] = None,
+    keys: Keys = None,
     also_plain: Annotated[
         bool,
         typer.Option(
@@ -92,14 +93,7 @@ def node(
             "until all nodes and clients have keys.",
         ),
     ] = False,
-    insecure: Annotated[
-        bool,
-        typer.Option(
-            "--insecure",
-            help="Run without keys on addresses that other machines reach: whoever reaches them "
-            "may do everything.",
-        ),
-    ] = False,
+    insecure: Insecure = False,
     rejoin: Annotated[
         bool,
         typer.Option(

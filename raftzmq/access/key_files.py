@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import zmq
 from zmq.utils import z85
@@ -283,6 +283,17 @@ class ClientKeyFile:
             with contextlib.suppress(KeyFileError):
                 self.key = read_client_key(self._path)
         return self.key
+
+
+class KeySource(Protocol):
+    """Where the key of whoever connects is, as a ClientKeyFile is one: it may change."""
+
+    @property
+    def key(self) -> ClientKey:
+        """The key as it was last seen."""
+
+    def refresh(self) -> ClientKey:
+        """Return the key as it is now. Any thread may ask."""
 
 
 KeyPath = Path | str | None

@@ -193,7 +193,7 @@ def check_request(user: User, word: str, *arguments: Any) -> None:
     """Raises Denied if the user may not ask for what is no operation. `word` is the type of the
     request on the wire; a watch has its key, and whether that is a prefix, as arguments."""
     if not user.admin:
-        _row(REQUESTS, word, user)(Rights(user, _Nobody()), *arguments)
+        _row(REQUESTS, word, user)(Rights(user, NOBODY), *arguments)
 
 
 def may_write_all(user: User, keys: Iterable[str]) -> bool:
@@ -225,6 +225,9 @@ class _Nobody:
 
     def of_place(self, _kind: str, _name: str, _token: int) -> str | None:
         return None
+
+
+NOBODY: Final[Owners] = _Nobody()
 
 
 def _is_within(start: str, end: str, prefix: str) -> bool:

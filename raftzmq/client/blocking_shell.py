@@ -316,7 +316,7 @@ class _IoThread:
         why = "the client was closed"
         links = None
         try:
-            links = Links(key_file=self._key_file)
+            links = Links(key_source=self._key_file)
             self._loop(links)
             self._drain(links)
         except BaseException as error:

@@ -31,7 +31,7 @@ class DirectClient:
     def __init__(self, endpoints: Sequence[str] | str | None = None, key: KeyPath = None) -> None:
         random = Random(SystemRandom().getrandbits(64))
         self._session = Session(cluster.endpoint_list(endpoints), random, SystemRandom())
-        self._links = Links(key_file=key_file(key))
+        self._links = Links(key_source=key_file(key))
         self._sleeper = Sleeper()
 
     def submit(self, work: Operation[Any], timeout: float) -> Call:

@@ -11,7 +11,8 @@ from collections.abc import Set
 from functools import partial
 from typing import Final
 
-from raftzmq.access.key_files import ClientKeyFile
+from raftzmq.access.key_files import KeySource
+from raftzmq.access.keys import Kind
 from raftzmq.client.greenlets import new_thread
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import parse_pod_name
@@ -33,8 +34,10 @@ AT_ONCE: Final = 8
 class Inspections:
     """Endpoints that are down, and what was found out about them. Times in milliseconds."""
 
-    def __init__(self, key_file: ClientKeyFile | None) -> None:
-        self._key_file = key_file
+    def __init__(self, key_source: KeySource | None, option: str) -> None:
+        """`option` is how whoever connects is given a key."""
+        self._key_source = key_source
+        self._option = option
         self._due_ms: dict[str, int] = {}  # of those that are down and not being inspected
         self._under_way: set[str] = set()
         self._found: deque[tuple[str, Finding]] = deque()  # the threads append
@@ -84,10 +87,10 @@ class Inspections:
     def _inspect(self, endpoint: str) -> None:
         finding = Finding(Verdict.SILENT)
         try:
-            if self._key_file is None:
+            if self._key_source is None:
                 finding = inspect(endpoint, None)
             else:
-                key = self._key_file.refresh()
+                key = self._key_source.refresh()
                 finding = inspect(endpoint, key.own, key.servers)
         finally:
             self._found.append((endpoint, finding))
@@ -95,14 +98,13 @@ class Inspections:
     def words(self, endpoint: str, verdict: Verdict) -> str:
         """What is wrong there, and what to do, in one line."""
         where = _name(endpoint)
-        key = None if self._key_file is None else self._key_file.key
+        key = None if self._key_source is None else self._key_source.key
         if key is None:
-            return f"{where} wants a key: give --key FILE (RAFTZMQ_KEY)"
+            return f"{where} wants a key: give {self._option}"
         if verdict is Verdict.UNKNOWN_KEY:
-            return (
-                f"{where} does not know the key {key.own.public.short} of {key.name!r}: add it to "
-                "users.toml"
-            )
+            is_node = key.own.public.kind is Kind.NODE
+            cure = "give both the same node.key" if is_node else "add it to users.toml"
+            return f"{where} does not know the key {key.own.public.short} of {key.name!r}: {cure}"
         if verdict is Verdict.PLAIN:
             return f"{where} runs without keys: this client will not speak unencrypted"
         return f"{endpoint} is not the cluster this key is for, or no node"

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import zmq
 
-from raftzmq.access.key_files import ClientKeyFile
+from raftzmq.access.key_files import KeySource
 from raftzmq.access.keys import PublicKey
 from raftzmq.client.inspections import Inspections
 from raftzmq.client.session.calls import Call
@@ -78,19 +78,21 @@ class Links:
         self,
         opened: Callable[[Socket], None] = lambda _: None,
         closing: Callable[[Socket], None] = lambda _: None,
-        key_file: ClientKeyFile | None = None,
+        key_source: KeySource | None = None,
+        option: str = "--key FILE (RAFTZMQ_KEY)",
     ) -> None:
+        """`option` is how whoever lacks a key is given one."""
         self._context: zmq.Context[Socket] = zmq.Context()
         self._sockets: dict[str, Socket] = {}
         self._rivals: dict[str, Socket] = {}
         self._rival_due_ms: dict[str, int] = {}  # of names that are not connected and have none
         self._opened = opened
         self._closing = closing
-        self._key_file = key_file
+        self._key_source = key_source
         self._proven: dict[str, PublicKey] = {}  # the key of the cluster that each endpoint has
         self._used: dict[str, Credentials | None] = {}  # with what each endpoint was opened
         self._doubtful: set[str] = set()  # that refused, or do not come up for no known reason
-        self._inspections = Inspections(key_file)
+        self._inspections = Inspections(key_source, option)
 
     def _open(self, endpoint: str, *, ipv6: bool) -> Socket:
         credentials = self._used[endpoint] = self._credentials(endpoint)
@@ -99,9 +101,9 @@ class Links:
         return socket
 
     def _credentials(self, endpoint: str) -> Credentials | None:
-        if self._key_file is None:
+        if self._key_source is None:
             return None
-        key = self._key_file.key
+        key = self._key_source.key
         proven = self._proven.get(endpoint)
         return Credentials(key.own, proven if proven in key.servers else key.servers[0])
 

@@ -18,11 +18,11 @@ from raftzmq.access.key_files import (
 from raftzmq.access.keys import Kind, PublicKey
 from raftzmq.access.users import ANYBODY, User, Users
 from raftzmq.server.text_log import TextLog
-from raftzmq.transport.curve import CLIENTS, NODES
+from raftzmq.transport.curve import CLIENTS, NODES, VIEWS
 from raftzmq.transport.zap import Handshake
 
 NODE_USER_ID: Final = "node"
-"""The User-Id of another node; it comes to the node port alone."""
+"""The User-Id of another node. It never comes to the client port."""
 
 REREAD_MS: Final = 500
 """Time between two looks at whether the files have changed."""
@@ -73,7 +73,7 @@ class Access:
 
     def admits(self, handshake: Handshake) -> str | None:
         """Return the User-Id of who is let in: at the node port only who has a node's key, at the
-        client port only a user."""
+        client port only a user, at the one port of the older design both."""
         user_id = self._user_id(handshake)
         if user_id is None:
             self._refuse(handshake)
@@ -82,10 +82,11 @@ class Access:
     def _user_id(self, handshake: Handshake) -> str | None:
         if self.keys is None:
             return None
-        if handshake.domain == NODES:
+        if handshake.domain in (NODES, VIEWS):
             key = PublicKey(Kind.NODE, handshake.key)
-            return NODE_USER_ID if key in self.keys.node.accepted else None
-        if handshake.domain == CLIENTS:
+            if key in self.keys.node.accepted:
+                return NODE_USER_ID
+        if handshake.domain in (CLIENTS, VIEWS):
             text = str(PublicKey(Kind.USER, handshake.key))
             return None if self.keys.users.by_key(text) is None else text
         return None

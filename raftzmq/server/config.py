@@ -10,6 +10,7 @@ from raftzmq.core.config import Config
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import client_address, literal, parse_address, parse_pod_name, service_address
 from raftzmq.node.state import LOG_SHARE
+from raftzmq.server.exposure import check_exposure
 from raftzmq.server.quota import LEAST_BYTES, default_quota
 from raftzmq.storage import StorageConfig
 
@@ -107,16 +108,7 @@ class ServerConfig:
         """Raises InvalidRequest for a node that would let everybody in from other machines."""
         if self.also_plain and self.keys is None:
             raise InvalidRequest("--also-plain is for nodes that have keys: give --keys DIR too")
-        if self.keys is not None and self.insecure:
-            raise InvalidRequest("--keys and --insecure contradict each other: leave one out")
-        if self.keys is not None or self.insecure:
-            return
-        for endpoint in (self.peer_endpoint, self.client_endpoint):
-            if not _is_loopback(endpoint):
-                raise InvalidRequest(
-                    f"{endpoint} is open to other machines, and without keys to everybody: give "
-                    "--keys DIR (`raftzmq keys create` makes one), or --insecure if that is meant"
-                )
+        check_exposure(self.keys, self.peer_endpoint, self.client_endpoint, insecure=self.insecure)
 
     @property
     def initial(self) -> dict[str, str]:
@@ -191,9 +183,3 @@ class ServerConfig:
     @property
     def client_address(self) -> str:
         return client_address(self.address)
-
-
-def _is_loopback(endpoint: str) -> bool:
-    host = endpoint.removeprefix("tcp://").rpartition(":")[0]
-    ip = literal(host)
-    return host == "localhost" if ip is None else ip.is_loopback

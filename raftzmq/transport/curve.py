@@ -15,7 +15,9 @@ from raftzmq.transport.options import Socket
 
 NODES: Final = "nodes"
 CLIENTS: Final = "clients"
-"""ZAP's domains: which port a connection came to, and so which keys are let in."""
+VIEWS: Final = "views"
+"""ZAP's domains: which port a connection came to, and so which keys are let in. At the one port of
+a server of the older design they are those of nodes and those of users."""
 
 SEAL_BYTES: Final = 33
 """By so much CURVE makes each part of a message longer on the wire: name, nonce, seal, flags."""

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import zmq
 
+from raftzmq.access.key_files import KeyPath, key_file
 from raftzmq.client.results import Deleted, Item, Value
 from raftzmq.client.sockets import Links, now_ms
-from raftzmq.errors import ForkedClient, RaftzmqError, Unavailable, WireError
+from raftzmq.errors import ForkedClient, RaftzmqError, Unauthorized, Unavailable, WireError
 from raftzmq.machine.values import from_wire, to_wire
 from raftzmq.naming import parse_address
 from raftzmq.views.messages import Message, Reply, StatusReply, StatusRequest
@@ -49,13 +50,16 @@ class ViewsClient:
 
     Every call takes `timeout` in seconds. It raises InvalidRequest (nothing was sent), Refused,
     Unavailable (nothing was done) or OutcomeUnknown (a write may have been done, or may yet be
-    done).
+    done). Where there are keys: Unauthorized (the servers do not let this client in, or are not
+    those that its key is for) or Denied (the user lacks the right); nothing was done.
     """
 
-    def __init__(self, view_server: str) -> None:
-        """`view_server`: HOST:PORT. Raises InvalidRequest."""
+    def __init__(self, view_server: str, *, key: KeyPath = None) -> None:
+        """`view_server`: HOST:PORT. `key`: the user's key file, for servers that run with keys;
+        with it the client never speaks unencrypted. Raises InvalidRequest."""
         parse_address(view_server)
         self.view_server = view_server
+        self._key_file = key_file(key)
         self._session = ClientSession(Random(SystemRandom().getrandbits(64)))
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -97,6 +101,9 @@ class ViewsClient:
             ident = 0
             while (now := now_ms()) < until_ms:
                 up = links.is_up(address)
+                for _, why in links.inspected({address}, now):
+                    if why is not None:
+                        raise Unauthorized(why)
                 self._unconnected = set() if up else {address}
                 if now >= ask_ms and up:
                     ident += 1
@@ -141,7 +148,7 @@ class ViewsClient:
         if self._closed:
             raise Unavailable("this client is closed")
         if self._links is None:
-            self._links = Links()
+            self._links = Links(key_source=self._key_file)
         return self._links
 
     def _do(self, name: str, arguments: list[Any], timeout: float) -> Reply:
@@ -169,6 +176,7 @@ class ViewsClient:
             session.received(message, now_ms())
         now = now_ms()
         session.tick(now)
+        self._hear_refusals(links, now)
         if any(links.is_up(address) for address in self._unconnected):
             session.connected(now)
         self._unconnected.clear()
@@ -180,6 +188,16 @@ class ViewsClient:
                 self._unconnected.add(address)
                 session.unsent(message, now)
         self._drop_links(links)
+
+    def _hear_refusals(self, links: Links, now: int) -> None:
+        """Tell the session which of the servers that it wants does not let this client in."""
+        view = self._session.view
+        wanted = {self.view_server} if self._session.wants_view else set[str]()
+        wanted |= {view.primary.address} if view else set()
+        for address, why in links.inspected(wanted, now):
+            if why is not None:
+                to = VIEW_SERVER if address == self.view_server else address
+                self._session.refused(to, why, now)
 
     def _drop_links(self, links: Links) -> None:
         """Keep connections to the view server and the primary, and no others."""

@@ -10,19 +10,24 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
 import zmq
 
+from raftzmq.access.users import User
 from raftzmq.descriptors import limit_open_files
-from raftzmq.errors import WireError
-from raftzmq.server.process import calm_garbage_collector
+from raftzmq.errors import Denied, WireError
+from raftzmq.server.access import Access
+from raftzmq.server.exposure import check_exposure
+from raftzmq.server.process import calm_garbage_collector, keep_memory_private
 from raftzmq.server.text_log import TextLog
 from raftzmq.transport.guard import Guard
 from raftzmq.transport.options import node_context
-from raftzmq.transport.servers import ClientServer
 from raftzmq.views.messages import Message, Reply
+from raftzmq.views.port import Port
+from raftzmq.views.rights import check_message
 from raftzmq.views.wire import decode, encode
 from raftzmq.wakeups import woken_by_signals
 
@@ -48,24 +53,43 @@ def random_id() -> str:
 class Loop(ABC):
     """One listening socket, signals, and turns. `counters` count what was dropped, by reason."""
 
-    def __init__(self, endpoint: str, log: TextLog, stack: ExitStack) -> None:
-        """Listen on a ZeroMQ endpoint. Raises PortTaken, ListenError."""
+    def __init__(
+        self, endpoint: str, log: TextLog, stack: ExitStack, *, keys: Path | None, insecure: bool
+    ) -> None:
+        """Listen on a ZeroMQ endpoint, with this directory of keys. Raises PortTaken, ListenError,
+        KeyFileError; InvalidRequest for a port that would be open to everybody."""
+        check_exposure(keys, endpoint, insecure=insecure)
         limit_open_files()
+        if keys is not None:
+            keep_memory_private()
         self.log = log
+        self.access = Access(keys, log)
         self.dropped: Counter[str] = Counter()
         self.now_ms = now_ms()
         self.context = stack.enter_context(node_context())
-        self.server = ClientServer(self.context, endpoint)
-        stack.callback(self.server.close)
-        self._guard = Guard((self.server.traffic,))
+        self._port = Port(self.context, endpoint, self.access)
+        stack.callback(self._port.close)
+        self._guard = Guard((self._port.router.traffic,))
         stack.callback(self._guard.close)
         self._guard.start()
         _, self._wake = stack.enter_context(woken_by_signals())
         self.poller = zmq.Poller()
-        self.poller.register(self.server.socket, zmq.POLLIN)
-        self.poller.register(self._wake.fileno(), zmq.POLLIN)
+        for source in (*self._port.sockets, self._wake.fileno()):
+            self.poller.register(source, zmq.POLLIN)
         self._warned: set[str] = set()
         self._stopping = False
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens, with the port in place of a *."""
+        return self._port.router.endpoint
+
+    @property
+    def greeting(self) -> str:
+        """The first line of the log."""
+        return (
+            "starting" if self.access.keys else "starting without keys: all who reach it may do all"
+        )
 
     # -- what the two kinds of server do ----------------------------------------------------------
 
@@ -74,8 +98,9 @@ class Loop(ABC):
         """When `work` is due, even if nothing arrives."""
 
     @abstractmethod
-    def receive(self, sender: bytes, message: Message, size: int) -> None:
-        """Take a message that arrived. Raises WireError for one that does not belong here."""
+    def receive(self, client: bytes, message: Message, size: int, user: User) -> None:
+        """Take a message that arrived, and that its sender may send. Raises WireError for one that
+        does not belong here."""
 
     @abstractmethod
     def work(self) -> None:
@@ -99,26 +124,37 @@ class Loop(ABC):
         if self._wake.fileno() in ready:
             with suppress(BlockingIOError):
                 self._stopping = bool(self._wake.recv(64))
-        for sender, frame, *_ in self.server.receive(BUDGET):
-            self._take(sender, frame)
+        self._port.answer_handshakes()
+        for client, frame, user in self._port.receive(BUDGET):
+            self._take(client, frame, user)
         for reason in self._guard.cuts():
             self.warn_once("cut a connection", reason)
+        self._port.reread_keys(self.now_ms)
         self.work()
         self.log.check()
         self._guard.check()
 
-    def _take(self, sender: bytes, frame: bytes) -> None:
+    def _take(self, client: bytes, frame: bytes, user: User) -> None:
         try:
-            self.receive(sender, decode(frame), len(frame))
+            message = decode(frame)
+            check_message(user, message)
+            self.receive(client, message, len(frame), user)
         except WireError as error:
-            self.dropped[error.reason] += 1
-            self.warn_once("dropped a message", error.reason)
             ident = error.ids[0] if error.ids else None
-            self.answer(sender, Reply(ident, error.code, 0, {"message": str(error)}, 0))
+            self._drop(client, ident, error, error.reason)
+        except Denied as error:
+            self._drop(client, None, error, error.code)
+
+    def _drop(
+        self, client: bytes, ident: int | None, error: WireError | Denied, reason: str
+    ) -> None:
+        self.dropped[reason] += 1
+        self.warn_once("dropped a message", reason)
+        self.answer(client, Reply(ident, error.code, 0, {"message": str(error)}, 0))
 
     def answer(self, client: bytes, message: Message) -> None:
         """Send an answer. One without a reader is lost, and the socket counts it."""
-        self.server.send(client, encode(message))
+        self._port.router.send(client, encode(message))
 
     def warn_once(self, what: str, reason: str) -> None:
         if reason not in self._warned:

@@ -13,7 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from raftzmq.errors import DataError, InvalidRequest, WireError
+from raftzmq.access.users import ANYBODY, User
+from raftzmq.errors import DataError, Denied, InvalidRequest, WireError
 from raftzmq.machine.values import body_size
 from raftzmq.views.messages import (
     Ack,
@@ -29,6 +30,7 @@ from raftzmq.views.messages import (
     Request,
 )
 from raftzmq.views.replication import AsBackup, ToBackup, old_view
+from raftzmq.views.rights import check_operation
 from raftzmq.views.store import READ, Store, validate
 from raftzmq.views.view import BACKUP, IDLE, PRIMARY, Server, Timing, View
 
@@ -278,9 +280,11 @@ class Replica:
 
     # -- clients ----------------------------------------------------------------------------------
 
-    def request(self, client: bytes, request: Request, size: int, now_ms: int) -> None:
-        """Take a client's operation, of `size` bytes. The answer comes with `take`, soon or once
-        the backup has it."""
+    def request(
+        self, client: bytes, request: Request, size: int, now_ms: int, user: User = ANYBODY
+    ) -> None:
+        """Take a user's operation, of `size` bytes. The answer comes with `take`, soon or once the
+        backup has it."""
         self._now_ms = now_ms
         try:
             validate(request.op, request.session)
@@ -290,6 +294,11 @@ class Replica:
         refusal = self._why_not(request)
         if refusal is not None:
             self._refuse(client, request, *refusal)
+            return
+        try:
+            check_operation(user, request.op)
+        except Denied as error:
+            self._refuse(client, request, error.code, str(error))
             return
         name, *arguments = request.op[1:]
         store = self.store

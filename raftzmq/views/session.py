@@ -14,11 +14,13 @@ from random import Random
 from typing import Any, Final
 
 from raftzmq.errors import (
+    Denied,
     InvalidRequest,
     OutcomeUnknown,
     Overloaded,
     RaftzmqError,
     Refused,
+    Unauthorized,
     Unavailable,
 )
 from raftzmq.views.messages import Message, Reply, Request, ViewReply, ViewRequest
@@ -98,6 +100,7 @@ class ClientSession:
         self._said = "the view server has not answered"
         self._unsent = False
         self._overloaded = False  # the last reason given
+        self._refusal: str | None = None  # why the primary does not let this client in
         self._finished: list[Call] = []
 
     # -- inputs -----------------------------------------------------------------------------------
@@ -148,6 +151,17 @@ class ClientSession:
             if self._ask_view_ms is not None:
                 self._ask_view_ms = min(self._ask_view_ms, now_ms)
 
+    def refused(self, to: str, why: str, now_ms: int) -> None:
+        """The view server (VIEW_SERVER) or the server at an address does not let this client in.
+        Where the view server does not, all calls end. A primary that does not may be another server
+        by now: the view server is asked."""
+        if to != VIEW_SERVER:
+            self._refusal = why
+            self._ask_view_ms = now_ms if self._ask_view_ms is None else self._ask_view_ms
+            return
+        for asked in list(self._calls):
+            self._end(asked, now_ms, error=_undone(asked, Unauthorized(why)))
+
     def outgoing(self, now_ms: int) -> list[tuple[str, Message]]:
         """The messages to send now, each with its destination."""
         out: list[tuple[str, Message]] = []
@@ -167,6 +181,11 @@ class ClientSession:
             self._send_ms = now_ms + SILENCE_MS
             out.append((view.primary.address, self._request(current, view)))
         return out
+
+    @property
+    def wants_view(self) -> bool:
+        """Whether the view server is to be asked, now or soon."""
+        return self._ask_view_ms is not None
 
     @property
     def is_open(self) -> bool:
@@ -241,6 +260,7 @@ class ClientSession:
             return
         if self.view is None or view.primary != self.view.primary:
             self._send_ms = min(self._send_ms, now_ms)
+            self._refusal = None
         self._service = view.service
         self.view = view
 
@@ -249,6 +269,7 @@ class ClientSession:
         message = reply.body.get("message", "") if isinstance(reply.body, dict) else ""
         self._said = str(message or reply.code)
         self._overloaded = reply.code == "overloaded"
+        self._refusal = None
         match reply.code:
             case "ok" if current is self._opening:
                 self._session = reply.index
@@ -269,6 +290,9 @@ class ClientSession:
                 self._end(current, now_ms, error=InvalidRequest(text))
             case "invalid" | "malformed" | "unsupported_version":
                 self._end(current, now_ms, error=InvalidRequest(self._said))
+            case "denied":  # perhaps only the opening of a session for the call
+                first = self._calls[0]
+                self._end(first, now_ms, error=_undone(first, Denied(self._said)))
             case _:
                 self._end(current, now_ms, error=Refused(self._said))
 
@@ -312,6 +336,15 @@ class ClientSession:
             return OutcomeUnknown(
                 f"no answer in time; the outcome of the write is unknown: {where}"
             )
+        if self._refusal is not None:
+            return Unauthorized(self._refusal)
         if self._overloaded:
             return Overloaded(where)
         return Unavailable(f"no answer in time, and nothing was done: {where}")
+
+
+def _undone(asked: Call, error: RaftzmqError) -> RaftzmqError:
+    """The error of a call that ends with this one, unless an earlier try may have been executed."""
+    if asked.is_write and (asked.in_doubt or asked.unanswered):
+        return OutcomeUnknown(f"sent before, and may have been done; now {error}")
+    return error

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from raftzmq import __version__
+from raftzmq.access.users import User
 from raftzmq.errors import WireError
 from raftzmq.server.text_log import TextLog
 from raftzmq.views.loop import Loop, now_ms, random_id
@@ -29,10 +31,14 @@ REASON_MS: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewServerConfig:
-    """`listen` is a ZeroMQ endpoint. Raises InvalidRequest for an invalid name."""
+    """`listen` is a ZeroMQ endpoint. `keys` is a directory with node.key, server.key and
+    users.toml. Without it the endpoint must be on a loopback address, unless `insecure`. Raises
+    InvalidRequest for an invalid name."""
 
     name: str = "view-server"
     listen: str = f"tcp://*:{PORT}"
+    keys: Path | None = None
+    insecure: bool = False
     log_level: str = "INFO"
     timing: Timing = field(default_factory=Timing)
 
@@ -41,8 +47,8 @@ class ViewServerConfig:
 
 
 def serve_views(config: ViewServerConfig) -> int:
-    """Run the view server until SIGTERM or SIGINT. Returns the exit code 0. Raises PortTaken,
-    ListenError."""
+    """Run the view server until SIGTERM or SIGINT. Returns the exit code 0. Raises InvalidRequest
+    for a port that would be open to everybody, KeyFileError, PortTaken, ListenError."""
     with ExitStack() as stack:
         log = stack.enter_context(TextLog(config.name, config.log_level))
         _ViewServer(config, log, stack).run()
@@ -51,7 +57,7 @@ def serve_views(config: ViewServerConfig) -> int:
 
 class _ViewServer(Loop):
     def __init__(self, config: ViewServerConfig, log: TextLog, stack: ExitStack) -> None:
-        super().__init__(config.listen, log, stack)
+        super().__init__(config.listen, log, stack, keys=config.keys, insecure=config.insecure)
         self._name = config.name
         self._service = ViewService(random_id(), random_id(), config.timing, now_ms())
         self._view: View | None = None  # as last logged
@@ -59,31 +65,32 @@ class _ViewServer(Loop):
         self._reason_ms = self.now_ms  # since when
         self._reason_told = ""
         log(
-            "starting",
+            self.greeting,
             version=__version__,
             reign=self._service.reign,
-            listens=self.server.endpoint,
+            listens=self.endpoint,
             ping_ms=config.timing.ping_ms,
             dead_ms=config.timing.dead_ms,
+            keys=config.keys or "none",
         )
 
     def due_ms(self) -> int:
         return self._service.next_deadline_ms
 
-    def receive(self, sender: bytes, message: Message, size: int) -> None:  # noqa: ARG002
+    def receive(self, client: bytes, message: Message, size: int, user: User) -> None:  # noqa: ARG002
         service = self._service
         match message:
             case Ping():
                 pong = service.ping(message, self.now_ms)
                 if pong is not None:
-                    self.answer(sender, pong)
+                    self.answer(client, pong)
                     if pong.superseded:
                         self.warn_once("heard an earlier process of a name", message.server.name)
             case ViewRequest(ident):
                 reason = "" if service.view else service.reason
-                self.answer(sender, ViewReply(ident, service.view, reason))
+                self.answer(client, ViewReply(ident, service.view, reason))
             case StatusRequest(ident):
-                self.answer(sender, StatusReply(ident, self._status()))
+                self.answer(client, StatusReply(ident, self._status()))
             case _:
                 asked = getattr(message, "id", None)
                 ids = [asked] if type(asked) is int else None

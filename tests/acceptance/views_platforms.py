@@ -153,5 +153,6 @@ class ViewsDocker(WithContainers, ViewsPlatform):
         docker(
             *("run", "--detach", "--name", self.container(name), "--hostname", name),
             *("--label", f"{LABEL}={self.network}", "--network", self.network),
+            *("--env", "RAFTZMQ_INSECURE=1"),
             *(*options, *HARDENED, self.image, *command),
         )

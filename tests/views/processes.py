@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from raftzmq.access.key_directory import KeyDirectory
 from raftzmq.errors import RaftzmqError
 from raftzmq.views.client import ViewsClient
 from tests.sim.story import ROOT
@@ -75,25 +76,37 @@ class Program:
 
 
 class Service:
-    """A view server and storage servers. Used as a context, it leaves no process behind."""
+    """A view server and storage servers. Used as a context, it leaves no process behind. With
+    `keys` all have this directory of keys, and the client is its admin."""
 
-    def __init__(self, directory: Path, size: int = 3, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        size: int = 3,
+        host: str = "127.0.0.1",
+        keys: KeyDirectory | None = None,
+    ) -> None:
+        options = () if keys is None else ("--keys", str(keys.path))
         base = free_ports(size + 1)
         self.port = base
         self.address = f"{host}:{base}"
         self.view_server = Program(
-            "view-server", directory, "server", "--listen", f"tcp://127.0.0.1:{base}", *STEADY
+            "view-server",
+            directory,
+            *("server", "--listen", f"tcp://127.0.0.1:{base}"),
+            *(*STEADY, *options),
         )
         self.stores = {
             f"storage-{k}": Program(
                 f"storage-{k}",
                 directory,
-                *("store", f"storage-{k}", "--view-server", self.address),
+                *("store", f"storage-{k}", "--view-server", self.address, *options),
                 *("--listen", f"tcp://127.0.0.1:{base + STEP * (k + 1)}"),
             )
             for k in range(size)
         }
-        self.client = ViewsClient(f"127.0.0.1:{base}")
+        key = None if keys is None else keys.file_of("admin")
+        self.client = ViewsClient(f"127.0.0.1:{base}", key=key)
 
     @property
     def programs(self) -> list[Program]:

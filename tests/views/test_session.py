@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from raftzmq.errors import InvalidRequest, OutcomeUnknown, Overloaded, Unavailable
+from raftzmq.errors import (
+    Denied,
+    InvalidRequest,
+    OutcomeUnknown,
+    Overloaded,
+    Unauthorized,
+    Unavailable,
+)
 from raftzmq.views.messages import Reply, Request, ViewReply, ViewRequest
 from raftzmq.views.session import SILENCE_MS, VIEW_SERVER, Call, ClientSession, call
 from raftzmq.views.view import Server, View
@@ -190,3 +197,54 @@ def test_what_a_server_would_refuse_is_not_sent(arguments: tuple[Any, ...]) -> N
 def test_a_timeout_is_a_number_of_seconds(timeout: Any) -> None:
     with pytest.raises(InvalidRequest, match="timeout"):
         Conversation().submit("get", "k", timeout=timeout)
+
+
+@pytest.mark.parametrize("what", ["open", "put"])
+def test_what_is_denied_ends_the_call(what: str) -> None:
+    talk = Conversation()
+    put = talk.submit("put", "k", "v")
+    if what == "open":
+        talk.learns(view(1, A))
+    else:
+        talk.opened()
+    talk.told(talk.request(A), "denied", {"message": "user 'x' may not write 'k'"})
+    assert isinstance(put.error, Denied)
+    assert str(put.error) == "user 'x' may not write 'k'"
+    assert talk.session.next_deadline_ms() is None
+
+
+def test_what_is_denied_after_an_earlier_try_may_have_been_done() -> None:
+    talk = Conversation()
+    put = talk.submit("put", "k", "v")
+    talk.opened()
+    talk.told(talk.request(A), "view_changed")
+    talk.passes(SILENCE_MS)
+    talk.told(talk.request(A), "denied", {"message": "no more"})
+    assert isinstance(put.error, OutcomeUnknown)
+    assert "no more" in str(put.error)
+
+
+def test_a_view_server_that_lets_nobody_in_ends_all_calls() -> None:
+    talk = Conversation()
+    calls = [talk.submit("get", "k"), talk.submit("put", "k", "v")]
+    talk.session.refused(VIEW_SERVER, "it wants a key", talk.now_ms)
+    assert [(type(asked.error), str(asked.error)) for asked in calls] == [
+        (Unauthorized, "it wants a key")
+    ] * 2
+
+
+def test_a_primary_that_lets_nobody_in_may_be_another_server_by_now() -> None:
+    talk = Conversation()
+    calls = [talk.submit("get", "k"), talk.submit("get", "k")]
+    talk.learns(view(1, A))
+    talk.session.unsent(talk.request(A), talk.now_ms)
+    talk.session.refused(A.address, "it is not the cluster", talk.now_ms)
+    talk.passes(SILENCE_MS)
+    talk.learns(view(2, B))
+    talk.told(talk.request(B), "ok")
+    assert calls[0].answer is not None
+    talk.session.unsent(talk.request(B), talk.now_ms)
+    talk.session.refused(B.address, "it does not know the key", talk.now_ms)
+    talk.passes(5000)
+    assert isinstance(calls[1].error, Unauthorized)
+    assert str(calls[1].error) == "it does not know the key"

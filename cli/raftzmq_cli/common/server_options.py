@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 import typer
@@ -14,6 +15,22 @@ LAST_WORDS_S: Final = 5
 """How long a server that fails waits for somebody to read why; then it ends all the same."""
 
 LogLevel = Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")]
+
+Keys = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory with node.key, server.key and users.toml, as `raftzmq keys create` "
+        "makes it: only who has a key is let in, and all traffic is encrypted."
+    ),
+]
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure",
+        help="Run without keys on addresses that other machines reach: whoever reaches them "
+        "may do everything.",
+    ),
+]
 
 Config = TypeVar("Config")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from raftzmq_cli.common.commands import Group
-from raftzmq_cli.common.settings import GroupOutput, GroupTimeout
+from raftzmq_cli.common.settings import GroupKey, GroupOutput, GroupTimeout
 from raftzmq_cli.views.invocation import VIEW_SERVER_HELP, ViewsInvocation
 
 FILES: Final = {
@@ -32,8 +32,9 @@ def group(
     view_server: GroupViewServer = None,
     timeout: GroupTimeout = None,
     output: GroupOutput = None,
+    key: GroupKey = None,
 ) -> None:
-    ctx.obj = ViewsInvocation().overridden(view_server, timeout, output)
+    ctx.obj = ViewsInvocation().overridden(view_server, timeout, output, key)
 
 
 commands = Group(
@@ -46,7 +47,8 @@ commands = Group(
     raftzmq views client --view-server 127.0.0.1:7000 status
 
     The options stand before or after the command. Exit codes: 0 done; 1 the answer is
-    no; 2 wrong usage; 3 no primary, or no answer in time; 4 refused.
+    no; 2 wrong usage; 3 no primary, or no answer in time; 4 refused, or no key that the
+    servers know.
     """,
     files=FILES,
     callback=group,

@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from raftzmq.errors import Unavailable
 from raftzmq_cli.common.invocation import Invocation
-from raftzmq_cli.common.settings import CommandOutput, CommandTimeout, Output, in_pod
+from raftzmq_cli.common.settings import (
+    CommandKey,
+    CommandOutput,
+    CommandTimeout,
+    Output,
+    in_pod,
+)
 
 if TYPE_CHECKING:
     from raftzmq.views.client import ViewsClient
@@ -31,6 +38,7 @@ SHARED: Final[Mapping[str, Any]] = {
     "view_server": CommandViewServer,
     "timeout": CommandTimeout,
     "output": CommandOutput,
+    "key_file": CommandKey,
 }
 """The options that every command of the group takes."""
 
@@ -47,10 +55,14 @@ class ViewsInvocation(Invocation):
     opened: ViewsClient | None = None
 
     def overridden(
-        self, view_server: str | None, timeout: float | None, output: Output | None
+        self,
+        view_server: str | None,
+        timeout: float | None,
+        output: Output | None,
+        key_file: Path | None = None,
     ) -> ViewsInvocation:
         """The same with the options given here in place of the earlier ones."""
-        settings = self.settings.overridden(None, timeout, output)
+        settings = self.settings.overridden(None, timeout, output, key_file)
         return ViewsInvocation(settings, view_server or self.view_server)
 
     @property
@@ -68,7 +80,7 @@ class ViewsInvocation(Invocation):
         """Run a command with a client; return its exit code. Raises NoPrimary for Unavailable."""
         from raftzmq.views.client import ViewsClient
 
-        with ViewsClient(self.address) as self.opened:
+        with ViewsClient(self.address, key=self.settings.key) as self.opened:
             try:
                 return command(self, **options)
             except Unavailable as error:

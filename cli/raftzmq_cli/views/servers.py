@@ -8,7 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from raftzmq_cli.common.commands import Commands
-from raftzmq_cli.common.server_options import LogLevel, endpoint, level, with_last_words
+from raftzmq_cli.common.server_options import (
+    Insecure,
+    Keys,
+    LogLevel,
+    endpoint,
+    level,
+    with_last_words,
+)
 
 PingMs = Annotated[
     int | None,
@@ -26,7 +33,10 @@ commands = Commands(variables="RAFTZMQ")
 
 @commands.command(
     "server",
-    "raftzmq views server\nraftzmq views server --listen tcp://127.0.0.1:7000",
+    """
+    raftzmq views server --listen tcp://127.0.0.1:7000
+    raftzmq views server --keys keys
+    """,
 )
 def server(
     *,
@@ -34,6 +44,8 @@ def server(
         str | None, typer.Option(help="Endpoint to listen on (default: tcp://*:7000).")
     ] = None,
     name: Annotated[str, typer.Option(help="Its name in the log.")] = "view-server",
+    keys: Keys = None,
+    insecure: Insecure = False,
     ping_ms: PingMs = None,
     dead_ms: DeadMs = None,
     log_level: LogLevel = "INFO",
@@ -45,18 +57,23 @@ def server(
     """
     from raftzmq.views.view_server import ViewServerConfig, serve_views
 
-    where = {} if listen is None else {"listen": endpoint(listen)}
-    settings = {"name": name, "log_level": level(log_level), "timing": _timing(ping_ms, dead_ms)}
-    config = ViewServerConfig(**{**settings, **where})
+    where: dict[str, Any] = {} if listen is None else {"listen": endpoint(listen)}
+    config = ViewServerConfig(
+        name=name,
+        keys=keys,
+        insecure=insecure,
+        log_level=level(log_level),
+        timing=_timing(ping_ms, dead_ms),
+        **where,
+    )
     return with_last_words(serve_views, config)
 
 
 @commands.command(
     "store",
     """
-    raftzmq views store storage-0 --view-server 127.0.0.1:7000
-    raftzmq views store storage-1 --view-server 127.0.0.1:7000 --listen tcp://127.0.0.1:7011
-    raftzmq views store $HOSTNAME --view-server view-server:7000 --address $POD_IP:7001
+    raftzmq views store storage-0 --view-server 127.0.0.1:7000 --listen tcp://127.0.0.1:7001
+    raftzmq views store $HOSTNAME --view-server view-server:7000 --address $POD_IP:7001 --keys keys
     """,
 )
 def store(
@@ -83,6 +100,8 @@ def store(
             "this machine's name, and the port of --listen)."
         ),
     ] = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
     ping_ms: PingMs = None,
     dead_ms: DeadMs = None,
     log_level: LogLevel = "INFO",
@@ -101,6 +120,8 @@ def store(
         view_server=view_server,
         address=address or _address_of(where),
         listen=where,
+        keys=keys,
+        insecure=insecure,
         log_level=level(log_level),
         timing=_timing(ping_ms, dead_ms),
     )

@@ -1,0 +1,29 @@
+"""Whether a server that was started without keys would let in everybody from other machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raftzmq.errors import InvalidRequest
+from raftzmq.naming import literal
+
+
+def check_exposure(keys: Path | None, *endpoints: str, insecure: bool) -> None:
+    """Raises InvalidRequest unless there are keys, all ZeroMQ endpoints are on loopback addresses,
+    or it is said to be meant."""
+    if keys is not None and insecure:
+        raise InvalidRequest("--keys and --insecure contradict each other: leave one out")
+    if keys is not None or insecure:
+        return
+    for endpoint in endpoints:
+        if not _is_loopback(endpoint):
+            raise InvalidRequest(
+                f"{endpoint} is open to other machines, and without keys to everybody: give "
+                "--keys DIR (`raftzmq keys create` makes one), or --insecure if that is meant"
+            )
+
+
+def _is_loopback(endpoint: str) -> bool:
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0]
+    ip = literal(host)
+    return host == "localhost" if ip is None else ip.is_loopback
