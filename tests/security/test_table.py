@@ -1,6 +1,6 @@
 """Each thing that a stranger once did from outside, and nothing comes of any more.
 
-The numbers are those of the table in docs/security.md. A stranger knows all that `status` tells.
+The numbers are those of the issue. A stranger knows all that `status` tells.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ ATTACKS_ON_KEYS: Final[tuple[Attack, ...]] = (
     orders,
     short_pings,
 )
-"""Without keys these do what they say: docs/security.md."""
+"""Without keys these do what they say, for nobody can tell a member from one who says so."""
 
 
 def name(attack: Attack) -> str:
