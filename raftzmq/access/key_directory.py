@@ -30,12 +30,13 @@ _COMMENTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step of a rotation has done, which files to take where they are needed, and what to do
-    then; None: nothing more."""
+    """What a step of a rotation has done, which files have changed, and what to do then. `is_last`:
+    the key is replaced once that is done."""
 
     done: str
     changed: tuple[Path, ...]
-    then: str | None
+    then: str
+    is_last: bool
 
 
 class KeyDirectory:
@@ -132,7 +133,8 @@ class KeyDirectory:
         return Step(
             f"the {name} key: {done}",
             tuple(changed),
-            f"take these files to {where}; when all have them, {again}" if then else None,
+            f"take these files to {where}" + (f"; when all have them, {again}" if then else ""),
+            then is None,
         )
 
     def _tell_users(self, servers: Sequence[PublicKey]) -> list[Path]:
@@ -154,7 +156,7 @@ class KeyDirectory:
         if then is None:
             self._replace_user(name, lines, self.public_keys(Kind.SERVER))
             self._replace_keys(name, keys)
-            return Step(f"the key of {name}: {done}", tuple(changed), None)
+            return Step(f"the key of {name}: {done}", tuple(changed), "take it to every node", True)
         self._replace_keys(name, keys)
         self._replace_user(name, lines, self.public_keys(Kind.SERVER))
         if then == "use":
@@ -163,7 +165,7 @@ class KeyDirectory:
             changed = [path]
             wait = f"take it to where {name} works; when nobody uses the old one"
         again = f"{wait}, `raftzmq keys rotate {name}` again"
-        return Step(f"the key of {name}: {done}", tuple(changed), again)
+        return Step(f"the key of {name}: {done}", tuple(changed), again, False)
 
     def _rotate_foreign(self, name: str, public: str | None) -> Step:
         user = users_text.existing(self.users(), name)
@@ -176,6 +178,7 @@ class KeyDirectory:
                 changed,
                 f"take it to every node; when {name} uses the new key, "
                 f"`raftzmq keys rotate {name}` again",
+                False,
             )
         if len(user.keys) < 2:
             raise KeyFileError(
@@ -183,7 +186,8 @@ class KeyDirectory:
                 f"`raftzmq keys new`; then `raftzmq keys rotate {name} --public` its public key"
             )
         self._replace_keys(name, user.keys[-1:])
-        return Step(f"the key of {name}: only the newest is let in", changed, None)
+        done = f"the key of {name}: only the newest is let in"
+        return Step(done, changed, "take it to every node", True)
 
     # -- files --------------------------------------------------------------------------------
 

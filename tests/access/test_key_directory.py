@@ -101,14 +101,14 @@ def test_a_key_of_the_nodes_is_replaced_in_three_steps(keys: KeyDirectory, name:
         return own.own.public, set(own.accepted)
 
     old, _ = read()
-    assert keys.rotate(name).then is not None
+    assert not keys.rotate(name).is_last
     own, both = read()
     assert own == old
     assert len(both) == 2
-    assert keys.rotate(name).then is not None
+    assert not keys.rotate(name).is_last
     new, accepted = read()
     assert accepted == both == {old, new}
-    assert keys.rotate(name).then is None
+    assert keys.rotate(name).is_last
     assert read() == (new, {new})
 
 
@@ -139,7 +139,7 @@ def test_a_foreign_users_key_is_replaced_with_the_one_it_gives(keys: KeyDirector
         keys.rotate("billing")
     keys.rotate("billing", OTHER)
     assert keys.users().by_name("billing") == User("billing", (KEY, OTHER))
-    assert keys.rotate("billing").then is None
+    assert keys.rotate("billing").is_last
     assert keys.users().by_name("billing") == User("billing", (OTHER,))
 
 

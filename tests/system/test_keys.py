@@ -3,6 +3,7 @@ somebody writes."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from threading import Event, Thread
 
 import pytest
 
-from raftzmq import Client
+from raftzmq import AsyncClient, Client
 from raftzmq.access.key_directory import KeyDirectory
 from raftzmq.access.key_files import read_client_key
 from raftzmq.access.users import User
@@ -88,6 +89,18 @@ def test_one_without_a_key_is_told_so_at_once(shared: KeyedCluster) -> None:
         assert told_at_once(db) == (
             f"{shared.endpoints[0]} wants a key: give --key FILE (RAFTZMQ_KEY)"
         )
+
+
+def test_the_asyncio_client_is_let_in_and_told_alike(shared: KeyedCluster) -> None:
+    async def ask() -> str:
+        async with AsyncClient(shared.endpoints, key=shared.keys.file_of("admin")) as db:
+            await db.put("async", "1", timeout=PATIENCE_S)
+        async with AsyncClient(shared.endpoints) as db:
+            with pytest.raises(Unauthorized) as told:
+                await db.get("async", timeout=PATIENCE_S)
+            return str(told.value)
+
+    assert "wants a key" in asyncio.run(ask())
 
 
 def test_one_whose_key_is_unknown_is_told_so_at_once(

@@ -32,8 +32,12 @@ def rotate(
     to take where before the next.
     """
     step = KeyDirectory(keys).rotate(name, public)
-    document = {"done": step.done, "changed": list(map(str, step.changed)), "then": step.then}
+    document = {
+        "done": step.done,
+        "changed": list(map(str, step.changed)),
+        "then": step.then,
+        "is_last": step.is_last,
+    }
     lines = [step.done, *(f"  changed {short(path)}" for path in step.changed)]
-    if step.then is not None:
-        lines.append(f"next: {step.then}")
+    lines.append(f"{'last' if step.is_last else 'next'}: {step.then}")
     printers.show(output or Output.SIMPLE, document, lines)
