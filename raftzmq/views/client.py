@@ -60,7 +60,7 @@ class ViewsClient:
         parse_address(view_server)
         self.view_server = view_server
         self._key_file = key_file(key)
-        self._session = ClientSession(Random(SystemRandom().getrandbits(64)))
+        self._session = ClientSession(Random(SystemRandom().getrandbits(64)), SystemRandom())
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._links: Links | None = None

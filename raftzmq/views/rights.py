@@ -18,7 +18,7 @@ SERVER: Final = User("node")
 """Who has node.key: a storage server. No user can have that name."""
 
 OPERATIONS: Final[Mapping[str, Callable[..., None]]] = {
-    "open": lambda may: may.write_something(),  # it takes room, as at a Raft node
+    "open": lambda may, _secret: may.write_something(),  # it takes room, as at a Raft node
     "close": lambda may: may.anything(),
     "get": lambda may, key: may.read(key),
     "put": lambda may, key, _value: may.write(key),

@@ -84,9 +84,11 @@ class ClientSession:
     view server (VIEW_SERVER) or to an address; a message that cannot be sent is simply lost.
     """
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, secrets: Random) -> None:
+        """`random` is for pauses and ids, `secrets` for what nobody may guess."""
         self.view: View | None = None
         self._random = random
+        self._secrets = secrets
         self._calls: deque[Call] = deque()
         self._opening: Call | None = None
         self._session = 0
@@ -231,7 +233,8 @@ class ClientSession:
             self._ask_view_ms = now_ms
         first = self._calls[0]
         if first.is_write and not self._session:
-            self._opening = Call("open", [], first.deadline_ms)
+            secret = f"{self._secrets.getrandbits(64):016x}"
+            self._opening = Call("open", [secret], first.deadline_ms)
         elif first.is_write:
             self._serial += 1
             first.serial = self._serial
@@ -272,7 +275,7 @@ class ClientSession:
         self._refusal = None
         match reply.code:
             case "ok" if current is self._opening:
-                self._session = reply.index
+                self._session = int(reply.body)
                 self._serial = 0
                 self._begin(now_ms)
             case "ok":

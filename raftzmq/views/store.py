@@ -15,7 +15,7 @@ from raftzmq.machine.commands import table
 from raftzmq.machine.commands.checks import check_key, check_value
 from raftzmq.machine.commands.operation import Command, Operation
 from raftzmq.machine.commands.outcomes import DONE, Outcome
-from raftzmq.machine.commands.sessions import open_session, session_expired
+from raftzmq.machine.commands.sessions import session_expired
 from raftzmq.machine.snapshots import records
 from raftzmq.machine.state import State
 from raftzmq.machine.tables.keys import KeyTable
@@ -56,9 +56,7 @@ COMMANDS: Final = {
 }
 """The commands that a session sends: rows as in Raft's machine, with one of their own."""
 
-OPEN: Final = Command(name="open", arguments={}, run=open_session)
-
-SESSIONLESS: Final = {"open": OPEN, "close": table.SESSIONLESS["close"]}
+SESSIONLESS: Final = {name: table.SESSIONLESS[name] for name in ("open", "close")}
 
 _GET: Final = table.READS[READ]
 
@@ -115,7 +113,7 @@ class Store:
         number = entry.session
         serial, name, *arguments = entry.op
         if name in SESSIONLESS:
-            code, body = SESSIONLESS[name].run(state, number)
+            code, body = SESSIONLESS[name].run(state, number, *arguments)
             return code, index, body
         session = state.sessions.table.get(number)
         if session is None:

@@ -91,6 +91,12 @@ def _count(value: object, name: str) -> int:
     raise _wrong(name, "a whole number")
 
 
+def _session(value: object, name: str) -> int:
+    if is_count(value, limits.SESSION_MAX):
+        return value
+    raise _wrong(name, "the number of a session")
+
+
 def _count_or_null(value: object, name: str) -> int | None:
     return None if value is None else _count(value, name)
 
@@ -165,7 +171,7 @@ def _entry(value: object) -> Entry:
     if type(value) is not list or len(value) != 3:
         raise _wrong("an entry", "[time_ms, session, operation]")
     time_ms = _count(value[0], "time_ms")
-    session = _count(value[1], "session")
+    session = _session(value[1], "session")
     try:
         validate(value[2], session)
     except InvalidRequest as error:
@@ -189,6 +195,7 @@ _READERS: Final[dict[str, Callable[[object, str], Any]]] = {
     "reign": partial(_random_id, may_lack=True),
     "before": partial(_random_id, may_lack=True),
     "service": partial(_random_id, may_lack=True),
+    "session": _session,
     "synced": _flag,
     "superseded": _flag,
     "last": _flag,

@@ -69,7 +69,7 @@ class Pair:
         return [(reply.code, reply.body) for reply in answers]
 
     def open(self, who: Server) -> int:
-        self.ask(who, [0, "open"])
+        self.ask(who, [0, "open", "5ec2e75ec2e75ec2"])
         self.deliver()
         (answer,) = self.answered()
         assert answer[0] == "ok"
@@ -251,3 +251,19 @@ def test_a_write_without_a_session_that_is_known_is_refused(pair: Pair) -> None:
     pair.ask(A, [1, "put", "k", "v"], session=99)
     pair.deliver()
     assert pair.answered()[0][0] == "session_expired"
+
+
+def test_nobody_can_guess_the_number_of_a_session() -> None:
+    numbers = set()
+    for secret in ("5ec2e75ec2e75ec2", "5ec2e75ec2e75ec3"):
+        pair = Pair()
+        pair.tell(view(1, A), A)
+        pair.ask(A, [0, "open", secret])
+        ((code, number),) = pair.answered()
+        assert code == "ok"
+        numbers.add(number)
+    assert len(numbers) == 2
+    assert min(numbers) > 2**32
+    pair.ask(A, [0, "open"])
+    ((code, _),) = pair.answered()
+    assert code == "invalid"

@@ -98,7 +98,7 @@ def may(user: User, *words: Any) -> bool:
         (("append", "prices/a", "v"), set()),
         (("delete", "billing/a"), {"billing"}),
         (("delete", "prices/a"), set()),
-        (("open",), {"billing"}),
+        (("open", "5ec2e75ec2e75ec2"), {"billing"}),
         (("close",), {"billing", "reader", "nobody", "node"}),
     ],
 )
@@ -127,7 +127,7 @@ def test_what_is_denied_is_not_done() -> None:
         ((_, reply),) = replica.take().answers
         return reply
 
-    session = ask(BILLING, 0, "open").index
+    session = ask(BILLING, 0, "open", "5ec2e75ec2e75ec2").body
     assert ask(BILLING, session, "put", "prices/a", "1").code == "denied"
     assert ask(READER, session, "append", "billing/a", "1").code == "denied"
     assert replica.keys == 0

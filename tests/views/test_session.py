@@ -30,7 +30,7 @@ class Conversation:
 
     def __init__(self) -> None:
         self.now_ms = 0
-        self.session = ClientSession(Random(1))
+        self.session = ClientSession(Random(1), Random(2))
 
     def submit(self, name: str, *arguments: Any, timeout: float = 5) -> Call:
         asked = call(name, list(arguments), self.now_ms, timeout)
@@ -65,7 +65,7 @@ class Conversation:
         self.learns(view(1, A))
         opening = self.request(A)
         assert opening.op[1] == "open"
-        self.told(opening, "ok", index=3)
+        self.told(opening, "ok", 3)
 
 
 def test_it_asks_who_is_primary_opens_a_session_and_writes() -> None:

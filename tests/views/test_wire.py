@@ -18,7 +18,10 @@ from tests.views.test_service import SERVICE, A, B, C
 
 ID = "a" * 16
 VIEW = View(SERVICE, ID, 3, A, B)
-ENTRIES = (m.Entry(5, 0, [0, "open"]), m.Entry(6, 1, [1, "append", "k", {"b64": "/w=="}]))
+ENTRIES = (
+    m.Entry(5, 0, [0, "open", "5ec2e75ec2e75ec2"]),
+    m.Entry(6, 2**64 - 1, [1, "append", "k", {"b64": "/w=="}]),
+)
 SAMPLES: tuple[m.Message, ...] = (
     m.Ping(1, A, "", "", None, False, 0),
     m.Ping(2, A, ID, ID, VIEW, True, 7),
@@ -71,7 +74,7 @@ def changed(message: m.Message, **fields: Any) -> bytes:
         (changed(SAMPLES[0], synced=1), "form"),
         (changed(SAMPLES[11], entries=[[1, 1, [1, "put", "k"]]]), "entries"),
         (changed(SAMPLES[11], entries=[[1, 1]]), "form"),
-        (changed(SAMPLES[11], entries=[[1, 1, [0, "open"]]] * 5000), "form"),
+        (changed(SAMPLES[11], entries=[[1, 1, [0, "open", "5ec2e75ec2e75ec2"]]] * 5000), "form"),
         (changed(SAMPLES[13], records={}), "form"),
     ],
 )

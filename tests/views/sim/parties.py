@@ -224,7 +224,8 @@ class SimClient(Party):
         return self._op is not None
 
     def begin(self) -> None:
-        self.session = ClientSession(Random(self.random.getrandbits(64)))
+        secrets = Random(f"secrets of {self.world.seed} {self.name}")
+        self.session = ClientSession(Random(self.random.getrandbits(64)), secrets)
         self._later()
 
     def _later(self) -> None:
