@@ -1,4 +1,4 @@
-"""Whether a server that was started without keys would let in everybody from other machines."""
+"""Whom a server lets in without a key: what it refuses to be started as, and what its log says."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def check_exposure(keys: Path | None, *endpoints: str, insecure: bool) -> None:
                 f"{endpoint} is open to other machines, and without keys to everybody: give "
                 "--keys DIR (`raftzmq keys create` makes one), or --insecure if that is meant"
             )
+
+
+def opening_words(*, keys: bool, also_plain: bool = False) -> str:
+    """How the first line of a server's log begins."""
+    if not keys:
+        return "starting without keys: all who reach it may do all"
+    if also_plain:
+        return "starting with keys, and for now without: all who reach it may do all (--also-plain)"
+    return "starting"
 
 
 def _is_loopback(endpoint: str) -> bool:

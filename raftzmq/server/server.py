@@ -28,6 +28,7 @@ from raftzmq.server.access import Access
 from raftzmq.server.announcements import Announcements
 from raftzmq.server.audit import AuditTrail, audit_of
 from raftzmq.server.config import NOWHERE, ServerConfig
+from raftzmq.server.exposure import opening_words
 from raftzmq.server.peers import Peers
 from raftzmq.server.ports import Ports
 from raftzmq.server.probes import Probes
@@ -167,7 +168,7 @@ class Server:
         )
         self._probes.start(lambda: self._vitals.latest)
         log(
-            "starting" if config.keys else "starting without keys: all who reach it may do all",
+            opening_words(keys=config.keys is not None, also_plain=config.also_plain),
             version=__version__,
             incarnation=restored.incarnation,
             cluster=restored.cluster or "none",

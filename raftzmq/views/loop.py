@@ -20,7 +20,7 @@ from raftzmq.access.users import User
 from raftzmq.descriptors import limit_open_files
 from raftzmq.errors import Denied, WireError
 from raftzmq.server.access import Access
-from raftzmq.server.exposure import check_exposure
+from raftzmq.server.exposure import check_exposure, opening_words
 from raftzmq.server.process import calm_garbage_collector, keep_memory_private
 from raftzmq.server.text_log import TextLog
 from raftzmq.transport.guard import Guard
@@ -87,9 +87,7 @@ class Loop(ABC):
     @property
     def greeting(self) -> str:
         """The first line of the log."""
-        return (
-            "starting" if self.access.keys else "starting without keys: all who reach it may do all"
-        )
+        return opening_words(keys=self.access.keys is not None)
 
     # -- what the two kinds of server do ----------------------------------------------------------
 

@@ -83,6 +83,8 @@ def test_a_running_cluster_gets_keys_step_by_step(tmp_path: Path) -> None:
             writer.go_on()
             restart_each("--keys", str(keys.path), "--also-plain")
         assert writer.failed == []
+        for node in cluster.nodes:
+            assert "starting with keys, and for now without: all who reach it" in node.output()
         # Now both kinds of clients work, and the clients get their keys.
         with Writer(plain, "other") as old, Writer(keyed) as writer:
             old.go_on()
