@@ -55,7 +55,7 @@ class ServerConfig:
     none. If it is required, nothing is done that cannot be recorded.
 
     `quota` is how many bytes the store may take. By default it is two thirds of the memory that the
-    process may use.
+    process may use, after 96 MiB for the node itself.
     """
 
     name: str

@@ -12,6 +12,10 @@ from raftzmq.errors import InvalidRequest
 
 LEAST_BYTES: Final = 1024 * 1024
 
+EMPTY_BYTES: Final = 96 * 1024 * 1024
+"""About what a busy node takes that stores nothing. With 256 MiB in all, two thirds of the whole
+were too much."""
+
 _UNITS: Final = {
     **{prefix: 1000**power for power, prefix in enumerate(("", "K", "M", "G", "T"))},
     **{f"{prefix}I": 1024**power for power, prefix in enumerate(("", "K", "M", "G", "T")) if power},
@@ -30,10 +34,10 @@ def parse_size(text: str) -> int:
 
 
 def default_quota(root: Path = Path("/")) -> int:
-    """Two thirds of the memory that this process may use. What the node takes besides the store
-    needs the rest: the newest entries of the log, the history for watches, messages on their
-    way."""
-    return memory_limit(root) * 2 // 3
+    """Two thirds of the memory that this process may use beside what it takes anyway. What grows
+    with the store needs the rest: the newest entries of the log, the history for watches, messages
+    on their way."""
+    return max(LEAST_BYTES, (memory_limit(root) - EMPTY_BYTES) * 2 // 3)
 
 
 def memory_limit(root: Path = Path("/")) -> int:

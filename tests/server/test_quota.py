@@ -64,7 +64,15 @@ def system(root: Path, groups: str, limits: dict[str, str]) -> Path:
 def test_a_pod_has_the_limit_of_its_group(tmp_path: Path) -> None:
     root = system(tmp_path, "0::/\n", {"memory.max": str(1024 * MIB)})
     assert memory_limit(root) == 1024 * MIB
-    assert default_quota(root) == 1024 * MIB * 2 // 3
+    assert default_quota(root) == (1024 - 96) * MIB * 2 // 3
+
+
+def test_a_small_limit_leaves_room_for_what_a_node_takes_anyway(tmp_path: Path) -> None:
+    assert default_quota(system(tmp_path, "0::/\n", {"memory.max": str(256 * MIB)})) <= 107 * MIB
+
+
+def test_there_is_a_quota_however_small_the_limit(tmp_path: Path) -> None:
+    assert default_quota(system(tmp_path, "0::/\n", {"memory.max": str(64 * MIB)})) == MIB
 
 
 def test_the_least_of_the_groups_around_it_counts(tmp_path: Path) -> None:
