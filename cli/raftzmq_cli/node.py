@@ -126,8 +126,9 @@ def node(
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="Memory that the store may take, such as 700MiB (default: two thirds of the "
-            "memory limit, or of half the machine's memory). A full store refuses what adds to it.",
+            help="Memory that the store may take, such as 700MiB (default: two thirds of what "
+            "the memory limit, or half the machine's memory, leaves after 96 MiB). A full store "
+            "refuses what adds to it.",
         ),
     ] = None,
     audit: Annotated[

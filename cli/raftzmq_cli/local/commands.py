@@ -191,7 +191,7 @@ def _down(cluster: LocalCluster, purge: bool) -> None:
 def first_line(cluster: LocalCluster, down: list[LocalNode]) -> str:
     """Say what `up` starts, and where."""
     ports = [str(node.port) for node in cluster.nodes]
-    place = f"127.0.0.1:{', '.join(ports)}; data in {short(cluster.directory)}"
+    place = f"127.0.0.1:{', '.join(ports)}, without keys; data in {short(cluster.directory)}"
     size = f"{cluster.size} node" + ("s" if cluster.size > 1 else "")
     if not down:
         return f"a local cluster of {size} is running already, {place}"

@@ -133,7 +133,7 @@ def test_the_first_line_says_what_is_started(
     cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(cluster.directory.parent)
-    place = "127.0.0.1:7000, 7010, 7020; data in here"
+    place = "127.0.0.1:7000, 7010, 7020, without keys; data in here"
     nodes = cluster.nodes
     assert first_line(cluster, nodes) == f"starting a local cluster of 3 nodes, {place}"
     assert (
