@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket as tcp
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from raftzmq.access.keys import KeyPair, Kind, PublicKey
 from raftzmq.transport import servers, zap
 from raftzmq.transport.curve import CLIENTS, NODES, SEAL_BYTES, Credentials, connect_with
 from raftzmq.transport.descriptors import inspect_connection, open_descriptors
+from raftzmq.transport.greeting_links import GreetingLinks
 from raftzmq.transport.handshakes import Finding, Verdict, inspect
 from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import Context, Socket, client_link
@@ -424,3 +426,17 @@ def test_a_link_takes_another_accepted_key_where_it_is_told_to(
     assert links.expected("raft-1") == new.public
     links.expect("raft-1", found.server)
     keyed.until(lambda: links.is_up("raft-1"))
+
+
+def test_an_answer_to_a_hello_reaches_a_node_that_has_the_second_accepted_key(
+    keyed: Keyed, context: Context
+) -> None:
+    greetings = GreetingLinks(context)
+    greetings.use_keys(NODE, [new_pair(Kind.NODE).public, NODE.public])
+    address = keyed.nodes.endpoint.removeprefix("tcp://")
+    now_ms = itertools.count(0, 5)
+    try:
+        keyed.until(lambda: greetings.send(address, [b"welcome"], next(now_ms)))
+        assert keyed.until(lambda: keyed.nodes.receive(1)) == [[b"welcome"]]
+    finally:
+        greetings.close()
