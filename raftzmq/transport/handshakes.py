@@ -19,7 +19,6 @@ from enum import Enum, auto
 from typing import Final
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from raftzmq.access.keys import KeyPair, PublicKey
 from raftzmq.naming import parse_address
@@ -39,6 +38,10 @@ SECOND_PART_S: Final = 0.2
 _GREETING: Final = struct.Struct(">BQBBB20sB31s")  # ZMTP 3: signature, version, mechanism, role
 _FIRST_PART: Final = 11  # the signature, and the first number of the version
 _MECHANISM_ENDS: Final = 32
+_EVENT: Final = struct.Struct("=HI")
+"""Which event, and its value. zmq.utils.monitor knows that too, but loads asyncio, which a blocking
+client and most commands do without."""
+
 _HANDSHAKES: Final = int(
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -173,7 +176,7 @@ def _shake_hands(address: str, credentials: Credentials, until_s: float) -> Verd
         left_ms = int((until_s - time.monotonic()) * 1000)
         if left_ms <= 0 or not monitor.poll(left_ms):
             return Verdict.SILENT
-        event = parse_monitor_message(monitor.recv_multipart())["event"]
+        event, _ = _EVENT.unpack(monitor.recv_multipart()[0])
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             return Verdict.FINE
         if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
