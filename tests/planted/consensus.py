@@ -328,7 +328,7 @@ DEFECTS: Final = (
         9,
         "an installed snapshot keeps a conflicting suffix",
         conflicting_suffix_kept,
-        "it was written after one of term",
+        "it was written after one of term|refuses a directory that nothing has harmed",
         800,
     ),
     Defect(

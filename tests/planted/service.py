@@ -245,7 +245,8 @@ DEFECTS: Final = (
         20,
         "what is ill-formed is found out when it is applied, and not before",
         check_nothing_before_the_log,
-        told="harmed: log entry .* run that version|is ill-formed, and was accepted|Invalid base64",
+        told="harmed: log entry .* run that version|is ill-formed, and was accepted|Invalid base64"
+        "|TypeError: 'NoneType' object is not iterable",
         seeds=20,
         half="b",
     ),
