@@ -125,7 +125,8 @@ def check_request(request: object) -> None:
     _check_shape(request)
     match request:
         case OperationsRequest():
-            hold(_is_count(request.session) and _is_count(request.ack), "session or ack")
+            hold(_is_count(request.session, limits.SESSION_MAX), "session")
+            hold(_is_count(request.ack), "ack")
             hold(type(request.stale) is bool, "stale")
             hold(_CLUSTER.fullmatch(request.cluster) is not None, "cluster")
             hold(len(request.ops) <= limits.OPERATIONS_PER_MESSAGE, "too many operations")
@@ -212,8 +213,8 @@ def _is_name(value: object) -> bool:
     return type(value) is str and len(value) <= 253 and _NAME.fullmatch(value) is not None
 
 
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= _MOST
+def _is_count(value: object, most: int = _MOST) -> bool:
+    return type(value) is int and 0 <= value <= most
 
 
 def depth(value: Any) -> int:
