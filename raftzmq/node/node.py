@@ -262,7 +262,8 @@ class Node(NodeState):
             # Acknowledgements are dropped, as a network might drop them. Heartbeats need no disk
             # and were answered already, which keeps the cluster readable while disks are full.
             return False
-        if ready.must_save:
+        # A piece of a snapshot proves nothing: it may fit where the one before was deleted.
+        if ready.hard_state or ready.entries or received:
             self.lacks = ""
         self.raft.saved(int((clock() - begun_s) * 1000))
         self._send(ready.messages_after_save, out)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from raftzmq import limits
+from raftzmq.core.membership import Membership
+from raftzmq.core.messages import SnapshotChunk
+from raftzmq.core.ready import Ready, SnapshotMeta
 from raftzmq.node import Node
+from raftzmq.node.interfaces import Outbox
 from raftzmq.transport.client_wire import OperationsRequest, StatusReply, StatusRequest
 from tests.node.watcher import Watcher
 from tests.node.world import World
@@ -150,6 +156,22 @@ def test_a_node_that_cannot_store_what_is_committed_does_not_say_that_nothing_ha
     assert watcher.progress == heard
     disks.world.disks[full.name].capacity = None
     disks.world.until(lambda: watcher.events and watcher.events[-1][2] == "2")
+
+
+def test_a_piece_of_a_snapshot_that_fits_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fits where the one before was deleted. Only a whole snapshot shows that there is room."""
+    disks = Disks()
+    full = disks.world.nodes[disks.others[0]]
+    full.lacks = "space"
+    piece = SnapshotChunk(disks.leader.raft.id, full.raft.id, 1, 9, 1, 0, b"piece", done=False)
+    whole = replace(piece, done=True)
+    meta = SnapshotMeta(9, 1, 0, Membership(()))
+    monkeypatch.setattr(full.snapshots, "received", lambda chunk: meta if chunk.done else None)
+    out = Mock(spec=Outbox)
+    assert full._save(Ready(chunks=[piece]), [], out)
+    assert full.disk_full
+    assert full._save(Ready(chunks=[whole]), [], out)
+    assert not full.disk_full
 
 
 def test_a_crowd_that_takes_all_descriptors_is_not_called_a_full_disk() -> None:

@@ -100,7 +100,9 @@ def test_the_state_takes_no_more_than_its_quota_and_what_was_in_flight() -> None
     codes = store.send(ops)
     codes = store.send(ops)
     assert set(codes.values()) == {"store_full"}
-    for node in store.world.nodes.values():
+    everybody = store.world.nodes.values()
+    store.world.until(lambda: len({node.raft.applied_index for node in everybody}) == 1)
+    for node in everybody:
         assert QUOTA <= node.machine.memory <= QUOTA + 30 * (len(VALUE) + memory.KEY + 4)
 
 

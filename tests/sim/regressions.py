@@ -16,5 +16,6 @@ SEEDS: Final[dict[int, str]] = {
     63: "a member cut off while another was admitted could not answer that one as its leader",
     95: "the same; and here nobody else could win the election",
     1116: "the simulator's own: a client at rest kept a lock, and those in line all sessions",
+    1190: "a follower with a full disk took pieces of a snapshot for room; its watchers stayed",
     4000028: "the simulator's own: freezes that overlapped set a node's clock back",
 }
