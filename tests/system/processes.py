@@ -257,6 +257,18 @@ class Cluster:
         """Wait until every running node is a voter, follows one leader and is caught up."""
         wait_for("every running node is a voter and caught up", self._is_ready, timeout_s)
 
+    def wait_until_caught_up(self, node: NodeProcess) -> None:
+        """Wait until a node has applied what any other has now. Also while somebody writes, when
+        there is no moment at which all have applied the same."""
+        statuses = [other.status() for other in self.running if other is not node]
+        newest = max(status["applied_index"] for status in statuses if status)
+
+        def caught_up() -> bool:
+            status = node.status()
+            return status is not None and status["applied_index"] >= newest
+
+        wait_for(f"{node.name} is caught up", caught_up)
+
     def _is_ready(self) -> bool:
         leader = self._agreed_leader()
         statuses = [node.status() for node in self.running]

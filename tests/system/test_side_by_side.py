@@ -76,7 +76,7 @@ def test_a_running_cluster_gets_keys_step_by_step(tmp_path: Path) -> None:
                 assert node.wait() == 0
                 node.start(*more)
                 writer.go_on()
-                cluster.wait_until_ready()
+                cluster.wait_until_caught_up(node)
                 writer.go_on()
 
         with Writer(plain) as writer:
