@@ -18,7 +18,8 @@ from raftzmq.storage import OsFiles, Storage
 
 from .helpers import SMALL, THEM, entries, entry, meta, write_snapshot
 
-LIMIT = 128
+LIMIT = 1024
+"""More than this process has open: the tests before this one hold the ports of their nodes."""
 
 
 @pytest.fixture
