@@ -6,6 +6,7 @@ import select
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -21,6 +22,14 @@ def usr1() -> Iterator[list[int]]:
     before = signal.signal(signal.SIGUSR1, lambda number, _: seen.append(number))
     yield seen
     signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> None:
+    """The pair is this process's, and what came before may have left something in it."""
+    with woken_by_signals() as (_, ear), suppress(BlockingIOError):
+        while ear.recv(4096):
+            pass
 
 
 def test_a_signal_wakes_whichever_thread_gets_it(usr1: list[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,18 @@ def test_there_is_one_disruption_budget_with_every_overlay(overlay: str) -> None
     assert one(rendered(overlay), "PodDisruptionBudget")
 
 
-def test_nothing_of_the_rendering_stays(tmp_path: Path) -> None:
+def test_nothing_of_the_rendering_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []  # by this test: others render beside it
+    make = tempfile.mkdtemp
+
+    def noted(*arguments: Any, **named: Any) -> str:
+        made.append(Path(make(*arguments, **named)))
+        return str(made[-1])
+
+    monkeypatch.setattr(tempfile, "mkdtemp", noted)
     rendered("base")
-    assert list((checkout.root() / ".raftzmq").glob("render-*")) == []
+    assert [path.parent for path in made] == [checkout.root() / ".raftzmq"]
+    assert not made[0].exists()
 
 
 def test_an_unknown_overlay_is_refused() -> None:
