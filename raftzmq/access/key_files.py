@@ -276,12 +276,13 @@ class ClientKeyFile:
         self.key = read_client_key(self._path)
 
     def refresh(self) -> ClientKey:
-        """Return the key as it is now; what is wrong, or gone, changes nothing."""
+        """Return the key as it is now; what is wrong, or gone, changes nothing. Any thread may
+        ask."""
         now = stamp([self._path])
         if now != self._stamp:
-            self._stamp = now
             with contextlib.suppress(KeyFileError):
                 self.key = read_client_key(self._path)
+            self._stamp = now  # last: a thread that finds it must find the key, too
         return self.key
 
 

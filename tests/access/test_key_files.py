@@ -10,6 +10,7 @@ import pytest
 from raftzmq.access import key_files
 from raftzmq.access.key_directory import KeyDirectory
 from raftzmq.access.key_files import (
+    ClientKey,
     ClientKeyFile,
     KeyFileError,
     new_pair,
@@ -189,6 +190,25 @@ def test_a_key_file_that_is_replaced_is_read_again_and_a_broken_one_is_not(
     other = new_pair(Kind.USER)
     replace(path, key_files.key_file_text([Line(other.secret)], first.servers, "admin"))
     assert file.refresh().own.public == other.public
+
+
+def test_who_asks_while_another_thread_reads_gets_the_new_key_too(
+    keys: KeyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = keys.file_of("admin")
+    file = ClientKeyFile(path)
+    read = key_files.read_client_key
+    seen: list[int] = []
+
+    def read_slowly(path: Path) -> ClientKey:
+        monkeypatch.setattr(key_files, "read_client_key", read)
+        seen.append(len(file.refresh().servers))  # as another thread, meanwhile
+        return read(path)
+
+    keys.rotate("server")
+    monkeypatch.setattr(key_files, "read_client_key", read_slowly)
+    seen.append(len(file.refresh().servers))
+    assert seen == [2, 2]
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
