@@ -62,7 +62,7 @@ fuzz inputs="100000" *options: _venv
 planted *options: _venv
     @exec .venv/bin/python -m tests.planted "$@"
 
-# Measure raftzmq beside etcd and PySyncObj, a quarter of an hour: just bench [options, see --help]
+# Measure raftzmq beside etcd and PySyncObj, twenty minutes: just bench [options, see --help]
 [no-exit-message]
 bench *options: _venv
     @exec .venv/bin/python -m tests.bench compare --failover 20 "$@"
