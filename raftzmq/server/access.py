@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,8 @@ from raftzmq.access.keys import Kind, PublicKey
 from raftzmq.access.users import ANYBODY, User, Users
 from raftzmq.server.text_log import TextLog
 from raftzmq.transport.curve import CLIENTS, NODES, VIEWS
-from raftzmq.transport.zap import Handshake
+from raftzmq.transport.options import Context, Socket
+from raftzmq.transport.zap import Handshake, Zap
 
 NODE_USER_ID: Final = "node"
 """The User-Id of another node. It never comes to the client port."""
@@ -57,11 +59,38 @@ class Access:
         self._refused = refused
         self._logged: set[bytes] = set()
         self._next_ms = 0
+        self._zap: Zap | None = None
         self.keys: NodeKeys | None = None
         if directory is not None:
             self._paths = [directory / name for name in (NODE_FILE, SERVER_FILE, USERS_FILE)]
             self._stamp = stamp(self._paths)
             self.keys = read_node_keys(directory)
+
+    def open(self, context: Context) -> None:
+        """Answer handshakes from now on, if there are keys. Before a ROUTER of that context is
+        bound: without a handler libzmq refuses everybody."""
+        if self.keys is not None:
+            self._zap = Zap(context, self.admits)
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        if self._zap is not None:
+            self._zap.close()
+
+    @property
+    def sockets(self) -> list[Socket]:
+        """For a poller."""
+        return [] if self._zap is None else [self._zap.socket]
+
+    @property
+    def counters(self) -> dict[str, Counter[str]]:
+        """How many were let in and refused."""
+        return {} if self._zap is None else {"handshakes": self._zap.counters}
+
+    def answer_handshakes(self, ready: Container[object]) -> None:
+        """Let in, or refuse, who waits for it, if that socket is among those that are `ready`."""
+        if self._zap is not None and self._zap.socket in ready:
+            self._zap.answer()
 
     def user(self, user_id: str) -> User | None:
         """Return who has sent a message with this User-Id; None: nobody who has a right to, any

@@ -1,4 +1,4 @@
-"""The two ports of a node, and who is let in at each."""
+"""The two ports of a node."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from raftzmq.server.peers import Peers
 from raftzmq.transport.front import Door, Front
 from raftzmq.transport.options import Context, Socket
 from raftzmq.transport.servers import ClientServer, PeerServer
-from raftzmq.transport.zap import Zap
 
 LOOPBACK: Final = "tcp://127.0.0.1:*"
 """Where the ROUTERs are behind a Front."""
 
 
 class Ports:
-    """The ROUTERs of a node, bound with its keys if it has any, and the answers to handshakes."""
+    """The ROUTERs of a node, bound with its keys if it has any."""
 
     def __init__(
         self, context: Context, config: ServerConfig, access: Access, peers: Peers
@@ -30,15 +29,11 @@ class Ports:
         """Raises PortTaken, ListenError."""
         self._access = access
         self._peers = peers
-        self._zap: Zap | None = None
         self._front: Front | None = None
         with ExitStack() as stack:
             node_key = client_key = None
             if (keys := access.keys) is not None:
                 node_key, client_key = keys.node.own, keys.server.own
-                # Before the first bind: without a handler libzmq refuses everybody.
-                self._zap = Zap(context, access.admits)
-                stack.callback(self._zap.close)
                 peers.use_keys(keys.node.own, keys.node.accepted)
                 peers.links.also_plainly = config.also_plain
             endpoints = config.peer_endpoint, config.client_endpoint
@@ -70,24 +65,17 @@ class Ports:
     @property
     def sockets(self) -> list[Socket]:
         """For a poller."""
-        zap = [] if self._zap is None else [self._zap.socket]
-        return [self.nodes.socket, self.clients.socket, *zap]
+        return [self.nodes.socket, self.clients.socket]
 
     @property
     def counters(self) -> dict[str, Counter[str]]:
         """What was done and dropped at each port."""
-        counters = {"nodes": self.nodes.counters, "clients": self.clients.counters}
-        return counters if self._zap is None else {**counters, "handshakes": self._zap.counters}
+        return {"nodes": self.nodes.counters, "clients": self.clients.counters}
 
     def check(self) -> None:
         """Raise RuntimeError if a thread has died."""
         if self._front is not None:
             self._front.check()
-
-    def answer_handshakes(self) -> None:
-        """Let in, or refuse, who waits for it."""
-        if self._zap is not None:
-            self._zap.answer()
 
     def reread_keys(self, now_ms: int, users_changed: Callable[[Users], None]) -> None:
         """Take over what has changed in the files of keys and users. The connections of removed

@@ -125,6 +125,8 @@ class Server:
         context = stack.enter_context(node_context())
         self._peers = Peers(context)
         stack.callback(self._peers.close)
+        self._access.open(context)
+        stack.callback(self._access.close)
         self._ports = Ports(context, config, self._access, self._peers)
         stack.callback(self._ports.close)
         self._ports.clients.wants_addresses = self._audit is not None
@@ -136,7 +138,7 @@ class Server:
         self._guard.start()
         self._bell, self._wake = stack.enter_context(woken_by_signals())
         self._poller = zmq.Poller()
-        for source in (*self._ports.sockets, self._wake.fileno()):
+        for source in (*self._ports.sockets, *self._access.sockets, self._wake.fileno()):
             self._poller.register(source, zmq.POLLIN)
         self._warned: set[str] = set()
         self._stopped_by_signal = False
@@ -161,6 +163,7 @@ class Server:
         self._shutdown = Shutdown(self.node, log, self._replica_feed, round(config.grace_s * 1000))
         counters = {
             **self._ports.counters,
+            **self._access.counters,
             "links": self._peers.links.counters,
         }
         self._vitals = Recorder(
@@ -224,7 +227,7 @@ class Server:
             self._receive_signals()
         node.wake(self._now_ms)
         # Asking a socket for a missing message costs as much as taking one.
-        self._ports.answer_handshakes()
+        self._access.answer_handshakes(ready)
         if self._ports.nodes.socket in ready:
             self._receive_peers()
         else:

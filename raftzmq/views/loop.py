@@ -67,6 +67,8 @@ class Loop(ABC):
         self.dropped: Counter[str] = Counter()
         self.now_ms = now_ms()
         self.context = stack.enter_context(node_context())
+        self.access.open(self.context)
+        stack.callback(self.access.close)
         self._port = Port(self.context, endpoint, self.access)
         stack.callback(self._port.close)
         self._guard = Guard((self._port.router.traffic,))
@@ -74,7 +76,7 @@ class Loop(ABC):
         self._guard.start()
         _, self._wake = stack.enter_context(woken_by_signals())
         self.poller = zmq.Poller()
-        for source in (*self._port.sockets, self._wake.fileno()):
+        for source in (self._port.router.socket, *self.access.sockets, self._wake.fileno()):
             self.poller.register(source, zmq.POLLIN)
         self._warned: set[str] = set()
         self._stopping = False
@@ -122,7 +124,7 @@ class Loop(ABC):
         if self._wake.fileno() in ready:
             with suppress(BlockingIOError):
                 self._stopping = bool(self._wake.recv(64))
-        self._port.answer_handshakes()
+        self.access.answer_handshakes(ready)
         for client, frame, user in self._port.receive(BUDGET):
             self._take(client, frame, user)
         for reason in self._guard.cuts():

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import NamedTuple
 
 from raftzmq.access.key_files import NodeKeys
 from raftzmq.access.users import User
 from raftzmq.server.access import NODE_USER_ID, Access, removed_keys
 from raftzmq.transport.curve import VIEWS
-from raftzmq.transport.options import Context, Socket
+from raftzmq.transport.options import Context
 from raftzmq.transport.servers import ClientServer
-from raftzmq.transport.zap import Zap
 from raftzmq.views.rights import SERVER
 
 
@@ -29,37 +27,18 @@ class _Router(ClientServer):
 
 
 class Port:
-    """A ROUTER, bound with the key of the service if there are keys, and the answers to
-    handshakes. Storage servers come to it and users."""
+    """A ROUTER, bound with the key of the service if there are keys. Storage servers come to it and
+    users."""
 
     def __init__(self, context: Context, endpoint: str, access: Access) -> None:
         """Raises PortTaken, ListenError."""
         self._access = access
-        self._zap: Zap | None = None
-        with ExitStack() as stack:
-            key = None
-            if (keys := access.keys) is not None:
-                key = keys.server.own
-                # Before the bind: without a handler libzmq refuses everybody.
-                self._zap = Zap(context, access.admits)
-                stack.callback(self._zap.close)
-            self.router = _Router(context, endpoint, key)
-            stack.callback(self.router.close)
-            self._closing = stack.pop_all()
+        key = None if access.keys is None else access.keys.server.own
+        self.router = _Router(context, endpoint, key)
 
     def close(self) -> None:
         """Stop listening."""
-        self._closing.close()
-
-    @property
-    def sockets(self) -> list[Socket]:
-        """For a poller."""
-        return [self.router.socket, *([] if self._zap is None else [self._zap.socket])]
-
-    def answer_handshakes(self) -> None:
-        """Let in, or refuse, who waits for it."""
-        if self._zap is not None:
-            self._zap.answer()
+        self.router.close()
 
     def receive(self, budget: int) -> Iterator[Received]:
         """Take up to `budget` waiting messages. The connection of a key that has been removed is
