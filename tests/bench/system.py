@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import raftzmq
-from raftzmq.access.key_directory import KeyDirectory
-from raftzmq.access.key_files import read_client_key
 from tests.bench import provision
 from tests.bench.cpu import cpu_s
 from tests.bench.points import COUNTS, OPS, PLAIN_OPS, Point
 from tests.bench.results import Measurement, parse_line
 from tests.sim.story import ROOT
+from tests.system.keyed import KeyedCluster
 from tests.system.ports import STEP, free_ports
 from tests.system.processes import Cluster, wait_for
 
@@ -107,7 +106,7 @@ class Raftzmq(System):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self.cluster = Cluster(directory)
+        self.cluster: Cluster = Cluster(directory)
 
     @property
     def version(self) -> str:
@@ -154,13 +153,8 @@ class RaftzmqKeys(Raftzmq):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        keys = KeyDirectory(directory / "keys")
-        keys.create()
-        admin = keys.file_of("admin")
-        self.cluster = Cluster(directory, arguments=("--keys", str(keys.path)))
-        for node in self.cluster.nodes:
-            node.key = read_client_key(admin)
-        self.client_options = ("--key", str(admin))
+        self.cluster = KeyedCluster(directory, ())
+        self.client_options = ("--key", str(self.cluster.keys.file_of("admin")))
 
 
 def agreed_leader(statuses: Sequence[dict[str, Any]], endpoints: Sequence[str]) -> int | None:

@@ -208,28 +208,22 @@ def test_a_full_store_is_said_at_once_and_is_a_kind_of_full_disk() -> None:
     assert isinstance(call.error, DiskFull)
 
 
-def test_a_full_store_after_a_lost_answer_leaves_the_outcome_unknown() -> None:
+def refused_after_a_lost_answer(code: str, message: str = "no") -> Call:
+    """A put that was sent, and not answered; then each try is refused until its deadline."""
     talk = Conversation()
     talk.open_session()
     call = talk.put("k", timeout=3)
     talk.one()
     while not call.done:
         for sent in talk.later(20):
-            talk.refuse(sent, "store_full")
-    with pytest.raises(OutcomeUnknown):
-        call.result()
+            talk.refuse(sent, code, message=message)
+    return call
 
 
-def test_a_full_disk_after_a_lost_answer_leaves_the_outcome_unknown() -> None:
-    talk = Conversation()
-    talk.open_session()
-    call = talk.put("k", timeout=3)
-    talk.one()
-    while not call.done:
-        for sent in talk.later(20):
-            talk.refuse(sent, "disk_full")
+@pytest.mark.parametrize("code", ["disk_full", "store_full"])
+def test_what_is_full_after_a_lost_answer_leaves_the_outcome_unknown(code: str) -> None:
     with pytest.raises(OutcomeUnknown):
-        call.result()
+        refused_after_a_lost_answer(code).result()
 
 
 def test_one_invalid_operation_does_not_fail_its_neighbours() -> None:
@@ -488,13 +482,7 @@ def test_one_denied_operation_does_not_fail_its_neighbours() -> None:
 
 def test_denied_after_a_lost_answer_leaves_the_outcome_unknown() -> None:
     """The first try may have been done, while the user still had the right."""
-    talk = Conversation()
-    talk.open_session()
-    call = talk.put("k", timeout=3)
-    talk.one()
-    while not call.done:
-        for sent in talk.later(20):
-            talk.refuse(sent, "denied", message="user 'billing' may not")
+    call = refused_after_a_lost_answer("denied", "user 'billing' may not")
     with pytest.raises(OutcomeUnknown, match=r"it may have been done before .*may not"):
         call.result()
 

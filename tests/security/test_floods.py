@@ -21,8 +21,8 @@ import pytest
 from tests.amounts import amount, sample
 from tests.progress import counted
 from tests.security.mangled import READY, STATUS, command, greeting
+from tests.system.keyed import KeyedCluster
 from tests.system.processes import STEADY, Cluster
-from tests.system.test_keys import KeyedCluster
 from tests.system.undisturbed import PATIENCE_S, goes_on
 from tests.system.zmtp import connect
 

@@ -18,8 +18,8 @@ from raftzmq import Client
 from raftzmq.transport.curve import Credentials, connect_with
 from tests.amounts import amount
 from tests.progress import counted
+from tests.system.keyed import KeyedCluster
 from tests.system.processes import Cluster
-from tests.system.test_keys import KeyedCluster
 from tests.system.zmtp import GREETING, connect, frame, ready
 
 pytestmark = pytest.mark.system

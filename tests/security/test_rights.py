@@ -23,9 +23,9 @@ from raftzmq.access.key_files import USERS_FILE, read_client_key
 from raftzmq.access.users import User, Users
 from tests.access.product import BEYOND, SOMETHING, USERS, Known, Operation, examples
 from tests.cli.conftest import environment
+from tests.system.keyed import PATIENCE_S, KeyedCluster
 from tests.system.processes import NodeProcess, wait_for
 from tests.system.raw import NoAnswer, Raw
-from tests.system.test_keys import PATIENCE_S, KeyedCluster
 
 pytestmark = pytest.mark.system
 

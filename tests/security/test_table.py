@@ -18,8 +18,8 @@ import pytest
 
 from tests.amounts import amount
 from tests.security.forged import NOBODY, TERM_MAX, Seen, say, senders
+from tests.system.keyed import KeyedCluster
 from tests.system.processes import STEADY, Cluster, NodeProcess
-from tests.system.test_keys import KeyedCluster
 from tests.system.undisturbed import PATIENCE_S, goes_on
 from tests.system.zmtp import GREETING, connect, frame, ready, speak
 

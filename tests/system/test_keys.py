@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 
@@ -20,34 +19,13 @@ from raftzmq.access.key_files import read_client_key
 from raftzmq.access.users import User
 from raftzmq.errors import OutcomeUnknown, RaftzmqError, Unauthorized, Unavailable
 from tests.cli.conftest import environment
+from tests.system.keyed import PATIENCE_S, KeyedCluster, Writer, made_keys
 from tests.system.processes import STEADY, Cluster, NodeProcess, wait_for
 
 pytestmark = pytest.mark.system
 
 AT_ONCE_S = 10.0
 """Far less than what a client waits for an answer here; without load it takes a quarter second."""
-PATIENCE_S = 60.0
-
-
-class KeyedCluster(Cluster):
-    """Three nodes with one directory of keys."""
-
-    def __init__(self, directory: Path) -> None:
-        self.keys = KeyDirectory(directory / "keys")
-        self.keys.create()
-        super().__init__(directory, 3, ("--keys", str(self.keys.path), *STEADY))
-        for node in self.nodes:
-            node.key = read_client_key(self.keys.file_of("admin"))
-
-    @property
-    def endpoints(self) -> list[str]:
-        return [node.endpoint for node in self.nodes]
-
-    def client(self, name: str = "admin") -> Client:
-        return Client(self.endpoints, key=self.keys.file_of(name))
-
-    def log(self, node: NodeProcess) -> str:
-        return node.output()
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +40,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedCluster]:
 @pytest.fixture
 def other(tmp_path: Path) -> KeyDirectory:
     """The keys of another cluster."""
-    directory = KeyDirectory(tmp_path / "other")
-    directory.create()
-    return directory
+    return made_keys(tmp_path / "other")
 
 
 def told_at_once(client: Client) -> str:
@@ -266,20 +242,6 @@ def _says(node: NodeProcess, text: str, count: int = 1) -> bool:
     return node.output().count(text) >= count
 
 
-def _has(written: list[str], count: int) -> bool:
-    return len(written) > count
-
-
-def _writer(client: Client, stop: Event, written: list[str], failed: list[str]) -> None:
-    while not stop.is_set():
-        value = str(len(written) + 1)
-        try:
-            client.put("counter", value, timeout=PATIENCE_S)
-            written.append(value)
-        except RaftzmqError as error:
-            failed.append(repr(error))
-
-
 @pytest.mark.proof
 @pytest.mark.parametrize("name", ["node", "server", "admin"])
 def test_a_key_is_replaced_while_somebody_writes(tmp_path: Path, name: str) -> None:
@@ -287,23 +249,12 @@ def test_a_key_is_replaced_while_somebody_writes(tmp_path: Path, name: str) -> N
         for node in cluster.nodes:
             node.start()
         cluster.wait_until_ready()
-        stop, written, failed = Event(), list[str](), list[str]()
-        with cluster.client() as db:
-            thread = Thread(target=_writer, args=(db, stop, written, failed))
-            thread.start()
-            try:
-                for _ in range(3):
-                    before = len(written)
-                    reread = [node.output().count("keys read again") for node in cluster.nodes]
-                    cluster.keys.rotate(name)
-                    for node, count in zip(cluster.nodes, reread, strict=True):
-                        read = partial(_says, node, "keys read again", count + 1)
-                        wait_for("the node has read its keys again", read)
-                    wait_for("writes go on", partial(_has, written, before + 50))
-            finally:
-                stop.set()
-                thread.join()
-            assert failed == []
-            found = db.get("counter", timeout=PATIENCE_S)
-            assert found is not None
-            assert found.value == written[-1]
+        with Writer(cluster.client) as writer:
+            for _ in range(3):
+                reread = [node.output().count("keys read again") for node in cluster.nodes]
+                cluster.keys.rotate(name)
+                for node, count in zip(cluster.nodes, reread, strict=True):
+                    read = partial(_says, node, "keys read again", count + 1)
+                    wait_for("the node has read its keys again", read)
+                writer.go_on(50)
+        assert writer.failed == []

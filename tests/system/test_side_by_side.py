@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 
 from raftzmq import Client
-from raftzmq.access.key_directory import KeyDirectory
 from raftzmq.access.key_files import read_client_key
-from raftzmq.errors import RaftzmqError, Unauthorized
-from tests.system.processes import STEADY, Cluster, wait_for
+from raftzmq.errors import Unauthorized
+from tests.system.keyed import PATIENCE_S, Writer, made_keys
+from tests.system.processes import STEADY, Cluster
 
 pytestmark = pytest.mark.system
 
-PATIENCE_S = 60.0
 
-
-class Writer:
-    """Writes without a pause, and keeps what fails."""
-
-    def __init__(self, make: Callable[[], Client], key: str = "counter") -> None:
-        self._key = key
-        self.written: list[str] = []
-        self.failed: list[str] = []
-        self._make = make
-        self._stop = Event()
-        self._thread = Thread(target=self._write)
-
-    def __enter__(self) -> Writer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _write(self) -> None:
-        with self._make() as db:
-            while not self._stop.is_set():
-                value = str(len(self.written) + 1)
-                try:
-                    db.put(self._key, value, timeout=PATIENCE_S)
-                    self.written.append(value)
-                except RaftzmqError as error:
-                    self.failed.append(repr(error))
-            found = db.get(self._key, timeout=PATIENCE_S)
-            if found is None or found.value != self.written[-1]:
-                self.failed.append(f"found {found}")
-
-    def go_on(self) -> None:
-        """Return once a few more writes are acknowledged."""
-        before = len(self.written)
-        wait_for("writes go on", lambda: len(self.written) > before + 20 or bool(self.failed))
-
-
-@pytest.mark.proof
 def test_a_running_cluster_gets_keys_step_by_step(tmp_path: Path) -> None:
-    keys = KeyDirectory(tmp_path / "keys")
-    keys.create()
+    keys = made_keys(tmp_path / "keys")
     admin = keys.file_of("admin")
     with Cluster(tmp_path, 3, STEADY) as cluster:
         plain = partial(Client, [node.endpoint for node in cluster.nodes])

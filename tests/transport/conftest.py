@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import zmq
 
 from raftzmq.transport import options
 from raftzmq.transport.links import PeerLinks
@@ -53,3 +54,17 @@ def connect(context: Context) -> Iterator[Connect]:
     connect = Connect(context)
     yield connect
     connect.close()
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The I/O threads of the links that are opened, in order, each as its bit."""
+    found: list[int] = []
+    original = options.peer_link
+
+    def peer_link(socket: options.Socket, lane: int) -> None:
+        original(socket, lane)
+        found.append(int(socket.get(zmq.AFFINITY)))
+
+    monkeypatch.setattr(options, "peer_link", peer_link)
+    return found

@@ -29,6 +29,20 @@ def until(ready: Callable[[], T], deadline_s: float = DEADLINE_S) -> T:
         time.sleep(0.002)
 
 
+def send_through(socket: Socket, frame: bytes, meanwhile: Callable[[], None]) -> None:
+    """Send as soon as the socket is connected, for which something is to be done meanwhile."""
+
+    def sent() -> bool:
+        meanwhile()
+        try:
+            socket.send(frame, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    until(sent)
+
+
 def collect(receive: Callable[[], list[T]], count: int = 1) -> list[T]:
     """Call `receive` until `count` things have come."""
     things: list[T] = []

@@ -23,7 +23,7 @@ from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import Context, Socket, client_link
 from raftzmq.transport.servers import ClientServer, PeerServer, Received
 from raftzmq.transport.zap import ROUTING_ID_BYTES, Handshake, Zap
-from tests.transport.loopback import DEADLINE_S, until
+from tests.transport.loopback import DEADLINE_S, send_through, until
 
 T = TypeVar("T")
 
@@ -80,16 +80,7 @@ class Keyed:
 
     def goes_through(self, socket: Socket, frame: bytes = b"x") -> str:
         """Send as soon as the socket is connected; return who the node says has sent it."""
-
-        def sent() -> bool:
-            self.zap.answer()
-            try:
-                socket.send(frame, zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            return True
-
-        until(sent)
+        send_through(socket, frame, self.zap.answer)
         [(_, got, user, _)] = until(self.received)
         assert got == frame
         return user

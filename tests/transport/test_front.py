@@ -19,7 +19,7 @@ from raftzmq.transport.options import Context, Socket, client_link
 from raftzmq.transport.servers import ClientServer, Received
 from raftzmq.transport.zap import Zap
 from tests.system.ports import free_ports
-from tests.transport.loopback import DEADLINE_S, until
+from tests.transport.loopback import DEADLINE_S, send_through, until
 
 ANY = "tcp://127.0.0.1:*"
 SERVER = new_pair(Kind.SERVER)
@@ -49,15 +49,7 @@ class Both:
         return socket
 
     def send(self, socket: Socket, frame: bytes) -> None:
-        def sent() -> bool:
-            self.zap.answer()
-            try:
-                socket.send(frame, zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            return True
-
-        until(sent)
+        send_through(socket, frame, self.zap.answer)
 
     def close(self) -> None:
         self.front.close()

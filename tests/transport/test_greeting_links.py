@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import zmq
 
 from raftzmq.transport import options
 from raftzmq.transport.greeting_links import (
@@ -82,16 +81,8 @@ def test_the_link_that_was_used_longest_ago_makes_room(
 
 
 def test_they_share_an_io_thread_that_no_peers_link_has(
-    links: PeerLinks, greetings: GreetingLinks, monkeypatch: pytest.MonkeyPatch
+    links: PeerLinks, greetings: GreetingLinks, chosen: list[int]
 ) -> None:
-    chosen: list[int] = []
-    original = options.peer_link
-
-    def peer_link(socket: options.Socket, lane: int) -> None:
-        original(socket, lane)
-        chosen.append(int(socket.get(zmq.AFFINITY)))
-
-    monkeypatch.setattr(options, "peer_link", peer_link)
     for number in range(2 * options.LINK_THREADS):
         links.set_address(f"raft-{number}", "127.0.0.1:1")
     of_peers = set(chosen)

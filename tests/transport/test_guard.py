@@ -291,13 +291,17 @@ def test_who_does_not_read_is_sent_no_more_than_the_sender_says_and_then_more_ag
     until(lambda: clients.send(identity, event, unread))
 
 
-def test_what_waits_while_the_node_is_busy_is_no_message_without_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cuts: list[int] = []
+@pytest.fixture
+def cuts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The descriptors that are cut, and stay as they are."""
+    found: list[int] = []
     monkeypatch.setattr(
-        rules, "cut_connection", lambda descriptor, _cookie: cuts.append(descriptor)
+        rules, "cut_connection", lambda descriptor, _cookie: found.append(descriptor)
     )
+    return found
+
+
+def test_what_waits_while_the_node_is_busy_is_no_message_without_end(cuts: list[int]) -> None:
     traffic = Traffic(1, Counter())
     for _ in range(3):
         judged(traffic, 2 * rules.MESSAGE_BYTES)
@@ -307,13 +311,9 @@ def test_what_waits_while_the_node_is_busy_is_no_message_without_end(
     assert cuts
 
 
-def test_what_was_forgiven_is_no_credit_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_forgiven_is_no_credit_for_later(cuts: list[int]) -> None:
     """The part of a message that had come when the one before it was taken counts for nothing, for
     it may have been something else; taken later, it counts once more."""
-    cuts: list[int] = []
-    monkeypatch.setattr(
-        rules, "cut_connection", lambda descriptor, _cookie: cuts.append(descriptor)
-    )
     traffic = Traffic(1, Counter())
     read = 0
     for _ in range(20):
@@ -334,12 +334,8 @@ def test_what_was_forgiven_is_no_credit_for_later(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_connections_that_have_ended_left_behind_counts_until_it_is_taken(
-    monkeypatch: pytest.MonkeyPatch,
+    cuts: list[int],
 ) -> None:
-    cuts: list[int] = []
-    monkeypatch.setattr(
-        rules, "cut_connection", lambda descriptor, _cookie: cuts.append(descriptor)
-    )
     traffic = Traffic(1, Counter())
     for _ in range(5):
         judged(traffic, *[rules.WAITING_BYTES // 10] * 2)

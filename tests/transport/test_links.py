@@ -180,16 +180,8 @@ def test_every_link_has_an_io_thread_to_itself_and_keeps_it(
     links: PeerLinks,
     peers: PeerServer,
     clients: ClientServer,
-    monkeypatch: pytest.MonkeyPatch,
+    chosen: list[int],
 ) -> None:
-    chosen: list[int] = []
-    original = options.peer_link
-
-    def peer_link(socket: options.Socket, lane: int) -> None:
-        original(socket, lane)
-        chosen.append(int(socket.get(zmq.AFFINITY)))
-
-    monkeypatch.setattr(options, "peer_link", peer_link)
     for number in range(options.LINK_THREADS):
         links.set_address(f"raft-{number}", "127.0.0.1:1")
     listening = [int(server.socket.get(zmq.AFFINITY)) for server in (peers, clients)]

@@ -19,6 +19,7 @@ from raftzmq.access.users import User
 from raftzmq.errors import Denied, RaftzmqError, Unauthorized
 from raftzmq.views.client import ViewsClient
 from tests.cli.conftest import environment
+from tests.system.keyed import made_keys
 from tests.system.processes import wait_for
 from tests.system.raw import NoAnswer, Raw
 from tests.views.processes import Program, Service
@@ -34,8 +35,7 @@ class Keyed(Service):
     """A service with keys, its admin and a user `billing`."""
 
     def __init__(self, directory: Path) -> None:
-        self.keys = KeyDirectory(directory / "keys")
-        self.keys.create()
+        self.keys = made_keys(directory / "keys")
         self.keys.add(User("billing", read=("prices/",), write=("billing/",)), None)
         super().__init__(directory, keys=self.keys)
 
@@ -56,9 +56,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
 @pytest.fixture
 def other(tmp_path: Path) -> KeyDirectory:
     """The keys of another service."""
-    directory = KeyDirectory(tmp_path / "other")
-    directory.create()
-    return directory
+    return made_keys(tmp_path / "other")
 
 
 def told_at_once(client: ViewsClient) -> str:
