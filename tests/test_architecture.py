@@ -25,6 +25,7 @@ WIRE = (
     "raftzmq.transport.frames",
     "raftzmq.transport.peer_wire",
     "raftzmq.transport.client_wire",
+    "raftzmq.transport.operator_wire",
     "raftzmq.transport.watch_wire",
 )
 PARTS: dict[str, tuple[str, ...]] = {

@@ -10,7 +10,7 @@ from raftzmq.access.users import User
 from raftzmq.core.role import Role
 from raftzmq.errors import Overloaded
 from raftzmq.node.state import NodeState
-from raftzmq.transport.client_wire import (
+from raftzmq.transport.operator_wire import (
     MemberRequest,
     StatusRequest,
     StopRequest,

@@ -19,7 +19,7 @@ from raftzmq.node.joining import Joining
 from raftzmq.node.replies import Replies
 from raftzmq.node.scaling import Scaling
 from raftzmq.node.state import NodeState
-from raftzmq.transport.client_wire import (
+from raftzmq.transport.operator_wire import (
     Done,
     MemberRequest,
     StatusReply,

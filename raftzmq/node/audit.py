@@ -14,14 +14,10 @@ from raftzmq.access.users import User
 from raftzmq.errors import Denied, Forming, NotLeader, Overloaded, SessionExpired
 from raftzmq.machine import WRITES, arguments_of
 from raftzmq.node.access import OperatorRequest
-from raftzmq.transport.client_wire import (
+from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Request, Results
+from raftzmq.transport.operator_wire import (
     Done,
-    ErrorReply,
     MemberRequest,
-    OperationsRequest,
-    Reply,
-    Request,
-    Results,
     StatusReply,
     StatusRequest,
     StopRequest,

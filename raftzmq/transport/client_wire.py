@@ -14,7 +14,7 @@ import orjson
 
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest, WireError
-from raftzmq.transport import watch_wire
+from raftzmq.transport import operator_wire, watch_wire
 from raftzmq.transport.frames import (
     VERSION,
     check_depth,
@@ -35,6 +35,14 @@ from raftzmq.transport.operation_lists import (
     ids_of,
     split_entries,
 )
+from raftzmq.transport.operator_wire import (
+    Done,
+    MemberRequest,
+    StatusReply,
+    StatusRequest,
+    StopRequest,
+    TransferRequest,
+)
 from raftzmq.transport.watch_wire import (
     Events,
     UnwatchRequest,
@@ -42,8 +50,6 @@ from raftzmq.transport.watch_wire import (
     WatchLost,
     WatchRequest,
 )
-
-MEMBER_ACTIONS: Final = frozenset({"add", "promote", "remove"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +64,6 @@ class OperationsRequest:
     stale: bool
     ops: Sequence[Sequence[Any]]
     cluster: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StatusRequest:
-    """Ask the node for its status."""
-
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class StopRequest:
-    """Stop, as on SIGTERM."""
-
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class TransferRequest:
-    """Hand leadership over to the node named `to`, or to the most caught-up voter."""
-
-    id: int
-    to: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class MemberRequest:
-    """Change the membership: `action` is one of MEMBER_ACTIONS."""
-
-    id: int
-    action: str
-    name: str
 
 
 Request = (
@@ -131,20 +106,6 @@ class ErrorReply:
     address: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class StatusReply:
-    id: int
-    status: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A stop, transfer or membership change is complete."""
-
-    id: int
-    message: str
-
-
 Reply = Results | ErrorReply | StatusReply | Done | Watching | Events | WatchLost
 
 
@@ -163,16 +124,8 @@ def encode_request(request: Request) -> bytes:
                     "ops": ops,
                 }
             )
-        case StatusRequest(ident):
-            return _dump({"v": VERSION, "type": "status", "id": ident})
-        case StopRequest(ident):
-            return _dump({"v": VERSION, "type": "stop", "id": ident})
-        case TransferRequest(ident, to):
-            return _dump({"v": VERSION, "type": "transfer", "id": ident, "to": to})
-        case MemberRequest(ident, action, name):
-            return _dump(
-                {"v": VERSION, "type": "member", "id": ident, "action": action, "name": name}
-            )
+        case StatusRequest() | StopRequest() | TransferRequest() | MemberRequest():
+            return _dump(operator_wire.request_object(request))
         case WatchRequest() | UnwatchRequest():
             return _dump(watch_wire.request_object(request))
 
@@ -207,10 +160,8 @@ def encode_reply(reply: Reply) -> bytes:
                     "address": address,
                 }
             )
-        case StatusReply(ident, status):
-            return _dump({"v": VERSION, "type": "status", "id": ident, "status": status})
-        case Done(ident, message):
-            return _dump({"v": VERSION, "type": "done", "id": ident, "message": message})
+        case StatusReply() | Done():
+            return _dump(operator_wire.reply_object(reply))
         case Watching() | Events() | WatchLost():
             return _dump(watch_wire.reply_object(reply))
 
@@ -310,28 +261,8 @@ def _operations(frame: bytes, header: dict[str, Any]) -> OperationsRequest:
     return OperationsRequest(session, ack, stale, ops, cluster)
 
 
-def _transfer(ident: int, header: dict[str, Any]) -> TransferRequest:
-    to = header.get("to")
-    if not (to is None or is_name(to)):
-        raise WireError("invalid", "to is not a node's name, such as raft-1, or null", [ident])
-    return TransferRequest(ident, to)
-
-
-def _member(ident: int, header: dict[str, Any]) -> MemberRequest:
-    action = header.get("action")
-    name = header.get("name")
-    if not (type(action) is str and action in MEMBER_ACTIONS):
-        raise WireError("invalid", "action is not add, promote or remove", [ident])
-    if not is_name(name):
-        raise WireError("invalid", "name is not a node's name, such as raft-3", [ident])
-    return MemberRequest(ident, action, name)
-
-
 _REQUESTS: Final[dict[str, Callable[[int, dict[str, Any]], Request]]] = {
-    "status": lambda ident, _: StatusRequest(ident),
-    "stop": lambda ident, _: StopRequest(ident),
-    "transfer": _transfer,
-    "member": _member,
+    **operator_wire.REQUESTS,
     **watch_wire.REQUESTS,
 }
 
@@ -381,22 +312,8 @@ def _error(header: dict[str, Any]) -> ErrorReply:
     return ErrorReply(ids, code, message, *_origin(header), address)
 
 
-def _status(header: dict[str, Any]) -> StatusReply:
-    status = header.get("status")
-    if type(status) is not dict:
-        raise WireError("form", "status is not an object")
-    return StatusReply(_id(header), status)
-
-
-def _done(header: dict[str, Any]) -> Done:
-    message = header.get("message")
-    if not is_text(message, limits.FRAME_BYTES):
-        raise WireError("form", "message is not a text")
-    return Done(_id(header), message)
-
-
-def _of_a_watch(
-    decode: Callable[[int, dict[str, Any]], watch_wire.WatcherHears],
+def _with_id(
+    decode: Callable[[int, dict[str, Any]], Reply],
 ) -> Callable[[dict[str, Any]], Reply]:
     return lambda header: decode(_id(header), header)
 
@@ -410,7 +327,6 @@ def _id(header: dict[str, Any]) -> int:
 
 _REPLIES: Final[dict[str, Callable[[dict[str, Any]], Reply]]] = {
     "error": _error,
-    "status": _status,
-    "done": _done,
-    **{word: _of_a_watch(decode) for word, decode in watch_wire.REPLIES.items()},
+    **{word: _with_id(decode) for word, decode in operator_wire.REPLIES.items()},
+    **{word: _with_id(decode) for word, decode in watch_wire.REPLIES.items()},
 }

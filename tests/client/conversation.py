@@ -11,16 +11,15 @@ from raftzmq.client.operations.arguments import Work
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
 from raftzmq.transport.client_wire import (
-    Done,
     ErrorReply,
     OperationsRequest,
     Reply,
     Request,
     Results,
-    StatusReply,
     decode_request,
     encode_reply,
 )
+from raftzmq.transport.operator_wire import Done, StatusReply
 
 A, B, C = "a:6001", "b:6001", "c:6001"
 CLUSTER = "6f1c0a5b9d3e7f21"

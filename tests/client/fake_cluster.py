@@ -21,17 +21,15 @@ import zmq
 
 from raftzmq.machine import READS, WRITES, Machine, validate_read, validate_write
 from raftzmq.transport.client_wire import (
-    Done,
     ErrorReply,
     OperationsRequest,
     Reply,
     Request,
     Results,
-    StatusReply,
-    StatusRequest,
     decode_request,
     encode_reply,
 )
+from raftzmq.transport.operator_wire import Done, StatusReply, StatusRequest
 from raftzmq.transport.watch_wire import UnwatchRequest, WatchRequest
 from tests.client.fake_watches import CLUSTER, FakeWatches
 from tests.system.ports import STEP, free_ports

@@ -11,7 +11,7 @@ from raftzmq.client.operations import cluster, keys, queues
 from raftzmq.client.operations.arguments import Work
 from raftzmq.client.session.members import EVERY_MS, FIRST_MS
 from raftzmq.client.session.subscriptions import Subscription
-from raftzmq.transport.client_wire import StatusReply, StatusRequest
+from raftzmq.transport.operator_wire import StatusReply, StatusRequest
 from tests.client.conversation import CLUSTER, A, B, C, Conversation, Sent
 
 NODE_PORTS = {A: "a:6000", B: "b:6000", C: "c:6000"}

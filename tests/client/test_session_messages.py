@@ -11,7 +11,7 @@ from raftzmq.client.session.flight import MESSAGES_IN_FLIGHT, SILENCE_MS
 from raftzmq.client.session.packer import MESSAGE_BYTES
 from raftzmq.client.transactions import Put
 from raftzmq.errors import InvalidRequest, OutcomeUnknown, Refused, Unavailable
-from raftzmq.transport.client_wire import MemberRequest, StatusRequest, TransferRequest
+from raftzmq.transport.operator_wire import MemberRequest, StatusRequest, TransferRequest
 from tests.client.conversation import A, B, C, Conversation, Sent
 
 

@@ -18,7 +18,7 @@ from raftzmq.client.direct import DirectClient
 from raftzmq.client.handles.watch import Watch
 from raftzmq.client.operations.keys import put
 from raftzmq.client.session.subscriptions import Subscription
-from raftzmq.transport.client_wire import StatusRequest
+from raftzmq.transport.operator_wire import StatusRequest
 from raftzmq.transport.watch_wire import WatchRequest
 from tests.client.conftest import Connect, given_time, until
 from tests.client.fake_cluster import IGNORE, SERVE, FakeCluster

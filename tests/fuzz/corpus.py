@@ -12,13 +12,13 @@ from raftzmq.core.messages import AppendEntries, SnapshotChunk
 from raftzmq.lines import encode_entry
 from raftzmq.machine import bounded
 from raftzmq.transport.client_wire import (
-    MemberRequest,
     OperationsRequest,
     Request,
     Results,
     encode_reply,
     encode_request,
 )
+from raftzmq.transport.operator_wire import MemberRequest
 from raftzmq.transport.peer_wire import Hello, Welcome, encode_hello, encode_message, encode_welcome
 from tests.fuzz.mangler import Parts
 from tests.transport.samples import (

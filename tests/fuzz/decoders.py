@@ -19,16 +19,14 @@ from raftzmq.core.messages import AppendEntries, Message
 from raftzmq.errors import WireError
 from raftzmq.transport.client_wire import (
     ErrorReply,
-    MemberRequest,
     OperationsRequest,
     Results,
-    StatusReply,
-    TransferRequest,
     decode_reply,
     decode_request,
     encode_reply,
     encode_request,
 )
+from raftzmq.transport.operator_wire import MemberRequest, StatusReply, TransferRequest
 from raftzmq.transport.peer_wire import (
     Envelope,
     Hello,

@@ -12,14 +12,13 @@ from raftzmq.client.operations import cluster
 from raftzmq.client.session.calls import Call
 from raftzmq.errors import RaftzmqError
 from raftzmq.transport.client_wire import (
-    Done,
     ErrorReply,
     OperationsRequest,
     Reply,
     Results,
-    StatusReply,
     encode_reply,
 )
+from raftzmq.transport.operator_wire import Done, StatusReply
 from tests.amounts import amount
 from tests.client.conversation import CLUSTER, NAMES, Conversation, Sent
 from tests.fuzz.decoders import hold

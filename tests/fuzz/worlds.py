@@ -17,7 +17,8 @@ from raftzmq.core.entry import Entry
 from raftzmq.lines import decode_entry
 from raftzmq.node import Node
 from raftzmq.storage import MemoryFiles, MemoryStorage, StorageConfig
-from raftzmq.transport.client_wire import OperationsRequest, TransferRequest
+from raftzmq.transport.client_wire import OperationsRequest
+from raftzmq.transport.operator_wire import TransferRequest
 from tests.fuzz.decoders import hold
 from tests.fuzz.mangler import Parts
 from tests.machine.entries import follow

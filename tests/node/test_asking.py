@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from raftzmq.core.identity import NodeId
 from raftzmq.node import Node
-from raftzmq.transport.client_wire import Done, ErrorReply
+from raftzmq.transport.client_wire import ErrorReply
+from raftzmq.transport.operator_wire import Done
 from raftzmq.transport.peer_wire import Hello, decode_peer
 from tests.node.world import NONCE, World
 

@@ -9,14 +9,10 @@ import pytest
 from raftzmq.access.users import ANYBODY, User
 from raftzmq.node import audit
 from raftzmq.node.audit import Audit, Record
-from raftzmq.transport.client_wire import (
+from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Request, Results
+from raftzmq.transport.operator_wire import (
     Done,
-    ErrorReply,
     MemberRequest,
-    OperationsRequest,
-    Reply,
-    Request,
-    Results,
     StatusReply,
     StatusRequest,
     StopRequest,

@@ -15,11 +15,9 @@ from raftzmq.core.entry import COMMANDS
 from raftzmq.core.messages import AppendEntries, SnapshotChunk
 from raftzmq.lines import with_body
 from raftzmq.storage import StorageConfig
-from raftzmq.transport.client_wire import (
+from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Results
+from raftzmq.transport.operator_wire import (
     Done,
-    ErrorReply,
-    OperationsRequest,
-    Results,
     StatusReply,
     StatusRequest,
     StopRequest,

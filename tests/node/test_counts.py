@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from raftzmq.node.counts import ADMIN, READ, STALE_READ, WRITE
 from raftzmq.storage import StorageConfig
-from raftzmq.transport.client_wire import OperationsRequest, StatusRequest
+from raftzmq.transport.client_wire import OperationsRequest
+from raftzmq.transport.operator_wire import StatusRequest
 from tests.node.world import World
 
 

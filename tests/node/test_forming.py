@@ -10,7 +10,8 @@ import pytest
 from raftzmq.errors import StaleData
 from raftzmq.node import Node, NodeSettings
 from raftzmq.storage import MemoryStorage
-from raftzmq.transport.client_wire import Done, ErrorReply
+from raftzmq.transport.client_wire import ErrorReply
+from raftzmq.transport.operator_wire import Done
 from raftzmq.transport.peer_wire import Hello
 from tests.node.world import NONCE, SECRET, World
 

@@ -7,7 +7,7 @@ import pytest
 from raftzmq.core.messages import SnapshotChunk
 from raftzmq.node import Node, admission
 from raftzmq.storage import StorageConfig
-from raftzmq.transport.client_wire import Done, MemberRequest, TransferRequest
+from raftzmq.transport.operator_wire import Done, MemberRequest, TransferRequest
 from raftzmq.transport.peer_wire import Envelope
 from tests.node.world import SECRET, World
 

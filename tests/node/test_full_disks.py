@@ -17,7 +17,8 @@ from raftzmq.core.messages import SnapshotChunk
 from raftzmq.core.ready import Ready, SnapshotMeta
 from raftzmq.node import Node
 from raftzmq.node.interfaces import Outbox
-from raftzmq.transport.client_wire import OperationsRequest, StatusReply, StatusRequest
+from raftzmq.transport.client_wire import OperationsRequest
+from raftzmq.transport.operator_wire import StatusReply, StatusRequest
 from tests.node.watcher import Watcher
 from tests.node.world import World
 

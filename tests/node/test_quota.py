@@ -9,13 +9,8 @@ import pytest
 from raftzmq.machine import memory
 from raftzmq.node.state import HISTORY_SHARE, LOG_SHARE
 from raftzmq.storage import StorageConfig
-from raftzmq.transport.client_wire import (
-    ErrorReply,
-    OperationsRequest,
-    Results,
-    StatusReply,
-    StatusRequest,
-)
+from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Results
+from raftzmq.transport.operator_wire import StatusReply, StatusRequest
 from tests.node.world import World
 
 QUOTA = 100_000

@@ -13,13 +13,10 @@ from raftzmq.node import Node
 from raftzmq.node.access import WORDS
 from raftzmq.node.counts import ADMIN, READ, STALE_READ, WRITE
 from raftzmq.transport import client_wire
-from raftzmq.transport.client_wire import (
+from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Results
+from raftzmq.transport.operator_wire import (
     Done,
-    ErrorReply,
     MemberRequest,
-    OperationsRequest,
-    Reply,
-    Results,
     StatusReply,
     StatusRequest,
     StopRequest,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raftzmq.node import Node
-from raftzmq.transport.client_wire import Done, ErrorReply
+from raftzmq.transport.client_wire import ErrorReply
+from raftzmq.transport.operator_wire import Done
 from tests.node.world import World
 
 

@@ -20,7 +20,7 @@ from raftzmq.errors import StaleData
 from raftzmq.node import Node, admission, hellos
 from raftzmq.node.joining import HELLO_INTERVAL_MS
 from raftzmq.node.state import ADDRESSES_MAX
-from raftzmq.transport.client_wire import Done
+from raftzmq.transport.operator_wire import Done
 from raftzmq.transport.peer_wire import Envelope, Hello, Neighbour, Welcome
 from tests.node.world import NONCE, World
 

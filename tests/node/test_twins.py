@@ -7,7 +7,7 @@ import pytest
 from raftzmq.core.identity import NodeId
 from raftzmq.node import Node
 from raftzmq.node.joining import HELLO_INTERVAL_MS, answer_hello
-from raftzmq.transport.client_wire import Done, StatusReply, StatusRequest
+from raftzmq.transport.operator_wire import Done, StatusReply, StatusRequest
 from raftzmq.transport.peer_wire import Hello, Welcome
 from tests.node.world import NONCE, World
 

@@ -13,19 +13,17 @@ from raftzmq.core.messages import Message
 from raftzmq.node import Node, NodeSettings
 from raftzmq.storage import MemoryFiles, MemoryStorage, StorageConfig
 from raftzmq.transport.client_wire import (
-    Done,
-    MemberRequest,
     OperationsRequest,
     Reply,
     Request,
     Results,
-    TransferRequest,
     decode_reply,
     decode_request,
     encode_reply,
     encode_request,
     encode_results,
 )
+from raftzmq.transport.operator_wire import Done, MemberRequest, TransferRequest
 from raftzmq.transport.peer_wire import (
     Hello,
     Welcome,

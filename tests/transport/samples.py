@@ -14,14 +14,10 @@ from raftzmq.core.identity import NodeId
 from raftzmq.core.membership import Member, Membership
 from raftzmq.core.messages import AppendEntries, Message, SnapshotChunk
 from raftzmq.lines import encode_entry
-from raftzmq.transport.client_wire import (
+from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Request, Results
+from raftzmq.transport.operator_wire import (
     Done,
-    ErrorReply,
     MemberRequest,
-    OperationsRequest,
-    Reply,
-    Request,
-    Results,
     StatusReply,
     StatusRequest,
     StopRequest,

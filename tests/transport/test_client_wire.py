@@ -14,22 +14,24 @@ import pytest
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest, WireError
 from raftzmq.transport.client_wire import (
-    Done,
     ErrorReply,
-    MemberRequest,
     OperationsRequest,
     Reply,
     Request,
     Results,
-    StatusReply,
-    StatusRequest,
-    StopRequest,
-    TransferRequest,
     decode_reply,
     decode_request,
     encode_reply,
     encode_request,
     encode_results,
+)
+from raftzmq.transport.operator_wire import (
+    Done,
+    MemberRequest,
+    StatusReply,
+    StatusRequest,
+    StopRequest,
+    TransferRequest,
 )
 from tests.transport.samples import REPLIES, REQUESTS
 

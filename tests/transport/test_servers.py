@@ -17,7 +17,8 @@ import zmq
 from raftzmq import limits
 from raftzmq.errors import ListenError, PortTaken, RaftzmqError, WireError
 from raftzmq.transport import options, servers
-from raftzmq.transport.client_wire import StatusRequest, decode_request, encode_request
+from raftzmq.transport.client_wire import decode_request, encode_request
+from raftzmq.transport.operator_wire import StatusRequest
 from raftzmq.transport.options import Context
 from raftzmq.transport.peer_wire import decode_peer, encode_message
 from raftzmq.transport.servers import ClientServer, PeerServer, Received

@@ -22,8 +22,9 @@ from raftzmq import limits
 from raftzmq.client.results import Item, Value
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import parse_address
-from raftzmq.transport.client_wire import Done, Request, StatusReply
+from raftzmq.transport.client_wire import Request
 from raftzmq.transport.frames import is_count
+from raftzmq.transport.operator_wire import Done, StatusReply
 
 T = TypeVar("T")
 

@@ -17,16 +17,16 @@ from raftzmq.client.operations.arguments import (
 )
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import parse_pod_name
-from raftzmq.transport.client_wire import (
+from raftzmq.transport.client_wire import Request
+from raftzmq.transport.frames import is_count
+from raftzmq.transport.operator_wire import (
     Done,
     MemberRequest,
-    Request,
     StatusReply,
     StatusRequest,
     StopRequest,
     TransferRequest,
 )
-from raftzmq.transport.frames import is_count
 
 DEFAULT_ENDPOINTS: Final = ("127.0.0.1:6001", "127.0.0.1:6011", "127.0.0.1:6021")
 """The client ports of a local cluster."""

@@ -24,7 +24,8 @@ from raftzmq.client.session.verdicts import (
 )
 from raftzmq.client.session.watches import Watches
 from raftzmq.errors import OutcomeUnknown, SessionExpired
-from raftzmq.transport.client_wire import Done, ErrorReply, Results, StatusReply
+from raftzmq.transport.client_wire import ErrorReply, Results
+from raftzmq.transport.operator_wire import Done, StatusReply
 from raftzmq.transport.watch_wire import WatcherHears, Watching
 
 RENEW_MS: Final = 2000

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from raftzmq.client.operations.arguments import Answer, Operation, Work, cached_call_ms, call_ms
 from raftzmq.errors import RaftzmqError, WireError
-from raftzmq.transport.client_wire import Done, StatusReply
+from raftzmq.transport.operator_wire import Done, StatusReply
 
 REQUEST_BYTES: Final = 64
 OPEN: Final = b'"open",'

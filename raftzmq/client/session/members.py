@@ -17,7 +17,7 @@ from raftzmq.client.session.calls import Call
 from raftzmq.client.session.endpoints import Endpoints
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import client_address
-from raftzmq.transport.client_wire import StatusReply
+from raftzmq.transport.operator_wire import StatusReply
 
 FIRST_MS: Final = 1000
 """So long after the first connection. A program that asks one thing and ends does not ask this."""

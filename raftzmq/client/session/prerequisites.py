@@ -11,7 +11,7 @@ from raftzmq.client.session.calls import Call, Lane
 from raftzmq.client.session.endpoints import Endpoints
 from raftzmq.client.session.serials import Serials
 from raftzmq.errors import RaftzmqError, Unavailable
-from raftzmq.transport.client_wire import StatusReply
+from raftzmq.transport.operator_wire import StatusReply
 
 PROBE_S: Final = 1.0
 FRESH_MS: Final = 1000

@@ -30,14 +30,8 @@ from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
 from raftzmq.client.session.watches import Watches
 from raftzmq.errors import WireError
-from raftzmq.transport.client_wire import (
-    Done,
-    ErrorReply,
-    Results,
-    StatusReply,
-    decode_reply,
-    encode_request,
-)
+from raftzmq.transport.client_wire import ErrorReply, Results, decode_reply, encode_request
+from raftzmq.transport.operator_wire import Done, StatusReply
 
 LINK_CHECK_MS: Final = 100
 """How often to look whether links are still up while answers are awaited."""
