@@ -140,6 +140,10 @@ TERM_MAX: Final = 2**53 - 1
 INDEX_MAX: Final = 2**53 - 1
 """Bounds of terms and indices: exact in every JSON reader; beyond them a message is malformed."""
 
+REVISION_GAP: Final = 1_000_000_000
+"""By how much revisions jump when a cluster is made from another's state: further than any that the
+other gave out after that state, so that no revision, token or number means two things."""
+
 TERM_JUMP: Final = 1_000_000
 """The most terms that a message may be ahead of what a node knows. Each election takes one term, so
 only a forged message asks for more, and none can use up all terms that there are."""

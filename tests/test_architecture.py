@@ -50,6 +50,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq.storage": (*ENTRIES, "raftzmq.descriptors", "raftzmq.file_modes"),
     "raftzmq.transport": (*ENTRIES, "raftzmq.descriptors", "raftzmq.access.keys"),
     "raftzmq.node": (*ENTRIES, *WIRE, "raftzmq.access", "raftzmq.machine", "raftzmq.storage"),
+    "raftzmq.offline": (*ENTRIES, "raftzmq.machine", "raftzmq.storage"),
     "raftzmq.server": (
         *ENTRIES,
         "raftzmq.standard_streams",

@@ -4,6 +4,7 @@ node.json    whose it is              state.json   term and vote
 log/         segments                 snapshots/   complete ones, and unfinished files
 lock         held while a node runs   aside-<n>/   what --rejoin moved out of the way
 stale.json   written once a leader has said that acknowledged entries are missing
+founding.json     there while the directory is made into a new cluster's (raftzmq/offline)
 """
 
 from __future__ import annotations
@@ -41,11 +42,12 @@ class Layout:
         self.snapshots = root / "snapshots"
         self.lock = root / "lock"
         self.stale = root / "stale.json"
+        self.founding = root / "founding.json"
 
     @property
     def names(self) -> frozenset[str]:
         """Of what a node itself writes there, but for aside-<n>."""
-        files = (self.node, self.state, self.stale)
+        files = (self.node, self.state, self.stale, self.founding)
         unfinished = (f"{path.name}.new" for path in files)
         paths = (*files, self.log, self.snapshots, self.lock)
         return frozenset([*unfinished, *(path.name for path in paths)])
@@ -103,15 +105,21 @@ def lock_directory(files: Files, layout: Layout) -> Closeable:
 def first_use(files: Files, layout: Layout, node: str, incarnation: str) -> None:
     """Make the directory `node`'s. node.json is written last: before that, nothing counts.
 
-    Raises CorruptFile if there is a log or a snapshot, because then node.json has been lost.
+    Raises CorruptFile if there is a log or a snapshot, because then node.json has been lost;
+    DataError if the directory was to become a new cluster's, and that was interrupted.
     """
+    if files.exists(layout.founding):
+        raise DataError(
+            f"{layout.root} was being made into a new cluster's, and that was interrupted: run the "
+            "same `raftzmq recover` or `raftzmq snapshot restore` again, which goes on"
+        )
     left = [name for name in files.names(layout.log) if segment_first(name) is not None]
     interrupted = left == [segment_path(layout.log, 1).name] and not files.size(
         layout.log / left[0]
     )
     if (left and not interrupted) or list_snapshots(files, layout.snapshots):
         raise CorruptFile(layout.node, 1, 0, "the file is missing, and yet there is a log")
-    create_log(files, layout.log)
+    create_log(files, layout.log, 1)
     files.make_dirs(layout.snapshots)
     write_hard_state(files, layout.state, HardState())
     files.sync_dir(layout.root)
@@ -194,10 +202,11 @@ def _agrees(log: LoadedLog, snapshot: SnapshotMeta) -> bool:
     return position < len(log.entries) and log.entries[position].term == snapshot.term
 
 
-def _used(files: Files, layout: Layout) -> bool:
+def is_used(files: Files, layout: Layout) -> bool:
     """Whether a node has used the directory, even if node.json is gone."""
     return (
         files.exists(layout.node)
+        or files.exists(layout.founding)
         or files.exists(layout.state)
         or any(segment_first(name) is not None for name in files.names(layout.log))
         or bool(list_snapshots(files, layout.snapshots))
@@ -212,12 +221,19 @@ def set_aside(files: Files, path: Path) -> Path | None:
     """
     layout = Layout(path)
     with data_errors(path), contextlib.closing(lock_directory(files, layout)):
-        if not _used(files, layout):
+        if not is_used(files, layout):
             return None  # a directory that happens to have a log/ in it, such as /var
         names = files.names(path)
         ours = [
             name
-            for name in ("node.json", "state.json", "snapshots", "log", "stale.json")
+            for name in (
+                "node.json",
+                "state.json",
+                "snapshots",
+                "log",
+                "stale.json",
+                "founding.json",
+            )
             for name in (name, f"{name}.new")
             if name in names
         ]

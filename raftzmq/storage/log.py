@@ -274,10 +274,10 @@ def _make_durable(files: Files, directory: Path, loaded: LoadedLog) -> None:
     files.sync_dir(directory)
 
 
-def create_log(files: Files, directory: Path) -> None:
-    """Make the directory and its first, empty segment, durably."""
+def create_log(files: Files, directory: Path, first: int) -> None:
+    """Make the directory and its first, empty segment, which begins at index `first`, durably."""
     files.make_dirs(directory)
-    files.create(segment_path(directory, 1)).close()
+    files.create(segment_path(directory, first)).close()
     files.sync_dir(directory)
 
 

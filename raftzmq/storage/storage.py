@@ -123,6 +123,8 @@ class Storage:
             restrict(self._files, self._layout)
             if not self._files.exists(self._layout.node):
                 first_use(self._files, self._layout, node, self._new_incarnation())
+            elif self._files.exists(self._layout.founding):
+                self._files.unlink(self._layout.founding)  # it was not begun, or is finished
             restored = self._restore(node)
             undo.pop_all()
             return restored
