@@ -214,6 +214,6 @@ def test_the_alerts_watch_what_is_there() -> None:
     histograms = {f"{name}_bucket" for name, kind in TYPES.items() if kind == "histogram"}
     for rule in rules:
         assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
-        assert set(rule["annotations"]) == {"summary", "description"}
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
         watched = set(re.findall(r"raftzmq_(\w+)", rule["expr"]))
         assert watched <= TYPES.keys() | histograms, rule["alert"]
