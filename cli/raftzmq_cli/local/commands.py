@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import closing
 from pathlib import Path
@@ -59,6 +60,7 @@ commands = Group(
     raftzmq local up
     raftzmq local up --nodes 5 --dir /tmp/five --base-port 7000
     raftzmq local up --rejoin raft-1        (its log asks for --rejoin)
+    raftzmq local up --keys keys            (made if it does not exist)
     raftzmq local up --design views
     """,
 )
@@ -80,6 +82,14 @@ def up(
             help="raft, or views: a view server (port 7000) and storage servers, in .raftzmq/views."
         ),
     ] = Design.RAFT,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Directory of keys, made if it does not exist: only who has a key is let in "
+            "(default: as the cluster was made; a new one has none).",
+        ),
+    ] = None,
     rejoin: Annotated[
         str | None,
         typer.Option(
@@ -98,17 +108,18 @@ def up(
         if rejoin is not None:
             raise InvalidRequest("--rejoin is for nodes of Raft: the older design has no data")
         where = view_servers.DIRECTORY if directory == DIRECTORY else directory
-        return views.up(where, nodes, base_port, wait)
+        return views.up(where, nodes, base_port, keys, wait)
     directory = directory.resolve()
     with processes.locked(directory):
         is_new = processes.load(directory) is None
-        cluster = _cluster_for(directory, nodes, base_port)
+        cluster = _cluster_for(directory, nodes, base_port, keys)
         members = cluster.nodes
         newcomer = None if rejoin is None else rejoining.node_of(cluster, rejoin, is_new=is_new)
         if newcomer is not None:
             members = [node for node in members if node.name != newcomer.name]
         down = [node for node in members if node.pid() is None]
         ports.require_free(cluster, down, is_new=is_new)
+        cluster.make_keys()
         cluster.write()
         with processes.given_up(cluster, down, is_new=is_new):
             line(first_line(cluster, down))
@@ -191,7 +202,8 @@ def _down(cluster: LocalCluster, purge: bool) -> None:
 def first_line(cluster: LocalCluster, down: list[LocalNode]) -> str:
     """Say what `up` starts, and where."""
     ports = [str(node.port) for node in cluster.nodes]
-    place = f"127.0.0.1:{', '.join(ports)}, without keys; data in {short(cluster.directory)}"
+    where = f"127.0.0.1:{', '.join(ports)}"
+    place = f"{where}, {cluster.security}; data in {short(cluster.directory)}"
     size = f"{cluster.size} node" + ("s" if cluster.size > 1 else "")
     if not down:
         return f"a local cluster of {size} is running already, {place}"
@@ -201,12 +213,14 @@ def first_line(cluster: LocalCluster, down: list[LocalNode]) -> str:
     return f"starting {names} of a local cluster of {size}, {place}"
 
 
-def _cluster_for(directory: Path, nodes: int | None, base_port: int | None) -> LocalCluster:
+def _cluster_for(
+    directory: Path, nodes: int | None, base_port: int | None, keys: Path | None
+) -> LocalCluster:
     """The cluster of this directory, new or as it was made. Raises InvalidRequest."""
     cluster = processes.load(directory)
     if cluster is None:
         cluster = processes.LocalCluster(
-            directory, nodes or LOCAL_NODES, base_port or LOCAL_BASE_PORT
+            directory, nodes or LOCAL_NODES, base_port or LOCAL_BASE_PORT, keys and keys.resolve()
         )
         if cluster.base_port + processes.PORT_STEP * cluster.size > 65_536:
             raise InvalidRequest(
@@ -217,6 +231,7 @@ def _cluster_for(directory: Path, nodes: int | None, base_port: int | None) -> L
             f"the cluster in {short(directory)} has {cluster.size} nodes from port "
             f"{cluster.base_port} on: give another --dir, or 'local down --purge' first"
         )
+    processes.require_keys(cluster, keys)
     return cluster
 
 
@@ -279,6 +294,9 @@ def _say_what_next(cluster: LocalCluster) -> None:
     if cluster.endpoints != local_endpoints(LOCAL_NODES, LOCAL_BASE_PORT):
         line("first, since the ports are not the default ones:")
         line(f"  export RAFTZMQ_ENDPOINTS={','.join(cluster.endpoints)}")
+    if cluster.client_key:
+        line("first, as whoever has no key is not let in:")
+        line(f"  export RAFTZMQ_KEY={shlex.quote(short(cluster.client_key))}")
     line("try next:")
     line(f"  {name} client put greeting hello")
     line(f"  {name} client get greeting")
@@ -289,4 +307,5 @@ def _say_what_next(cluster: LocalCluster) -> None:
 def _closing(settings: Settings, cluster: LocalCluster) -> closing[ClientInvocation]:
     """What asks the nodes of a local cluster, closed at the end of a `with` block."""
     endpoints = ",".join(cluster.endpoints)
-    return closing(ClientInvocation(settings.overridden(endpoints, None, None)))
+    settings = settings.overridden(endpoints, None, None, cluster.client_key)
+    return closing(ClientInvocation(settings))

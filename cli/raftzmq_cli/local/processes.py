@@ -1,6 +1,6 @@
 """The nodes of a local cluster as plain detached processes, and the directory they live in.
 
-DIR/cluster.json        how many nodes, and from which port on
+DIR/cluster.json        how many nodes, from which port on, and where their keys are
 DIR/lock                held by a `raftzmq local` command while it works
 DIR/raft-0/node.pid     the process
 DIR/raft-0/node.log     what it says
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from raftzmq.access.key_directory import ADMIN, KeyDirectory
 from raftzmq.errors import DataError, InvalidRequest, Refused
 from raftzmq.file_modes import restrict, restrict_new_files
 from raftzmq.storage.directory import Layout
@@ -55,6 +56,7 @@ class LocalNode:
     port: int
     directory: Path
     peers: str
+    keys: Path | None = None
     child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     rejoin: bool = False
     is_first_start: bool = field(default=False, repr=False, compare=False)
@@ -88,6 +90,7 @@ class LocalNode:
             *("--data-dir", str(self.data)),
             *("--peers", self.peers),
             *("--listen", f"tcp://127.0.0.1:{self.port}"),
+            *(["--keys", str(self.keys)] if self.keys else []),
             *(["--rejoin"] if self.rejoin else []),
         ]
 
@@ -167,13 +170,15 @@ class LocalCluster:
     directory: Path
     size: int
     base_port: int
+    keys: Path | None = None
+    """The directory of keys, or None if whoever reaches a port may do everything."""
 
     @property
     def nodes(self) -> list[LocalNode]:
         ports = [self.base_port + PORT_STEP * k for k in range(self.size)]
         peers = ",".join(f"{NAME}-{k}=127.0.0.1:{port}" for k, port in enumerate(ports))
         return [
-            LocalNode(f"{NAME}-{k}", port, self.directory / f"{NAME}-{k}", peers)
+            LocalNode(f"{NAME}-{k}", port, self.directory / f"{NAME}-{k}", peers, self.keys)
             for k, port in enumerate(ports)
         ]
 
@@ -186,12 +191,28 @@ class LocalCluster:
         return Design.RAFT
 
     @property
+    def client_key(self) -> Path | None:
+        """The key file of a user who may do everything, as `keys create` makes it."""
+        return KeyDirectory(self.keys).file_of(ADMIN) if self.keys else None
+
+    @property
+    def security(self) -> str:
+        """For people: whether the nodes have keys, and which."""
+        return f"with the keys in {short(self.keys)}" if self.keys else "without keys"
+
+    def make_keys(self) -> None:
+        """Make the directory of keys if there is none. Raises InvalidRequest, OSError."""
+        if self.keys and not self.keys.exists():
+            KeyDirectory(self.keys).create()
+
+    @property
     def file(self) -> Path:
         return self.directory / "cluster.json"
 
     def document(self) -> dict[str, Any]:
         """What cluster.json says."""
-        return {"format": 1, "nodes": self.size, "base_port": self.base_port}
+        document = {"format": 1, "nodes": self.size, "base_port": self.base_port}
+        return {**document, **({"keys": str(self.keys)} if self.keys else {})}
 
     def write(self) -> None:
         temporary = self.file.with_suffix(".new")
@@ -235,7 +256,7 @@ def load(directory: Path) -> LocalCluster | None:
             raise InvalidRequest(
                 f"{directory} belongs to another design: give --design {document['design']}"
             )
-        return LocalCluster(directory, int(document["nodes"]), int(document["base_port"]))
+        return LocalCluster(directory, *described(document))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -243,6 +264,22 @@ def load(directory: Path) -> LocalCluster | None:
             f"{directory / 'cluster.json'} is damaged: write "
             '{"nodes": 3, "base_port": 6000} into it, with the numbers of this cluster'
         ) from None
+
+
+def described(document: dict[str, Any]) -> tuple[int, int, Path | None]:
+    """Size, first port, and directory of keys, as cluster.json has them. Raises ValueError,
+    KeyError or TypeError for what is no such document."""
+    keys = document.get("keys")
+    return int(document["nodes"]), int(document["base_port"]), Path(keys) if keys else None
+
+
+def require_keys(cluster: LocalCluster, keys: Path | None) -> None:
+    """Raises InvalidRequest if a cluster was made with other keys than those that are asked for."""
+    if keys is not None and keys.resolve() != cluster.keys:
+        raise InvalidRequest(
+            f"what is in {short(cluster.directory)} was made {cluster.security}: leave out --keys, "
+            "give another --dir, or 'local down --purge' first"
+        )
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The servers of the older design as plain processes, and the directory they live in.
 
-DIR/cluster.json                how many storage servers, and from which port on
+DIR/cluster.json                as that of a Raft cluster, and "design"
 DIR/view-server/, storage-0/    each with node.pid and node.log; there is no data on disk
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from raftzmq_cli.common.designs import Design
-from raftzmq_cli.local.processes import PORT_STEP, LocalCluster, LocalNode
+from raftzmq_cli.local.processes import PORT_STEP, LocalCluster, LocalNode, described
 
 DIRECTORY: Final = Path(".raftzmq/views")
 BASE_PORT: Final = 7000
@@ -36,10 +36,10 @@ class LocalServer(LocalNode):
     @property
     def command(self) -> list[str]:
         program = [sys.executable, "-m", "raftzmq_cli", "views"]
+        how = ["--listen", self.mark, *(["--keys", str(self.keys)] if self.keys else [])]
         if self.name == VIEW_SERVER:
-            return [*program, "server", "--name", self.name, "--listen", self.mark]
-        where = ["--view-server", self.peers, "--listen", self.mark]
-        return [*program, "store", self.name, *where]
+            return [*program, "server", "--name", self.name, *how]
+        return [*program, "store", self.name, "--view-server", self.peers, *how]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class LocalViews(LocalCluster):
         ports = {VIEW_SERVER: self.base_port}
         ports |= {f"storage-{k}": self.base_port + 1 + PORT_STEP * k for k in range(self.size)}
         return [
-            LocalServer(name, port, self.directory / name, self.view_server)
+            LocalServer(name, port, self.directory / name, self.view_server, self.keys)
             for name, port in ports.items()
         ]
 
@@ -64,8 +64,7 @@ class LocalViews(LocalCluster):
         return f"127.0.0.1:{self.base_port}"
 
     def document(self) -> dict[str, Any]:
-        base = {"format": 1, "nodes": self.size, "base_port": self.base_port}
-        return {**base, "design": Design.VIEWS.value}
+        return {**LocalCluster.document(self), "design": Design.VIEWS.value}
 
     def forget_unformed(self, started: Sequence[LocalNode]) -> None:  # noqa: ARG002
         self.file.unlink(missing_ok=True)
@@ -79,6 +78,6 @@ def load(directory: Path) -> LocalViews | None:
         document = json.loads((directory / "cluster.json").read_text())
         if document.get("design") != Design.VIEWS:
             return None
-        return LocalViews(directory, int(document["nodes"]), int(document["base_port"]))
+        return LocalViews(directory, *described(document))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

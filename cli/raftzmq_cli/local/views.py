@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,16 +26,19 @@ _STATUS_TIMEOUT_S: Final = 1.0
 _POLL_S: Final = 0.1
 
 
-def up(directory: Path, nodes: int | None, base_port: int | None, wait_s: float) -> int:
+def up(
+    directory: Path, nodes: int | None, base_port: int | None, keys: Path | None, wait_s: float
+) -> int:
     """Start what is not running, and wait until a primary and a backup have taken a write."""
     directory = directory.resolve()
     with processes.locked(directory):
         is_new = load(directory) is None
-        views = _views_for(directory, nodes, base_port)
+        views = _views_for(directory, nodes, base_port, keys)
         down = [server for server in views.nodes if server.pid() is None]
         ports.require_free(views, down, is_new=is_new)
+        views.make_keys()
         views.write()
-        place = f"view server {views.view_server}; logs in {short(directory)}"
+        place = f"view server {views.view_server}, {views.security}; logs in {short(directory)}"
         what = f"a view server and {views.size} storage servers"
         with processes.given_up(views, down, is_new=is_new):
             line(f"starting {what}, {place}" if down else f"{what} are running already, {place}")
@@ -47,7 +51,9 @@ def up(directory: Path, nodes: int | None, base_port: int | None, wait_s: float)
     return exits.DONE
 
 
-def _views_for(directory: Path, nodes: int | None, base_port: int | None) -> LocalViews:
+def _views_for(
+    directory: Path, nodes: int | None, base_port: int | None, keys: Path | None
+) -> LocalViews:
     views = load(directory)
     if views is None:
         if (directory / "cluster.json").exists():
@@ -55,7 +61,9 @@ def _views_for(directory: Path, nodes: int | None, base_port: int | None) -> Loc
                 f"{directory} belongs to a Raft cluster: give another --dir, or run "
                 "'local down --purge' first"
             )
-        views = LocalViews(directory, nodes or SERVERS, base_port or BASE_PORT)
+        views = LocalViews(
+            directory, nodes or SERVERS, base_port or BASE_PORT, keys and keys.resolve()
+        )
         if views.base_port + PORT_STEP * views.size > 65_536:
             raise InvalidRequest(
                 f"--base-port {views.base_port} leaves too few ports for the servers"
@@ -65,6 +73,7 @@ def _views_for(directory: Path, nodes: int | None, base_port: int | None) -> Loc
             f"in {directory} there are {views.size} storage servers, with the view server on port "
             f"{views.base_port}: give another --dir, or 'local down --purge' first"
         )
+    processes.require_keys(views, keys)
     return views
 
 
@@ -74,7 +83,7 @@ def _wait(views: LocalViews, started: list[LocalNode], wait_s: float) -> int:
     deadline = time.monotonic() + wait_s
     text = ""
     shown = ""
-    with ViewsClient(views.view_server) as client:
+    with ViewsClient(views.view_server, key=views.client_key) as client:
         while time.monotonic() < deadline:
             dead = [server for server in started if server.exit_code() is not None]
             if dead:
@@ -113,6 +122,9 @@ def _say_what_next(views: LocalViews) -> None:
     if views.base_port != BASE_PORT:
         line("first, since the port is not the default one:")
         line(f"  export RAFTZMQ_VIEW_SERVER={views.view_server}")
+    if views.client_key:
+        line("first, as whoever has no key is not let in:")
+        line(f"  export RAFTZMQ_KEY={shlex.quote(short(views.client_key))}")
     line("try next:")
     for command in ("put greeting hello", "get greeting", "status"):
         line(f"  {name} views client {command}")
@@ -129,7 +141,7 @@ def status(views: LocalViews, run: Invocation) -> int:
             f"the view server of {short(views.directory)} is not running: start it with "
             f"'local up --design views{running.options(views, with_design=False)}'"
         )
-    with ViewsClient(views.view_server) as client:
+    with ViewsClient(views.view_server, key=views.client_key) as client:
         document = statuses.ask(client, run.settings.timeout_s(statuses.TIMEOUT_S))
     for server in document["servers"]:
         server["pid"] = pids.get(server["name"])

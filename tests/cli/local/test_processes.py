@@ -57,6 +57,13 @@ def test_a_cluster_is_read_back_as_it_was_written(cluster: LocalCluster) -> None
     assert processes.load(cluster.directory) == cluster
 
 
+def test_a_cluster_with_keys_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    made = LocalCluster(tmp_path, 3, 7000, tmp_path / "keys")
+    made.write()
+    assert processes.load(tmp_path) == made
+    assert all(node.command[-2:] == ["--keys", str(made.keys)] for node in made.nodes)
+
+
 def test_a_damaged_description_is_refused(cluster: LocalCluster) -> None:
     (cluster.directory / "cluster.json").write_text("{")
     with pytest.raises(InvalidRequest, match=r"cluster\.json"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -215,3 +217,41 @@ def test_a_view_server_of_another_directory_is_not_taken_for_ones_own(here: Path
         assert refused.code == 1
         assert "local down --dir first" in refused.err
         assert "stay the same" in refused.err
+
+
+def test_a_cluster_with_keys_lets_in_only_who_has_one(here: Path) -> None:
+    port = free_ports(3)
+    cluster = LocalCluster(here / "c", 3, port, here / "keys")
+    where = ("--dir", "c", "--wait", "60", "--base-port", str(port))
+    with down_at_the_end(cluster):
+        started = raftzmq("local", "up", *where, "--keys", "keys")
+        assert started.code == 0, started
+        assert "with the keys in keys" in started.lines[0]
+        assert "  export RAFTZMQ_KEY=keys/admin.key" in started.lines
+        get = ("client", "--endpoints", ",".join(cluster.endpoints), "get", "k")
+        assert raftzmq(*get).code == 4
+        assert raftzmq(*get, "--key", "keys/admin.key").code == 0
+
+        assert raftzmq("local", "status", "--dir", "c").code == 0
+        assert cluster.nodes[0].signal(signal.SIGKILL)
+        while cluster.nodes[0].pid() is not None:
+            time.sleep(0.01)
+        again = raftzmq("local", "up", *where)
+        assert again.code == 0, "it knows its keys"
+        refused = raftzmq("local", "up", *where, "--keys", "others")
+        assert (refused.code, refused.out) == (2, "")
+        assert "with the keys in keys: leave out --keys" in refused.err
+        assert not (here / "others").exists()
+
+
+def test_the_older_design_with_keys_lets_in_only_who_has_one(here: Path) -> None:
+    port = free_ports(3)
+    servers = LocalViews(here / "v", 2, port, here / "keys")
+    where = ("--design", "views", "--nodes", "2", "--dir", "v", "--base-port", str(port))
+    with down_at_the_end(servers):
+        started = raftzmq("local", "up", *where, "--wait", "60", "--keys", "keys")
+        assert started.code == 0, started
+        client = ("views", "client", "--view-server", servers.view_server)
+        assert raftzmq(*client, "get", "k").code == 4
+        assert raftzmq(*client, "--key", "keys/admin.key", "get", "k").code == 0
+        assert raftzmq("local", "status", "--dir", "v").code == 0
