@@ -121,8 +121,7 @@ def test_a_store_that_is_full_a_slow_disk_an_open_port_and_an_even_number(tmp_pa
         slow = cluster.followers()[0]
         delay_file(slow.data_dir).write_text("0.3")
         with Client(cluster.endpoints) as client, pytest.raises(StoreFull):
-            for number in range(50):
-                client.put(f"key/{number}", "x" * 100_000, timeout=60)
+            fill(client)
         code, lines = ask(cluster.endpoints)
         assert code == 3, lines
         assert lines[0].startswith("FAILING: quota"), lines
@@ -132,6 +131,11 @@ def test_a_store_that_is_full_a_slow_disk_an_open_port_and_an_even_number(tmp_pa
         assert "move it to a faster disk" in said
         assert line_of(lines, "voters").startswith("! 2 voters bear the loss of 0, as 1 would")
         assert "from other machines without keys; make keys" in line_of(lines, "keys")
+
+
+def fill(client: Client) -> None:
+    for number in range(50):
+        client.put(f"key/{number}", "x" * 100_000, timeout=60)
 
 
 @pytest.mark.proof

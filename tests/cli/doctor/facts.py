@@ -47,7 +47,7 @@ FIGURES: dict[str, Any] = {
 
 def node(name: str, *, figures: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """A node's document. raft-0 leads."""
-    document = {
+    document: dict[str, Any] = {
         "node": name,
         "endpoint": f"db-{name[-1]}:6001",
         "role": "leader" if name == "raft-0" else "follower",
