@@ -130,6 +130,18 @@ WATCH_PROGRESS_MS: Final = 1000
 WATCH_CONFIRMED_MS: Final = 30_000
 """A watch that its client has not confirmed for this long is forgotten."""
 
+SNAPSHOTS: Final = 4
+"""The most snapshots for clients that a node holds at a time: each keeps what is written over."""
+
+SNAPSHOT_PIECE_BYTES: Final = 512 * 1024
+"""How much of a snapshot one answer carries."""
+
+SNAPSHOT_WAIT_MS: Final = 2000
+"""How long a node that is asked for a snapshot may need to apply what is to be in it."""
+
+SNAPSHOT_UNUSED_MS: Final = 30_000
+"""A snapshot of which nobody has pulled anything for this long is forgotten."""
+
 PROPOSALS_IN_FLIGHT: Final = 16_384
 """The most uncommitted entries that a leader holds before it answers "overloaded"."""
 

@@ -26,6 +26,7 @@ WIRE = (
     "raftzmq.transport.peer_wire",
     "raftzmq.transport.client_wire",
     "raftzmq.transport.operator_wire",
+    "raftzmq.transport.snapshot_wire",
     "raftzmq.transport.watch_wire",
 )
 PARTS: dict[str, tuple[str, ...]] = {
@@ -83,7 +84,6 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq": (*FOUNDATION, "raftzmq.client"),
     "raftzmq_cli.common": ("raftzmq",),
     "raftzmq_cli.client": ("raftzmq", "raftzmq_cli.common"),
-    "raftzmq_cli.doctor": ("raftzmq", "raftzmq_cli.common", "raftzmq_cli.client"),
     "raftzmq_cli.views": ("raftzmq", "raftzmq_cli.common"),
     "raftzmq_cli.keys": ("raftzmq", "raftzmq_cli.common"),
     "raftzmq_cli.local": (

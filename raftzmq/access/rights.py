@@ -177,6 +177,8 @@ REQUESTS: Final[Mapping[str, Callable[..., None]]] = {
     "member": lambda may: may.admin("change the membership"),
     "watch": lambda may, key, prefix: may.read_all(key) if prefix else may.read(key),
     "unwatch": lambda may: may.anything(),
+    "snapshot": lambda may: may.admin("take a snapshot"),
+    "snapshot_pull": lambda may: may.admin("take a snapshot"),
 }
 """What the other requests need. The values before a change, too, are for whoever may read the
 key."""

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from raftzmq.access.key_files import KeyPath, key_file
 from raftzmq.client.aio_shell import AsyncShell
 from raftzmq.client.base import TTL_S, BaseClient
-from raftzmq.client.handles import claims, lease, watch
+from raftzmq.client.handles import claims, lease, snapshot, watch
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
 from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
 from raftzmq.client.results import Deleted, Event, Leader
@@ -136,6 +136,37 @@ class Watch(watch.Watch):
         self.close()
 
 
+class Snapshot(snapshot.Snapshot):
+    """The whole state of the cluster at one revision, no older than the newest write that was
+    answered before: keys, leases, queues, sessions, and the membership as information. Made by
+    `AsyncClient.snapshot`. An asynchronous iterator of the bytes of a file that `raftzmq snapshot`
+    reads.
+
+    It comes from one node, a follower if there is one. `async with` begins it, and so does
+    iterating. Raises Denied for who is no admin, Refused where the nodes are too old, Overloaded if
+    too many snapshots are under way, Unavailable also when the node goes in the middle: take
+    another then.
+    """
+
+    open = snapshot.Snapshot._open
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await self._next()
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is to be given back: the node forgets."""
+
+
 def call(
     asks: Callable[P, Operation[T] | NodeRequest[T]],
 ) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
@@ -170,7 +201,7 @@ def deletion(
     return method
 
 
-class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
+class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapshot]):
     """A connection to a cluster, for one event loop: that of the first call. `await close()` it,
     or use `async with`.
 
@@ -191,6 +222,7 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     _plain_semaphore = PlainSemaphore
     _election = Election
     _watch = Watch
+    _snapshot = Snapshot
 
     def __init__(
         self, endpoints: Sequence[str] | str | None = None, *, key: KeyPath = None

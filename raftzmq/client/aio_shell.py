@@ -22,7 +22,7 @@ from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
 from raftzmq.client.shell import Action, OnLost, Shell, Teller
-from raftzmq.client.sockets import Links, Socket, descriptor, now_ms, turn
+from raftzmq.client.sockets import Links, Socket, descriptor, now_ms, time_of_day, turn
 from raftzmq.errors import InvalidRequest, Unavailable
 
 T = TypeVar("T")
@@ -53,6 +53,7 @@ class AsyncShell(Shell):
     """Runs the session in the event loop of the first call."""
 
     now_ms = staticmethod(now_ms)
+    time_of_day = staticmethod(time_of_day)
     flag = asyncio.Event
 
     def __init__(self, endpoints: Sequence[str], key_file: ClientKeyFile | None = None) -> None:

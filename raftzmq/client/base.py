@@ -7,6 +7,7 @@ from typing import Final, Generic, Literal, TypeVar, overload
 
 from raftzmq.client.handles.claims import Election, Lock, PlainSemaphore, Semaphore
 from raftzmq.client.handles.lease import held_lease
+from raftzmq.client.handles.snapshot import Snapshot
 from raftzmq.client.handles.watch import Watch
 from raftzmq.client.operations import cluster
 from raftzmq.client.operations.arguments import timeout_ms
@@ -25,10 +26,12 @@ SemaphoreT = TypeVar("SemaphoreT", bound=Semaphore)
 PlainT = TypeVar("PlainT", bound=PlainSemaphore)
 ElectionT = TypeVar("ElectionT", bound=Election)
 WatchT = TypeVar("WatchT", bound=Watch)
+SnapshotT = TypeVar("SnapshotT", bound=Snapshot)
 
 
-class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
-    """A client whose locks, semaphores, plain ones, elections and watches are of these kinds.
+class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT, SnapshotT]):
+    """A client whose locks, semaphores, plain ones, elections, watches and snapshots are of these
+    kinds.
 
     What is held needs a lease. Without `lease` it is the client's own, one for each `ttl`: granted
     when first needed, kept alive in the background, ended soon after nothing needs it any more.
@@ -42,6 +45,7 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
     _plain_semaphore: type[PlainT]
     _election: type[ElectionT]
     _watch: type[WatchT]
+    _snapshot: type[SnapshotT]
 
     def lock(
         self,
@@ -138,6 +142,16 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT]):
         """Watch a key, or all that begin with `prefix`, from the revision `start` on (None: from
         now on), with the values before if `previous`."""
         return self._watch(self._shell, Subscription(key, prefix, start, previous))
+
+    def snapshot(self, *, endpoint: str | None = None, timeout: float = 5) -> SnapshotT:
+        """Everything in the cluster at one moment, as the bytes of a file that `raftzmq snapshot
+        restore` makes a cluster of. They come from the node at `endpoint`; None: from a follower,
+        if there is one. Each piece is waited for `timeout` seconds.
+
+            with client.snapshot() as snapshot, open("backup", "wb") as file:
+                file.writelines(snapshot)
+        """
+        return self._snapshot(self._shell, self._statuses, endpoint, timeout)
 
     async def _statuses(
         self, endpoints: Sequence[str] | None = None, *, timeout: float = 1

@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from raftzmq.access.key_files import KeyPath, key_file
 from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.blocking_shell import BlockingShell
-from raftzmq.client.handles import claims, lease, watch
+from raftzmq.client.handles import claims, lease, snapshot, watch
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
 from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
 from raftzmq.client.results import Deleted, Event, Leader
@@ -177,6 +177,35 @@ class Watch(watch.Watch):
         self.close()
 
 
+class Snapshot(snapshot.Snapshot):
+    """The whole state of the cluster at one revision, no older than the newest write that was
+    answered before: keys, leases, queues, sessions, and the membership as information. Made by
+    `Client.snapshot`. An iterator of the bytes of a file that `raftzmq snapshot` reads.
+
+    It comes from one node, a follower if there is one. `with` begins it, and so does iterating.
+    Raises Denied for who is no admin, Refused where the nodes are too old, Overloaded if too many
+    snapshots are under way, Unavailable also when the node goes in the middle: take another then.
+    """
+
+    open = blocking(snapshot.Snapshot._open)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = finish(self._next())
+        if piece is None:
+            raise StopIteration
+        return piece
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is to be given back: the node forgets."""
+
+
 def call(asks: Callable[P, Operation[T] | NodeRequest[T]]) -> Callable[Concatenate[Client, P], T]:
     """A method of the client that is one call."""
 
@@ -197,7 +226,7 @@ def deletion(asks: Callable[P, Operation[Deleted]]) -> Callable[Concatenate[Clie
     return method
 
 
-class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
+class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapshot]):
     """A connection to a cluster. Opens sockets at the first call; `close` it, or use `with`.
 
     What the cluster answers by itself is waited for 5 seconds by default. What depends on others (a
@@ -216,6 +245,7 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch]):
     _plain_semaphore = PlainSemaphore
     _election = Election
     _watch = Watch
+    _snapshot = Snapshot
 
     def __init__(
         self, endpoints: Sequence[str] | str | None = None, *, key: KeyPath = None

@@ -38,7 +38,7 @@ from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
 from raftzmq.client.session.verdicts import abandoned
 from raftzmq.client.shell import Action, OnLost, Shell, Teller
-from raftzmq.client.sockets import Links, Sleeper, now_ms, turn
+from raftzmq.client.sockets import Links, Sleeper, now_ms, time_of_day, turn
 from raftzmq.errors import InvalidRequest, Unavailable
 
 T = TypeVar("T")
@@ -60,6 +60,7 @@ class BlockingShell(Shell):
     """Starts the I/O thread at the first call. Its coroutines block, and never suspend."""
 
     now_ms = staticmethod(now_ms)
+    time_of_day = staticmethod(time_of_day)
     flag = staticmethod(new_flag)
     caller = staticmethod(threading.get_ident)
 

@@ -71,6 +71,11 @@ class Shell(ABC):
 
     @staticmethod
     @abstractmethod
+    def time_of_day() -> str:
+        """The date and time in UTC, as RFC 3339 has it: for people, and never compared."""
+
+    @staticmethod
+    @abstractmethod
     def flag() -> Flag:
         """A new flag, which is not set."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Set
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import zmq
@@ -35,6 +36,11 @@ Socket = zmq.Socket[bytes]
 def now_ms() -> int:
     """Monotonic time in milliseconds."""
     return time.monotonic_ns() // 1_000_000
+
+
+def time_of_day() -> str:
+    """Date and time in UTC, such as 2026-11-30T14:34:00Z."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _events(socket: Socket) -> int:

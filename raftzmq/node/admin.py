@@ -273,5 +273,4 @@ def status(
         "stopping": stopping,
         "version": __version__,
         "healthy": well and not stopping,
-        "figures": dict(node.figures()),
     }

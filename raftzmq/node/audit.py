@@ -23,6 +23,13 @@ from raftzmq.transport.operator_wire import (
     StopRequest,
     TransferRequest,
 )
+from raftzmq.transport.snapshot_wire import (
+    PullRequest,
+    SnapshotBegun,
+    SnapshotPiece,
+    SnapshotRequest,
+    SnapshotSays,
+)
 from raftzmq.transport.watch_wire import UnwatchRequest, Watching, WatchLost, WatchRequest
 
 SHOWN_CHARACTERS: Final = 256
@@ -46,8 +53,9 @@ _SHOWN: Final = frozenset(
 )
 """The arguments that are recorded as they are."""
 
-_CHANGES_NOTHING: Final = frozenset({"status", "watch"})
-"""The requests beside operations that are recorded only if they are denied."""
+_ONLY_DENIED: Final = frozenset({"status", "watch", "snapshot_pull"})
+"""The requests beside operations that are recorded only if they are denied. A snapshot changes
+nothing either, and whoever has taken one has read everything."""
 
 
 class Record(NamedTuple):
@@ -108,7 +116,9 @@ class Audit:
                 self._record(client, reply.id, "ok")
             case WatchLost():
                 self._record(client, reply.id, reply.code)
-            case StatusReply() | Watching():
+            case SnapshotBegun():
+                self._record(client, reply.id, "ok")
+            case StatusReply() | Watching() | SnapshotPiece():
                 self._asked.pop((client, reply.id), None)
 
     def _record(
@@ -118,7 +128,7 @@ class Audit:
         if asked is None or code in SENT_AGAIN:
             return
         name, subject = asked.op[1], asked.subject
-        writes = name in WRITES if subject is None else name not in _CHANGES_NOTHING
+        writes = name in WRITES if subject is None else name not in _ONLY_DENIED
         if code != Denied.code and not writes:
             return
         if subject is None:
@@ -134,11 +144,17 @@ class Audit:
         return records
 
 
-def _request_described(request: OperatorRequest | WatchRequest) -> tuple[str, dict[str, Any]]:
+def _request_described(
+    request: OperatorRequest | WatchRequest | SnapshotSays,
+) -> tuple[str, dict[str, Any]]:
     """Return the name and the subject of a request that is no operation."""
     match request:
         case WatchRequest():
             return "watch", {"prefix" if request.prefix else "key": _cut(request.key)}
+        case SnapshotRequest():
+            return "snapshot", {}
+        case PullRequest():
+            return "snapshot_pull", {}
         case StatusRequest():
             return "status", {}
         case StopRequest():

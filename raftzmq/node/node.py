@@ -22,6 +22,7 @@ from raftzmq.lines import with_body
 from raftzmq.node.access import Access
 from raftzmq.node.admin import Admin
 from raftzmq.node.admission import Admission
+from raftzmq.node.backups import Backups
 from raftzmq.node.clients import Clients
 from raftzmq.node.expiry import Expiry
 from raftzmq.node.hellos import Hellos
@@ -38,6 +39,7 @@ from raftzmq.node.watches import Watches
 from raftzmq.storage import Restored
 from raftzmq.transport.client_wire import OperationsRequest, Request
 from raftzmq.transport.peer_wire import Envelope, Hello, Welcome
+from raftzmq.transport.snapshot_wire import PullRequest, SnapshotRequest
 from raftzmq.transport.watch_wire import UnwatchRequest, WatchRequest
 
 MAINTENANCE_MS: Final = 10
@@ -71,6 +73,7 @@ class Node(NodeState):
         self.reads = Reads(self, self.replies, self.parked)
         self.clients = Clients(access, self.replies, self.proposals, self.reads, self.counts)
         self.watches = Watches(self, now_ms)
+        self.backups = Backups(self, self.replies)
         self.expiry = Expiry(self)
         self.scaling = Scaling(self)
         self.admission = Admission(self, self.scaling)
@@ -85,7 +88,7 @@ class Node(NodeState):
         """When `tick` is needed at the latest, if nothing arrives before."""
         if self.snapshots.is_busy or self._cut_short:
             return self.now_ms
-        parts = (self.joining, self.expiry, self.parked, self.watches)
+        parts = (self.joining, self.expiry, self.parked, self.watches, self.backups)
         due = [ms for part in parts if (ms := part.next_deadline_ms) is not None]
         return min([self.raft.next_deadline_ms, *due])
 
@@ -142,6 +145,8 @@ class Node(NodeState):
                 self.watches.watch(client, request, now_ms, user)
             case UnwatchRequest():
                 self.watches.unwatch(client, request)
+            case SnapshotRequest() | PullRequest():
+                self.backups.request(client, request, now_ms, user)
             case _:
                 self.admin.request(client, request, now_ms, user)
 
@@ -197,6 +202,7 @@ class Node(NodeState):
         self._cut_short = self._work_left <= 0 and self.raft.has_ready
         self.snapshots.turn()
         self.admin.check(self.now_ms)
+        self.backups.turn(self.now_ms)
         for name, address, greeting in self.greetings:
             out.greet(name, address, greeting)
         self.greetings.clear()
@@ -229,6 +235,7 @@ class Node(NodeState):
         # Several may have arrived during a pause; on disk the last has replaced the others.
         if newest is not None:
             self.snapshots.abort()
+            self.backups.abort()
             self.restore_machine(newest)
             self.watches.restart()
         for want in ready.snapshot_sends:

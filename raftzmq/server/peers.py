@@ -36,8 +36,6 @@ class Peers:
         self._silence = Silence()
         self._name_lookup = NameLookup()
         self._linked: Membership | None = None  # whose members have links
-        self.silent: dict[str, str] = {}
-        """The peers that do not answer, name -> address."""
 
     def close(self) -> None:
         """Close the links, and let the threads end."""
@@ -92,12 +90,12 @@ class Peers:
             self.links.renew(name)
         self._name_lookup.check()
         self._silence.forget_all_but(self.node.peers)
-        self.silent = {
+        silent = {
             name: address
             for name in self._silence.names
             if (address := self.node.address_of(name)) is not None
         }
-        self._name_lookup.silent = self.silent
+        self._name_lookup.silent = silent
         self.node.unresolved = self._name_lookup.unresolved
         self.node.refusing = self._inspection.look(self.node.peers, now_ms)
-        say_silent(self.silent)
+        say_silent(silent)

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from raftzmq import limits
 from raftzmq.core.membership import Membership
 from raftzmq.core.ready import SnapshotMeta
 from raftzmq.errors import CorruptFile, CorruptLine
-from raftzmq.lines import decode_line, encode_line
+from raftzmq.lines import decode_line
 from raftzmq.storage.files import AppendFile, Files
-from raftzmq.storage.records import FORMAT, check_format
+from raftzmq.storage.records import check_format
+from raftzmq.storage.snapshot_lines import SnapshotCheck
 
 WRITING = "writing-"
 INCOMING = "incoming-"
 
 _NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
 _BLOCK_BYTES = 1024 * 1024
-_TRAILER_BYTES = 64  # ample: its count has at most 16 digits
 _SYNC_BYTES = 1024 * 1024
 
 
@@ -88,23 +88,7 @@ class SnapshotFile:
             self._files.unlink(self.path)
 
 
-def encode_header(meta: SnapshotMeta) -> bytes:
-    return encode_line(
-        {
-            "format": FORMAT,
-            "index": meta.index,
-            "term": meta.term,
-            "time_ms": meta.time_ms,
-            "membership": meta.membership.to_body(),
-        }
-    )
-
-
-def encode_trailer(count: int, crc: int) -> bytes:
-    return encode_line(["end", count, f"{crc:08x}"])
-
-
-def _decode_header(path: Path, line: bytes) -> SnapshotMeta:
+def _decode_header(path: Path, line: bytes) -> tuple[SnapshotMeta, dict[str, Any]]:
     try:
         value = decode_line(line)
     except CorruptLine as error:
@@ -119,34 +103,42 @@ def _decode_header(path: Path, line: bytes) -> SnapshotMeta:
         raise CorruptFile(path, 1, 0, "not a snapshot's header") from None
     if not (0 < index <= limits.INDEX_MAX and 0 < term <= limits.TERM_MAX):
         raise CorruptFile(path, 1, 0, "index or term is out of bounds")
-    return SnapshotMeta(index, term, time_ms, membership)
+    return SnapshotMeta(index, term, time_ms, membership), value
 
 
-def verify_snapshot(files: Files, path: Path, index: int, term: int) -> tuple[SnapshotMeta, int]:
-    """Read the whole file; return its meta and its size in bytes.
+@dataclass(frozen=True, slots=True)
+class WholeSnapshot:
+    """A snapshot file in which every byte is as it was written: what it stands for, all fields of
+    its header, its size in bytes, and the CRC-32 that its trailer has."""
+
+    meta: SnapshotMeta
+    header: Mapping[str, Any]
+    size: int
+    crc: int
+
+
+def check_snapshot(files: Files, path: Path) -> WholeSnapshot:
+    """Read the whole file, and say what it is.
 
     Raises CorruptFile with the place of the damage, DataError for another format, OSError.
     """
-    size = files.size(path)
-    tail = files.read(path, max(0, size - _TRAILER_BYTES))
-    start = tail.rfind(b"\n", 0, -1) + 1
-    end = size - len(tail) + start  # where the trailer begins
-    crc = 0
-    count = 0
-    header = b""
-    for offset in range(0, end, _BLOCK_BYTES):
-        block = files.read(path, offset, min(_BLOCK_BYTES, end - offset))
-        crc = crc32(block, crc)
-        count += block.count(b"\n")
-        if not header.endswith(b"\n"):
-            newline = block.find(b"\n") + 1
-            header += block[:newline] if newline else block
-    if tail[start:] != encode_trailer(count - 1, crc):
+    check = SnapshotCheck()
+    while block := files.read(path, check.size, _BLOCK_BYTES):
+        check.feed(block)
+    if not check.is_whole():
         raise _find_damage(files, path)
-    meta = _decode_header(path, header)
-    if (meta.index, meta.term) != (index, term):
-        raise CorruptFile(path, 1, 0, f"the header is of index {meta.index}, term {meta.term}")
-    return meta, size
+    return WholeSnapshot(*_decode_header(path, check.header), check.size, check.crc)
+
+
+def verify_snapshot(files: Files, path: Path, index: int, term: int) -> tuple[SnapshotMeta, int]:
+    """Read the whole file of the snapshot at `index`; return its meta and its size in bytes.
+    Raises as `check_snapshot`."""
+    whole = check_snapshot(files, path)
+    if (whole.meta.index, whole.meta.term) != (index, term):
+        raise CorruptFile(
+            path, 1, 0, f"the header is of index {whole.meta.index}, term {whole.meta.term}"
+        )
+    return whole.meta, whole.size
 
 
 def _find_damage(files: Files, path: Path) -> CorruptFile:

@@ -14,7 +14,7 @@ import orjson
 
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest, WireError
-from raftzmq.transport import operator_wire, watch_wire
+from raftzmq.transport import operator_wire, snapshot_wire, watch_wire
 from raftzmq.transport.frames import (
     VERSION,
     check_depth,
@@ -42,6 +42,12 @@ from raftzmq.transport.operator_wire import (
     StatusRequest,
     StopRequest,
     TransferRequest,
+)
+from raftzmq.transport.snapshot_wire import (
+    PullRequest,
+    SnapshotBegun,
+    SnapshotPiece,
+    SnapshotRequest,
 )
 from raftzmq.transport.watch_wire import (
     Events,
@@ -74,6 +80,8 @@ Request = (
     | MemberRequest
     | WatchRequest
     | UnwatchRequest
+    | SnapshotRequest
+    | PullRequest
 )
 
 
@@ -106,7 +114,10 @@ class ErrorReply:
     address: str | None
 
 
-Reply = Results | ErrorReply | StatusReply | Done | Watching | Events | WatchLost
+Single = StatusReply | Done | SnapshotBegun | SnapshotPiece
+"""Replies that end the one request that they answer."""
+
+Reply = Results | ErrorReply | Single | Watching | Events | WatchLost
 
 
 def encode_request(request: Request) -> bytes:
@@ -128,6 +139,8 @@ def encode_request(request: Request) -> bytes:
             return _dump(operator_wire.request_object(request))
         case WatchRequest() | UnwatchRequest():
             return _dump(watch_wire.request_object(request))
+        case SnapshotRequest() | PullRequest():
+            return _dump(snapshot_wire.request_object(request))
 
 
 def encode_reply(reply: Reply) -> bytes:
@@ -164,6 +177,8 @@ def encode_reply(reply: Reply) -> bytes:
             return _dump(operator_wire.reply_object(reply))
         case Watching() | Events() | WatchLost():
             return _dump(watch_wire.reply_object(reply))
+        case SnapshotBegun() | SnapshotPiece():
+            return _dump(snapshot_wire.reply_object(reply))
 
 
 def encode_results(reply: Results) -> list[bytes]:
@@ -264,6 +279,7 @@ def _operations(frame: bytes, header: dict[str, Any]) -> OperationsRequest:
 _REQUESTS: Final[dict[str, Callable[[int, dict[str, Any]], Request]]] = {
     **operator_wire.REQUESTS,
     **watch_wire.REQUESTS,
+    **snapshot_wire.REQUESTS,
 }
 
 
@@ -329,4 +345,5 @@ _REPLIES: Final[dict[str, Callable[[dict[str, Any]], Reply]]] = {
     "error": _error,
     **{word: _with_id(decode) for word, decode in operator_wire.REPLIES.items()},
     **{word: _with_id(decode) for word, decode in watch_wire.REPLIES.items()},
+    **{word: _with_id(decode) for word, decode in snapshot_wire.REPLIES.items()},
 }

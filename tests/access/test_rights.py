@@ -130,6 +130,8 @@ def test_a_prefix_is_the_range_to_its_end(prefix: str, granted: str) -> None:
         ("stop", (), "be an admin"),
         ("transfer", (), "be an admin"),
         ("member", (), "be an admin"),
+        ("snapshot", (), "be an admin"),
+        ("snapshot_pull", (), "be an admin"),
         ("watch", ("a/k", False), "read a/"),
         ("watch", ("a/", True), "read a/"),
         ("watch", ("a/k", True), "read a/"),

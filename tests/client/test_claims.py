@@ -36,6 +36,10 @@ class LateShell(Shell):
         return LateShell.clock_ms
 
     @staticmethod
+    def time_of_day() -> str:
+        return ""
+
+    @staticmethod
     def flag() -> threading.Event:
         return threading.Event()
 

@@ -10,7 +10,7 @@ import pytest
 from raftzmq.core.messages import AppendAccepted, Message, SnapshotChunk, SnapshotReply
 from raftzmq.errors import CorruptFile
 from raftzmq.node import Node
-from raftzmq.storage import MemoryFiles, snapshot_writer
+from raftzmq.storage import MemoryFiles, snapshot_lines
 from raftzmq.storage.snapshot_files import read_records, snapshot_path, verify_snapshot
 from raftzmq.transport.client_wire import Reply
 from raftzmq.transport.peer_wire import Envelope, Hello, Welcome, decode_peer, encode_message
@@ -29,7 +29,7 @@ CHUNK = 200
 @pytest.fixture(scope="module")
 def world() -> Recorded:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshot_writer, "LINE_RECORDS", 1)
+        patch.setattr(snapshot_lines, "LINE_RECORDS", 1)
         return lived()
 
 

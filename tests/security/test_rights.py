@@ -168,6 +168,8 @@ def test_operators_requests_take_an_admin(crowd: Crowd, who: str) -> None:
         {"type": "stop", "id": 1},
         {"type": "transfer", "id": 2, "to": None},
         {"type": "member", "id": 3, "action": "remove", "name": follower.name},
+        {"type": "snapshot", "id": 4, "cluster": "0" * 16, "from": 1, "time": ""},
+        {"type": "snapshot_pull", "id": 5, "snapshot": 1, "offset": 0},
     ]
     for node in (crowd.leader(), follower):
         with crowd.raw(who, node) as raw:
@@ -191,6 +193,7 @@ def test_clients_are_told_what_they_may(crowd: Crowd) -> None:
             lambda: db.lock("orders/lock").acquire(),
             lambda: db.watch("orders/7").open(),
             lambda: db.stop(crowd.endpoints[0]),
+            lambda: db.snapshot().open(),
         ]
         for call in calls:
             began = time.monotonic()

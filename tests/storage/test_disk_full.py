@@ -14,7 +14,7 @@ import pytest
 
 from raftzmq.core.ready import HardState
 from raftzmq.errors import CorruptFile, DataError, DiskFull
-from raftzmq.storage import MemoryFiles, MemoryStorage, snapshot_writer
+from raftzmq.storage import MemoryFiles, MemoryStorage, snapshot_lines
 
 from .helpers import (
     LOG,
@@ -209,7 +209,7 @@ def test_a_failing_disk_is_not_called_full_and_is_never_tried_again(operation: s
 def test_a_snapshot_without_space_is_abandoned_and_not_tried_again_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(snapshot_writer, "LINE_RECORDS", 1)
+    monkeypatch.setattr(snapshot_lines, "LINE_RECORDS", 1)
     storage = fresh(20)
     assert storage.should_snapshot(20)
     storage.files.capacity = 0

@@ -15,8 +15,8 @@ from raftzmq.core.messages import SnapshotChunk
 from raftzmq.core.ready import HardState
 from raftzmq.errors import CorruptFile, DataError
 from raftzmq.lines import decode_line, encode_line
-from raftzmq.storage import MemoryStorage, StorageConfig, snapshot_writer
-from raftzmq.storage.snapshot_writer import LINE_BYTES
+from raftzmq.storage import MemoryStorage, StorageConfig, snapshot_lines
+from raftzmq.storage.snapshot_lines import LINE_BYTES
 from raftzmq.storage.storage import ENTRY_MEMORY
 
 from .helpers import (
@@ -75,7 +75,7 @@ def test_a_snapshot_of_an_empty_state_machine() -> None:
 
 @pytest.fixture
 def short_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot_writer, "LINE_RECORDS", 2)
+    monkeypatch.setattr(snapshot_lines, "LINE_RECORDS", 2)
 
 
 @pytest.mark.usefixtures("short_lines")

@@ -24,6 +24,12 @@ from raftzmq.transport.operator_wire import (
     TransferRequest,
 )
 from raftzmq.transport.peer_wire import Hello, Neighbour, Welcome
+from raftzmq.transport.snapshot_wire import (
+    PullRequest,
+    SnapshotBegun,
+    SnapshotPiece,
+    SnapshotRequest,
+)
 from raftzmq.transport.watch_wire import (
     Events,
     UnwatchRequest,
@@ -98,6 +104,8 @@ REQUESTS: list[Request] = [
     WatchRequest(6, "greet", True, 4711, True, CLUSTER),
     WatchRequest(7, "greeting", False, None, False),
     UnwatchRequest(7),
+    SnapshotRequest(8, CLUSTER, 4711, "2026-11-30T14:34:00Z"),
+    PullRequest(9, 8231, 262144),
 ]
 
 REPLIES: list[Reply] = [
@@ -124,6 +132,8 @@ REPLIES: list[Reply] = [
     Events(6, 4713, 4713, [[4714, "greet", None, "x"], [4714, "greeting", None, "y"]], 3),
     Events(7, 4711, 4720, []),
     WatchLost(6, "compacted", "the history begins at revision 4000", 4000),
+    SnapshotBegun(8, 8231, "raft-1", CLUSTER, 4712, 2),
+    SnapshotPiece(9, 262144, b"\x00\xff\r\n any bytes", True),
 ]
 
 terms = st.integers(1, limits.TERM_MAX)

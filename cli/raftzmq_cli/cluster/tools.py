@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import IO, Final
 
 from raftzmq.errors import RaftzmqError, Refused, Unavailable
-from raftzmq_cli.cluster.complaints import cause
 from raftzmq_cli.common import messages
 
 ANSWER_S: Final = 60.0
@@ -59,8 +58,8 @@ class Answer:
 
     @property
     def complaint(self) -> str:
-        """The line that says why, of stderr, or of stdout if it said nothing there."""
-        return cause(self.err) or cause(self.out) or f"exit code {self.code}"
+        """The last line that the program said on stderr, or on stdout if it said nothing there."""
+        return last_line(self.err) or last_line(self.out) or f"exit code {self.code}"
 
 
 def act(words: Sequence[str], *, stdin: str | None = None) -> None:
@@ -70,7 +69,7 @@ def act(words: Sequence[str], *, stdin: str | None = None) -> None:
     ToolFailed if it does not end with 0.
     """
     messages.say(f"$ {shlex.join(words)}")
-    said: list[str] = []
+    last = ""
     with _running(
         words,
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -82,10 +81,10 @@ def act(words: Sequence[str], *, stdin: str | None = None) -> None:
         assert process.stdout is not None
         for text in process.stdout:
             messages.say(f"  {text.rstrip()}")
-            said.append(text)
+            last = text.strip() or last
         code = process.wait()
     if code != 0:
-        raise failure(words, Answer(code, "", "".join(said)))
+        raise failure(words, Answer(code, "", last))
 
 
 def ask(
@@ -139,7 +138,7 @@ def hand_over(words: Sequence[str], cwd: Path) -> int:
 def failure(words: Sequence[str], said: Answer) -> RaftzmqError:
     """The error that a program's answer is."""
     text = f"'{shlex.join(_named(words))}' failed: {said.complaint}"
-    if words[0] == "kubectl" and ("(Forbidden)" in said.err or "(Unauthorized)" in said.err):
+    if "(Forbidden)" in said.err or "(Unauthorized)" in said.err:
         return NotPermitted(f"{text}; ask for the permission, or use another --context")
     return ToolFailed(text)
 

@@ -22,9 +22,8 @@ from raftzmq import limits
 from raftzmq.client.results import Item, Value
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import parse_address
-from raftzmq.transport.client_wire import Request
+from raftzmq.transport.client_wire import Request, Single
 from raftzmq.transport.frames import is_count
-from raftzmq.transport.operator_wire import Done, StatusReply
 
 T = TypeVar("T")
 
@@ -81,7 +80,7 @@ class NodeRequest(Generic[T]):
     `lane` names the one it travels in, if that is neither the leader's nor anybody's."""
 
     build: Callable[[int], Request]
-    decode: Callable[[StatusReply | Done], T]
+    decode: Callable[[Single], T]
     repeatable: bool
     to_leader: bool
     endpoint: str | None = None

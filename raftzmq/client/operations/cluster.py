@@ -17,7 +17,7 @@ from raftzmq.client.operations.arguments import (
 )
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import parse_pod_name
-from raftzmq.transport.client_wire import Request
+from raftzmq.transport.client_wire import Request, Single
 from raftzmq.transport.frames import is_count
 from raftzmq.transport.operator_wire import (
     Done,
@@ -126,13 +126,13 @@ def _session(answer: Answer) -> tuple[int, str]:
     return answer.body, answer.cluster
 
 
-def _status(reply: StatusReply | Done) -> dict[str, Any]:
+def _status(reply: Single) -> dict[str, Any]:
     if not isinstance(reply, StatusReply):
         raise TypeError("not a status")
     return reply.status
 
 
-def _message(reply: StatusReply | Done) -> str:
+def _message(reply: Single) -> str:
     if not isinstance(reply, Done):
         raise TypeError("not a message")
     return reply.message

@@ -24,8 +24,7 @@ from raftzmq.client.session.verdicts import (
 )
 from raftzmq.client.session.watches import Watches
 from raftzmq.errors import OutcomeUnknown, SessionExpired
-from raftzmq.transport.client_wire import ErrorReply, Results
-from raftzmq.transport.operator_wire import Done, StatusReply
+from raftzmq.transport.client_wire import ErrorReply, Results, Single
 from raftzmq.transport.watch_wire import WatcherHears, Watching
 
 RENEW_MS: Final = 2000
@@ -82,7 +81,7 @@ class Answers:
         self._calls.end_all(done, now_ms)
         self.again(again)
 
-    def single(self, reply: StatusReply | Done, now_ms: int) -> None:
+    def single(self, reply: Single, now_ms: int) -> None:
         call = self._flight.by_id.get(reply.id)
         if call is not None and isinstance(call.work, NodeRequest):
             if call.batch is not None:

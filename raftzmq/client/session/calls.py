@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from raftzmq.client.operations.arguments import Answer, Operation, Work, cached_call_ms, call_ms
 from raftzmq.errors import RaftzmqError, WireError
-from raftzmq.transport.operator_wire import Done, StatusReply
+from raftzmq.transport.client_wire import Single
 
 REQUEST_BYTES: Final = 64
 OPEN: Final = b'"open",'
@@ -113,7 +113,7 @@ class Call:
         self.alone = False  # travels by itself: a message with it was refused as a whole
         self.refusal: RaftzmqError | None = None  # the last answer that says "not done, try again"
         self.done = False
-        self.answer: Answer | StatusReply | Done | None = None
+        self.answer: Answer | Single | None = None
         self.error: RaftzmqError | None = None
 
     def result(self) -> Any:

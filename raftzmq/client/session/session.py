@@ -30,8 +30,7 @@ from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
 from raftzmq.client.session.watches import Watches
 from raftzmq.errors import WireError
-from raftzmq.transport.client_wire import ErrorReply, Results, decode_reply, encode_request
-from raftzmq.transport.operator_wire import Done, StatusReply
+from raftzmq.transport.client_wire import ErrorReply, Results, Single, decode_reply, encode_request
 
 LINK_CHECK_MS: Final = 100
 """How often to look whether links are still up while answers are awaited."""
@@ -180,7 +179,7 @@ class Session:
             self._answers.results(endpoint, reply, now_ms)
         elif isinstance(reply, ErrorReply):
             self._answers.refused(endpoint, reply, now_ms)
-        elif isinstance(reply, StatusReply | Done):
+        elif isinstance(reply, Single):
             self._answers.single(reply, now_ms)
         else:
             self._answers.of_a_watch(endpoint, reply, now_ms)

@@ -1,1 +1,0 @@
-"""`raftzmq doctor` and `raftzmq client doctor`: facts, the rules over them, how both are told."""
