@@ -18,6 +18,29 @@ class Tally:
     total: float
     """The sum of all that was observed."""
 
+    def since(self, earlier: Tally) -> Tally:
+        """What was counted after `earlier`, a tally of the same histogram."""
+        counts = tuple(now - then for now, then in zip(self.counts, earlier.counts, strict=True))
+        return Tally(self.bounds, counts, self.total - earlier.total)
+
+    def quantile(self, share: float) -> float | None:
+        """The value that `share` of all values do not exceed, as exactly as the bounds allow: in
+        between it is interpolated, and above the last bound it is that. None without any value.
+
+        >>> Tally((1.0, 2.0), (50, 50, 0), 100.0).quantile(0.75)
+        1.5
+        """
+        rank = share * sum(self.counts)
+        if not rank:
+            return None
+        low = 0.0
+        for bound, count in zip(self.bounds, self.counts, strict=False):
+            if count >= rank:
+                return low + (bound - low) * rank / count
+            rank -= count
+            low = bound
+        return low
+
 
 class Histogram:
     """Counts of observations between fixed bounds. One thread may use an instance; a `tally` may

@@ -19,6 +19,7 @@ FILES: Final = {
     "up": "raftzmq_cli.up_down",
     "down": "raftzmq_cli.up_down",
     "client": "raftzmq_cli.client.group",
+    "doctor": "raftzmq_cli.doctor.node_command",
     "local": "raftzmq_cli.local.commands",
     "cluster": "raftzmq_cli.cluster.group",
     "keys": "raftzmq_cli.keys.group",

@@ -273,4 +273,5 @@ def status(
         "stopping": stopping,
         "version": __version__,
         "healthy": well and not stopping,
+        "figures": dict(node.figures()),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from raftzmq.access.key_files import (
     NODE_FILE,
@@ -59,6 +59,7 @@ class Access:
         self._refused = refused
         self._logged: set[bytes] = set()
         self._next_ms = 0
+        self._fault = False  # the files are not what the keys were read from, and cannot be read
         self._zap: Zap | None = None
         self.keys: NodeKeys | None = None
         if directory is not None:
@@ -91,6 +92,23 @@ class Access:
         """Let in, or refuse, who waits for it, if that socket is among those that are `ready`."""
         if self._zap is not None and self._zap.socket in ready:
             self._zap.answer()
+
+    def state(self) -> dict[str, Any]:
+        """How it stands with the keys, for the status: nothing in it is a secret."""
+        keys = self.keys
+        if keys is None:
+            return {"keys": False, "also_plain": False, "rotating": [], "fault": False}
+        rotating = {
+            "node": len(keys.node.accepted) > 1,
+            "server": len(keys.server.accepted) > 1,
+            "users": any(len(user.keys) > 1 for user in keys.users),
+        }
+        return {
+            "keys": True,
+            "also_plain": self._also_plain,
+            "rotating": [name for name, unfinished in rotating.items() if unfinished],
+            "fault": self._fault,
+        }
 
     def user(self, user_id: str) -> User | None:
         """Return who has sent a message with this User-Id; None: nobody who has a right to, any
@@ -147,8 +165,10 @@ class Access:
         try:
             self.keys = read_node_keys(self._directory)
         except KeyFileError as error:
+            self._fault = True
             self._log.warn(f"the keys stay as they were: {error}")
             return None
+        self._fault = False
         self._log("keys read again", users=len(self.keys.users))
         return before
 

@@ -16,7 +16,7 @@ def check_exposure(keys: Path | None, *endpoints: str, insecure: bool) -> None:
     if keys is not None or insecure:
         return
     for endpoint in endpoints:
-        if not _is_loopback(endpoint):
+        if not is_loopback(endpoint):
             raise InvalidRequest(
                 f"{endpoint} is open to other machines, and without keys to everybody: give "
                 "--keys DIR (`raftzmq keys create` makes one), or --insecure if that is meant"
@@ -32,7 +32,8 @@ def opening_words(*, keys: bool, also_plain: bool = False) -> str:
     return "starting"
 
 
-def _is_loopback(endpoint: str) -> bool:
+def is_loopback(endpoint: str) -> bool:
+    """Whether only this machine reaches an endpoint to listen on."""
     host = endpoint.removeprefix("tcp://").rpartition(":")[0]
     ip = literal(host)
     return host == "localhost" if ip is None else ip.is_loopback

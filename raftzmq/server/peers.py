@@ -36,6 +36,8 @@ class Peers:
         self._silence = Silence()
         self._name_lookup = NameLookup()
         self._linked: Membership | None = None  # whose members have links
+        self.silent: dict[str, str] = {}
+        """The peers that do not answer, name -> address."""
 
     def close(self) -> None:
         """Close the links, and let the threads end."""
@@ -90,12 +92,12 @@ class Peers:
             self.links.renew(name)
         self._name_lookup.check()
         self._silence.forget_all_but(self.node.peers)
-        silent = {
+        self.silent = {
             name: address
             for name in self._silence.names
             if (address := self.node.address_of(name)) is not None
         }
-        self._name_lookup.silent = silent
+        self._name_lookup.silent = self.silent
         self.node.unresolved = self._name_lookup.unresolved
         self.node.refusing = self._inspection.look(self.node.peers, now_ms)
-        say_silent(silent)
+        say_silent(self.silent)

@@ -43,10 +43,20 @@ def default_quota(root: Path = Path("/")) -> int:
 def memory_limit(root: Path = Path("/")) -> int:
     """The least limit of the control groups that this process is in. Half of the machine's memory,
     if there is none."""
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    machine = _machine_bytes()
     # A group without a limit has the word "max" (v2) or a number beyond all memory (v1).
     limits = [limit for limit in _group_limits(root) if limit < machine]
     return min(limits, default=machine // 2)
+
+
+def most_memory(root: Path = Path("/")) -> int:
+    """What the process cannot exceed: the least limit of its control groups, or all memory of the
+    machine."""
+    return min([*_group_limits(root), _machine_bytes()])
+
+
+def _machine_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _group_limits(root: Path) -> Iterator[int]:

@@ -28,7 +28,8 @@ from raftzmq.server.access import Access
 from raftzmq.server.announcements import Announcements
 from raftzmq.server.audit import AuditTrail, audit_of
 from raftzmq.server.config import NOWHERE, ServerConfig
-from raftzmq.server.exposure import opening_words
+from raftzmq.server.exposure import is_loopback, opening_words
+from raftzmq.server.figures import Figures
 from raftzmq.server.peers import Peers
 from raftzmq.server.ports import Ports
 from raftzmq.server.probes import Probes
@@ -168,6 +169,14 @@ class Server:
         }
         self._vitals = Recorder(
             self.node, files.sync_seconds, counters, config.data_dir, self._now_ms
+        )
+        self.node.figures = Figures(
+            self._vitals,
+            self._access,
+            self._peers,
+            self._replica_feed,
+            exposed=config.keys is None
+            and not all(map(is_loopback, (config.peer_endpoint, config.client_endpoint))),
         )
         self._probes.start(lambda: self._vitals.latest)
         log(

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from raftzmq.histogram import Histogram, Tally
 from raftzmq.node import Node
+from raftzmq.server.recent import Recent
 
 PUBLISH_MS: Final = 200
 """Time between two Vitals; making one takes less than a tenth of a millisecond."""
@@ -144,6 +145,9 @@ class Recorder:
 
     due_ms: int
 
+    recent: Recent
+    """The figures of the last minute; for the loop."""
+
     def __init__(
         self,
         node: Node,
@@ -162,6 +166,8 @@ class Recorder:
         self._leader_changes = 0
         self._disk: tuple[int | None, int | None] = (None, None)
         self._next_disk_look_ms = now_ms
+        self.due_ms = now_ms
+        self.recent = Recent(sync_seconds.tally(), node.counts.commit_seconds.tally(), now_ms)
         self.publish(now_ms)
 
     def turn(self, now_ms: int) -> None:
@@ -170,6 +176,7 @@ class Recorder:
         if raft.leader is not None and raft.term != self._led_term:  # a term has one leader
             self._led_term = raft.term
             self._leader_changes += 1
+            self.recent.leader_found(now_ms)
             if self._first_led_ms is None:
                 self._first_led_ms = now_ms
         if now_ms >= self.next_ms:
@@ -180,9 +187,11 @@ class Recorder:
         if now_ms >= self._next_disk_look_ms:
             self._next_disk_look_ms = now_ms + DISK_LOOK_MS
             self._disk = _disk_room(self._data_dir)
+        late_ms = max(0, now_ms - self.due_ms)
         self.next_ms = now_ms + PUBLISH_MS
         self.due_ms = self.next_ms + PUBLISH_SLACK_MS
-        self.latest = self._vitals(now_ms)
+        self.latest = latest = self._vitals(now_ms)
+        self.recent.add(latest.sync_seconds, latest.commit_seconds, late_ms, now_ms)
 
     def _vitals(self, now_ms: int) -> Vitals:
         node = self._node

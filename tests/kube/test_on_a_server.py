@@ -8,9 +8,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from raftzmq_cli.cluster import checkout
+from raftzmq_cli.cluster.api_versions import understood_by
+from raftzmq_cli.cluster.deployment import Deployment
+from raftzmq_cli.cluster.kubectl import Kubectl
 from tests.kube.manifests import BUDGETS, EVERY, KUBE, objects, rendered
 
 VARIABLE = "RAFTZMQ_TEST_CONTEXT"
@@ -50,9 +56,8 @@ def server() -> tuple[int, int]:
 def test_the_server_would_take_every_object(
     directory: str, how: str, server: tuple[int, int]
 ) -> None:
-    if "kind" in directory and server < BUDGET_V1:
-        pytest.skip(f"policy/v1 is newer than {server[0]}.{server[1]}")
-    told = kubectl("apply", f"--dry-run={how}", "--filename", "-", stdin=rendered(directory))
+    text = understood_by(server, rendered(directory))
+    told = kubectl("apply", f"--dry-run={how}", "--filename", "-", stdin=text)
     assert told.count("dry run)") == len(objects(directory))
 
 
@@ -60,3 +65,36 @@ def test_the_server_would_take_the_budget_of_its_version(server: tuple[int, int]
     budget = BUDGETS[0] if server >= BUDGET_V1 else BUDGETS[1]
     file = str(KUBE / budget / "disruption-budget.yaml")
     assert "dry run)" in kubectl("apply", "--dry-run=server", "--filename", file)
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """One for this test alone. Its pods wait for Secrets that nobody makes."""
+    name = f"raftzmq-test-{os.getpid()}"
+    kubectl("create", "namespace", name)
+    try:
+        yield name
+    finally:
+        kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.mark.parametrize("overlay", ["base", "kind", "no-volumes", "hostpath"])
+@pytest.mark.parametrize("first", ["cluster apply", "kustomize"])
+def test_after_either_way_of_applying_the_other_changes_nothing(
+    first: str, overlay: str, server: tuple[int, int], namespace: str, tmp_path: Path
+) -> None:
+    ours = Deployment(checkout.root(), Kubectl(CONTEXT, namespace), overlay).render(server)
+    directory = KUBE / ("base" if overlay == "base" else f"overlays/{overlay}")
+    budget = [] if overlay == "kind" else [KUBE / BUDGETS[0]]
+    settings = {
+        "namespace": namespace,
+        "resources": [os.path.relpath(directory, tmp_path.resolve())],
+        "components": [os.path.relpath(one, tmp_path.resolve()) for one in budget],
+    }
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(settings))
+    theirs = understood_by(server, kubectl("kustomize", str(tmp_path)))
+    texts = [ours, theirs] if first == "cluster apply" else [theirs, ours]
+    kubectl("apply", "--filename", "-", stdin=texts[0])
+    told = kubectl("apply", "--filename", "-", stdin=texts[1]).splitlines()
+    assert len(told) == ours.count("\nkind: ")
+    assert all(line.endswith(" unchanged") for line in told), told

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raftzmq.errors import InvalidRequest
-from raftzmq.server.quota import default_quota, memory_limit, parse_size
+from raftzmq.server.quota import default_quota, memory_limit, most_memory, parse_size
 from tests.server.test_config import PEERS, config
 
 MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -103,3 +103,9 @@ def test_without_a_limit_it_is_half_of_the_machine(
 
 def test_where_there_are_no_groups_it_is_half_of_the_machine(tmp_path: Path) -> None:
     assert memory_limit(tmp_path) == MACHINE // 2
+
+
+def test_the_most_memory_is_a_limit_or_all_of_the_machine(tmp_path: Path) -> None:
+    assert most_memory(tmp_path) == MACHINE
+    limited = system(tmp_path, "0::/a\n", {"a/memory.max": str(300 * MIB), "memory.max": "max"})
+    assert most_memory(limited) == 300 * MIB

@@ -29,6 +29,7 @@ FILES: Final = {
     "watch": "raftzmq_cli.client.watches",
     "queues": "raftzmq_cli.client.queues",
     "status": "raftzmq_cli.client.nodes",
+    "doctor": "raftzmq_cli.doctor.client_command",
     "dump": "raftzmq_cli.client.nodes",
     "stop": "raftzmq_cli.client.nodes",
     "sem": "raftzmq_cli.client.semaphores",

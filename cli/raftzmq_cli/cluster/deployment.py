@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.cluster import rollout, scaling, secrets, tools
+from raftzmq_cli.cluster.api_versions import understood_by
 from raftzmq_cli.cluster.images import Image
 from raftzmq_cli.cluster.kubectl import (
     CHECK,
@@ -47,8 +48,9 @@ from 1.23 on."""
 _IMAGE: Final = "localhost:5001/raftzmq"
 """What the manifests name the image."""
 _INITIAL: Final = "RAFTZMQ_REPLICAS"
-_BUDGET_V1: Final = (1, 21)
-"""The first Kubernetes with policy/v1."""
+_BUDGET: Final = "disruption-budget"
+_FIXED: Final = "pod updates may not change fields"
+"""What Kubernetes says to a change of a pod that it does not make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,9 @@ class Deployment:
         }
         components = []
         if not self._has_budget():
-            newer = server >= _BUDGET_V1
-            budget = "disruption-budget" if newer else "disruption-budget-v1beta1"
-            components.append(self.checkout / "kube" / "components" / budget)
-        return kustomized(self.checkout, settings, self.directory, components)
+            components.append(self.checkout / "kube" / "components" / _BUDGET)
+        text = kustomized(self.checkout, settings, self.directory, components)
+        return understood_by(server, text)
 
     def apply(self, image: Image, replicas: int | None, say: Callable[[str], None]) -> int:
         """Apply, and return how many replicas that means.
@@ -129,7 +130,7 @@ class Deployment:
         text = self.render(server, image, digest, count, initial_members(live, count))
         self.make_namespace()
         secrets.require(self.kubectl, say)
-        self.kubectl.act("apply", "-f", "-", stdin=text)
+        apply_objects(self.kubectl, text, CLIENT, say)
         return count
 
     def make_namespace(self) -> None:
@@ -181,6 +182,19 @@ class Deployment:
         """Whether the overlay has a disruption budget of its own."""
         text = tools.answer(["kubectl", "kustomize", str(self.directory)])
         return "kind: PodDisruptionBudget" in text
+
+
+def apply_objects(kubectl: Kubectl, text: str, client: str, say: Callable[[str], None]) -> None:
+    """Apply objects. The pod `client` is replaced if it is to change: of a pod Kubernetes changes
+    hardly more than the image, and this one holds nothing. Raises as Kubectl.act does."""
+    try:
+        kubectl.act("apply", "-f", "-", stdin=text)
+    except tools.ToolFailed as error:
+        if f'Pod "{client}"' not in str(error) or _FIXED not in str(error):
+            raise
+        say(f"the pod {client} is replaced, because a running pod cannot be changed so far")
+        kubectl.act("delete", "pod", client)
+        kubectl.act("apply", "-f", "-", stdin=text)
 
 
 def chosen_replicas(live: Object | None, given: int | None) -> int:

@@ -23,6 +23,7 @@ from raftzmq_cli.cluster.options import (
     REGISTRY_IMAGE,
     REGISTRY_NAME,
     ClusterName,
+    KindImage,
     RegistryAddress,
     RegistryImage,
     RegistryName,
@@ -57,19 +58,24 @@ commands = Commands()
 
 @commands.command(
     "create",
-    "raftzmq cluster create\nraftzmq cluster create --registry localhost:5002",
+    """
+    raftzmq cluster create
+    raftzmq cluster create --registry localhost:5002
+    raftzmq cluster create --kind-image kindest/node:v1.33.1
+    """,
 )
 def create(
     cluster_name: ClusterName = CLUSTER_NAME,
     registry: RegistryAddress = REGISTRY,
     registry_name: RegistryName = REGISTRY_NAME,
     registry_image: RegistryImage = REGISTRY_IMAGE,
+    kind_image: KindImage = None,
 ) -> None:
     """Create a kind cluster and an image registry for it.
 
     It has one control plane and four workers.
     """
-    Kind(cluster_name, Registry(registry, registry_name, registry_image)).create(line)
+    Kind(cluster_name, Registry(registry, registry_name, registry_image), kind_image).create(line)
 
 
 @commands.command("delete")
@@ -88,6 +94,8 @@ class Kind:
 
     name: str
     registry: Registry
+    image: str | None = None
+    """Of its nodes; None is kind's own choice."""
 
     @property
     def context(self) -> str:
@@ -125,9 +133,12 @@ class Kind:
         if self.name not in clusters():
             say("one control plane and four workers; this takes a minute or two")
             words = ["kind", "create", "cluster", "--name", self.name, "--config", "-"]
+            if self.image is not None:
+                words += ["--image", self.image]
             tools.act(words, stdin=CONFIG)
             return
-        say(f"kind cluster {self.name} already exists")
+        kept = "" if self.image is None else f", and keeps its nodes: {self.image} is for a new one"
+        say(f"kind cluster {self.name} already exists{kept}")
         for node in self._nodes():
             found = registries.inspect(node)
             if found is not None and not found["State"]["Running"]:

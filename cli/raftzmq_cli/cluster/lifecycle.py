@@ -21,6 +21,7 @@ from raftzmq_cli.cluster.options import (
     ChosenDesign,
     ClusterName,
     Context,
+    KindImage,
     Namespace,
     Overlay,
     Place,
@@ -85,6 +86,7 @@ def up(
     registry: RegistryAddress = REGISTRY,
     registry_name: RegistryName = REGISTRY_NAME,
     registry_image: RegistryImage = REGISTRY_IMAGE,
+    kind_image: KindImage = None,
     tag: Tag = None,
     base_image: BaseImage = BASE_IMAGE,
     network: BuildNetwork = None,
@@ -96,7 +98,7 @@ def up(
     Default: k8s if --context is given, else kind.
     """
     where = place or (Where.KIND if context is None else Where.K8S)
-    kind = Kind(cluster_name, Registry(registry, registry_name, registry_image))
+    kind = Kind(cluster_name, Registry(registry, registry_name, registry_image), kind_image)
     image = image_of(registry, tag)
     if where is Where.KIND:
         _refuse_other_context(context, kind)

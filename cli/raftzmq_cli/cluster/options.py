@@ -109,6 +109,15 @@ ClusterName = Annotated[
         "--cluster-name", envvar="RAFTZMQ_CLUSTER_NAME", help="The name of the kind cluster."
     ),
 ]
+KindImage = Annotated[
+    str | None,
+    typer.Option(
+        "--kind-image",
+        envvar="RAFTZMQ_KIND_IMAGE",
+        help="Image of kind's nodes, and with it the version of Kubernetes, such as "
+        "kindest/node:v1.33.1 (default: kind's own).",
+    ),
+]
 Replicas = Annotated[
     int | None,
     typer.Option(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from raftzmq.errors import RaftzmqError, Refused, Unavailable
+from raftzmq_cli.cluster.complaints import cause
 from raftzmq_cli.common import messages
 
 ANSWER_S: Final = 60.0
@@ -58,8 +59,8 @@ class Answer:
 
     @property
     def complaint(self) -> str:
-        """The last line that the program said on stderr, or on stdout if it said nothing there."""
-        return last_line(self.err) or last_line(self.out) or f"exit code {self.code}"
+        """The line that says why, of stderr, or of stdout if it said nothing there."""
+        return cause(self.err) or cause(self.out) or f"exit code {self.code}"
 
 
 def act(words: Sequence[str], *, stdin: str | None = None) -> None:
@@ -69,7 +70,7 @@ def act(words: Sequence[str], *, stdin: str | None = None) -> None:
     ToolFailed if it does not end with 0.
     """
     messages.say(f"$ {shlex.join(words)}")
-    last = ""
+    said: list[str] = []
     with _running(
         words,
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -81,10 +82,10 @@ def act(words: Sequence[str], *, stdin: str | None = None) -> None:
         assert process.stdout is not None
         for text in process.stdout:
             messages.say(f"  {text.rstrip()}")
-            last = text.strip() or last
+            said.append(text)
         code = process.wait()
     if code != 0:
-        raise failure(words, Answer(code, "", last))
+        raise failure(words, Answer(code, "", "".join(said)))
 
 
 def ask(
@@ -138,7 +139,7 @@ def hand_over(words: Sequence[str], cwd: Path) -> int:
 def failure(words: Sequence[str], said: Answer) -> RaftzmqError:
     """The error that a program's answer is."""
     text = f"'{shlex.join(_named(words))}' failed: {said.complaint}"
-    if "(Forbidden)" in said.err or "(Unauthorized)" in said.err:
+    if words[0] == "kubectl" and ("(Forbidden)" in said.err or "(Unauthorized)" in said.err):
         return NotPermitted(f"{text}; ask for the permission, or use another --context")
     return ToolFailed(text)
 

@@ -9,7 +9,14 @@ from typing import Any, Final
 
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.cluster import rollout, views_pods
-from raftzmq_cli.cluster.deployment import BASE, REPLICAS, Deployment, image_digest, image_setting
+from raftzmq_cli.cluster.deployment import (
+    BASE,
+    REPLICAS,
+    Deployment,
+    apply_objects,
+    image_digest,
+    image_setting,
+)
 from raftzmq_cli.cluster.deployment import kustomized as kustomize
 from raftzmq_cli.cluster.images import Image
 from raftzmq_cli.cluster.kubectl import Object
@@ -68,7 +75,7 @@ class ViewsDeployment(Deployment):
             say(f"the Deployment exists with {count} storage servers: the number stays")
         text = self.render(server, image, image_digest(image, say), count)
         self.make_namespace()
-        self.kubectl.act("apply", "-f", "-", stdin=text)
+        apply_objects(self.kubectl, text, CLIENT, say)
         return count
 
     def remove(self, purge: bool, say: Callable[[str], None]) -> None:

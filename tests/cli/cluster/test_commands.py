@@ -10,6 +10,7 @@ import pytest
 
 from raftzmq_cli.cluster import tools
 from raftzmq_cli.cluster.deployment import Deployment
+from raftzmq_cli.cluster.views_deployment import ViewsDeployment
 from tests.cli.conftest import Program
 from tests.cli.programs import Programs, documents, pod, statefulset
 
@@ -76,6 +77,59 @@ def test_a_namespace_for_the_overlay_with_a_root_container_is_less_strict(
     assert program("cluster", "apply", *options).code == 0
     (labelled,) = kubernetes.calls("kubectl", "label", "namespace")
     assert labelled[0][-1] == "pod-security.kubernetes.io/enforce=baseline"
+
+
+CHANGED_POD = (
+    'service/raft-service unchanged\nThe Pod "{}" is invalid: spec: Forbidden: pod updates may not '
+    "change fields other than `spec.containers[*].image`\n  core.PodSpec{{\n  }}\n"
+)
+
+
+@pytest.mark.parametrize("design", ["raft", "views"])
+def test_apply_replaces_the_pod_that_cannot_be_changed_and_holds_nothing(
+    design: str, kubernetes: Programs, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = "client" if design == "raft" else "views-client"
+    monkeypatch.setattr(ViewsDeployment, "render", lambda *_, **__: "rendered")
+    kubernetes.on("kubectl apply")
+    kubernetes.fail_once("kubectl apply", CHANGED_POD.format(client))
+    options = ("--registry", "example.com", "--timeout", "1", "--design", design)
+    result = program("cluster", "apply", *options)
+    assert f"the pod {client} is replaced" in result.out
+    (deleted,) = kubernetes.calls("kubectl", "delete")
+    assert deleted[0][-3:] == ["delete", "pod", client]
+    assert len(kubernetes.calls("kubectl", "apply")) == 2
+
+
+def test_apply_deletes_no_other_pod(kubernetes: Programs, program: Program) -> None:
+    kubernetes.on("kubectl apply", err=CHANGED_POD.format("view-server"), code=1)
+    result = program("cluster", "apply", "--registry", "example.com")
+    assert result.code == 1
+    assert 'The Pod "view-server" is invalid' in result.err.splitlines()[-1]
+    assert not kubernetes.calls("kubectl", "delete")
+
+
+@pytest.mark.parametrize("how", ["option", "variable", "neither"])
+@pytest.mark.parametrize("command", ["create", "up kind"])
+def test_the_image_of_kinds_nodes_can_be_chosen(
+    command: str,
+    how: str,
+    kubernetes: Programs,
+    program: Program,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kubernetes.on("docker")
+    kubernetes.on("docker build", code=1)  # no further
+    kubernetes.on("kind")
+    image = "kindest/node:v1.29.0"
+    if how == "variable":
+        monkeypatch.setenv("RAFTZMQ_KIND_IMAGE", image)
+    options = ["--kind-image", image] if how == "option" else []
+    program("cluster", *command.split(), "--registry", "example.com", *options)
+    ((words, config),) = kubernetes.calls("kind", "create", "cluster")
+    chosen = [] if how == "neither" else ["--image", image]
+    assert words == ["create", "cluster", "--name", "raftzmq", "--config", "-", *chosen]
+    assert "role: control-plane" in config
 
 
 @pytest.fixture

@@ -13,10 +13,12 @@ import yaml
 
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.cluster import checkout
+from raftzmq_cli.cluster.api_versions import understood_by
 from raftzmq_cli.cluster.deployment import Deployment, chosen_replicas, initial_members
 from raftzmq_cli.cluster.images import Image
 from raftzmq_cli.cluster.kubectl import Kubectl
 from tests.cli.programs import statefulset
+from tests.kube.manifests import objects
 
 IMAGE = Image("registry.example.com/team", "1.2.3")
 DIGEST = "sha256:" + "0" * 64
@@ -72,6 +74,62 @@ def test_the_disruption_budget_is_one_that_the_server_understands(
 ) -> None:
     budget = one(rendered("base", server), "PodDisruptionBudget")
     assert budget["apiVersion"] == version
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_object_is_one_that_an_old_server_understands(overlay: str) -> None:
+    assert one(rendered(overlay, (1, 20)), "PodDisruptionBudget")["apiVersion"] == "policy/v1beta1"
+
+
+def test_only_what_an_older_server_lacks_is_renamed_for_it() -> None:
+    text = "".join(
+        f"apiVersion: {version}\nkind: {kind}\nmetadata:\n  apiVersion: {version}\n---\n"
+        for version, kind in [("batch/v1", "Job"), ("batch/v1", "CronJob"), ("v1", "Pod")]
+    ).removesuffix("---\n")
+    assert understood_by((1, 21), text) == text
+    lines = understood_by((1, 20), text).splitlines()
+    changed = [(was, now) for was, now in zip(text.splitlines(), lines, strict=True) if was != now]
+    assert changed == [("apiVersion: batch/v1", "apiVersion: batch/v1beta1")]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_is_applied_is_what_kustomize_gives(overlay: str) -> None:
+    """To the order of a list: Kubernetes takes no other order of a pod's variables."""
+    place = "base" if overlay == "base" else f"overlays/{overlay}"
+    given = [item for item in objects(place) if item["kind"] != "PodDisruptionBudget"]
+    applied = Deployment(checkout.root(), Kubectl("there", "default"), overlay).render((1, 31))
+    ours = [i for i in yaml.safe_load_all(applied) if i["kind"] != "PodDisruptionBudget"]
+    assert [item["kind"] for item in ours] == [item["kind"] for item in given]
+    for own, theirs in zip(ours, given, strict=True):
+        own["metadata"].pop("namespace")
+        theirs["metadata"].pop("namespace", None)
+        assert own == theirs
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_settings_change_their_own_values_and_no_order(overlay: str) -> None:
+    before = list(
+        yaml.safe_load_all(
+            Deployment(checkout.root(), Kubectl("there", "team"), overlay).render((1, 31))
+        )
+    )
+    after = rendered(overlay, replicas=5, initial=2)
+    changed = {
+        path for old, new in zip(before, after, strict=True) for path in differences(old, new)
+    }
+    assert {path.rpartition("/")[2] for path in changed} == {"image", "replicas", "value"}
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """Where two objects differ."""
+    if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
+        for key in old:
+            yield from differences(old[key], new[key], f"{path}/{key}")
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            yield from differences(*pair, f"{path}/{index}")
+    elif old != new:
+        yield path
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -116,6 +116,27 @@ def test_a_build_that_fails_says_so_after_its_own_output(
     assert complaint(result) == "'docker build' failed: no space left on device"
 
 
+def test_the_line_that_names_the_cause_is_told_and_not_the_hint_after_it(
+    kubernetes: Programs, program: Program
+) -> None:
+    cause = 'error: no matches for kind "PodDisruptionBudget" in version "policy/v1"'
+    said = f"service/raft-service created\n{cause}\nensure CRDs are installed first\n"
+    kubernetes.on("kubectl apply", err=said, code=1)
+    result = program("cluster", "apply", "--registry", "example.com")
+    assert result.code == 1
+    assert complaint(result) == f"'kubectl apply' failed: {cause}"
+
+
+def test_a_permission_that_lacks_for_one_of_many_objects_is_a_refusal(
+    kubernetes: Programs, program: Program
+) -> None:
+    said = 'Error from server (Forbidden): roles "raft" is forbidden\nservice/raft created\n'
+    kubernetes.on("kubectl apply", err=said, code=1)
+    result = program("cluster", "apply", "--registry", "example.com")
+    assert result.code == 4
+    assert 'roles "raft" is forbidden; ask for the permission' in complaint(result)
+
+
 def test_an_overlay_that_is_not_there_is_wrong_usage(
     kubernetes: Programs, program: Program
 ) -> None:
