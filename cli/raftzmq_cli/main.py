@@ -23,6 +23,7 @@ FILES: Final = {
     "local": "raftzmq_cli.local.commands",
     "cluster": "raftzmq_cli.cluster.group",
     "keys": "raftzmq_cli.keys.group",
+    "recover": "raftzmq_cli.recover",
     "views": "raftzmq_cli.views.group",
 }
 _COMPLETION: Final = "_RAFTZMQ_COMPLETE"

@@ -94,12 +94,16 @@ def lock_directory(files: Files, layout: Layout) -> Closeable:
     try:
         return files.lock(layout.lock)
     except BlockingIOError:
-        holder = files.read(layout.lock, 0, 20).strip().decode("ascii", "replace")
-        process = f"process {holder}" if holder.isdecimal() else "another process"
         raise DataLocked(
-            f"{layout.root} is in use by {process}: stop that one, "
+            f"{layout.root} is in use by {holder(files, layout)}: stop that one, "
             "or give this node a directory of its own with --data-dir"
         ) from None
+
+
+def holder(files: Files, layout: Layout) -> str:
+    """Who has locked the directory, for a sentence."""
+    pid = files.read(layout.lock, 0, 20).strip().decode("ascii", "replace")
+    return f"process {pid}" if pid.isdecimal() else "another process"
 
 
 def first_use(files: Files, layout: Layout, node: str, incarnation: str) -> None:
@@ -223,25 +227,24 @@ def set_aside(files: Files, path: Path) -> Path | None:
     with data_errors(path), contextlib.closing(lock_directory(files, layout)):
         if not is_used(files, layout):
             return None  # a directory that happens to have a log/ in it, such as /var
-        names = files.names(path)
-        ours = [
-            name
-            for name in (
-                "node.json",
-                "state.json",
-                "snapshots",
-                "log",
-                "stale.json",
-                "founding.json",
-            )
-            for name in (name, f"{name}.new")
-            if name in names
-        ]
-        number = next(n for n in range(1, len(names) + 2) if f"aside-{n}" not in names)
-        aside = path / f"aside-{number}"
-        files.make_dirs(aside)
-        for name in ours:
-            files.rename(path / name, aside / name)
-            files.sync_dir(aside)
-            files.sync_dir(path)
+        aside = free_aside(files, path)
+        move_aside(files, path, aside, "founding.json")
         return aside
+
+
+def free_aside(files: Files, path: Path) -> Path:
+    """A folder in the directory that is not there yet, to set something aside in."""
+    names = files.names(path)
+    return path / next(f"aside-{n}" for n in range(1, len(names) + 2) if f"aside-{n}" not in names)
+
+
+def move_aside(files: Files, path: Path, aside: Path, *others: str) -> None:
+    """Move a node's files, and the `others`, into a folder, one after the other, durably. What is
+    there already stays: it was moved by an earlier try."""
+    files.make_dirs(aside)
+    for name in ("node.json", "state.json", "snapshots", "log", "stale.json", *others):
+        for moved in (name, f"{name}.new"):
+            if files.exists(path / moved) and not files.exists(aside / moved):
+                files.rename(path / moved, aside / moved)
+                files.sync_dir(aside)
+                files.sync_dir(path)

@@ -75,6 +75,9 @@ class Files(Protocol):
     def lock(self, path: Path) -> Closeable:
         """Lock the file at `path` exclusively until closed. Raises BlockingIOError if taken."""
 
+    def is_locked(self, path: Path) -> bool:
+        """Whether somebody holds the lock of the file at `path`, which need not exist."""
+
     def make_dirs(self, path: Path) -> None:
         """Create a directory and its parents, durably. An existing one is made durable too,
         because the process that created it may have died before that."""
@@ -183,6 +186,19 @@ class OsFiles:
 
     def lock(self, path: Path) -> Closeable:
         return _OsLock(path)
+
+    def is_locked(self, path: Path) -> bool:
+        try:
+            fd = open_file(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
 
     def make_dirs(self, path: Path) -> None:
         if path.is_dir():

@@ -115,6 +115,9 @@ class MemoryFiles:
         self._locks.add(path)
         return _Lock(self._locks, path)
 
+    def is_locked(self, path: Path) -> bool:
+        return path in self._locks
+
     def make_dirs(self, path: Path) -> None:
         if path == path.parent:
             return

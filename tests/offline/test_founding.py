@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -17,13 +18,11 @@ from raftzmq.storage import MemoryFiles, MemoryStorage
 from tests.machine.driver import Driver
 from tests.node.world import World
 
+from .crashing import interrupt, operations
+
 PATH = Path("/data")
 TERM = 7
 LEASE_MS = 10_000
-
-
-class Crash(BaseException):
-    """Not an Exception: no handler of the code under test may act on it."""
 
 
 def hexadecimal() -> Callable[[], str]:
@@ -122,36 +121,6 @@ def test_a_directory_in_use_is_not_touched() -> None:
         found(files, PATH, a_cluster(), "raft-0")
 
 
-def operations() -> int:
-    """How many there are at which a founding can be interrupted."""
-    files, done = MemoryFiles(), 0
-
-    def count(operation: str, path: Path) -> None:
-        nonlocal done
-        done += 1
-
-    files.before = count
-    found(files, PATH, a_cluster(), "raft-0")
-    return done
-
-
-def interrupted(number: int) -> MemoryFiles:
-    """The disk of a machine that stopped before an operation of a founding."""
-    files, passed = MemoryFiles(), 0
-
-    def before(operation: str, path: Path) -> None:
-        nonlocal passed
-        if passed == number:
-            raise Crash
-        passed += 1
-
-    files.before = before
-    with pytest.raises(Crash):
-        found(files, PATH, a_cluster(), "raft-0")
-    files.before = lambda operation, path: None
-    return files
-
-
 def of_whom(files: MemoryFiles) -> str:
     """What a node makes of the directory: "new", "refused", or the id of its cluster."""
     storage = MemoryStorage(files)
@@ -168,8 +137,9 @@ def of_whom(files: MemoryFiles) -> str:
 def test_a_founding_interrupted_anywhere_leaves_nothing_that_counts_and_goes_on(kept: str) -> None:
     whole = a_cluster().id
     outcomes = set()
-    for number in range(operations()):
-        files = interrupted(number)
+    for number in range(operations(disk := MemoryFiles(), lambda: founded(disk, a_cluster()))):
+        files = MemoryFiles()
+        interrupt(files, number, partial(founded, files, a_cluster()))
         files.crash(Random(number) if kept == "part" else None, keep=kept == "kept")
         begun = files.exists(PATH / "founding.json") or files.exists(PATH / "node.json")
         outcome = of_whom(files)
@@ -179,6 +149,22 @@ def test_a_founding_interrupted_anywhere_leaves_nothing_that_counts_and_goes_on(
             found(files, PATH, a_cluster(), "raft-0")
             assert of_whom(files) == whole
     assert outcomes == {"new", "refused", whole}
+
+
+def test_after_an_interruption_another_state_may_be_taken() -> None:
+    count = operations(disk := MemoryFiles(), lambda: founded(disk, a_cluster()))
+    db = Driver()
+    db.write("put", "only", "1")
+    other = new_cluster(db.machine, {"raft-0": "raft-0:6000"}, term=1)
+    for number in range(count):
+        files = MemoryFiles()
+        interrupt(files, number, partial(founded, files, a_cluster()))
+        files.crash(keep=True)
+        if not files.exists(PATH / "node.json"):
+            restored = founded(files, other).open("raft-0")
+            assert restored.snapshot is not None
+            assert (restored.cluster, restored.snapshot.index) == (other.id, 2)
+            assert files.names(PATH / "log") == [f"{3:020d}.jsonl"]
 
 
 def reborn(world: World, *survivors: str) -> str:

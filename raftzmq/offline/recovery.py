@@ -1,0 +1,72 @@
+"""A new cluster of one node, from what a survivor of the old one has. See founding.py."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from raftzmq.errors import DataError, InvalidRequest
+from raftzmq.offline.founding import NewCluster, fill, interrupted, mark, new_cluster, random_id
+from raftzmq.offline.survivors import Remains, read_remains
+from raftzmq.storage.directory import (
+    Layout,
+    data_errors,
+    free_aside,
+    is_used,
+    lock_directory,
+    move_aside,
+)
+from raftzmq.storage.files import Files
+
+
+def confirmation(revision: int) -> str:
+    """What somebody must say who recovers from a survivor whose last revision this is."""
+    return f"lose everything after revision {revision}"
+
+
+def recover(
+    files: Files,
+    path: Path,
+    *,
+    confirm: str,
+    name: str = "",
+    address: str = "",
+    draw: Callable[[], str] = random_id,
+) -> NewCluster:
+    """Make the directory that of the only node of a new cluster, with all that its log has.
+
+    What is there is set aside in it first. After an interruption, at whatever moment, the same call
+    goes on. `name` and `address` are the node's from now on; by default what they were. Raises
+    DataLocked, DataError; InvalidRequest if `confirm` is not `confirmation` of its revision, or
+    no address is known. DiskFull.
+    """
+    layout = Layout(path)
+    if not is_used(files, layout):
+        read_remains(files, path)  # says why not; the lock would make a file there
+    with data_errors(path), contextlib.closing(lock_directory(files, layout)):
+        remains = read_remains(files, path)
+        node = name or remains.identity.node
+        where = _checked(remains, path, confirm, node, address)
+        folder = interrupted(files, layout)
+        aside = path / folder if folder else free_aside(files, path)
+        if not folder:
+            mark(files, layout, aside.name)
+        move_aside(files, path, aside)
+        term = max(remains.found.hard_state.term, remains.last_term)
+        cluster = new_cluster(remains.machine, {node: where}, term=term, draw=draw)
+        fill(files, layout, cluster, node)
+        return cluster
+
+
+def _checked(remains: Remains, path: Path, confirm: str, node: str, address: str) -> str:
+    """The address that the node gets, once nothing speaks against the recovery."""
+    if not remains.identity.cluster:
+        raise DataError(f"{path} has never belonged to a cluster: there is nothing to recover")
+    wanted = confirmation(remains.machine.revision)
+    if confirm != wanted:
+        raise InvalidRequest(f'to go on with what {path} has, say --confirm "{wanted}"')
+    member = remains.membership.named(node)
+    if not address and member is None:
+        raise InvalidRequest(f"{node} was no member, so say where it listens: --address HOST:PORT")
+    return address or (member.address if member else "")
