@@ -85,6 +85,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq_cli.common": ("raftzmq",),
     "raftzmq_cli.client": ("raftzmq", "raftzmq_cli.common"),
     "raftzmq_cli.doctor": ("raftzmq", "raftzmq_cli.common", "raftzmq_cli.client"),
+    "raftzmq_cli.top": ("raftzmq", "raftzmq_cli.common", "raftzmq_cli.client"),
     "raftzmq_cli.views": ("raftzmq", "raftzmq_cli.common"),
     "raftzmq_cli.keys": ("raftzmq", "raftzmq_cli.common"),
     "raftzmq_cli.local": (

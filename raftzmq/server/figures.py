@@ -51,6 +51,7 @@ class Figures:
         v = self._recorder.latest
         recent = self._recorder.recent
         return {
+            "at_ms": v.at_ms,
             "time_ms": time.time_ns() // 1_000_000,
             "election_timeout_ms": v.election_timeout_ms,
             "leader_changes": recent.leader_changes,

@@ -30,6 +30,7 @@ FILES: Final = {
     "queues": "raftzmq_cli.client.queues",
     "status": "raftzmq_cli.client.nodes",
     "doctor": "raftzmq_cli.doctor.client_command",
+    "top": "raftzmq_cli.top.command",
     "dump": "raftzmq_cli.client.nodes",
     "stop": "raftzmq_cli.client.nodes",
     "sem": "raftzmq_cli.client.semaphores",

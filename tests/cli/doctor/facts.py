@@ -12,6 +12,7 @@ MEMBERS = [
     for k in range(3)
 ]
 FIGURES: dict[str, Any] = {
+    "at_ms": 5_000,
     "time_ms": NOW_MS,
     "election_timeout_ms": 300,
     "leader_changes": 1,

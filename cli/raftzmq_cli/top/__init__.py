@@ -1,0 +1,1 @@
+"""`raftzmq client top`: samples of a cluster, what they say, and how it is shown."""
