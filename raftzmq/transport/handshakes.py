@@ -56,7 +56,7 @@ class Verdict(Enum):
     """What became of a handshake."""
 
     FINE = auto()
-    SILENT = auto()  # nobody listens, or nobody answers in time
+    SILENT = auto()  # nobody listens, or nobody answers in time, or, without a key, as no node does
     WANTS_KEY = auto()
     UNKNOWN_KEY = auto()  # it refuses this very key
     FOREIGN = auto()  # it has none of the expected server keys, or is no node at all
@@ -96,7 +96,9 @@ def _inspect(
     except OSError:
         return Finding(Verdict.SILENT)
     if mechanism is None:
-        return Finding(Verdict.FOREIGN)
+        # Without a key nothing is expected of the other side. A forwarded port of a container whose
+        # node is about to listen looks like this too.
+        return Finding(Verdict.SILENT if own is None else Verdict.FOREIGN)
     if own is None:
         return Finding(Verdict.FINE if mechanism == wanted else Verdict.WANTS_KEY)
     if mechanism != wanted:

@@ -45,7 +45,7 @@ def test_it_adds_little_to_its_base(image: str) -> None:
 
 def test_nothing_that_builds_is_left_in_it(containers: Engine) -> None:
     assert containers.shell("ls /opt/raftzmq/bin").split() == [
-        *("python", "python3", "python3.11", "raftzmq"),
+        *("python", "python3", "python3.14", "raftzmq"),
     ]
     tools = ("pip", "setuptools", "wheel", "hatchling")
     names = " ".join(f"{tool} {tool}-*" for tool in tools)

@@ -339,6 +339,25 @@ def test_an_inspection_of_what_is_no_node(keyed: Keyed, answer: bytes) -> None:
     assert keyed.inspected(USER, SERVER, endpoint=endpoint).verdict is Verdict.SILENT
 
 
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_an_inspection_without_a_key_takes_no_end_of_a_connection_for_a_wanted_key(
+    keyed: Keyed, answer: bytes
+) -> None:
+    """A forwarded port accepts, and ends the connection, as long as nobody listens behind it."""
+    with tcp.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(answer)
+
+        thread = Thread(target=serve)
+        thread.start()
+        endpoint = f"127.0.0.1:{server.getsockname()[1]}"
+        assert keyed.inspected(None, endpoint=endpoint).verdict is Verdict.SILENT
+        thread.join()
+
+
 @pytest.mark.parametrize(
     "question",
     [

@@ -14,7 +14,7 @@ REGISTRY: Final = "localhost:5001"
 REGISTRY_NAME: Final = "kind-registry"
 REGISTRY_IMAGE: Final = "registry:2"
 CLUSTER_NAME: Final = "raftzmq"
-BASE_IMAGE: Final = "python:3.11-slim"
+BASE_IMAGE: Final = "python:3.14-slim"
 
 Place = Annotated[
     Where | None,
