@@ -31,6 +31,10 @@ from raftzmq.transport.operator_wire import (
 ADMIN_TIMEOUT_MS: Final = 60_000
 """A membership change or transfer not complete by then is answered as refused, saying so."""
 
+BEHIND_MS: Final = 10_000
+"""A node that has lacked a committed entry for so long is not well: what it misses does not come,
+or comes faster than it can take it."""
+
 UNHEARD_MS: Final = 3000
 """A learner that has not been heard for so long is not waited for: an operator asks at most 5 s."""
 
@@ -245,7 +249,8 @@ def status(
     """What a node says of itself; the fields are in PROTOCOL.md."""
     raft = node.raft
     stopping = node.stopping or node.stop_requested
-    well = node.is_member and raft.leader is not None and not node.lacks
+    follows = raft.leader is not None and not node.unheard and node.behind_ms < BEHIND_MS
+    well = node.is_member and follows and not node.lacks
     return {
         "node": node.name,
         "incarnation": raft.id.incarnation,
@@ -262,6 +267,8 @@ def status(
         "waiting": joining.waiting,
         "unresolved": dict(node.unresolved),
         "refusing": dict(node.refusing),
+        "unheard": node.unheard,
+        "behind_ms": node.behind_ms,
         "twice": admission.twice,
         "process": node.process_id,
         "replicas": scaling.replicas,

@@ -122,6 +122,13 @@ class NodeState:
         self.figures: Callable[[], Mapping[str, Any]] = dict
         """What the driver measures, for the status; PROTOCOL.md names it."""
 
+        self.unheard = ""
+        """Why the leader does not hear this node, in words; empty if it does, as far as is known.
+        The driver's word."""
+
+        self.behind_ms = 0
+        """For how long it has lacked an entry that it knows to be committed. The driver's word."""
+
         self.process_id = ""
         """Tells two processes of one directory's copies apart. Given by the driver."""
 

@@ -29,6 +29,7 @@ class Announcements:
         self._deaf: dict[str, str] = {}
         self._refusing: Mapping[str, str] = {}
         self._silent: dict[str, str] = {}
+        self._unheard = ""
 
     def tell(self) -> None:
         """Once a turn: write a line for each change since the last turn."""
@@ -37,7 +38,7 @@ class Announcements:
         looked_at = (
             *(raft.role, raft.term, raft.leader, raft.membership),
             *(node.removed, node.joining.waiting, node.lacks),
-            *(node.admission.twice, node.admission.deaf, node.refusing),
+            *(node.admission.twice, node.admission.deaf, node.refusing, node.unheard),
         )
         if looked_at == self._looked_at:  # what follows takes longer, and is for every turn
             return
@@ -55,6 +56,7 @@ class Announcements:
             self._log(node.joining.waiting)
         if node.lacks != (before[5] or ""):
             self._log(_LACKS[node.lacks], logging.WARNING)
+        self._tell_unheard()
         before_twice, self._twice = self._twice, node.admission.twice
         for name, address in self._twice.items():
             if name not in before_twice:
@@ -76,6 +78,13 @@ class Announcements:
         for name, why in self._refusing.items():
             if before_refusing.get(name) != why:
                 self._log.warn(f"{name} refuses this node: it {why}")
+
+    def _tell_unheard(self) -> None:
+        before, self._unheard = self._unheard, self._node.unheard
+        if self._unheard and not before:
+            self._log.warn(self._unheard)
+        elif before and not self._unheard:
+            self._log("the leader hears this node again")
 
     def silent(self, peers: Mapping[str, str]) -> None:
         """Take which peers do not answer, name -> address. A leader says so of each once."""

@@ -1,9 +1,9 @@
 """What /livez and /readyz say: one line a check, `ok name` or `FAILED name: why, and what to do`.
 
 Liveness says whether the process works, and nothing about other nodes, because a restart does not
-bring peers back. Readiness says whether the node has caught up, under a leader, as a member whose
-vote counts. A rolling update waits for that. Then the next node may be stopped without costing the
-cluster its majority or its data.
+bring peers back. Readiness says whether the node has caught up, under a leader that hears it, as a
+member whose vote counts. A rolling update waits for that. Then the next node may be stopped without
+costing the cluster its majority or its data.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from raftzmq.node.admin import BEHIND_MS
 from raftzmq.server.vitals import Vitals
 
 LOOP_STALLED_MS: Final = 15_000
@@ -114,7 +115,8 @@ def _formed(vitals: Vitals) -> Check:
 
 def _leader(vitals: Vitals) -> Check:
     if vitals.leader is not None:
-        return Check("leader", passed=True, remark=f"{vitals.leader} in term {vitals.term}")
+        remark = vitals.unheard or f"{vitals.leader} in term {vitals.term}"
+        return Check("leader", passed=not vitals.unheard, remark=remark)
     why = (
         _refusal(vitals)
         or vitals.waiting
@@ -136,6 +138,12 @@ def _caught_up(vitals: Vitals) -> Check:
         why = "just started, the leader has yet to say what is missing here: wait"
     elif lag > READY_LAG_ENTRIES:
         why = f"{lag} of {vitals.known_commit_index} committed entries are not applied: wait"
+    elif vitals.behind_ms >= BEHIND_MS:
+        why = (
+            f"{lag} of {vitals.known_commit_index} committed entries are not applied, and some "
+            f"have been missing for {vitals.behind_ms / 1000:.0f} s: look at the network to the "
+            "leader, and at the disk"
+        )
     return Check("caught_up", passed=not why, remark=why)
 
 

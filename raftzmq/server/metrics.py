@@ -67,6 +67,11 @@ def _raft(v: Vitals) -> Iterator[Metric]:
     yield _gauge("role", "1 for the role that the node has, 0 for the others.", roles, "role")
     yield _gauge("is_leader", "Whether the node leads.", v.role == Role.LEADER.value)
     yield _gauge("has_leader", "Whether the node knows a leader.", v.leader is not None)
+    yield _gauge(
+        "heard_by_leader",
+        "Whether the leader, if one is known, hears the node, as far as the node can know.",
+        v.leader is not None and not v.unheard,
+    )
     yield _gauge("term", "The node's term.", v.term)
     yield _counter(
         "leader_changes",
@@ -80,6 +85,11 @@ def _raft(v: Vitals) -> Iterator[Metric]:
 def _log(v: Vitals) -> Iterator[Metric]:
     yield _gauge("commit_index", "The last entry known to be committed.", v.commit_index)
     yield _gauge("applied_index", "The last entry that is applied.", v.applied_index)
+    yield _gauge(
+        "behind_seconds",
+        "For how long the node has lacked an entry that it knows to be committed.",
+        v.behind_ms / 1000,
+    )
     yield _gauge("last_index", "The last entry in the log.", v.last_index)
     yield _gauge("first_index", "The first entry that is still in memory.", v.first_index)
     yield _gauge("snapshot_index", "The last entry in the newest snapshot.", v.snapshot_index)

@@ -30,6 +30,7 @@ from raftzmq.server.audit import AuditTrail, audit_of
 from raftzmq.server.config import NOWHERE, ServerConfig
 from raftzmq.server.exposure import is_loopback, opening_words
 from raftzmq.server.figures import Figures
+from raftzmq.server.following import Following
 from raftzmq.server.peers import Peers
 from raftzmq.server.ports import Ports
 from raftzmq.server.probes import Probes
@@ -160,6 +161,7 @@ class Server:
         self._peers.node = self.node
         self.node.process_id = f"{random.getrandbits(64):016x}"
         self._announcements = Announcements(self.node, log)
+        self._following = Following(self.node, self._peers.links.is_up, self._now_ms)
         self._replica_feed = self._watch_replicas(config, stack)
         self._shutdown = Shutdown(self.node, log, self._replica_feed, round(config.grace_s * 1000))
         counters = {
@@ -281,6 +283,7 @@ class Server:
         for reason in self._guard.cuts():
             self._warn_once("cut a connection", reason)
         self._peers.maintain(self._now_ms, self._announcements.silent)
+        self._following.turn(self._now_ms)
         self._ports.check()
         self._ports.reread_keys(self._now_ms, self.node.users_changed)
         self._announcements.tell()

@@ -58,6 +58,12 @@ class Vitals:
     stopping: bool
     term: int
     leader: str | None
+    unheard: str
+    """Why the leader does not hear the node, in words; empty if it does, as far as is known."""
+
+    behind_ms: int
+    """For how long it has lacked an entry that it knows to be committed."""
+
     led_ms: int | None
     """For how long since its start the node has known any leader; None if it has known none yet."""
 
@@ -211,6 +217,8 @@ class Recorder:
             stopping=node.stopping or node.stop_requested,
             term=raft.term,
             leader=raft.leader.name if raft.leader else None,
+            unheard=node.unheard,
+            behind_ms=node.behind_ms,
             led_ms=None if self._first_led_ms is None else now_ms - self._first_led_ms,
             election_timeout_ms=raft.config.election_timeout_ms,
             leader_changes_count=self._leader_changes,

@@ -58,6 +58,7 @@ def node(ordinal: int) -> dict[str, str]:
         "up": 1,
         "raftzmq_is_leader": ordinal == 0,
         "raftzmq_has_leader": 1,
+        "raftzmq_heard_by_leader": 1,
         "raftzmq_members": 3,
         "raftzmq_voters": 3,
         "raftzmq_disk_full": 0,
@@ -112,6 +113,11 @@ FAULTS = {
         "RaftzmqNodeWithoutLeader",
         {at("raftzmq_has_leader", 2): constantly(0)},
         of_raft_2("raft-2:6002 knows no leader."),
+    ),
+    "one node's answers are lost": Fault(
+        "RaftzmqNodeUnheard",
+        {at("raftzmq_heard_by_leader", 2): constantly(0)},
+        of_raft_2("raft-2:6002 hears the leader, and is not heard by it."),
     ),
     "one node does not answer": Fault(
         "RaftzmqNodeDown",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from raftzmq.node.admin import BEHIND_MS
 from raftzmq.server.health import (
     LOOP_STALLED_MS,
     READY_LAG_ENTRIES,
@@ -76,6 +77,12 @@ def test_a_dead_thread_ends_the_life_of_the_node() -> None:
             "leader",
             "raft-1 refuses this node: it wants a key: start this node with --keys",
         ),
+        ({"unheard": "raft-1 does not hear this node"}, "leader", "raft-1 does not hear this node"),
+        (
+            {"applied_index": 4701, "behind_ms": BEHIND_MS},
+            "caught_up",
+            "10 of 4711 committed entries are not applied, and some have been missing for 10 s",
+        ),
         ({"receiving_snapshot": True}, "caught_up", "receives a snapshot"),
         ({"led_ms": None}, "caught_up", "just started"),
         ({"led_ms": 599}, "caught_up", "just started"),
@@ -99,6 +106,7 @@ def test_each_reason_alone_makes_a_node_unready_and_is_told(
     [
         {"led_ms": 600},
         {"applied_index": 0, "commit_index": 0, "known_commit_index": READY_LAG_ENTRIES},
+        {"applied_index": 4701, "behind_ms": BEHIND_MS - 1},
         {"role": "follower", "leader": "raft-1", "lags": ()},
     ],
 )

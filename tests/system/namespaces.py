@@ -41,6 +41,9 @@ NETWORKS: Final = [f"198.{18 + k // 256}.{k % 256}" for k in range(512)]
 
 PORT: Final = 6000
 
+LARGE_BYTES: Final = 700
+"""A heartbeat takes less, and an append with a long value more."""
+
 _NAME = re.compile(r"(?:raftzmq-|rz)(?P<id>(?P<pid>\d+)-\d+)")
 _serials = itertools.count()
 _locks: dict[str, socket.socket] = {}
@@ -118,6 +121,19 @@ class Network:
         """Let nothing of `sender` through to `receiver`. Not even its acknowledgements: what
         TCP sends the other way still arrives, until it waits for those."""
         self._drop([(sender, receiver)])
+
+    def cut_calls(self, sender: str, receiver: str, *, reject: bool = False) -> None:
+        """Let nothing through of the connections that `sender` makes to the node at `receiver`.
+        What the latter calls, and the answers to that, still pass."""
+        what = "REJECT --reject-with tcp-reset" if reject else "DROP"
+        self._rules[receiver].append(f"-A INPUT -s {sender} -p tcp --dport {PORT} -j {what}")
+        self._apply([receiver])
+
+    def lose_large(self, sender: str, receiver: str) -> None:
+        """Let nothing of `sender` through to `receiver` in packets of more than LARGE_BYTES."""
+        large = f"-m length --length {LARGE_BYTES}:65535"
+        self._rules[receiver].append(f"-A INPUT -s {sender} -p tcp {large} -j DROP")
+        self._apply([receiver])
 
     def split(self, *groups: Iterable[str]) -> None:
         """Cut hosts of different groups from one another; a host in no group reaches all."""

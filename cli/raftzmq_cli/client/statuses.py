@@ -106,6 +106,11 @@ def reason(document: Document) -> str | None:
         return "is joining, and not a member yet"
     if document["leader"] is None:
         return "knows no leader"
+    if document.get("unheard"):
+        return str(document["unheard"])
+    if document.get("behind_ms"):
+        lacks_s = document["behind_ms"] / 1000
+        return f"lacks what is committed for {lacks_s:.0f} s: see its disk, and the network"
     return "is not a member"
 
 
