@@ -19,7 +19,13 @@ LINES_MAX = 420
 # What the modules of each part may import from raftzmq besides their own part. A part is the
 # longest name here that the module's own name begins with; an import is allowed when it begins
 # with one of the names listed. So the arrows point one way: core <- node <- server <- cli.
-FOUNDATION = ("raftzmq.limits", "raftzmq.errors", "raftzmq.naming", "raftzmq.prefixes")
+FOUNDATION = (
+    "raftzmq.limits",
+    "raftzmq.errors",
+    "raftzmq.naming",
+    "raftzmq.prefixes",
+    "raftzmq.versions",
+)
 ENTRIES = (*FOUNDATION, "raftzmq.histogram", "raftzmq.core", "raftzmq.lines")
 WIRE = (
     "raftzmq.transport.frames",
@@ -34,16 +40,18 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq.errors": (),
     "raftzmq.naming": ("raftzmq.errors",),
     "raftzmq.prefixes": (),
+    "raftzmq.versions": (),
     "raftzmq.histogram": (),
     "raftzmq.standard_streams": (),
     "raftzmq.file_modes": (),
     "raftzmq.descriptors": ("raftzmq.file_modes",),
     "raftzmq.wakeups": (),
-    "raftzmq.core": ("raftzmq.limits", "raftzmq.errors"),
+    "raftzmq.core": ("raftzmq.limits", "raftzmq.errors", "raftzmq.versions"),
     "raftzmq.machine": (
         "raftzmq.limits",
         "raftzmq.errors",
         "raftzmq.prefixes",
+        "raftzmq.versions",
         "raftzmq.core.entry",
     ),
     "raftzmq.access": FOUNDATION,

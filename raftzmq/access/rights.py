@@ -174,6 +174,7 @@ REQUESTS: Final[Mapping[str, Callable[..., None]]] = {
     "status": lambda may: may.anything(),
     "stop": lambda may: may.admin("stop a node"),
     "transfer": lambda may: may.admin("hand over leadership"),
+    "upgrade": lambda may: may.admin("change the cluster version"),
     "member": lambda may: may.admin("change the membership"),
     "watch": lambda may, key, prefix: may.read_all(key) if prefix else may.read(key),
     "unwatch": lambda may: may.anything(),

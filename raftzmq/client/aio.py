@@ -250,6 +250,8 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, S
     member_add = call(cluster.member_add)
     member_promote = call(cluster.member_promote)
     member_remove = call(cluster.member_remove)
+    upgrade_finish = call(cluster.upgrade_finish)
+    upgrade_downgrade = call(cluster.upgrade_downgrade)
     lease_grant = call(leases.lease_grant)
     lease_keep = call(leases.lease_keep)
     lease_revoke = call(leases.lease_revoke)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raftzmq.versions import SPOKEN, Spoken
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -24,6 +26,8 @@ class Config:
 
     `keep_entries` and `keep_bytes` bound what compaction leaves in memory below the snapshot, so
     that a follower a little behind need not be sent the whole snapshot.
+
+    `spoken` are the cluster versions of this node, of which leaders are told.
     """
 
     election_timeout_ms: int = 300
@@ -35,6 +39,7 @@ class Config:
     max_committed_entries: int = 8192
     keep_entries: int = 4096
     keep_bytes: int = 4 * 1024 * 1024
+    spoken: Spoken = SPOKEN
 
     def __post_init__(self) -> None:
         if not 0 < self.heartbeat_ms * 2 <= self.election_timeout_ms:

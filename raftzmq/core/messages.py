@@ -1,7 +1,8 @@
 """What nodes say to one another. One class a message, each field with one meaning.
 
 Names follow Ongaro's thesis where it has one. Every message names its addressee's incarnation
-too: a node that lost its disk must not receive what was meant for its predecessor.
+too: a node that lost its disk must not receive what was meant for its predecessor. A field with a
+default is one that older builds neither send nor know.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 
 from raftzmq.core.entry import Entry
 from raftzmq.core.identity import NodeId
+from raftzmq.versions import FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,11 @@ class Heartbeat(Message):
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatReply(Message):
+    """`lowest_version` and `highest_version` are the cluster versions that the sender speaks."""
+
     round: int
+    lowest_version: int = FIRST.lowest
+    highest_version: int = FIRST.highest
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Final
 
 from raftzmq.core.ready import SnapshotMeta
+from raftzmq.versions import Spoken
 
 PATIENCE_HEARTBEATS: Final = 2
 """How many whole heartbeat intervals may pass with nothing acknowledged before it is resent."""
@@ -62,6 +63,9 @@ class Progress:
 
     round: int = 0
     """The newest ReadIndex round that the follower has repeated."""
+
+    spoken: Spoken | None = None
+    """The cluster versions that it speaks, as it said last; None until it has."""
 
     def is_silent(self, now_ms: int, timeout_ms: int) -> bool:
         """Whether it seems to be down: it then gets heartbeats and nothing else, because entries

@@ -25,6 +25,7 @@ from raftzmq.core.messages import (
 from raftzmq.core.progress import PATIENCE_HEARTBEATS, Progress, ProgressState
 from raftzmq.core.quorum import reached_by_majority
 from raftzmq.core.state import CONTRADICTION, Handlers, RaftState
+from raftzmq.versions import Spoken
 
 _heard_ms_of = attrgetter("heard_ms")
 _match_index_of = attrgetter("match_index")
@@ -204,6 +205,12 @@ def _hear_follower(
     return progress
 
 
+def _handle_heartbeat_reply(raft: RaftState, message: HeartbeatReply) -> None:
+    progress = _hear_follower(raft, message)
+    if progress is not None:
+        progress.spoken = Spoken(message.lowest_version, message.highest_version)
+
+
 def _handle_accepted(raft: RaftState, message: AppendAccepted) -> None:
     index = message.match_index
     if index > raft.log.last_index:
@@ -314,7 +321,8 @@ def _handle_heartbeat(raft: RaftState, message: Heartbeat) -> None:
         _ask_about_loss(raft, message.sender)
         return
     raft.commit_index = max(raft.commit_index, message.commit_index)
-    raft.send(HeartbeatReply(raft.id, message.sender, raft.term, message.round))
+    spoken = raft.config.spoken
+    raft.send(HeartbeatReply(raft.id, message.sender, raft.term, message.round, *spoken))
 
 
 def _ask_about_loss(raft: RaftState, leader: NodeId) -> None:
@@ -347,6 +355,6 @@ HANDLERS: Final[Handlers] = {
     AppendAccepted: _handle_accepted,
     AppendRejected: _handle_rejected,
     Heartbeat: _handle_heartbeat,
-    HeartbeatReply: _hear_follower,
+    HeartbeatReply: _handle_heartbeat_reply,
     LogRegressed: _handle_log_regressed,
 }

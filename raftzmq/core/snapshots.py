@@ -15,8 +15,9 @@ from raftzmq.core.ready import SnapshotMeta, SnapshotSend
 from raftzmq.core.state import CONTRADICTION, Handlers, Incoming, RaftState
 
 
-def compact(raft: RaftState, meta: SnapshotMeta) -> None:
-    """A snapshot of `meta` is durable: forget the entries that it covers, but for the last few.
+def compact(raft: RaftState, meta: SnapshotMeta, unwanted: int = 0) -> None:
+    """A snapshot of `meta` is durable: forget the entries that it covers, but for the last few; of
+    those, whatever is not above the index `unwanted`.
 
     A follower that is being sent a snapshot older than the newest two starts over, because the
     file will not be there much longer.
@@ -28,7 +29,8 @@ def compact(raft: RaftState, meta: SnapshotMeta) -> None:
         raft.older_snapshot_index = raft.snapshot_meta.index
     raft.snapshot_meta = meta
     raft.memberships.compact(meta.index)
-    raft.log.compact(_first_to_keep(raft, meta.index) - 1)
+    unwanted = min(unwanted, meta.index)
+    raft.log.compact(max(_first_to_keep(raft, meta.index) - 1, unwanted))
     for progress in raft.progress.values():
         if (
             progress.state is ProgressState.SNAPSHOT

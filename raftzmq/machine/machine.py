@@ -12,7 +12,7 @@ from raftzmq import limits
 from raftzmq.core.entry import COMMAND, Entry
 from raftzmq.errors import InvalidRequest, UnknownEntry
 from raftzmq.machine import snapshots, work
-from raftzmq.machine.commands import expiry
+from raftzmq.machine.commands import expiry, upgrades
 from raftzmq.machine.commands.queues import find_place
 from raftzmq.machine.commands.reads import UNDECIDED
 from raftzmq.machine.commands.sessions import session_expired
@@ -22,6 +22,7 @@ from raftzmq.machine.state import State
 from raftzmq.machine.tables.keys import Change
 from raftzmq.machine.tables.queues import Decision
 from raftzmq.machine.tables.sessions import Result
+from raftzmq.versions import SPOKEN, Spoken
 
 
 class Machine:
@@ -29,9 +30,11 @@ class Machine:
 
     __slots__ = ("state",)
 
-    def __init__(self, state: State | None = None) -> None:
+    def __init__(self, state: State | None = None, spoken: Spoken = SPOKEN) -> None:
+        """`spoken` are the cluster versions that this build speaks."""
         self.state = State() if state is None else state
         """What is replicated: for others to look at, and to change by `apply` alone."""
+        self.state.spoken = spoken
 
     @property
     def applied_index(self) -> int:
@@ -42,6 +45,15 @@ class Machine:
     def revision(self) -> int:
         """The number of the newest command that is executed; 0 before the first."""
         return self.state.revision
+
+    @property
+    def version(self) -> int:
+        """The cluster version: upgrades.py in commands/ has more."""
+        return self.state.version
+
+    def holdings_above(self, version: int) -> list[str]:
+        """What the state has that a cluster of that version cannot have, in words."""
+        return upgrades.holdings_above(self.state, version)
 
     @property
     def work(self) -> int:
@@ -219,9 +231,10 @@ class Machine:
         return snapshots.records(self.state)
 
     @classmethod
-    def restore(cls, records: Iterable[list[Any]]) -> Machine:
-        """Return a machine in the state of a snapshot's records. Raises DataError."""
-        return cls(snapshots.restore(records))
+    def restore(cls, records: Iterable[list[Any]], spoken: Spoken = SPOKEN) -> Machine:
+        """Return a machine in the state of a snapshot's records. Raises DataError, also for a
+        cluster version that is not among those `spoken`."""
+        return cls(snapshots.restore(records, spoken), spoken)
 
     def state_hash(self) -> str:
         """Return a hash of everything replicated: equal exactly where the states are equal."""

@@ -1,6 +1,7 @@
 """The state as records, back from records, and its hash.
 
     ["machine", 2, applied_index, time_ms, revision]   the first record; 2 is the format
+    ["version", version, pinned, lowered_index]        the cluster version, if it is above 1 or was
     ["session", number, ack, used_ms]
     ["result", number, serial, code, revision, body]   after its session
     ["lease", number, ttl_ms, end_ms, owner]           without the owner if it is anybody's
@@ -33,6 +34,7 @@ from raftzmq.machine.tables.places import KINDS, Lease, Place
 from raftzmq.machine.tables.queues import Queues
 from raftzmq.machine.tables.sessions import Result, Session, Sessions
 from raftzmq.machine.values import Item, from_wire, to_wire
+from raftzmq.versions import FIRST, SPOKEN, Spoken
 
 FORMAT = 2
 
@@ -69,9 +71,13 @@ def records(state: State) -> Iterator[list[Any]]:
         for kind in KINDS
         for name, queue in state.queues.tables[kind].items()
     ]
+    version: list[list[Any]] = []
+    if state.version != FIRST.highest or state.pinned or state.lowered_index:
+        version.append(["version", state.version, state.pinned, state.lowered_index])
     keys = state.keys
     return chain(
         [header],
+        version,
         _session_records(sessions),
         _lease_records(leases),
         ending,
@@ -110,8 +116,8 @@ def _key_records(keys: FrozenKeys, bonds: dict[str, Bond]) -> Iterator[list[Any]
             yield ["bond", name, *bonds[name]]
 
 
-def restore(source: Iterable[list[Any]]) -> State:
-    """Return the state that the records describe.
+def restore(source: Iterable[list[Any]], spoken: Spoken = SPOKEN) -> State:
+    """Return the state that the records describe, in a build that speaks those cluster versions.
 
     Raises DataError if they are not those of a snapshot, or hold what this version does not know.
     """
@@ -126,7 +132,7 @@ def restore(source: Iterable[list[Any]]) -> State:
             raise DataError(f"the snapshot has format {found}; this version reads up to {FORMAT}")
         case _:
             raise DataError("the snapshot does not begin with the state machine's record")
-    draft = _Draft()
+    draft = _Draft(spoken)
     for record in stream:
         try:
             draft.take(record)
@@ -140,7 +146,9 @@ def restore(source: Iterable[list[Any]]) -> State:
 class _Draft:
     """The tables as far as they are read. What derives from them is made at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, spoken: Spoken) -> None:
+        self._spoken = spoken
+        self._version: tuple[int, bool, int] | None = None
         self._items: dict[str, Item] = {}
         self._bonds: dict[str, Bond] = {}
         self._sessions: dict[int, Session] = {}
@@ -149,7 +157,7 @@ class _Draft:
         self._queues = Queues()
         self._places: list[tuple[Place, bool]] = []
 
-    def take(self, record: Any) -> None:
+    def take(self, record: Any) -> None:  # noqa: PLR0912 -- a case for each kind of record
         """Add what a record says. Raises UnknownEntry, or whatever its nonsense leads to."""
         if record[0] == "key":  # most are, and a match takes three times as long
             _, key, value, revision = record
@@ -163,6 +171,8 @@ class _Draft:
                 self._sessions[number] = Session(number, used_ms, ack)
             case ["result", int(number), int(serial), str(code), int(at), body]:
                 self._take_result(self._sessions[number], serial, (code, at, body))
+            case ["version", int(version), bool(pinned), int(lowered_index)]:
+                self._take_version(version, pinned, lowered_index)
             case ["lease", int(), int(), int()] | ["lease", int(), int(), int(), str()]:
                 self._leases[record[1]] = Lease(*record[1:])
             case ["ending", int(number)]:
@@ -179,6 +189,14 @@ class _Draft:
                 raise UnknownEntry(
                     f"it has a record of a kind that this version does not know: {_kind(record)}"
                 )
+
+    def _take_version(self, version: int, pinned: bool, lowered_index: int) -> None:
+        if version not in self._spoken:
+            raise UnknownEntry(
+                f"the cluster has version {version}, and this build of raftzmq speaks "
+                f"{self._spoken}: run one that speaks it; nothing was changed"
+            )
+        self._version = version, pinned, lowered_index
 
     def _take_result(self, session: Session, serial: int, result: Result) -> None:
         session.results[serial] = result
@@ -214,7 +232,11 @@ class _Draft:
         ending = {number: lease for number, lease in self._leases.items() if lease.ended}
         leases = Leases(table, ending, self._swept)
         sessions = Sessions(self._sessions)
-        return State(applied_index, time_ms, revision, keys, sessions, leases, self._queues)
+        state = State(applied_index, time_ms, revision, keys, sessions, leases, self._queues)
+        state.spoken = self._spoken
+        if self._version is not None:
+            state.version, state.pinned, state.lowered_index = self._version
+        return state
 
 
 def _kind(record: Any) -> str:

@@ -6,6 +6,7 @@ from raftzmq.machine.tables.keys import KeyTable
 from raftzmq.machine.tables.leases import Leases
 from raftzmq.machine.tables.queues import Queues
 from raftzmq.machine.tables.sessions import Sessions
+from raftzmq.versions import FIRST, SPOKEN, Spoken
 
 
 class State:
@@ -20,11 +21,15 @@ class State:
         "applied_index",
         "keys",
         "leases",
+        "lowered_index",
+        "pinned",
         "queues",
         "removals",
         "revision",
         "sessions",
+        "spoken",
         "time_ms",
+        "version",
         "work",
     )
 
@@ -50,6 +55,15 @@ class State:
         self.removals = 0
         """What commands that have a bound have removed in the present entry. It means nothing
         between entries, and is in no snapshot."""
+        self.version = FIRST.highest
+        """The cluster version: which forms entries and snapshots may have."""
+        self.pinned = False
+        """An operator has lowered it: no leader raises it by itself."""
+        self.lowered_index = 0
+        """The entry that lowered it last. Entries before may have forms that older builds do not
+        know."""
+        self.spoken: Spoken = SPOKEN
+        """The versions that this build speaks. It is this process's, not replicated."""
 
     @property
     def memory(self) -> int:

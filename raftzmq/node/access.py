@@ -12,18 +12,19 @@ from raftzmq.errors import Overloaded
 from raftzmq.node.state import NodeState
 from raftzmq.transport.operator_wire import (
     MemberRequest,
+    OperatorSays,
     StatusRequest,
     StopRequest,
     TransferRequest,
+    UpgradeRequest,
 )
 
-OperatorRequest = StatusRequest | StopRequest | TransferRequest | MemberRequest
-
-WORDS: Final[dict[type[OperatorRequest], str]] = {
+WORDS: Final[dict[type[OperatorSays], str]] = {
     StatusRequest: "status",
     StopRequest: "stop",
     TransferRequest: "transfer",
     MemberRequest: "member",
+    UpgradeRequest: "upgrade",
 }
 
 
@@ -43,7 +44,7 @@ class Access:
         Overloaded if it names a lease that may yet be granted."""
         rights.check_operation(user, op[1:], self)
 
-    def check_operator(self, user: User, request: OperatorRequest) -> None:
+    def check_operator(self, user: User, request: OperatorSays) -> None:
         """Raises Denied if the user may not ask for this."""
         rights.check_request(user, WORDS[type(request)])
 

@@ -13,19 +13,22 @@ from raftzmq import __version__
 from raftzmq.access.users import ANYBODY, User
 from raftzmq.core.role import Role
 from raftzmq.errors import Denied, DiskFull, NotLeader, OutcomeUnknown, RaftzmqError, Refused
-from raftzmq.node.access import Access, OperatorRequest
+from raftzmq.node.access import Access
 from raftzmq.node.admission import Admission
 from raftzmq.node.joining import Joining
 from raftzmq.node.replies import Replies
 from raftzmq.node.scaling import Scaling
 from raftzmq.node.state import NodeState
+from raftzmq.node.upgrades import Upgrades
 from raftzmq.transport.operator_wire import (
     Done,
     MemberRequest,
+    OperatorSays,
     StatusReply,
     StatusRequest,
     StopRequest,
     TransferRequest,
+    UpgradeRequest,
 )
 
 ADMIN_TIMEOUT_MS: Final = 60_000
@@ -34,6 +37,9 @@ ADMIN_TIMEOUT_MS: Final = 60_000
 BEHIND_MS: Final = 10_000
 """A node that has lacked a committed entry for so long is not well: what it misses does not come,
 or comes faster than it can take it."""
+
+_CHANGES: Final = (TransferRequest, MemberRequest, UpgradeRequest)
+"""What is refused while it cannot be recorded."""
 
 UNHEARD_MS: Final = 3000
 """A learner that has not been heard for so long is not waited for: an operator asks at most 5 s."""
@@ -60,6 +66,7 @@ class Admin:
         admission: Admission,
         scaling: Scaling,
         joining: Joining,
+        upgrades: Upgrades,
     ) -> None:
         self._node = node
         self._access = access
@@ -67,15 +74,16 @@ class Admin:
         self._admission = admission
         self._scaling = scaling
         self._joining = joining
+        self._upgrades = upgrades
         self._changes: list[_Change] = []
 
     def request(
-        self, client: bytes, request: OperatorRequest, now_ms: int, user: User = ANYBODY
+        self, client: bytes, request: OperatorSays, now_ms: int, user: User = ANYBODY
     ) -> None:
         """Take a user's request, if the user may ask for that."""
         try:
             self._access.check_operator(user, request)
-            if self._node.unrecorded and isinstance(request, TransferRequest | MemberRequest):
+            if self._node.unrecorded and isinstance(request, _CHANGES):
                 raise DiskFull(self._node.unrecorded)
         except (Denied, DiskFull) as error:
             self._refuse(client, request.id, error)
@@ -89,12 +97,17 @@ class Admin:
                 self.transfer(client, request, now_ms)
             case MemberRequest():
                 self.member(client, request, now_ms)
+            case UpgradeRequest():
+                self.upgrade(client, request, now_ms)
 
     def status(self, client: bytes, request: StatusRequest) -> None:
         self._replies.reply(client, StatusReply(request.id, self._status()))
 
     def _status(self) -> dict[str, Any]:
-        return status(self._node, self._joining, self._scaling, self._admission)
+        return {
+            **status(self._node, self._joining, self._scaling, self._admission),
+            **self._upgrades.status(),
+        }
 
     def stop(self, client: bytes, request: StopRequest) -> None:
         node = self._node
@@ -119,6 +132,21 @@ class Admin:
         # Unlike a membership change it is complete on losing leadership, and void when it is kept.
         change.deadline_ms = now_ms + 2 * node.settings.raft.election_timeout_ms
         self._changes.append(change)
+
+    def upgrade(self, client: bytes, request: UpgradeRequest, now_ms: int) -> None:
+        """Raise the cluster version, or lower it; answered when that has taken effect."""
+        upgrades = self._upgrades
+        try:
+            finishes = request.action == "finish"
+            target, message = upgrades.finish() if finishes else upgrades.downgrade()
+        except RaftzmqError as error:
+            self._refuse(client, request.id, error)
+            return
+
+        def done() -> str | None:
+            return message if upgrades.is_in_force(target) else None
+
+        self._changes.append(_Change(client, request.id, now_ms + ADMIN_TIMEOUT_MS, done))
 
     def member(self, client: bytes, request: MemberRequest, now_ms: int) -> None:
         """Add, promote or remove a member by its name."""

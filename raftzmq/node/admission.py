@@ -9,7 +9,9 @@ from raftzmq.core.identity import NodeId
 from raftzmq.core.role import Role
 from raftzmq.node.scaling import Scaling
 from raftzmq.node.state import NodeState
+from raftzmq.node.upgrades import Upgrades
 from raftzmq.transport.peer_wire import Hello, Welcome
+from raftzmq.versions import Spoken
 
 CAUGHT_UP_ENTRIES: Final = 1000
 """A learner that lacks at most so many committed entries may vote."""
@@ -48,6 +50,7 @@ class _Asking:
     `answered` says that it is where it says."""
 
     address: str
+    spoken: Spoken
     heard_ms: int
     nonce: str
     answered: bool = False
@@ -56,9 +59,10 @@ class _Asking:
 class Admission:
     """Who asks to be a member, and whom an operator has invited."""
 
-    def __init__(self, node: NodeState, scaling: Scaling) -> None:
+    def __init__(self, node: NodeState, scaling: Scaling, upgrades: Upgrades) -> None:
         self._node = node
         self._scaling = scaling
+        self._upgrades = upgrades
         self._asking: dict[NodeId, _Asking] = {}
         self._invited: set[str] = set()
         self._twice: dict[str, _Hellos] = {}
@@ -73,13 +77,14 @@ class Admission:
         self._deaf.pop(hello.sender.name, None)
         if hello.sender in self._node.raft.membership.ids and self._node.raft.hears(hello.sender):
             return self._meet_twin(hello, now_ms)
-        objection = self._objection(hello.sender, hello.address)
+        objection = self._objection(hello.sender, hello.address, hello.spoken)
         asking = self._asking.get(hello.sender)
-        if asking is None or asking.address != hello.address:
+        if asking is None or (asking.address, asking.spoken) != (hello.address, hello.spoken):
             if objection and len(self._asking) >= ASKING_MAX:
                 return objection
             nonce = f"{self._node.random.getrandbits(64):016x}"
-            asking = self._asking[hello.sender] = _Asking(hello.address, now_ms, nonce)
+            asking = _Asking(hello.address, hello.spoken, now_ms, nonce)
+            self._asking[hello.sender] = asking
         asking.heard_ms = now_ms
         if not (objection or asking.answered):
             self._ask_back(hello.sender.name, asking)
@@ -87,7 +92,8 @@ class Admission:
 
     def _ask_back(self, name: str, asking: _Asking) -> None:
         node = self._node
-        hello = Hello(node.cluster, node.raft.id, node.address, asking.nonce)
+        spoken = node.settings.spoken
+        hello = Hello(node.cluster, node.raft.id, node.address, asking.nonce, spoken)
         node.greet(name, asking.address, hello)
 
     def answered(self, welcome: Welcome) -> bool:
@@ -155,7 +161,7 @@ class Admission:
                 return
         for newcomer, asking in self._asking.items():
             address = asking.address
-            if newcomer in membership.ids or self._objection(newcomer, address):
+            if newcomer in membership.ids or self._objection(newcomer, address, asking.spoken):
                 continue
             if asking.answered or newcomer.name in self._invited:
                 self._invited.discard(newcomer.name)
@@ -164,7 +170,9 @@ class Admission:
                 raft.propose_membership(membership.with_learner(newcomer, known))
                 return
 
-    def _objection(self, newcomer: NodeId, address: str) -> str:
+    def _objection(self, newcomer: NodeId, address: str, spoken: Spoken) -> str:
+        if reason := self._upgrades.objection(newcomer.name, spoken):
+            return reason
         raft = self._node.raft
         membership = raft.membership
         former = membership.named(newcomer.name)

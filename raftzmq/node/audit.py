@@ -13,15 +13,16 @@ from typing import Any, Final, NamedTuple
 from raftzmq.access.users import User
 from raftzmq.errors import Denied, Forming, NotLeader, Overloaded, SessionExpired
 from raftzmq.machine import WRITES, arguments_of
-from raftzmq.node.access import OperatorRequest
 from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Request, Results
 from raftzmq.transport.operator_wire import (
     Done,
     MemberRequest,
+    OperatorSays,
     StatusReply,
     StatusRequest,
     StopRequest,
     TransferRequest,
+    UpgradeRequest,
 )
 from raftzmq.transport.snapshot_wire import (
     PullRequest,
@@ -145,7 +146,7 @@ class Audit:
 
 
 def _request_described(
-    request: OperatorRequest | WatchRequest | SnapshotSays,
+    request: OperatorSays | WatchRequest | SnapshotSays,
 ) -> tuple[str, dict[str, Any]]:
     """Return the name and the subject of a request that is no operation."""
     match request:
@@ -163,6 +164,8 @@ def _request_described(
             return "transfer", {} if request.to is None else {"name": _cut(request.to)}
         case MemberRequest():
             return f"member_{request.action}", {"name": _cut(request.name)}
+        case UpgradeRequest():
+            return f"upgrade_{request.action}", {}
 
 
 def _described(op: Sequence[Any]) -> tuple[str, dict[str, Any]]:

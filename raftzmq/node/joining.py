@@ -23,6 +23,7 @@ from raftzmq.lines import encode_entry
 from raftzmq.naming import parse_pod_name
 from raftzmq.node.admission import Admission
 from raftzmq.node.state import NodeState
+from raftzmq.node.upgrades import why_not_spoken
 from raftzmq.transport.peer_wire import Hello, Neighbour, Welcome
 
 HELLO_INTERVAL_MS: Final = 300
@@ -132,7 +133,7 @@ class Joining:
         node.raft.must_ask = False
         nonce = f"{node.random.getrandbits(64):016x}"
         self._nonces.append(nonce)
-        hello = Hello(node.cluster, node.raft.id, node.address, nonce)
+        hello = Hello(node.cluster, node.raft.id, node.address, nonce, node.settings.spoken)
         for name, address in addresses.items():
             if name != node.name:
                 node.greet(name, address, hello)
@@ -156,7 +157,10 @@ class Joining:
                 self._empty[name] = now_ms
             return
         self._empty.pop(name, None)
-        if not node.cluster:
+        spoken = node.settings.spoken
+        if reason := why_not_spoken(node.name, spoken, welcome.version, welcome.cluster):
+            self._reason = reason
+        elif not node.cluster:
             if self._adopt(welcome.cluster):
                 self._believe(welcome)
                 self._next_hello_ms = now_ms  # greet again at once, now as one of theirs
@@ -246,4 +250,5 @@ def answer_hello(node: NodeState, hello: Hello, reason: str) -> Welcome:
         leader=leader.name if leader else None,
         members=tuple(Neighbour(m.id, m.address) for m in node.raft.membership),
         reason=reason,
+        version=node.machine.version,
     )

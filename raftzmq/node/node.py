@@ -35,6 +35,7 @@ from raftzmq.node.replies import Replies
 from raftzmq.node.scaling import Scaling
 from raftzmq.node.snapshots import Snapshots
 from raftzmq.node.state import NodeSettings, NodeState
+from raftzmq.node.upgrades import Upgrades
 from raftzmq.node.watches import Watches
 from raftzmq.storage import Restored
 from raftzmq.transport.client_wire import OperationsRequest, Request
@@ -76,10 +77,12 @@ class Node(NodeState):
         self.backups = Backups(self, self.replies)
         self.expiry = Expiry(self)
         self.scaling = Scaling(self)
-        self.admission = Admission(self, self.scaling)
+        self.upgrades = Upgrades(self)
+        self.admission = Admission(self, self.scaling, self.upgrades)
         self.joining = Joining(self, self.admission, now_ms)
         self.hellos = Hellos()
-        self.admin = Admin(self, access, self.replies, self.admission, self.scaling, self.joining)
+        parts = (self.admission, self.scaling, self.joining, self.upgrades)
+        self.admin = Admin(self, access, self.replies, *parts)
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -168,6 +171,7 @@ class Node(NodeState):
             self.joining.tick(now_ms)
             self.scaling.tick(now_ms)
             self.admission.tick(now_ms)
+            self.upgrades.tick()
             self.admin.tick()
         self.expiry.tick(now_ms)
 

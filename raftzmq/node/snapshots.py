@@ -50,8 +50,7 @@ class Snapshots:
             if self._covered is not None and not node.storage.compact(self._covered):
                 self._covered = None
             if self._writer is None:
-                settled = raft.membership_index <= raft.applied_index
-                if settled and node.storage.should_snapshot(raft.applied_index, self._patience):
+                if raft.membership_index <= raft.applied_index and self._is_due():
                     self._patience = self._draw()
                     meta = raft.snapshot_meta_at(raft.applied_index)
                     records = node.machine.snapshot()
@@ -63,10 +62,18 @@ class Snapshots:
                 self._writer = None
                 node.counts.snapshot_taken(writer.size)
                 self._covered = meta.index
-                raft.compact(meta)
+                raft.compact(meta, node.machine.state.lowered_index)
         except DiskFull:  # tried again when the log has grown; writes may still fit
             self._covered = None
             self.abort()
+
+    def _is_due(self) -> bool:
+        """Whether the log has grown enough, or has entries of a higher cluster version, which a
+        snapshot is to cover before an older build comes."""
+        node = self._node
+        if node.storage.should_snapshot(node.raft.applied_index, self._patience):
+            return True
+        return not node.version_settled
 
     def _slice_bytes(self) -> int:
         """How much of the snapshot to write now. What comes meanwhile stays in memory, as log: the

@@ -26,6 +26,7 @@ from raftzmq.node.counts import Counts
 from raftzmq.node.interfaces import StoreLike
 from raftzmq.storage import Restored
 from raftzmq.transport.peer_wire import Hello, Neighbour, Welcome
+from raftzmq.versions import Spoken
 
 ADDRESSES_MAX: Final = 1024
 """Most addresses remembered from greetings, but for those in a single one."""
@@ -56,6 +57,11 @@ class NodeSettings:
     snapshot_slice_bytes: int = 32 * 1024
     work_per_turn: int = 8_000
     quota_bytes: int | None = None
+
+    @property
+    def spoken(self) -> Spoken:
+        """The cluster versions that this node speaks."""
+        return self.raft.spoken
 
     @property
     def history_bytes(self) -> int | None:
@@ -140,10 +146,13 @@ class NodeState:
         """Messages that were not acted upon, by reason, besides those that Raft counts."""
 
         self._id = NodeId(settings.name, restored.incarnation)
-        self.machine = with_observers(Machine())
+        self.machine = with_observers(Machine(spoken=settings.spoken))
         if restored.snapshot is not None:
             self.restore_machine(restored.snapshot)
-        self.raft = self._new_raft(restored.hard_state, restored.snapshot, restored.entries)
+        # Nodes that are sent entries must know their forms; the snapshot covers the others.
+        lowered_index = self.machine.state.lowered_index
+        entries = [entry for entry in restored.entries if entry.index > lowered_index]
+        self.raft = self._new_raft(restored.hard_state, restored.snapshot, entries)
         """Replaced once, when this node forms a cluster: parts ask for it, and keep none."""
 
     # -- what it is ---------------------------------------------------------------------------
@@ -153,6 +162,16 @@ class NodeState:
         """Whether the membership it knows has it, in this incarnation, and no leader says that
         it has been removed since."""
         return self._id in self.raft.memberships.ids and not self.removed
+
+    @property
+    def version_settled(self) -> bool:
+        """Whether nothing that was written before the cluster version was lowered last is needed
+        any more: the snapshot covers it."""
+        lowered_index = self.machine.state.lowered_index
+        if not lowered_index:
+            return True
+        meta = self.raft.snapshot_meta
+        return meta is not None and meta.index >= lowered_index
 
     @property
     def disk_full(self) -> bool:
@@ -232,8 +251,9 @@ class NodeState:
 
     def restore_machine(self, meta: SnapshotMeta) -> None:
         """Take the state of the snapshot that storage has. Raises DataError if it is another."""
+        spoken = self.settings.spoken
         self.machine = Machine()  # both states at once might be more than there is memory
-        self.machine = with_observers(Machine.restore(self.storage.snapshot_records()))
+        self.machine = with_observers(Machine.restore(self.storage.snapshot_records(), spoken))
         if self.machine.applied_index != meta.index:
             raise DataError(
                 f"the snapshot at {meta.index} holds the state at {self.machine.applied_index}: "

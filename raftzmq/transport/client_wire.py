@@ -42,6 +42,7 @@ from raftzmq.transport.operator_wire import (
     StatusRequest,
     StopRequest,
     TransferRequest,
+    UpgradeRequest,
 )
 from raftzmq.transport.snapshot_wire import (
     PullRequest,
@@ -78,6 +79,7 @@ Request = (
     | StopRequest
     | TransferRequest
     | MemberRequest
+    | UpgradeRequest
     | WatchRequest
     | UnwatchRequest
     | SnapshotRequest
@@ -135,7 +137,9 @@ def encode_request(request: Request) -> bytes:
                     "ops": ops,
                 }
             )
-        case StatusRequest() | StopRequest() | TransferRequest() | MemberRequest():
+        case (
+            StatusRequest() | StopRequest() | TransferRequest() | MemberRequest() | UpgradeRequest()
+        ):
             return _dump(operator_wire.request_object(request))
         case WatchRequest() | UnwatchRequest():
             return _dump(watch_wire.request_object(request))

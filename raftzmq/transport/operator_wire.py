@@ -14,6 +14,7 @@ from raftzmq.errors import WireError
 from raftzmq.transport.frames import VERSION, is_name, is_text
 
 MEMBER_ACTIONS: Final = frozenset({"add", "promote", "remove"})
+UPGRADE_ACTIONS: Final = frozenset({"finish", "downgrade"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,14 @@ class MemberRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class UpgradeRequest:
+    """Raise the cluster version, or lower it: `action` is one of UPGRADE_ACTIONS."""
+
+    id: int
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReply:
     id: int
     status: dict[str, Any]
@@ -55,13 +64,13 @@ class StatusReply:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A stop, transfer or membership change is complete."""
+    """A stop, transfer, membership change or upgrade is complete."""
 
     id: int
     message: str
 
 
-OperatorSays = StatusRequest | StopRequest | TransferRequest | MemberRequest
+OperatorSays = StatusRequest | StopRequest | TransferRequest | MemberRequest | UpgradeRequest
 OperatorHears = StatusReply | Done
 
 
@@ -76,6 +85,8 @@ def request_object(request: OperatorSays) -> dict[str, Any]:
             return {"v": VERSION, "type": "transfer", "id": ident, "to": to}
         case MemberRequest(ident, action, name):
             return {"v": VERSION, "type": "member", "id": ident, "action": action, "name": name}
+        case UpgradeRequest(ident, action):
+            return {"v": VERSION, "type": "upgrade", "id": ident, "action": action}
 
 
 def reply_object(reply: OperatorHears) -> dict[str, Any]:
@@ -104,6 +115,13 @@ def _member(ident: int, header: dict[str, Any]) -> MemberRequest:
     return MemberRequest(ident, action, name)
 
 
+def _upgrade(ident: int, header: dict[str, Any]) -> UpgradeRequest:
+    action = header.get("action")
+    if not (type(action) is str and action in UPGRADE_ACTIONS):
+        raise WireError("invalid", "action is not finish or downgrade", [ident])
+    return UpgradeRequest(ident, action)
+
+
 def _status(ident: int, header: dict[str, Any]) -> StatusReply:
     status = header.get("status")
     if type(status) is not dict:
@@ -123,6 +141,7 @@ REQUESTS: Final[dict[str, Callable[[int, dict[str, Any]], OperatorSays]]] = {
     "stop": lambda ident, _: StopRequest(ident),
     "transfer": _transfer,
     "member": _member,
+    "upgrade": _upgrade,
 }
 
 REPLIES: Final[dict[str, Callable[[int, dict[str, Any]], OperatorHears]]] = {

@@ -1,40 +1,40 @@
 """What nodes say to one another, as frames: PROTOCOL.md, "Between nodes".
 
 The header of a Raft message is made from the fields of its dataclass. So to add a message, add its
-class; a field whose type has no encoding here is an error at import. Entries travel as their log
-lines, verbatim. They are verified line by line: checksum, form, indices that follow prev_index
-without a gap, terms that never fall and never exceed the sender's.
+class; a field whose type has no encoding here is an error at import. A field with a default is left
+out while it has that, and may be lacking: older builds do not know it. Entries travel as their log
+lines, verbatim; entry_wire.py reads them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final, NamedTuple
-from zlib import crc32
 
 import orjson
 
 from raftzmq import limits
 from raftzmq.core import messages
-from raftzmq.core.entry import COMMAND, COMMANDS, CONFIG, KINDS, NOOP, Entry
+from raftzmq.core.entry import Entry
 from raftzmq.core.identity import NodeId
 from raftzmq.core.messages import AppendEntries, Message, SnapshotChunk
 from raftzmq.errors import WireError
+from raftzmq.transport.entry_wire import read_entries
 from raftzmq.transport.frames import (
     VERSION,
     check_depth,
     check_version,
     is_address,
     is_cluster,
+    is_count,
     is_name,
     is_text,
     load_object,
     node_id,
-    openers,
-    too_deep,
 )
+from raftzmq.versions import FIRST, Spoken
 
 MEMBERS: Final = 1024
 """The most members in a welcome."""
@@ -53,12 +53,14 @@ class Envelope:
 @dataclass(frozen=True, slots=True)
 class Hello:
     """A node looks for its cluster. `cluster` is empty if it belongs to none; `address` is
-    HOST:PORT of its node port. Only who was greeted knows the `nonce`, and repeats it."""
+    HOST:PORT of its node port. Only who was greeted knows the `nonce`, and repeats it. `spoken` are
+    the cluster versions of this node."""
 
     cluster: str
     sender: NodeId
     address: str
     nonce: str
+    spoken: Spoken = FIRST
 
 
 class Neighbour(NamedTuple):
@@ -72,7 +74,7 @@ class Neighbour(NamedTuple):
 class Welcome:
     """The answer to a hello, whose `nonce` it repeats. `term`, `leader` and `members` are as the
     answering node knows them; `reason` says why the greeted node is not admitted yet, and is empty
-    otherwise."""
+    otherwise. `version` is the cluster version as far as that node has applied the log."""
 
     cluster: str
     sender: NodeId
@@ -83,6 +85,7 @@ class Welcome:
     leader: str | None
     members: tuple[Neighbour, ...]
     reason: str
+    version: int = FIRST.highest
 
 
 PeerMessage = Envelope | Hello | Welcome
@@ -99,10 +102,12 @@ def encode_message(message: Message, cluster: str) -> list[bytes]:
         "to": (*message.to,),
         "term": message.term,
     }
-    for name in form.counts:
+    for name in form.always:
         header[name] = getattr(message, name)
-    for name in form.flags:
-        header[name] = getattr(message, name)
+    for name, default in form.newer.items():
+        value = getattr(message, name)
+        if value != default:
+            header[name] = value
     frames = [orjson.dumps(header)]
     if type(message) is AppendEntries:
         if message.entries:
@@ -129,39 +134,37 @@ def join_lines(entries: tuple[Entry, ...]) -> bytes:
 
 def encode_hello(hello: Hello) -> list[bytes]:
     """Return the frames of a hello."""
-    return [
-        orjson.dumps(
-            {
-                "v": VERSION,
-                "type": "hello",
-                "cluster": hello.cluster,
-                "from": (*hello.sender,),
-                "address": hello.address,
-                "nonce": hello.nonce,
-            }
-        )
-    ]
+    header = {
+        "v": VERSION,
+        "type": "hello",
+        "cluster": hello.cluster,
+        "from": (*hello.sender,),
+        "address": hello.address,
+        "nonce": hello.nonce,
+    }
+    if hello.spoken != FIRST:
+        header["spoken"] = (*hello.spoken,)
+    return [orjson.dumps(header)]
 
 
 def encode_welcome(welcome: Welcome) -> list[bytes]:
     """Return the frames of a welcome."""
-    return [
-        orjson.dumps(
-            {
-                "v": VERSION,
-                "type": "welcome",
-                "cluster": welcome.cluster,
-                "from": (*welcome.sender,),
-                "address": welcome.address,
-                "to": (*welcome.to,),
-                "nonce": welcome.nonce,
-                "term": welcome.term,
-                "leader": welcome.leader,
-                "members": [(*member.id, member.address) for member in welcome.members],
-                "reason": welcome.reason,
-            }
-        )
-    ]
+    header = {
+        "v": VERSION,
+        "type": "welcome",
+        "cluster": welcome.cluster,
+        "from": (*welcome.sender,),
+        "address": welcome.address,
+        "to": (*welcome.to,),
+        "nonce": welcome.nonce,
+        "term": welcome.term,
+        "leader": welcome.leader,
+        "members": [(*member.id, member.address) for member in welcome.members],
+        "reason": welcome.reason,
+    }
+    if welcome.version != FIRST.highest:
+        header["version"] = welcome.version
+    return [orjson.dumps(header)]
 
 
 def decode_peer(frames: Sequence[bytes]) -> PeerMessage:
@@ -185,20 +188,26 @@ def decode_peer(frames: Sequence[bytes]) -> PeerMessage:
 @dataclass(frozen=True, slots=True)
 class _Form:
     """How one class of message lies in a header: its type word, its whole-number fields with
-    their upper bounds, its true-or-false fields."""
+    their upper bounds, its true-or-false fields, and which of those may be lacking: their
+    defaults."""
 
     word: str
     cls: type[Message]
     counts: dict[str, int]
     flags: tuple[str, ...]
+    newer: dict[str, int | bool]
+    always: tuple[str, ...]
 
 
 def _form(cls: type[Message]) -> _Form:
     counts: dict[str, int] = {}
     flags: list[str] = []
+    newer: dict[str, int | bool] = {}
     for field in fields(cls):
         if field.name in {"sender", "to", "term"}:
             continue
+        if field.default is not MISSING:
+            newer[field.name] = field.default
         match field.type:
             case "int":
                 is_term = field.name == "term" or field.name.endswith("_term")
@@ -210,12 +219,14 @@ def _form(cls: type[Message]) -> _Form:
             case other:
                 raise TypeError(f"{cls.__name__}.{field.name}: no encoding for {other}")
     word = re.sub(r"(?<=.)(?=[A-Z])", "_", cls.__name__).lower()
-    return _Form(word, cls, counts, tuple(flags))
+    always = tuple(name for name in (*counts, *flags) if name not in newer)
+    return _Form(word, cls, counts, tuple(flags), newer, always)
 
 
 def _decoder(form: _Form) -> Callable[[dict[str, Any], bytes | None], Envelope]:
     counts = tuple(form.counts.items())
     flags = form.flags
+    newer = form.newer
     cls = form.cls
 
     def decode(header: dict[str, Any], body: bytes | None) -> Envelope:
@@ -224,6 +235,8 @@ def _decoder(form: _Form) -> Callable[[dict[str, Any], bytes | None], Envelope]:
             "to": node_id(header.get("to"), "to"),
             "term": _count(header, "term", limits.TERM_MAX),
         }
+        if newer:
+            header = {**newer, **header}
         for name, most in counts:
             values[name] = _count(header, name, most)
         for name in flags:
@@ -232,7 +245,7 @@ def _decoder(form: _Form) -> Callable[[dict[str, Any], bytes | None], Envelope]:
                 raise WireError("form", f"{name} is not true or false")
             values[name] = value
         if cls is AppendEntries:
-            values["entries"] = _entries(body, values)
+            values["entries"] = read_entries(body, values)
         elif cls is SnapshotChunk:
             if body is None:
                 raise WireError("parts", "a snapshot chunk has two frames")
@@ -251,110 +264,12 @@ def _count(header: dict[str, Any], name: str, most: int) -> int:
     raise WireError("form", f"{name} is not a whole number from 0 to {most}")
 
 
-_KINDS: Final = {kind: kind for kind in KINDS}
-
-
-def _entries(body: bytes | None, header: dict[str, Any]) -> tuple[Entry, ...]:
-    """Return the verified entries of an append: checksums, form, order."""
-    if body is None:
-        return ()
-    # A raw carriage return is whitespace to JSON, but ends a line for later readers of the log.
-    # No node writes one.
-    if not body.endswith(b"\n") or b"\r" in body:
-        raise WireError("entries", "the entries are not whole lines")
-    entries: list[Entry] = []
-    start = 0
-    while start < len(body):  # bytes.splitlines looks at every byte by itself
-        end = body.index(b"\n", start) + 1
-        entries.append(_entry(body[start:end]))
-        start = end
-    index = header["prev_index"]
-    term = max(header["prev_term"], 1)
-    for entry in entries:
-        index += 1
-        if entry[0] != index or not term <= entry[1] <= header["term"]:
-            raise WireError("entries", "the entries' indices or terms are out of order")
-        term = entry[1]
-    if index > limits.INDEX_MAX:
-        raise WireError("entries", f"an index beyond {limits.INDEX_MAX}")
-    return tuple(entries)
-
-
-def _entry(line: bytes) -> Entry:
-    """Return the entry of one whole line."""
-    text = memoryview(line)[9:-1]  # lines can be a megabyte long
-    if line[:9] != b"%08x " % crc32(text):
-        raise WireError("checksum", "an entry's checksum does not match")
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise WireError("entries", "an entry is not JSON") from None
-    if type(value) is not list or len(value) != 5:
-        raise WireError("entries", "not an entry")
-    index, term, time_ms, word, body = value
-    kind = _KINDS.get(word) if type(word) is str else None
-    if kind is None:
-        raise WireError("unknown_entry", "an entry of a kind that this version does not know")
-    if (
-        type(index) is not int
-        or type(term) is not int
-        or type(time_ms) is not int
-        or not 0 <= time_ms <= limits.INDEX_MAX
-    ):
-        raise WireError("entries", "not an entry")
-    if not _BODIES[kind](body):
-        raise WireError("entries", f"not the body of a {kind} entry")
-    # Flat operations open one bracket each; too deep nesting needs many more.
-    flat = sum([len(group[2]) for group in body]) if kind is COMMANDS else 0
-    if openers(line) > limits.JSON_DEPTH + flat and too_deep(value):
-        raise WireError("depth", f"nested more than {limits.JSON_DEPTH} levels deep")
-    return Entry(index, term, time_ms, kind, body, line)
-
-
-def _is_membership(body: object) -> bool:
-    """Whether a CONFIG entry's body is one that Membership.from_body can read."""
-    if not (type(body) is dict and type(body.get("members")) is list):
-        return False
-    forming = body.get("forming")
-    if not (type(forming) is list and all(is_name(name) for name in forming)):
-        return False
-    return all(_is_member(member) for member in body["members"])
-
-
-def _is_member(member: object) -> bool:
-    if type(member) is not dict or type(member.get("voter")) is not bool:
-        return False
-    try:
-        node_id([member.get("name"), member.get("incarnation")], "member")
-    except WireError:
-        return False
-    return is_address(member.get("address"))
-
-
-def _are_groups(body: object) -> bool:
-    """Whether a COMMANDS entry's body is a list of `[session, ack, [operation…]]`."""
-    return type(body) is list and all(
-        type(group) is list
-        and len(group) == 3
-        and type(group[2]) is list
-        and set(map(type, group[2])) <= {list}
-        for group in body
-    )
-
-
-_BODIES: Final[dict[str, Callable[[object], bool]]] = {
-    NOOP: lambda body: body is None,
-    COMMAND: lambda body: type(body) is list and len(body) == 3 and type(body[2]) is list,
-    COMMANDS: _are_groups,
-    CONFIG: _is_membership,
-}
-
-
 def _hello(header: dict[str, Any], body: bytes | None) -> Hello:
     if body is not None:
         raise WireError("parts", "hello has one frame")
     sender = node_id(header.get("from"), "from")
-    return Hello(header["cluster"], sender, _address(header.get("address")), _nonce(header))
+    address = _address(header.get("address"))
+    return Hello(header["cluster"], sender, address, _nonce(header), _spoken(header))
 
 
 def _welcome(header: dict[str, Any], body: bytes | None) -> Welcome:
@@ -379,7 +294,15 @@ def _welcome(header: dict[str, Any], body: bytes | None) -> Welcome:
         leader=leader,
         members=tuple(map(_neighbour, members)),
         reason=reason,
+        version=_count({"version": FIRST.highest, **header}, "version", limits.INDEX_MAX),
     )
+
+
+def _spoken(header: dict[str, Any]) -> Spoken:
+    spoken = header.get("spoken", [*FIRST])
+    if type(spoken) is list and len(spoken) == 2 and all(map(is_count, spoken)):
+        return Spoken(*spoken)
+    raise WireError("form", "spoken is not [lowest, highest]")
 
 
 def _neighbour(member: object) -> Neighbour:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from raftzmq.core.config import Config
@@ -47,7 +49,7 @@ def test_what_a_majority_has_reached(values: list[int], reached: int) -> None:
         {"keep_entries": -1},
     ],
 )
-def test_a_config_that_cannot_work_is_refused(wrong: dict[str, int]) -> None:
+def test_a_config_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
         Config(**wrong)
 

@@ -25,7 +25,7 @@ def describe(message: Message) -> str:
     fields = [
         f"{field.name}={_value(getattr(message, field.name))}"
         for field in dataclasses.fields(message)
-        if field.name not in ("sender", "to")
+        if field.name not in ("sender", "to", "lowest_version", "highest_version")
     ]
     return f"{message.sender.name} -> {message.to.name}  {type(message).__name__} " + " ".join(
         fields

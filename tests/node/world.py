@@ -32,6 +32,7 @@ from raftzmq.transport.peer_wire import (
     encode_message,
     encode_welcome,
 )
+from raftzmq.versions import SPOKEN, Spoken
 
 STEP_MS = 10
 SECRET = "5ec2e75ec2e75ec2"
@@ -50,6 +51,7 @@ class World:
         seed: int = 1,
         storage: StorageConfig | None = None,
         quota_bytes: int | None = None,
+        spoken: Spoken = SPOKEN,
     ) -> None:
         self.now_ms = 1_000
         self.random = Random(seed)
@@ -67,9 +69,12 @@ class World:
         self.clocks: dict[str, Callable[[int], int]] = {}
         """Node -> what its clock shows at a true time, if that is another."""
         self.serial = 0
+        self.spoken: dict[str, Spoken] = {}
+        """What the build of a node speaks, if it is not this one."""
         self.replicas: int | None = None
         """What the nodes are told of spec.replicas, if anything; freshly read in every step."""
         for name in self.initial:
+            self.spoken[name] = spoken
             self.start(name)
 
     # -- nodes --------------------------------------------------------------------------------
@@ -86,7 +91,9 @@ class World:
             name=name,
             address=f"{name}.raft-service:6000",
             initial=self.initial,
-            raft=Config(keep_entries=self.config.keep_entries),
+            raft=Config(
+                keep_entries=self.config.keep_entries, spoken=self.spoken.get(name, SPOKEN)
+            ),
             quota_bytes=self.quota_bytes,
         )
         node = Node(

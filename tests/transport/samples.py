@@ -22,6 +22,7 @@ from raftzmq.transport.operator_wire import (
     StatusRequest,
     StopRequest,
     TransferRequest,
+    UpgradeRequest,
 )
 from raftzmq.transport.peer_wire import Hello, Neighbour, Welcome
 from raftzmq.transport.snapshot_wire import (
@@ -101,6 +102,7 @@ REQUESTS: list[Request] = [
     TransferRequest(3, "raft-2"),
     TransferRequest(4, None),
     MemberRequest(5, "add", "raft-3"),
+    UpgradeRequest(5, "finish"),
     WatchRequest(6, "greet", True, 4711, True, CLUSTER),
     WatchRequest(7, "greeting", False, None, False),
     UnwatchRequest(7),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from raftzmq.transport.peer_wire import (
     encode_welcome,
     join_lines,
 )
+from raftzmq.versions import Spoken
 from tests.transport.samples import (
     ALICE,
     APPEND,
@@ -270,12 +272,50 @@ BAD_ADDRESSES: list[Any] = [
 def test_every_field_of_every_message_is_checked(cls: type[Message]) -> None:
     message = sample(cls)
     frames = encode_message(message, CLUSTER)
+    newer = {field.name for field in fields(cls) if field.default is not MISSING}
     for name, value in orjson.loads(frames[0]).items():
         bad = BAD_FLAGS if isinstance(value, bool) else BAD_COUNTS
         for wrong in BAD_VALUES.get(name, bad):
+            if wrong is ... and name in newer:
+                continue  # older builds do not send it
             changed = header_of(frames, **{name: wrong})
             reason = refusal(changed, *frames[1:])
             assert reason in {"form", "type", "entries"}, (name, wrong, reason)
+
+
+@pytest.mark.parametrize("cls", MESSAGE_CLASSES)
+def test_of_an_older_build_the_newer_fields_are_what_they_are_by_default(
+    cls: type[Message],
+) -> None:
+    message = sample(cls)
+    frames = encode_message(message, CLUSTER)
+    newer = {field.name: field.default for field in fields(cls) if field.default is not MISSING}
+    older = header_of(frames, **dict.fromkeys(newer, ...))
+    expected = replace(message, **newer)
+    assert decode_peer([older, *frames[1:]]) == Envelope(CLUSTER, expected)
+    assert newer.keys().isdisjoint(orjson.loads(encode_message(expected, CLUSTER)[0]))
+
+
+@pytest.mark.parametrize("cls", MESSAGE_CLASSES)
+def test_fields_of_newer_builds_are_passed_over(cls: type[Message]) -> None:
+    message = sample(cls)
+    frames = encode_message(message, CLUSTER)
+    newer = header_of(frames, of_tomorrow={"a": [1]})
+    assert decode_peer([newer, *frames[1:]]) == Envelope(CLUSTER, message)
+
+
+def test_greetings_of_newer_and_older_builds_are_read() -> None:
+    speaks = replace(HELLO, spoken=Spoken(1, 3))
+    knows = replace(WELCOME, version=2)
+    assert decode_peer([header_of(encode_hello(speaks), more=1)]) == speaks
+    assert decode_peer([header_of(encode_welcome(knows), more=1)]) == knows
+    assert decode_peer([header_of(encode_hello(speaks), spoken=...)]) == HELLO
+    assert decode_peer([header_of(encode_welcome(knows), version=...)]) == WELCOME
+
+
+@pytest.mark.parametrize("spoken", [None, 1, [], [1], [1, 2, 3], [1, -1], ["1", 2], [1, True]])
+def test_what_no_build_speaks_is_refused(spoken: Any) -> None:
+    assert refusal(header_of(encode_hello(HELLO), spoken=spoken)) == "form"
 
 
 @pytest.mark.parametrize("address", BAD_ADDRESSES)

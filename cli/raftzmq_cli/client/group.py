@@ -36,6 +36,7 @@ FILES: Final = {
     "sem": "raftzmq_cli.client.semaphores",
     "lease": "raftzmq_cli.client.leases",
     "member": "raftzmq_cli.client.members",
+    "upgrade": "raftzmq_cli.client.upgrades",
 }
 
 

@@ -26,6 +26,7 @@ from raftzmq.transport.operator_wire import (
     StatusRequest,
     StopRequest,
     TransferRequest,
+    UpgradeRequest,
 )
 
 DEFAULT_ENDPOINTS: Final = ("127.0.0.1:6001", "127.0.0.1:6011", "127.0.0.1:6021")
@@ -76,6 +77,16 @@ def member_promote(name: str, *, timeout: float = 5) -> NodeRequest[str]:
 def member_remove(name: str, *, timeout: float = 5) -> NodeRequest[str]:
     """Remove the member `name`."""
     return _member("remove", name, timeout)
+
+
+def upgrade_finish(*, timeout: float = 5) -> NodeRequest[str]:
+    """Raise the cluster version to what all members speak, and take back a downgrade."""
+    return _to_leader(lambda ident: UpgradeRequest(ident, "finish"), timeout)
+
+
+def upgrade_downgrade(*, timeout: float = 5) -> NodeRequest[str]:
+    """Lower the cluster version by one, and keep it there, so that older nodes can run."""
+    return _to_leader(lambda ident: UpgradeRequest(ident, "downgrade"), timeout)
 
 
 def _member(action: str, name: str, timeout: float) -> NodeRequest[str]:

@@ -13,6 +13,7 @@ from raftzmq.machine.commands import (
     reads,
     sessions,
     transactions,
+    upgrades,
 )
 from raftzmq.machine.commands.operation import Command, Read
 
@@ -30,7 +31,7 @@ COMMANDS: Final[dict[str, Command]] = {
 and the arguments."""
 
 SESSIONLESS: Final[dict[str, Command]] = {
-    row.name: row for row in (*sessions.COMMANDS, *expiry.COMMANDS)
+    row.name: row for row in (*sessions.COMMANDS, *expiry.COMMANDS, *upgrades.COMMANDS)
 }
 """The commands that need no session and whose results are not kept. `run` takes the state and the
 number of the session that the entry names."""

@@ -1,0 +1,1 @@
+"""Builds of two versions: what they share, and one cluster of both."""
