@@ -149,9 +149,7 @@ class NodeState:
         self.machine = with_observers(Machine(spoken=settings.spoken))
         if restored.snapshot is not None:
             self.restore_machine(restored.snapshot)
-        # Nodes that are sent entries must know their forms; the snapshot covers the others.
-        lowered_index = self.machine.state.lowered_index
-        entries = [entry for entry in restored.entries if entry.index > lowered_index]
+        entries = self._fit_to_send(restored.entries)
         self.raft = self._new_raft(restored.hard_state, restored.snapshot, entries)
         """Replaced once, when this node forms a cluster: parts ask for it, and keep none."""
 
@@ -259,6 +257,14 @@ class NodeState:
                 f"the snapshot at {meta.index} holds the state at {self.machine.applied_index}: "
                 "start this node with --rejoin to catch up from its peers"
             )
+
+    def _fit_to_send(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those of entries since the cluster version was lowered last: members may not know the
+        forms of others, and the snapshot covers them."""
+        lowered_index = self.machine.state.lowered_index
+        if not lowered_index:
+            return entries
+        return [entry for entry in entries if entry.index > lowered_index]
 
     def _new_raft(
         self, hard_state: HardState, snapshot: SnapshotMeta | None, entries: Sequence[Entry]
