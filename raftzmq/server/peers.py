@@ -9,6 +9,7 @@ from raftzmq.access.keys import KeyPair, PublicKey
 from raftzmq.core.membership import Membership
 from raftzmq.core.messages import Message
 from raftzmq.node import Node
+from raftzmq.server.detours import Detours
 from raftzmq.server.link_inspection import LinkInspection
 from raftzmq.server.name_lookup import NameLookup
 from raftzmq.server.silence import Silence
@@ -16,7 +17,9 @@ from raftzmq.transport.greeting_links import GreetingLinks
 from raftzmq.transport.links import PeerLinks
 from raftzmq.transport.options import Context
 from raftzmq.transport.peer_wire import (
+    Envelope,
     Hello,
+    PeerMessage,
     Welcome,
     encode_hello,
     encode_message,
@@ -34,6 +37,7 @@ class Peers:
         self._greeting_links = GreetingLinks(context)
         self._inspection = LinkInspection(self.links)
         self._silence = Silence()
+        self._detours = Detours(self.links)
         self._name_lookup = NameLookup()
         self._linked: Membership | None = None  # whose members have links
         self.silent: dict[str, str] = {}
@@ -73,6 +77,18 @@ class Peers:
         """A peer has answered something."""
         self._silence.answered(name)
 
+    @property
+    def wants_addresses(self) -> bool:
+        """Whether to tell `spoke` where messages come from."""
+        return bool(self._detours.lost)
+
+    def spoke(self, received: PeerMessage, address: str, now_ms: int) -> None:
+        """A message has come from this IP address. It counts if it is a member's."""
+        if isinstance(received, Envelope):
+            node, sender = self.node, received.message.sender
+            if received.cluster == node.cluster and sender in node.raft.memberships.ids:
+                self._detours.spoke(sender.name, address, now_ms)
+
     def open_links(self) -> None:
         """Connect to every member before there is a message for it. A message needs an established
         connection, so the first one would be lost. After a restart a follower speaks only to the
@@ -89,7 +105,9 @@ class Peers:
         """Renew the links of silent peers, and find out why they are silent."""
         self._greeting_links.turn(now_ms)
         for name in self._silence.overdue(now_ms):
-            self.links.renew(name)
+            if not self._detours.keeps(name, now_ms):
+                self.links.renew(name)
+        self._detours.turn(self.node.peers, now_ms)
         self._name_lookup.check()
         self._silence.forget_all_but(self.node.peers)
         self.silent = {

@@ -295,12 +295,16 @@ class Server:
     # -- receiving ----------------------------------------------------------------------------
 
     def _receive_peers(self) -> None:
-        for frames in self._ports.nodes.receive(PEER_BUDGET):
+        nodes = self._ports.nodes
+        nodes.wants_addresses = self._peers.wants_addresses
+        for number, frames in enumerate(nodes.receive(PEER_BUDGET)):
             try:
                 received = decode_peer(frames)
             except WireError as error:
                 self._drop(error)
                 continue
+            if nodes.addresses:
+                self._peers.spoke(received, nodes.addresses[number], self._now_ms)
             if isinstance(received, Envelope):
                 if type(received.message) in REPLIES:
                     self._peers.answered(received.message.sender.name)

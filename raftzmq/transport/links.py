@@ -31,6 +31,8 @@ class PeerLinks:
     other. So a link to a name begins with a socket for each family. The first that takes a message
     stays, the other one is closed.
 
+    A link can take a detour, to an endpoint other than its peer's address, until it is renewed.
+
     With a key (`use_keys`) a link speaks only to a peer that proves to have one of the accepted
     ones: the first, unless `expect` says that a certain peer has another.
 
@@ -43,6 +45,7 @@ class PeerLinks:
         self.counters: Counter[str] = Counter()
         self._context = context
         self._addresses: dict[str, str] = {}
+        self._detours: dict[str, str] = {}
         self._sockets: dict[str, Socket] = {}
         self._rivals: dict[str, Socket] = {}  # of IPv6, until one of the two has taken a message
         self._lanes: dict[str, int] = {}
@@ -103,6 +106,18 @@ class PeerLinks:
         """The peer's address, if it is known."""
         return self._addresses.get(name)
 
+    def detour(self, name: str) -> str | None:
+        """The endpoint to which the peer's link goes instead of its address, HOST:PORT."""
+        return self._detours.get(name)
+
+    def take_detour(self, name: str, endpoint: str) -> None:
+        """Connect to an endpoint, HOST:PORT, at which the peer may be instead of its address."""
+        if name in self._sockets:
+            self.counters["renewed"] += 1
+            self._close(name, 0)
+            self._detours[name] = endpoint
+            self._open(name)
+
     def send(self, name: str, frames: Sequence[bytes]) -> bool:
         """Hand a message over for the peer, or return False at once."""
         socket = self._sockets.get(name)
@@ -143,24 +158,25 @@ class PeerLinks:
         self._lanes.clear()
 
     def _open(self, name: str) -> None:
-        host, _ = parse_address(self._addresses[name])
+        endpoint = self._detours.get(name, self._addresses[name])
+        host, _ = parse_address(endpoint)
         try:
-            self._sockets[name] = self._connected(name, ipv6=host.startswith("["))
+            self._sockets[name] = self._connected(name, endpoint, ipv6=host.startswith("["))
             if literal(host) is None:
-                self._rivals[name] = self._connected(name, ipv6=True)
+                self._rivals[name] = self._connected(name, endpoint, ipv6=True)
         except zmq.ZMQError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
             self._close(name, 0)
             del self._addresses[name]  # tried again when it is next given
 
-    def _connected(self, name: str, *, ipv6: bool) -> Socket:
+    def _connected(self, name: str, endpoint: str, *, ipv6: bool) -> Socket:
         with spare():
             socket = self._context.socket(zmq.DEALER)
         options.peer_link(socket, self._lane(name))
         connect_with(socket, self._credentials(name))
         socket.set(zmq.IPV6, ipv6)
-        socket.connect(f"tcp://{self._addresses[name]}")
+        socket.connect(f"tcp://{endpoint}")
         return socket
 
     def _credentials(self, name: str) -> Credentials | None:
@@ -190,6 +206,7 @@ class PeerLinks:
         return self._lanes[name]
 
     def _close(self, name: str, linger_ms: int) -> None:
+        self._detours.pop(name, None)
         for sockets in (self._sockets, self._rivals):
             if (socket := sockets.pop(name, None)) is not None:
                 socket.close(linger=linger_ms)

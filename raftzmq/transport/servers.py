@@ -188,11 +188,14 @@ class PeerServer(_Router):
         socket = options.router(context)
         options.peer_server(socket)
         super().__init__(socket, endpoint, key)
+        self.addresses: list[str] = []
+        """Of the messages received last, if it `wants_addresses`: the IP address of each sender."""
 
     def receive(self, budget: int) -> list[list[bytes]]:
         """Return up to `budget` waiting messages, each as its frames. They name their sender
         themselves. Messages with too many frames, or none, are dropped and counted."""
         messages: list[list[bytes]] = []
+        self.addresses = []
         size = 0
         for _ in range(budget):
             parts = self._take()
@@ -205,6 +208,8 @@ class PeerServer(_Router):
                 continue
             del parts[0]
             messages.append(parts)
+            if self.wants_addresses:
+                self.addresses.append(self.address)
             size += len(parts[-1])
             if size >= RECEIVE_BYTES:
                 break

@@ -340,6 +340,32 @@ def test_nodes_that_come_back_elsewhere_are_found_by_their_names(
             assert status(node)["applied_index"] >= before["commit_index"]
 
 
+@pytest.mark.parametrize("role", sample(["follower", "leader"], 1))
+def test_a_node_that_comes_back_elsewhere_is_found_though_its_name_leads_to_where_it_was(
+    role: str, network: Network, tmp_path: Path
+) -> None:
+    """As long as a name server gives the old address: half a minute, often."""
+    with NamespacedCluster(tmp_path, network, names=True) as cluster:
+        start(cluster)
+        moving = cluster.leader() if role == "leader" else cluster.followers()[0]
+        before = moving.host
+        moving.kill()
+        cluster.move(moving)
+        cluster.tell_names({moving.name: before})
+        began_s = time.monotonic()
+        moving.start()
+        cluster.wait_until_ready(PATIENCE_S)
+        print(f"found after {time.monotonic() - began_s:.2f} s")
+        with Client(cluster.endpoints) as client:
+            client.put("key", "value", timeout=PATIENCE_S)
+        # Nor is it lost when it stays silent for a while, and its link has to be made anew.
+        network.isolate(moving.host)
+        wait_until_standing(moving)
+        network.heal()
+        cluster.wait_until_ready(PATIENCE_S)
+        assert status(moving)["leader"] == cluster.leader().name
+
+
 @pytest.mark.proof
 def test_a_link_that_has_come_to_somebody_else_is_not_kept(
     network: Network, tmp_path: Path
