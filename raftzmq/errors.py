@@ -219,6 +219,19 @@ class CorruptFile(DataError):
         self.problem = problem
 
 
+class DamagedBackup(DataError):
+    """A backup that is not as it was written, or not whole. Nothing was done with it."""
+
+    def __init__(self, path: Path, line: int, byte: int, problem: str) -> None:
+        super().__init__(
+            f"{path}, line {line}, byte {byte}: {problem}. This is no whole backup: take another"
+        )
+        self.path = path
+        self.line = line
+        self.byte = byte
+        self.problem = problem
+
+
 class UnknownEntry(DataError):
     """A log entry that this version does not understand; the node stops rather than guess."""
 

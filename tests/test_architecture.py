@@ -96,6 +96,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "raftzmq_cli.top": ("raftzmq", "raftzmq_cli.common", "raftzmq_cli.client"),
     "raftzmq_cli.views": ("raftzmq", "raftzmq_cli.common"),
     "raftzmq_cli.keys": ("raftzmq", "raftzmq_cli.common"),
+    "raftzmq_cli.snapshot": ("raftzmq", "raftzmq_cli.common"),
     "raftzmq_cli.local": (
         "raftzmq",
         "raftzmq_cli.common",

@@ -20,6 +20,7 @@ FILES: Final = {
     "down": "raftzmq_cli.up_down",
     "client": "raftzmq_cli.client.group",
     "doctor": "raftzmq_cli.doctor.node_command",
+    "snapshot": "raftzmq_cli.snapshot.group",
     "local": "raftzmq_cli.local.commands",
     "cluster": "raftzmq_cli.cluster.group",
     "keys": "raftzmq_cli.keys.group",

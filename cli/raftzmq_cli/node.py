@@ -135,8 +135,8 @@ def node(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write a line of JSON for each write, membership change, stop, refused key and "
-            "denied request; `log`: into the text log.",
+            help="Write a line of JSON for each write, membership change, stop, snapshot, refused "
+            "key and denied request; `log`: into the text log.",
         ),
     ] = None,
     audit_required: Annotated[

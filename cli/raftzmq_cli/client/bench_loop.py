@@ -22,7 +22,8 @@ import typer
 from raftzmq.client.direct import DirectClient, DirectClients
 from raftzmq.client.operations import keys
 from raftzmq.errors import RaftzmqError, Unavailable
-from raftzmq_cli.client.bench_progress import PROGRESS_NS, Progress
+from raftzmq_cli.client.bench_progress import Progress
+from raftzmq_cli.common.progress import PROGRESS_NS
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -379,7 +380,7 @@ class _Loop:
             if now < end_ns and not self._stop.asked:
                 self._start(len(finished), now)
                 in_flight += len(finished)
-            self._progress.show(now - started_ns, len(measured.latencies_ns))
+            self._progress.show_rate(now - started_ns, len(measured.latencies_ns))
         measured.elapsed_s = (time.perf_counter_ns() - started_ns) / 1e9
         return measured
 

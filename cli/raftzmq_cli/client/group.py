@@ -28,6 +28,7 @@ FILES: Final = {
     "elect": "raftzmq_cli.client.elections",
     "watch": "raftzmq_cli.client.watches",
     "queues": "raftzmq_cli.client.queues",
+    "snapshot": "raftzmq_cli.client.snapshots",
     "status": "raftzmq_cli.client.nodes",
     "doctor": "raftzmq_cli.doctor.client_command",
     "top": "raftzmq_cli.top.command",

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Final
 
+from raftzmq.errors import InvalidRequest
 from raftzmq_cli.common.escaping import escaped, folded, safe_json, width
 from raftzmq_cli.common.settings import Output
 
@@ -55,6 +56,13 @@ def write_line(line: str | bytes) -> None:
 def write_value(value: bytes) -> None:
     """Print a value: its exact bytes to a file or a pipe; its lines, escaped, on a terminal."""
     _write(escaped(value, "\t\n").encode() if sys.stdout.isatty() else value)
+
+
+def write_bytes(data: bytes) -> None:
+    """Print bytes that are no text. Raises InvalidRequest rather than to fill a terminal."""
+    if sys.stdout.isatty():
+        raise InvalidRequest("this is no text: send standard output to a file or a pipe")
+    _write(data)
 
 
 def write_json(document: Document) -> None:

@@ -1,0 +1,1 @@
+"""`raftzmq snapshot`: backups, without a cluster."""
