@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from raftzmq.naming import parse_address, parse_peers, parse_pod_name
+from raftzmq_cli.common import server_options
 from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.server_options import (
     Insecure,
     Keys,
+    LogFormat,
     LogLevel,
     endpoint,
     level,
@@ -148,6 +150,7 @@ def node(
         ),
     ] = False,
     log_level: LogLevel = "INFO",
+    log_format: LogFormat = "text",
 ) -> int:
     """Run one node in this process until it is stopped.
 
@@ -189,6 +192,7 @@ def node(
         audit_required=audit_required,
         statefulset=statefulset or None,
         log_level=level(log_level),
+        log_format=server_options.log_format(log_format),
         **{name: value for name, value in optional.items() if value is not None},
     )
     return with_last_words(serve, config)

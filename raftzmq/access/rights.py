@@ -176,6 +176,7 @@ REQUESTS: Final[Mapping[str, Callable[..., None]]] = {
     "transfer": lambda may: may.admin("hand over leadership"),
     "upgrade": lambda may: may.admin("change the cluster version"),
     "member": lambda may: may.admin("change the membership"),
+    "log_level": lambda may: may.admin("change what a node logs"),
     "watch": lambda may, key, prefix: may.read_all(key) if prefix else may.read(key),
     "unwatch": lambda may: may.anything(),
     "snapshot": lambda may: may.admin("take a snapshot"),

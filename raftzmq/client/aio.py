@@ -246,6 +246,7 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, S
     txn = call(transactions.txn)
     status = call(cluster.status)
     stop = call(cluster.stop)
+    log_level = call(cluster.log_level)
     transfer = call(cluster.transfer)
     member_add = call(cluster.member_add)
     member_promote = call(cluster.member_promote)

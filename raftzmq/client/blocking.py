@@ -269,6 +269,7 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapsh
     txn = call(transactions.txn)
     status = call(cluster.status)
     stop = call(cluster.stop)
+    log_level = call(cluster.log_level)
     transfer = call(cluster.transfer)
     member_add = call(cluster.member_add)
     member_promote = call(cluster.member_promote)

@@ -11,6 +11,7 @@ from raftzmq.core.role import Role
 from raftzmq.errors import Overloaded
 from raftzmq.node.state import NodeState
 from raftzmq.transport.operator_wire import (
+    LogLevelRequest,
     MemberRequest,
     OperatorSays,
     StatusRequest,
@@ -25,6 +26,7 @@ WORDS: Final[dict[type[OperatorSays], str]] = {
     TransferRequest: "transfer",
     MemberRequest: "member",
     UpgradeRequest: "upgrade",
+    LogLevelRequest: "log_level",
 }
 
 

@@ -1,11 +1,11 @@
-"""Requests of operators: membership, hand-over of leadership, status, stop.
+"""Requests of operators: membership, hand-over of leadership, status, stop, what is logged.
 
 A change is answered when it is complete, not when it is begun.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from raftzmq.node.state import NodeState
 from raftzmq.node.upgrades import Upgrades
 from raftzmq.transport.operator_wire import (
     Done,
+    LogLevelRequest,
     MemberRequest,
     OperatorSays,
     StatusReply,
@@ -76,6 +77,11 @@ class Admin:
         self._joining = joining
         self._upgrades = upgrades
         self._changes: list[_Change] = []
+        self.figures: Callable[[], Mapping[str, Any]] = dict
+        """What the driver measures, for the status; PROTOCOL.md names it."""
+
+        self.set_log_level: Callable[[str], None] = lambda _: None
+        """Makes the text log say so much; the driver's."""
 
     def request(
         self, client: bytes, request: OperatorSays, now_ms: int, user: User = ANYBODY
@@ -99,6 +105,8 @@ class Admin:
                 self.member(client, request, now_ms)
             case UpgradeRequest():
                 self.upgrade(client, request, now_ms)
+            case LogLevelRequest():
+                self.change_log_level(client, request)
 
     def status(self, client: bytes, request: StatusRequest) -> None:
         self._replies.reply(client, StatusReply(request.id, self._status()))
@@ -107,12 +115,18 @@ class Admin:
         return {
             **status(self._node, self._joining, self._scaling, self._admission),
             **self._upgrades.status(),
+            "figures": dict(self.figures()),
         }
 
     def stop(self, client: bytes, request: StopRequest) -> None:
         node = self._node
         node.stop_requested = True
         self._replies.reply(client, Done(request.id, f"{node.name} is stopping"))
+
+    def change_log_level(self, client: bytes, request: LogLevelRequest) -> None:
+        self.set_log_level(request.level)
+        message = f"{self._node.name} logs {request.level} and above"
+        self._replies.reply(client, Done(request.id, message))
 
     def transfer(self, client: bytes, request: TransferRequest, now_ms: int) -> None:
         node, raft = self._node, self._node.raft
@@ -308,5 +322,4 @@ def status(
         "stopping": stopping,
         "version": __version__,
         "healthy": well and not stopping,
-        "figures": dict(node.figures()),
     }

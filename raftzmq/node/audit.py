@@ -16,6 +16,7 @@ from raftzmq.machine import WRITES, arguments_of
 from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Request, Results
 from raftzmq.transport.operator_wire import (
     Done,
+    LogLevelRequest,
     MemberRequest,
     OperatorSays,
     StatusReply,
@@ -166,6 +167,8 @@ def _request_described(
             return f"member_{request.action}", {"name": _cut(request.name)}
         case UpgradeRequest():
             return f"upgrade_{request.action}", {}
+        case LogLevelRequest():
+            return "log_level", {"level": request.level}
 
 
 def _described(op: Sequence[Any]) -> tuple[str, dict[str, Any]]:

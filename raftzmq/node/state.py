@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from raftzmq.core.config import Config
 from raftzmq.core.entry import Entry
@@ -124,9 +124,6 @@ class NodeState:
 
         self.refusing: Mapping[str, str] = {}
         """Peer -> why it takes no link of this node, in words. The driver's word, for people."""
-
-        self.figures: Callable[[], Mapping[str, Any]] = dict
-        """What the driver measures, for the status; PROTOCOL.md names it."""
 
         self.unheard = ""
         """Why the leader does not hear this node, in words; empty if it does, as far as is known.

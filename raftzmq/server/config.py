@@ -78,6 +78,7 @@ class ServerConfig:
     election_timeout_ms: int = _TIMING.election_timeout_ms
     heartbeat_ms: int = _TIMING.heartbeat_ms
     log_level: str = "INFO"
+    log_format: str = "text"
     quota: int | None = None
     audit: str | None = None
     audit_required: bool = False

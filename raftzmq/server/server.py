@@ -95,7 +95,7 @@ def serve(config: ServerConfig) -> int:
     standard_streams.reserve()
     restrict_new_files()
     with ExitStack() as stack:
-        log = stack.enter_context(TextLog(config.name, config.log_level))
+        log = stack.enter_context(TextLog(config.name, config.log_level, config.log_format))
         server = Server(config, log, stack)
         try:
             server.run()
@@ -160,6 +160,7 @@ class Server:
         self.node = Node(settings, storage, restored, random, self._now_ms, time.perf_counter)
         self._peers.node = self.node
         self.node.process_id = f"{random.getrandbits(64):016x}"
+        self.node.admin.set_log_level = log.set_level
         self._announcements = Announcements(self.node, log)
         self._following = Following(self.node, self._peers.links.is_up, self._now_ms)
         self._replica_feed = self._watch_replicas(config, stack)
@@ -172,7 +173,7 @@ class Server:
         self._vitals = Recorder(
             self.node, files.sync_seconds, counters, config.data_dir, self._now_ms
         )
-        self.node.figures = Figures(
+        self.node.admin.figures = Figures(
             self._vitals,
             self._access,
             self._peers,
@@ -351,6 +352,8 @@ class Server:
         if reason not in self._warned:
             self._warned.add(reason)
             self._log.warn(f"{what} (logged once per reason)", reason=reason)
+        else:
+            self._log.debug(what, reason=reason)
 
     # -- Outbox -------------------------------------------------------------------------------
 
@@ -371,7 +374,12 @@ class Server:
         return self._send_reply(client, reply)
 
     def _send_reply(self, client: bytes, reply: Reply) -> bool:
-        frames = encode_results(reply) if isinstance(reply, Results) else [encode_reply(reply)]
+        if isinstance(reply, Results):
+            frames = encode_results(reply)
+        else:
+            frames = [encode_reply(reply)]
+            if isinstance(reply, ErrorReply):
+                self._log.debug("refused", code=reply.code, requests=len(reply.ids or ()))
         sent = [self._ports.clients.send(client, frame) for frame in frames]
         return all(sent)
 

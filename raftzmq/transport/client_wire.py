@@ -37,6 +37,7 @@ from raftzmq.transport.operation_lists import (
 )
 from raftzmq.transport.operator_wire import (
     Done,
+    LogLevelRequest,
     MemberRequest,
     StatusReply,
     StatusRequest,
@@ -80,6 +81,7 @@ Request = (
     | TransferRequest
     | MemberRequest
     | UpgradeRequest
+    | LogLevelRequest
     | WatchRequest
     | UnwatchRequest
     | SnapshotRequest
@@ -138,7 +140,12 @@ def encode_request(request: Request) -> bytes:
                 }
             )
         case (
-            StatusRequest() | StopRequest() | TransferRequest() | MemberRequest() | UpgradeRequest()
+            StatusRequest()
+            | StopRequest()
+            | TransferRequest()
+            | MemberRequest()
+            | UpgradeRequest()
+            | LogLevelRequest()
         ):
             return _dump(operator_wire.request_object(request))
         case WatchRequest() | UnwatchRequest():

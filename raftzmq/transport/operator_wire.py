@@ -15,6 +15,8 @@ from raftzmq.transport.frames import VERSION, is_name, is_text
 
 MEMBER_ACTIONS: Final = frozenset({"add", "promote", "remove"})
 UPGRADE_ACTIONS: Final = frozenset({"finish", "downgrade"})
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+"""From the most to the least that a node's text log says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,14 @@ class UpgradeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLevelRequest:
+    """Let the node's text log say so much, until it ends: `level` is one of LOG_LEVELS."""
+
+    id: int
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReply:
     id: int
     status: dict[str, Any]
@@ -64,13 +74,15 @@ class StatusReply:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A stop, transfer, membership change or upgrade is complete."""
+    """A stop, transfer, membership change, upgrade or other request is complete."""
 
     id: int
     message: str
 
 
-OperatorSays = StatusRequest | StopRequest | TransferRequest | MemberRequest | UpgradeRequest
+OperatorSays = (
+    StatusRequest | StopRequest | TransferRequest | MemberRequest | UpgradeRequest | LogLevelRequest
+)
 OperatorHears = StatusReply | Done
 
 
@@ -87,6 +99,8 @@ def request_object(request: OperatorSays) -> dict[str, Any]:
             return {"v": VERSION, "type": "member", "id": ident, "action": action, "name": name}
         case UpgradeRequest(ident, action):
             return {"v": VERSION, "type": "upgrade", "id": ident, "action": action}
+        case LogLevelRequest(ident, level):
+            return {"v": VERSION, "type": "log_level", "id": ident, "level": level}
 
 
 def reply_object(reply: OperatorHears) -> dict[str, Any]:
@@ -122,6 +136,13 @@ def _upgrade(ident: int, header: dict[str, Any]) -> UpgradeRequest:
     return UpgradeRequest(ident, action)
 
 
+def _log_level(ident: int, header: dict[str, Any]) -> LogLevelRequest:
+    level = header.get("level")
+    if level not in LOG_LEVELS:
+        raise WireError("invalid", f"level is not one of {', '.join(LOG_LEVELS)}", [ident])
+    return LogLevelRequest(ident, level)
+
+
 def _status(ident: int, header: dict[str, Any]) -> StatusReply:
     status = header.get("status")
     if type(status) is not dict:
@@ -142,6 +163,7 @@ REQUESTS: Final[dict[str, Callable[[int, dict[str, Any]], OperatorSays]]] = {
     "transfer": _transfer,
     "member": _member,
     "upgrade": _upgrade,
+    "log_level": _log_level,
 }
 
 REPLIES: Final[dict[str, Callable[[int, dict[str, Any]], OperatorHears]]] = {

@@ -67,6 +67,7 @@ class StorageServerConfig:
     keys: Path | None = None
     insecure: bool = False
     log_level: str = "INFO"
+    log_format: str = "text"
     timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:
@@ -82,7 +83,7 @@ def serve_storage(config: StorageServerConfig) -> int:
     ListenError; Refused if the view server says that this server is of no use.
     """
     with ExitStack() as stack:
-        log = stack.enter_context(TextLog(config.name, config.log_level))
+        log = stack.enter_context(TextLog(config.name, config.log_level, config.log_format))
         server = _StorageServer(config, log, stack)
         server.run()
         server.say_goodbye()

@@ -40,6 +40,7 @@ class ViewServerConfig:
     keys: Path | None = None
     insecure: bool = False
     log_level: str = "INFO"
+    log_format: str = "text"
     timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:
@@ -50,7 +51,7 @@ def serve_views(config: ViewServerConfig) -> int:
     """Run the view server until SIGTERM or SIGINT. Returns the exit code 0. Raises InvalidRequest
     for a port that would be open to everybody, KeyFileError, PortTaken, ListenError."""
     with ExitStack() as stack:
-        log = stack.enter_context(TextLog(config.name, config.log_level))
+        log = stack.enter_context(TextLog(config.name, config.log_level, config.log_format))
         _ViewServer(config, log, stack).run()
     return 0
 

@@ -128,6 +128,7 @@ def test_a_prefix_is_the_range_to_its_end(prefix: str, granted: str) -> None:
         ("status", (), "nothing"),
         ("unwatch", (), "nothing"),
         ("stop", (), "be an admin"),
+        ("log_level", (), "be an admin"),
         ("transfer", (), "be an admin"),
         ("member", (), "be an admin"),
         ("snapshot", (), "be an admin"),

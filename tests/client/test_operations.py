@@ -236,6 +236,8 @@ get = {"stale": False, "endpoint": None}
         lambda: transactions.txn((), (), [Get("k")] * (limits.TRANSACTION_OPERATIONS + 1)),
         lambda: cluster.status("nowhere"),
         lambda: cluster.stop("raft-0"),
+        lambda: cluster.log_level("db:6001", "loud"),
+        lambda: cluster.log_level("db:6001", 10),  # type: ignore[arg-type]
         lambda: cluster.transfer("raft"),
         lambda: cluster.transfer(5),  # type: ignore[arg-type]
         lambda: cluster.member_add("-1"),

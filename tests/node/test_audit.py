@@ -12,6 +12,7 @@ from raftzmq.node.audit import Audit, Record
 from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Request, Results
 from raftzmq.transport.operator_wire import (
     Done,
+    LogLevelRequest,
     MemberRequest,
     StatusReply,
     StatusRequest,
@@ -160,6 +161,11 @@ def test_what_is_sent_again_by_itself_is_recorded_then(trail: Audit, code: str) 
             MemberRequest(4, "remove", "raft-2"),
             Done(4, "."),
             ("member_remove", {"name": "raft-2"}, "ok"),
+        ),
+        (
+            LogLevelRequest(4, "DEBUG"),
+            Done(4, "."),
+            ("log_level", {"level": "DEBUG"}, "ok"),
         ),
         (StopRequest(4), refused("denied", 4), ("stop", {}, "denied")),
         (StatusRequest(4), refused("denied", 4), ("status", {}, "denied")),

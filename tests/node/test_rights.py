@@ -16,6 +16,7 @@ from raftzmq.transport import client_wire
 from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Results
 from raftzmq.transport.operator_wire import (
     Done,
+    LogLevelRequest,
     MemberRequest,
     StatusReply,
     StatusRequest,
@@ -121,11 +122,14 @@ def test_operators_requests_take_an_admin_but_for_the_status(user: User) -> None
     world = World(3)
     leader = world.formed()
     follower = next(name for name in world.nodes if name != leader.name)
+    levels: list[str] = []
+    world.nodes[follower].admin.set_log_level = levels.append
     assert isinstance(world.answer(leader.name, StatusRequest(1), user), StatusReply)
     for name, request in (
         (follower, StopRequest(2)),
         (leader.name, MemberRequest(3, "remove", follower)),
         (leader.name, TransferRequest(4, None)),
+        (follower, LogLevelRequest(5, "DEBUG")),
     ):
         reply = world.answer(name, request, user)
         if user.admin:
@@ -135,6 +139,7 @@ def test_operators_requests_take_an_admin_but_for_the_status(user: User) -> None
             assert (reply.code, reply.ids) == ("denied", [request.id])
             assert "that takes an admin" in reply.message
     assert world.nodes[follower].stop_requested is user.admin
+    assert levels == (["DEBUG"] if user.admin else [])
     assert (leader.raft.membership.named(follower) is None) is user.admin
     assert leader.counts.answered[ADMIN]["denied"] == (0 if user.admin else 2)
 

@@ -168,6 +168,7 @@ def test_operators_requests_take_an_admin(crowd: Crowd, who: str) -> None:
         {"type": "stop", "id": 1},
         {"type": "transfer", "id": 2, "to": None},
         {"type": "member", "id": 3, "action": "remove", "name": follower.name},
+        {"type": "log_level", "id": 6, "level": "DEBUG"},
         {"type": "snapshot", "id": 4, "cluster": "0" * 16, "from": 1, "time": ""},
         {"type": "snapshot_pull", "id": 5, "snapshot": 1, "offset": 0},
     ]
@@ -193,6 +194,7 @@ def test_clients_are_told_what_they_may(crowd: Crowd) -> None:
             lambda: db.lock("orders/lock").acquire(),
             lambda: db.watch("orders/7").open(),
             lambda: db.stop(crowd.endpoints[0]),
+            lambda: db.log_level(crowd.endpoints[0], "debug"),
             lambda: db.snapshot().open(),
         ]
         for call in calls:

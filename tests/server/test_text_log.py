@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import threading
 import time
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -29,6 +31,58 @@ def test_a_line_has_time_level_node_event_and_details(capfd: pytest.CaptureFixtu
         first,
     )
     assert second.endswith(" WARNING raft-0 disk full")
+
+
+HOSTILE: Final = 'a\nb\r\t"\\ \x1b[31m \x7f \u2028 é \udcff'
+"""What could end a line, begin another, or be obeyed by a terminal."""
+
+
+def test_as_json_a_line_is_one_object(capfd: pytest.CaptureFixture[str]) -> None:
+    with TextLog("raft-0", "info", "json") as log:
+        log("is leader", term=3, leader=None, share=0.5, path=Path("/d"))
+        log.warn(f"says {HOSTILE}", what=HOSTILE)
+    first, second = capfd.readouterr().err.splitlines()
+    document = json.loads(first)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document.pop("time"))
+    assert document == {
+        "level": "INFO",
+        "node": "raft-0",
+        "message": "is leader",
+        "fields": {"term": 3, "leader": None, "share": 0.5, "path": "/d"},
+    }
+    assert second.isascii()
+    assert second.isprintable()
+    document = json.loads(second)
+    assert document["message"] == f"says {HOSTILE}"
+    assert document["fields"] == {"what": HOSTILE}
+
+
+def test_as_json_dropped_lines_are_a_field(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with TextLog("raft-0", "INFO", "json") as log:
+        log._handler.dropped = 7
+        log("says more", term=3)
+    line = json.loads(capfd.readouterr().err)
+    assert line["fields"] == {"term": 3, "lines_dropped": 7}
+
+
+def test_what_a_detail_was_when_it_was_told_is_written(capfd: pytest.CaptureFixture[str]) -> None:
+    changing = ["before"]
+    with TextLog("raft-0", "INFO", "json") as log:
+        log("tells", what=changing)
+        changing[0] = "after"
+    assert json.loads(capfd.readouterr().err)["fields"]["what"] == "['before']"
+
+
+def test_the_level_changes_while_it_runs(capfd: pytest.CaptureFixture[str]) -> None:
+    with TextLog("raft-0", "INFO") as log:
+        log.debug("not told")
+        log.set_level("debug")
+        log.debug("told")
+        log.set_level("ERROR")
+        log.warn("not told")
+    assert [line.split()[-1] for line in capfd.readouterr().err.splitlines()] == ["told"]
 
 
 def test_lines_that_nobody_reads_are_dropped_and_counted_later(

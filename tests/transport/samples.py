@@ -17,6 +17,7 @@ from raftzmq.lines import encode_entry
 from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply, Request, Results
 from raftzmq.transport.operator_wire import (
     Done,
+    LogLevelRequest,
     MemberRequest,
     StatusReply,
     StatusRequest,
@@ -103,6 +104,7 @@ REQUESTS: list[Request] = [
     TransferRequest(4, None),
     MemberRequest(5, "add", "raft-3"),
     UpgradeRequest(5, "finish"),
+    LogLevelRequest(5, "DEBUG"),
     WatchRequest(6, "greet", True, 4711, True, CLUSTER),
     WatchRequest(7, "greeting", False, None, False),
     UnwatchRequest(7),

@@ -27,6 +27,7 @@ from raftzmq.transport.client_wire import (
 )
 from raftzmq.transport.operator_wire import (
     Done,
+    LogLevelRequest,
     MemberRequest,
     StatusReply,
     StatusRequest,
@@ -89,6 +90,10 @@ def test_every_kind_of_request_and_reply_is_listed() -> None:
         (
             MemberRequest(1, "add", "raft-3"),
             b'{"v":1,"type":"member","id":1,"action":"add","name":"raft-3"}',
+        ),
+        (
+            LogLevelRequest(1, "DEBUG"),
+            b'{"v":1,"type":"log_level","id":1,"level":"DEBUG"}',
         ),
         (
             RESULTS,

@@ -34,6 +34,7 @@ FILES: Final = {
     "top": "raftzmq_cli.top.command",
     "dump": "raftzmq_cli.client.nodes",
     "stop": "raftzmq_cli.client.nodes",
+    "log-level": "raftzmq_cli.client.nodes",
     "sem": "raftzmq_cli.client.semaphores",
     "lease": "raftzmq_cli.client.leases",
     "member": "raftzmq_cli.client.members",

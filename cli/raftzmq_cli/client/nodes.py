@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from raftzmq.errors import InvalidRequest, Refused
 from raftzmq_cli.client import keys, statuses
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.common import messages
@@ -61,3 +62,27 @@ def stop(
     endpoint = statuses.find(run, node).endpoint
     message = run.client.stop(endpoint, timeout=run.timeout_s)
     statuses.say_done(run, {"node": node, "endpoint": endpoint}, message or f"{node} stops")
+
+
+@commands.command(
+    "log-level", "raftzmq client log-level raft-2 debug\nraftzmq client log-level raft-2 info"
+)
+def log_level(
+    run: ClientInvocation,
+    node: Annotated[str, typer.Argument(metavar="NODE", help=NODE_HELP)],
+    level: Annotated[
+        str,
+        typer.Argument(metavar="LEVEL", help="debug, info, warning or error, and what is above."),
+    ],
+) -> None:
+    """Let a running node log more or less, until it ends. With keys this takes an admin."""
+    endpoint = statuses.find(run, node).endpoint
+    try:
+        message = run.client.log_level(endpoint, level, timeout=run.timeout_s)
+    except InvalidRequest as error:
+        if "unknown request type" not in str(error):
+            raise
+        raise Refused(
+            f"{node} is of an older version, which cannot do that: restart it with --log-level"
+        ) from None
+    statuses.say_done(run, {"node": node, "endpoint": endpoint, "level": level.upper()}, message)

@@ -15,6 +15,10 @@ LAST_WORDS_S: Final = 5
 """How long a server that fails waits for somebody to read why; then it ends all the same."""
 
 LogLevel = Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")]
+LogFormat = Annotated[
+    str,
+    typer.Option(metavar="text|json", help="Lines of the log: text, or a JSON object each."),
+]
 
 Keys = Annotated[
     Path | None,
@@ -52,6 +56,13 @@ def level(text: str) -> str:
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise InvalidRequest(f"--log-level {text!r} is not one of DEBUG, INFO, WARNING, ERROR")
     return text.upper()
+
+
+def log_format(text: str) -> str:
+    """Return the name of a format of the log. Raises InvalidRequest."""
+    if text not in ("text", "json"):
+        raise InvalidRequest(f"--log-format {text!r} is neither text nor json")
+    return text
 
 
 def with_last_words(serve: Callable[[Config], int], config: Config) -> int:

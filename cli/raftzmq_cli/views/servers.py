@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from raftzmq_cli.common import server_options
 from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.server_options import (
     Insecure,
     Keys,
+    LogFormat,
     LogLevel,
     endpoint,
     level,
@@ -49,6 +51,7 @@ def server(
     ping_ms: PingMs = None,
     dead_ms: DeadMs = None,
     log_level: LogLevel = "INFO",
+    log_format: LogFormat = "text",
 ) -> int:
     """Run the view server, which chooses primary and backup.
 
@@ -63,6 +66,7 @@ def server(
         keys=keys,
         insecure=insecure,
         log_level=level(log_level),
+        log_format=server_options.log_format(log_format),
         timing=_timing(ping_ms, dead_ms),
         **where,
     )
@@ -105,6 +109,7 @@ def store(
     ping_ms: PingMs = None,
     dead_ms: DeadMs = None,
     log_level: LogLevel = "INFO",
+    log_format: LogFormat = "text",
 ) -> int:
     """Run one storage server in this process.
 
@@ -123,6 +128,7 @@ def store(
         keys=keys,
         insecure=insecure,
         log_level=level(log_level),
+        log_format=server_options.log_format(log_format),
         timing=_timing(ping_ms, dead_ms),
     )
     return with_last_words(serve_storage, config)

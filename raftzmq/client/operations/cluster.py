@@ -20,7 +20,9 @@ from raftzmq.naming import parse_pod_name
 from raftzmq.transport.client_wire import Request, Single
 from raftzmq.transport.frames import is_count
 from raftzmq.transport.operator_wire import (
+    LOG_LEVELS,
     Done,
+    LogLevelRequest,
     MemberRequest,
     StatusReply,
     StatusRequest,
@@ -51,6 +53,21 @@ def stop(endpoint: str, *, timeout: float = 5) -> NodeRequest[str]:
         StopRequest,
         _message,
         repeatable=False,
+        to_leader=False,
+        endpoint=check_endpoint(endpoint),
+        timeout_s=timeout,
+    )
+
+
+def log_level(endpoint: str, level: str, *, timeout: float = 5) -> NodeRequest[str]:
+    """Let the node at `endpoint` log DEBUG, INFO, WARNING or ERROR and above until it ends. Returns
+    what it said."""
+    if not isinstance(level, str) or level.upper() not in LOG_LEVELS:
+        raise InvalidRequest(f"a level is {', '.join(LOG_LEVELS)}, not {quoted(level)}")
+    return NodeRequest(
+        lambda ident: LogLevelRequest(ident, level.upper()),
+        _message,
+        repeatable=True,
         to_leader=False,
         endpoint=check_endpoint(endpoint),
         timeout_s=timeout,
