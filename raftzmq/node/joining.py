@@ -161,7 +161,11 @@ class Joining:
         if reason := why_not_spoken(node.name, spoken, welcome.version, welcome.cluster):
             self._reason = reason
         elif not node.cluster:
-            if self._adopt(welcome.cluster):
+            # Once adopted, a cluster is for good. One without a leader could not admit anybody, and
+            # may be one that has lost its majority and was recovered as another.
+            if welcome.leader is None:
+                self._reason = f"{name} belongs to cluster {welcome.cluster}, which has no leader"
+            elif self._adopt(welcome.cluster):
                 self._believe(welcome)
                 self._next_hello_ms = now_ms  # greet again at once, now as one of theirs
         elif welcome.cluster != node.cluster:

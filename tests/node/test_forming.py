@@ -173,6 +173,22 @@ def test_a_disk_of_another_cluster_is_noticed_and_named() -> None:
     assert node.is_member
 
 
+def test_an_empty_node_does_not_adopt_a_cluster_that_has_no_leader() -> None:
+    world = World(3)
+    cluster = world.formed().cluster
+    for name in world.initial:
+        world.kill(name)
+    for name in ("raft-1", "raft-2"):
+        world.wipe(name)
+        world.start(name)
+    world.start("raft-0")  # without its majority
+    world.run(10)
+    for name in ("raft-1", "raft-2"):
+        assert world.nodes[name].cluster == ""
+        waiting = world.nodes[name].joining.waiting
+        assert waiting == f"raft-0 belongs to cluster {cluster}, which has no leader"
+
+
 def test_an_old_copy_of_a_disk_put_back_is_found_out_and_stays_so() -> None:
     world = World(3)
     leader = world.formed()

@@ -201,7 +201,8 @@ class World:
             for name, value in before.items():
                 setattr(limits, name, value)
 
-    def _play(self) -> None:
+    def begin(self) -> None:
+        """Start everything, faults included."""
         self.story.tell("world", f"of seed {self.seed}: {self.options}")
         for name in self.initial:
             self.add_process(name).start()
@@ -212,8 +213,11 @@ class World:
         for _ in range(self.options.coordinators):
             self.add_coordinator()
         self.faults.begin()
+        self.stranger.begin(int(self.seconds * 1000))
+
+    def _play(self) -> None:
+        self.begin()
         end_ms = int(self.seconds * 1000)
-        self.stranger.begin(end_ms)
         self.run_until(max(end_ms // 2, end_ms - 12 * self.options.raft.election_timeout_ms))
         self.faults.last_one()
         self.run_until(end_ms)
