@@ -143,15 +143,18 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT, SnapshotT
         now on), with the values before if `previous`."""
         return self._watch(self._shell, Subscription(key, prefix, start, previous))
 
-    def snapshot(self, *, endpoint: str | None = None, timeout: float = 5) -> SnapshotT:
+    def snapshot(
+        self, *, endpoint: str | None = None, stale: bool = False, timeout: float = 5
+    ) -> SnapshotT:
         """Everything in the cluster at one moment, as the bytes of a file that `raftzmq snapshot
         restore` makes a cluster of. They come from the node at `endpoint`; None: from a follower,
-        if there is one. Each piece is waited for `timeout` seconds.
+        if there is one. With `stale` the state is what that node has applied so far, and no other
+        is asked. Each piece is waited for `timeout` seconds.
 
             with client.snapshot() as snapshot, open("backup", "wb") as file:
                 file.writelines(snapshot)
         """
-        return self._snapshot(self._shell, self._statuses, endpoint, timeout)
+        return self._snapshot(self._shell, self._statuses, endpoint, timeout, stale=stale)
 
     async def _statuses(
         self, endpoints: Sequence[str] | None = None, *, timeout: float = 1

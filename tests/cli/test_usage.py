@@ -222,5 +222,6 @@ def test_a_local_cluster_keeps_its_shape(tmp_path: Path, capfd: Capture) -> None
 def test_the_help_of_dump_says_that_it_is_no_backup(capfd: Capture) -> None:
     assert run(["client", "dump", "--help"]) == 0
     shown = " ".join(capfd.readouterr().out.split())
-    assert "no point in time" in shown
+    assert "of one moment" in shown
+    assert "A backup is `snapshot save`" in shown
     assert "permanent" in shown

@@ -21,12 +21,14 @@ class FakeShell:
     def __init__(self, **answers: Any) -> None:
         self.answers = answers
         self.asked: list[str] = []
+        self.reads = 0
 
     def time_of_day(self) -> str:
         return "2026-11-30T14:34:00Z"
 
     async def run(self, work: Operation[Any] | NodeRequest[Any]) -> Any:
         if isinstance(work, Operation):
+            self.reads += 1
             return "6f1c0a5e9b7d4c21", 4711
         request = work.build(1)
         assert work.endpoint is not None
@@ -39,13 +41,13 @@ class FakeShell:
         return work.decode(SnapshotBegun(1, 8231, work.endpoint, "6f1c0a5e9b7d4c21", 4712, 2))
 
 
-def snapshot(shell: FakeShell, *found: NodeStatus, endpoint: str | None = None) -> Snapshot:
+def snapshot(shell: FakeShell, *found: NodeStatus, stale: bool = False) -> Snapshot:
     async def ask(_endpoints: Sequence[str] | None, *, timeout: float) -> list[NodeStatus]:
         assert timeout > 0
         return list(found)
 
     given: Any = shell
-    return Snapshot(given, ask, endpoint, 5)
+    return Snapshot(given, ask, None, 5, stale=stale)
 
 
 def status(endpoint: str, role: str = "follower", **more: Any) -> NodeStatus:
@@ -84,6 +86,15 @@ def test_a_node_that_is_too_old_is_named_with_its_version() -> None:
     assert shell.asked == ["a", "b"], "a newer one gives it"
     with pytest.raises(Refused, match=r"^a runs raftzmq 0\.1\.0, which gives no snapshots: up"):
         finish(snapshot(FakeShell(a=old), status("a"))._open())
+
+
+def test_a_stale_one_asks_no_other_node() -> None:
+    shell = FakeShell(a=None)
+    taken = snapshot(shell, status("a", cluster="6f1c0a5e9b7d4c21"), stale=True)
+    finish(taken._open())
+    assert shell.reads == 0
+    finish(snapshot(shell, status("a"))._open())
+    assert shell.reads == 1
 
 
 def test_nobody_answers() -> None:

@@ -28,6 +28,8 @@ FILES: Final = {
     "elect": "raftzmq_cli.client.elections",
     "watch": "raftzmq_cli.client.watches",
     "queues": "raftzmq_cli.client.queues",
+    "export": "raftzmq_cli.client.exports",
+    "import": "raftzmq_cli.client.imports",
     "snapshot": "raftzmq_cli.client.snapshots",
     "status": "raftzmq_cli.client.nodes",
     "doctor": "raftzmq_cli.doctor.client_command",

@@ -9,6 +9,7 @@ import typer
 from raftzmq.errors import InvalidRequest, Refused
 from raftzmq_cli.client import keys, statuses
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
+from raftzmq_cli.client.moments import moment
 from raftzmq_cli.common import messages
 from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.values import show_items
@@ -42,15 +43,22 @@ def dump(
 ) -> None:
     """Print all keys that one node has applied. They may be stale: no other node is asked.
 
-    This is no point in time: keys are read in pages, and writes in between show in later pages
-    only. Leases, locks and times to live are not in it: keys written back from
-    a dump are permanent.
+    They are of one moment, if you are an admin and the node's version can give that. Otherwise they
+    are read in pages, and writes in between show in later pages only. Leases, locks and times to
+    live are not in it: keys written back from a dump are permanent. A backup is `snapshot save`.
     """
     found = statuses.find(run, node)
-    items = list(keys.pages(run, "", "", None, stale=True, endpoint=found.endpoint))
+    snapshot = run.client.snapshot(endpoint=found.endpoint, stale=True, timeout=run.timeout_s)
+    try:
+        with moment(snapshot) as at_once:
+            items = [item for item, _ in at_once.items()]
+        when = f"at revision {snapshot.revision}"
+    except Refused:
+        items = list(keys.pages(run, "", "", None, stale=True, endpoint=found.endpoint))
+        when = "while they were read"
     show_items(run, items, with_keys=True)
     count = f"{len(items)} key" if len(items) == 1 else f"{len(items)} keys"
-    messages.say(f"{found.name}: {count}, as this node had applied them while they were read")
+    messages.say(f"{found.name}: {count}, as this node had applied them {when}")
 
 
 @commands.command("stop", "raftzmq client stop raft-2", writes=True)

@@ -20,6 +20,8 @@ from raftzmq_cli.common.settings import Output
 FILE_COLUMNS: Final = 10_000
 """A file or a pipe has no width. But one long value must not make every row as long."""
 
+BLOCK_BYTES: Final = 64 * 1024
+
 CELL_COLUMNS: Final = 4
 """No column of a table is made narrower."""
 
@@ -63,6 +65,17 @@ def write_bytes(data: bytes) -> None:
     if sys.stdout.isatty():
         raise InvalidRequest("this is no text: send standard output to a file or a pipe")
     _write(data)
+
+
+def write_texts(texts: Iterable[bytes]) -> None:
+    """Print many pieces of JSON, a block at a time."""
+    held = bytearray()
+    for text in texts:
+        held += safe_json(text.decode()).encode() if sys.stdout.isatty() else text
+        if len(held) >= BLOCK_BYTES:
+            _write(bytes(held))
+            held.clear()
+    _write(bytes(held))
 
 
 def write_json(document: Document) -> None:

@@ -35,11 +35,14 @@ class Snapshot:
     takes to read. What a node holds for a snapshot is forgotten 30 seconds after the last piece.
     """
 
-    def __init__(self, shell: Shell, ask: Ask, endpoint: str | None, timeout: float) -> None:
+    def __init__(
+        self, shell: Shell, ask: Ask, endpoint: str | None, timeout: float, *, stale: bool = False
+    ) -> None:
         self._shell = shell
         self._ask = ask
         self._endpoint = None if endpoint is None else check_endpoint(endpoint)
         self._timeout = timeout
+        self._stale = stale
         self._begun: SnapshotBegun | None = None
         self._ended = False
         self.size = 0
@@ -76,11 +79,14 @@ class Snapshot:
         too many snapshots are under way, Unavailable."""
         if self._begun is not None:
             return
-        cluster, revision = await self._shell.run(snapshots.newest(timeout=self._timeout))
+        cluster, revision = "", 0
+        if not self._stale:
+            cluster, revision = await self._shell.run(snapshots.newest(timeout=self._timeout))
         wrong: list[RaftzmqError] = []
         for asked in await self._candidates():
             time = self._shell.time_of_day()
-            begin = snapshots.begin(asked.endpoint, cluster, revision, time, timeout=self._timeout)
+            of = cluster or str((asked.status or {}).get("cluster"))
+            begin = snapshots.begin(asked.endpoint, of, revision, time, timeout=self._timeout)
             try:
                 self._begun = await self._shell.run(begin)
             except InvalidRequest as error:
