@@ -208,14 +208,35 @@ def voters(facts: Facts) -> Check | None:
 
 
 def versions(facts: Facts) -> Check | None:
-    """Whether all nodes are of one version."""
+    """Whether all nodes are of one build, and whether the cluster version is what they speak."""
     by_version: dict[str, list[str]] = {}
     for node in facts.answering:
         by_version.setdefault(node["version"], []).append(node["node"])
+    if not by_version:
+        return None
     if len(by_version) > 1:
         found = ", ".join(f"{v}: {' and '.join(names)}" for v, names in sorted(by_version.items()))
-        return attention("versions", found, "finish the upgrade, or take it back: one is enough")
-    return ok("versions", f"all nodes are {next(iter(by_version))}") if by_version else None
+        cure = "finish the upgrade, or take it back: `raftzmq client upgrade status`"
+        return attention("versions", found, cure)
+    status = facts.leader or {}
+    version, build = status.get("cluster_version"), f"all nodes are {next(iter(by_version))}"
+    if version is None:
+        return ok("versions", build)
+    if status.get("cluster_version_pinned"):
+        return attention(
+            "versions",
+            f"{build}, and the cluster version stays {version} since a downgrade",
+            "`raftzmq client upgrade finish` raises it again",
+        )
+    spoken = (status.get("members_spoken") or {}).items()
+    old = [name for name, most in spoken if most and most[-1] <= version < status["spoken"][-1]]
+    if old:
+        return attention(
+            "versions",
+            f"the cluster version stays {version}, because {', '.join(old)} speaks no higher one",
+            "run the newer build there, or remove it: docs/upgrading.md",
+        )
+    return ok("versions", f"{build}, cluster version {version}")
 
 
 def addresses(facts: Facts) -> Check | None:
@@ -223,6 +244,9 @@ def addresses(facts: Facts) -> Check | None:
     found, cures = [], []
     answering = {node["node"] for node in facts.answering}
     for node in facts.answering:
+        if node.get("unheard"):
+            found.append(f"{node['node']}: {one_line(node['unheard'])}")
+            cures.append("see firewalls and network policies between the two, both ways")
         for peer, host in (node.get("unresolved") or {}).items():
             found.append(f"{node['node']} cannot resolve {host}, the name of {peer}")
             cures.append("see to the DNS or the Service, or start it with another --advertise")

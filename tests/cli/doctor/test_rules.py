@@ -140,6 +140,34 @@ ILL: list[tuple[Rule, Facts, Mark, str, str]] = [
         "finish the upgrade",
     ),
     (
+        cluster_rules.versions,
+        facts(
+            node(
+                "raft-0",
+                cluster_version=1,
+                spoken=[1, 2],
+                members_spoken={"raft-0": [1, 2], "raft-1": None, "raft-2": [1, 1]},
+            )
+        ),
+        Mark.ATTENTION,
+        "the cluster version stays 1, because raft-2 speaks no higher one",
+        "docs/upgrading.md",
+    ),
+    (
+        cluster_rules.versions,
+        facts(node("raft-0", cluster_version=1, cluster_version_pinned=True)),
+        Mark.ATTENTION,
+        "stays 1 since a downgrade",
+        "upgrade finish",
+    ),
+    (
+        cluster_rules.addresses,
+        facts(node("raft-2", unheard="the leader does not hear this node")),
+        Mark.ATTENTION,
+        "raft-2: the leader does not hear this node",
+        "both ways",
+    ),
+    (
         cluster_rules.addresses,
         facts(node("raft-1", unresolved={"raft-2": "db-2"})),
         Mark.ATTENTION,
