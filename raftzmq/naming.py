@@ -70,6 +70,34 @@ def parse_peers(text: str) -> dict[str, str]:
     return peers
 
 
+CLUSTER_CHARS: Final = 64
+"""The longest cluster id."""
+
+
+def descendant(new: str, origin: str) -> str:
+    """The id of a cluster that is made from another's state: its own, and those it comes from.
+
+    The oldest are left out if all are too long for an id.
+
+    >>> descendant("c3", "b2.a1")
+    'c3.b2.a1'
+    """
+    ids = [new, *filter(None, origin.split("."))]
+    while len(".".join(ids)) > CLUSTER_CHARS:
+        ids.pop()
+    return ".".join(ids)
+
+
+def descends(cluster: str, origin: str) -> bool:
+    """Whether a cluster is `origin`, or was made from its state, so that what its clients had goes
+    on.
+
+    >>> descends("c3.b2.a1", "b2.a1"), descends("b2.a1", "c3.b2.a1")
+    (True, False)
+    """
+    return origin != "" and origin.partition(".")[0] in cluster.split(".")
+
+
 def service_address(name: str, service: str, namespace: str | None) -> str:
     """Where a headless Service publishes the pod `name`; never an IP, so it survives a move."""
     domain = f"{service}.{namespace}.svc.cluster.local" if namespace else service

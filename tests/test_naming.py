@@ -6,8 +6,11 @@ import pytest
 
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import (
+    CLUSTER_CHARS,
     PodName,
     client_address,
+    descendant,
+    descends,
     parse_address,
     parse_peers,
     parse_pod_name,
@@ -65,3 +68,17 @@ def test_service_names_are_those_of_a_headless_service() -> None:
         service_address("raft-1", "raft-service", "prod")
         == "raft-1.raft-service.prod.svc.cluster.local:6000"
     )
+
+
+def test_an_id_names_the_clusters_that_it_comes_from_as_far_as_there_is_room() -> None:
+    ids = [f"{number:016x}" for number in range(5)]
+    chain = ""
+    for ident in ids:
+        chain = descendant(ident, chain)
+    assert chain == ".".join(reversed(ids[2:]))
+    assert len(chain) <= CLUSTER_CHARS
+    assert descends(chain, ids[4])
+    assert descends(chain, f"{ids[3]}.{ids[2]}")
+    assert not descends(chain, ids[1])
+    assert not descends(chain, "")
+    assert not descends(ids[3], chain)

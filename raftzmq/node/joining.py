@@ -20,7 +20,7 @@ from raftzmq.core.ready import HardState
 from raftzmq.core.role import Role
 from raftzmq.errors import DiskFull
 from raftzmq.lines import encode_entry
-from raftzmq.naming import parse_pod_name
+from raftzmq.naming import descends, parse_pod_name
 from raftzmq.node.admission import Admission
 from raftzmq.node.state import NodeState
 from raftzmq.node.upgrades import why_not_spoken
@@ -169,10 +169,7 @@ class Joining:
                 self._believe(welcome)
                 self._next_hello_ms = now_ms  # greet again at once, now as one of theirs
         elif welcome.cluster != node.cluster:
-            self._reason = (
-                f"{name} belongs to cluster {welcome.cluster}, this data directory to "
-                f"{node.cluster}: give this node an empty directory, or the right peers"
-            )
+            self._reason = _why_strange(name, welcome.cluster, node.cluster)
             return
         if welcome.leader == name or not self._reason:
             self._reason = welcome.reason
@@ -237,6 +234,19 @@ class Joining:
         except DiskFull:
             return False
         return True
+
+
+def _why_strange(name: str, cluster: str, own: str) -> str:
+    """What a node of cluster `own` says that has met one of another."""
+    if descends(cluster, own):
+        return (
+            f"cluster {own}, of this data directory, was recovered as {cluster}, to which {name} "
+            "belongs: start this node with an empty directory, or with --rejoin"
+        )
+    return (
+        f"{name} belongs to cluster {cluster}, this data directory to {own}: "
+        "give this node an empty directory, or the right peers"
+    )
 
 
 def answer_hello(node: NodeState, hello: Hello, reason: str) -> Welcome:

@@ -21,6 +21,7 @@ from raftzmq.errors import (
     StoreFull,
 )
 from raftzmq.machine import Result, adds
+from raftzmq.naming import descends
 from raftzmq.node.counts import WRITE
 from raftzmq.node.replies import Replies
 from raftzmq.node.state import NodeState
@@ -126,7 +127,7 @@ class Proposals:
         node = self._node
         if node.raft.role is not Role.LEADER or node.stopping:
             return self._replies.not_leader()
-        if request.session and request.cluster != node.cluster:
+        if request.session and not descends(node.cluster, request.cluster):
             # The number may be somebody's here, whose results this client must not be given.
             return SessionExpired(f"session {request.session} is not of cluster {node.cluster}")
         forming = node.raft.membership.forming

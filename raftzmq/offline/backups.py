@@ -17,9 +17,8 @@ from typing import Any, Final
 from raftzmq.core.membership import Membership
 from raftzmq.errors import CorruptFile, DamagedBackup, DataError
 from raftzmq.machine import Machine
-from raftzmq.offline.founding import NewCluster, found, new_cluster
+from raftzmq.offline.founding import NewCluster, check_free, found, new_cluster
 from raftzmq.storage import Storage
-from raftzmq.storage.directory import Layout, is_used
 from raftzmq.storage.files import Files
 from raftzmq.storage.snapshot_files import WholeSnapshot, check_snapshot, read_records
 
@@ -155,10 +154,10 @@ def restore(
     Raises as `check`, and DataError if a directory is used or cannot be.
     """
     for directory in directories.values():
-        if is_used(files, Layout(directory)):
-            raise DataError(f"{directory} holds a node's data already: name an empty directory")
+        check_free(files, directory)
     whole, machine = load(files, path)
-    cluster = new_cluster(machine, addresses, term=whole.meta.term)
+    origin = str(whole.header.get("cluster", ""))
+    cluster = new_cluster(machine, addresses, term=whole.meta.term, origin=origin)
     for name, directory in directories.items():
         found(files, directory, cluster, name, partial(_tell, progress, name, whole.size))
     return cluster

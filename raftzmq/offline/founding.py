@@ -3,6 +3,7 @@
 The new cluster is another one than that which the state comes from: its id differs, so nodes of the
 two never hear one another. Its clients are the same. What they hold goes on, and numbers only grow:
 
+* The new id names those that it comes from (naming.py): sessions of their clients are known here.
 * The revision jumps by limits.REVISION_GAP. So do fencing tokens, leases and sessions, which are
   revisions or made from one. None that the old cluster gave out after this state, perhaps
   to somebody whose write is lost, is given out again.
@@ -28,6 +29,7 @@ from raftzmq.core.membership import Member, Membership
 from raftzmq.core.ready import HardState, SnapshotMeta
 from raftzmq.errors import DataError
 from raftzmq.machine import Machine
+from raftzmq.naming import descendant
 from raftzmq.storage.directory import (
     Layout,
     data_errors,
@@ -77,12 +79,14 @@ def new_cluster(
     addresses: Mapping[str, str],
     *,
     term: int,
+    origin: str = "",
     above: int = 0,
     draw: Callable[[], str] = random_id,
 ) -> NewCluster:
     """Make a state that of a new cluster, whose nodes are those of `addresses`, name to HOST:PORT.
 
-    `term` is the highest that is known of the old cluster. `above` is a revision that its clients
+    `term` is the highest that is known of the old cluster, `origin` its id, with which its clients
+    go on: the new id names it. `above` is a revision that its clients
     may have seen, if one above the state's is known: the new revisions lie above both. The state
     is changed. Raises DataError if it is no state, or revision or term would leave their bounds.
 
@@ -99,7 +103,15 @@ def new_cluster(
         Member(NodeId(name, draw()), address, voter=True)
         for name, address in sorted(addresses.items())
     ]
-    return NewCluster(draw(), Membership(tuple(members)), term + 1, machine)
+    return NewCluster(descendant(draw(), origin), Membership(tuple(members)), term + 1, machine)
+
+
+def check_free(files: Files, path: Path) -> None:
+    """Raise DataError unless a node's directory can be made at `path`: it is missing, empty, or
+    of a founding that was interrupted."""
+    layout = Layout(path)
+    if is_used(files, layout) and interrupted(files, layout) != "":
+        raise DataError(f"{path} holds a node's data already: name an empty directory")
 
 
 def found(
@@ -117,8 +129,7 @@ def found(
     """
     layout = Layout(path)
     with data_errors(path), contextlib.closing(lock_directory(files, layout)):
-        if is_used(files, layout) and interrupted(files, layout) != "":
-            raise DataError(f"{path} holds a node's data already: name an empty directory")
+        check_free(files, path)
         mark(files, layout)
         fill(files, layout, cluster, node, progress)
 

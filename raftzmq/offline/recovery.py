@@ -54,7 +54,9 @@ def recover(
             mark(files, layout, aside.name)
         move_aside(files, path, aside)
         term = max(remains.found.hard_state.term, remains.last_term)
-        cluster = new_cluster(remains.machine, {node: where}, term=term, draw=draw)
+        cluster = new_cluster(
+            remains.machine, {node: where}, term=term, origin=remains.identity.cluster, draw=draw
+        )
         fill(files, layout, cluster, node)
         return cluster
 

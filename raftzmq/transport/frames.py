@@ -19,13 +19,12 @@ import orjson
 from raftzmq import limits
 from raftzmq.core.identity import NodeId
 from raftzmq.errors import InvalidRequest, WireError
-from raftzmq.naming import parse_address, parse_pod_name
+from raftzmq.naming import CLUSTER_CHARS, parse_address, parse_pod_name
 
 VERSION: Final = 1
 """The only protocol version spoken."""
 
 NAME_CHARS: Final = 253
-CLUSTER_CHARS: Final = 64
 TEXT_CHARS: Final = 1024
 
 _INCARNATION = re.compile(r"[0-9a-f]{16}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from raftzmq.errors import DataError, DataLocked, ForeignData
 from raftzmq.machine import Machine
 from raftzmq.offline.founding import NewCluster, found, new_cluster
 from raftzmq.storage import MemoryFiles, MemoryStorage
+from raftzmq.transport.client_wire import OperationsRequest, Results
 from tests.machine.driver import Driver
 from tests.node.world import World
 
@@ -170,12 +173,15 @@ def test_after_an_interruption_another_state_may_be_taken() -> None:
 def reborn(world: World, *survivors: str) -> str:
     """Found the cluster anew from the state of a node, for the survivors; the others lose their
     disks. Return the new id."""
+    origin = world.nodes[survivors[0]].cluster
     machine = Machine.restore(list(world.nodes[survivors[0]].machine.snapshot()))
     term = world.nodes[survivors[0]].raft.term
     for name in list(world.nodes):
         world.kill(name)
         world.wipe(name)
-    cluster = new_cluster(machine, {n: world.initial[n] for n in survivors}, term=term)
+    cluster = new_cluster(
+        machine, {n: world.initial[n] for n in survivors}, term=term, origin=origin
+    )
     for name in survivors:
         world.disks[name] = MemoryFiles()
         found(world.disks[name], PATH, cluster, name)
@@ -244,6 +250,50 @@ def test_what_was_left_of_a_lease_is_left_to_it_and_tokens_only_grow() -> None:
         world.operate("raft-0", "lease_grant", LEASE_MS, session=session)[3]
         > token[0] + limits.REVISION_GAP
     )
+
+
+def test_a_session_of_the_old_cluster_goes_on_with_the_results_that_it_keeps() -> None:
+    world = World(3)
+    leader = world.formed()
+    old = leader.cluster
+    session = world.session(leader.name)
+
+    def write(name: str, cluster: str, serial: int, value: str) -> list[Any]:
+        ops = [[serial, "put", "a", value]]
+        request = OperationsRequest(session=session, ack=1, stale=False, ops=ops, cluster=cluster)
+        reply = world.answer(name, request)
+        return list(reply.results[0]) if isinstance(reply, Results) else [serial, reply]
+
+    first = write(leader.name, old, 1, "once")
+    world.run(1.0)  # until all have applied it
+    new = reborn(world, "raft-2")
+    assert new.split(".")[1:] == [old]
+    world.start("raft-2")
+    world.until(world.leader)
+    assert write("raft-2", old, 1, "twice") == first
+    assert write("raft-2", old, 2, "then")[1] == "ok"
+    assert world.operate("raft-2", "get", "a")[3][0] == "then"
+    (_, refused) = write("raft-2", "0123456789abcdef", 3, "a stranger's")
+    assert getattr(refused, "code", "") == "session_expired"
+
+
+def test_a_node_of_the_old_cluster_that_comes_back_says_what_to_do() -> None:
+    world = World(3)
+    old = world.formed().cluster
+    disk = copy.deepcopy(world.disks["raft-1"].root)
+    new = reborn(world, "raft-0")
+    world.start("raft-0")
+    world.until(world.leader)
+    world.disks["raft-1"] = MemoryFiles()
+    world.disks["raft-1"].root = disk
+    world.start("raft-1")
+    world.run(5.0)
+    assert world.nodes["raft-1"].joining.waiting == (
+        f"cluster {old}, of this data directory, was recovered as {new}, to which raft-0 belongs: "
+        "start this node with an empty directory, or with --rejoin"
+    )
+    assert world.nodes["raft-1"].cluster == old
+    assert len(world.nodes["raft-0"].raft.membership) == 1
 
 
 def test_an_old_directory_does_not_become_the_new_clusters() -> None:

@@ -237,10 +237,10 @@ def test_a_recovery_interrupted_anywhere_is_the_old_node_or_nobody_or_the_new_on
             interrupted_again(files, number, work)
         if outcome in (CLUSTER, "refused"):
             work(files)
-        assert opened(files)[0] == ids
+        assert opened(files)[0] == f"{ids}.{CLUSTER}"
         assert opened(files)[1].revision == 11 + limits.REVISION_GAP
         assert len(opened(files)[1]) == 9
-    assert outcomes == {CLUSTER, "refused", ids}
+    assert outcomes == {CLUSTER, "refused", f"{ids}.{CLUSTER}"}
 
 
 def recovered_as(files: MemoryFiles, ident: str) -> None:
