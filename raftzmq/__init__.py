@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from raftzmq.client.transactions import *  # noqa: F403 (it has `__all__`)
     from raftzmq.errors import *  # noqa: F403 (it has `__all__`)
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
 _CLIENTS: Final = {"AsyncClient": "raftzmq.client.aio", "Client": "raftzmq.client.blocking"}
 _HOMES: Final = ("raftzmq.errors", "raftzmq.client.results", "raftzmq.client.transactions")

@@ -38,7 +38,7 @@ class Spoken(NamedTuple):
 FIRST: Final = Spoken(1, 1)
 """What a node speaks that does not say what it speaks."""
 
-SPOKEN: Final = Spoken(1, 1)
+SPOKEN: Final = Spoken(1, 2)
 """What this build speaks."""
 
 # Each line: a family, then the names of forms. An operation is named with how many arguments it has
@@ -80,6 +80,7 @@ _FORMS: Final[dict[int, tuple[str, ...]]] = {
         "file identity.incarnation identity.node lock log machine/2 node.json snapshots",
         "file founding.json stale.json state.json",
     ),
+    2: (),
 }
 
 SINCE: Final[dict[str, int]] = {

@@ -196,6 +196,8 @@ class Admin:
                     f"{name} has not asked to join: start it with this cluster's peers, "
                     "wait until it says that it is not an initial member, then add it"
                 )
+            if why := self._admission.unfit(name):
+                raise Refused(why)
             self._admission.invite(name)
 
         def done() -> str | None:

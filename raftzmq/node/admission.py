@@ -135,6 +135,13 @@ class Admission:
     def is_asking(self, name: str) -> bool:
         return any(node.name == name for node in self._asking)
 
+    def unfit(self, name: str) -> str:
+        """Why no node of this name that asks can be a member, whoever invites it: its build."""
+        for newcomer, asking in self._asking.items():
+            if newcomer.name == name:
+                return self._upgrades.objection(name, asking.spoken)
+        return ""
+
     def invite(self, name: str) -> None:
         """An operator wants the node of this name."""
         self._invited.add(name)

@@ -127,7 +127,7 @@ def documents(voters: Sequence[str], learners: Sequence[str] = ()) -> list[dict[
             "applied_index": 9,
             "last_index": 9,
             "members": members,
-            "version": "0.2.0",
+            "version": "0.3.0.dev0",
             "healthy": True,
             "endpoint": f"{name}.raft-service:6001",
         }

@@ -22,6 +22,7 @@ from raftzmq.core.messages import (
     VoteRequest,
 )
 from raftzmq.core.role import Role
+from raftzmq.versions import SPOKEN
 from tests.core.cluster import config_entry, membership
 from tests.core.single import A, B, C, D, T, X, command, leader, node, role, told
 
@@ -88,7 +89,7 @@ def test_whom_a_member_vouches_for_is_followed_and_voted_for() -> None:
     raft = node()
     raft.vouch({A, B, C, D}, 2)
     assert told(raft, VoteRequest(D, A, 3, 1, 1, False)) == [VoteReply(A, D, 3, True)]
-    assert told(raft, Heartbeat(D, A, 3, 1, 4)) == [HeartbeatReply(A, D, 3, 4)]
+    assert told(raft, Heartbeat(D, A, 3, 1, 4)) == [HeartbeatReply(A, D, 3, 4, *SPOKEN)]
     assert raft.leader == D
 
 

@@ -29,6 +29,7 @@ from raftzmq.core.raft import Raft
 from raftzmq.core.ready import HardState, SnapshotMeta
 from raftzmq.core.role import Role
 from raftzmq.lines import encode_entry
+from raftzmq.versions import SPOKEN
 from tests.core.cluster import NONCE
 from tests.core.single import (
     THREE,
@@ -198,7 +199,7 @@ class TestDriver:
         ready = raft.ready()
         assert ready.hard_state == HardState(4)
         assert ready.messages == []
-        assert ready.messages_after_save == [HeartbeatReply(A, B, 4, 0)]
+        assert ready.messages_after_save == [HeartbeatReply(A, B, 4, 0, *SPOKEN)]
 
     def test_an_acknowledgement_that_a_later_term_overtakes_is_not_sent(self) -> None:
         """A node that was paused hears two leaders in one turn. It never saves what the first sent,

@@ -39,6 +39,8 @@ class Model(Coordination):
         self.index, self.time_ms = index, max(self.time_ms, time_ms)
         if name == "open":
             return self.open(*arguments)
+        if name == "cluster_version":
+            return ("ok", index, arguments[0])
         if name == "expire" and arguments:
             return ("ok", index, self.expire(*arguments))
         if name == "expire":

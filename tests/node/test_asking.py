@@ -9,6 +9,7 @@ from raftzmq.node import Node
 from raftzmq.transport.client_wire import ErrorReply
 from raftzmq.transport.operator_wire import Done
 from raftzmq.transport.peer_wire import Hello, decode_peer
+from raftzmq.versions import SPOKEN
 from tests.node.world import NONCE, World
 
 
@@ -91,7 +92,7 @@ def test_a_node_removed_by_a_stateful_set_goes_on_asking() -> None:
 def test_an_address_that_the_answers_do_not_reach_is_named() -> None:
     world = World(3)
     leader = world.formed()
-    lost = Hello("", NodeId("raft-3", "cafe" * 4), "nowhere:6000", NONCE)
+    lost = Hello("", NodeId("raft-3", "cafe" * 4), "nowhere:6000", NONCE, SPOKEN)
     greet(world, leader, lost, 0.6)
     assert leader.admission.deaf == {}
     greet(world, leader, lost, 3)
@@ -108,7 +109,8 @@ def test_a_learner_that_does_not_answer_is_named_with_its_address() -> None:
     world = World(3)
     leader = world.formed()
     leader.greeted(
-        Hello(leader.cluster, NodeId("raft-3", "cafe" * 4), "gone:6000", NONCE), world.now_ms
+        Hello(leader.cluster, NodeId("raft-3", "cafe" * 4), "gone:6000", NONCE, SPOKEN),
+        world.now_ms,
     )
     began_ms = world.now_ms
     reply = world.member(leader.name, "add", "raft-3")

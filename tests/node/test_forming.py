@@ -13,6 +13,7 @@ from raftzmq.storage import MemoryStorage
 from raftzmq.transport.client_wire import ErrorReply
 from raftzmq.transport.operator_wire import Done
 from raftzmq.transport.peer_wire import Hello
+from raftzmq.versions import SPOKEN
 from tests.node.world import NONCE, SECRET, World
 
 
@@ -118,7 +119,7 @@ def test_a_second_node_of_a_living_name_is_refused() -> None:
     twin = World(3, seed=99)  # only to get a node with another incarnation
     intruder = twin.nodes[other]
     for _ in range(100):
-        hello = Hello(leader.cluster, intruder.raft.id, intruder.address, NONCE)
+        hello = Hello(leader.cluster, intruder.raft.id, intruder.address, NONCE, SPOKEN)
         leader.greeted(hello, world.now_ms)
         world.step()
     assert leader.raft.membership == before

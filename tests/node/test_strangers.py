@@ -22,6 +22,7 @@ from raftzmq.node.joining import HELLO_INTERVAL_MS
 from raftzmq.node.state import ADDRESSES_MAX
 from raftzmq.transport.operator_wire import Done
 from raftzmq.transport.peer_wire import Envelope, Hello, Neighbour, Welcome
+from raftzmq.versions import SPOKEN
 from tests.node.world import NONCE, World
 
 STRANGER = NodeId("raft-9", "bad0" * 4)
@@ -210,7 +211,7 @@ def test_hellos_leave_no_address_behind() -> None:
     for k in range(2 * ADDRESSES_MAX):
         node = NodeId(f"raft-{k + 10}", "bad0" * 4)
         for asked in (leader, member):
-            asked.greeted(Hello(leader.cluster, node, ELSEWHERE, NONCE), world.now_ms)
+            asked.greeted(Hello(leader.cluster, node, ELSEWHERE, NONCE, SPOKEN), world.now_ms)
     for asked in (leader, member):
         assert asked.address_of("raft-10") is None
         assert len(asked.addresses) <= len(world.initial)
@@ -226,7 +227,7 @@ def test_one_that_is_expected_is_admitted_however_many_ask() -> None:
     world.wipe(name)
     for number in range(4 * admission.ASKING_MAX):
         node = NodeId(f"raft-{number + 10}", "bad0" * 4)
-        leader.greeted(Hello(leader.cluster, node, ELSEWHERE, NONCE), world.now_ms)
+        leader.greeted(Hello(leader.cluster, node, ELSEWHERE, NONCE, SPOKEN), world.now_ms)
         if number % hellos.HELLOS == 0:
             world.run(0.1)
     newcomer = world.start(name)
@@ -236,7 +237,7 @@ def test_one_that_is_expected_is_admitted_however_many_ask() -> None:
 def test_the_same_hello_is_answered_a_few_times_a_second() -> None:
     world = World(3)
     leader = world.formed()
-    hello = Hello(leader.cluster, STRANGER, ELSEWHERE, NONCE)
+    hello = Hello(leader.cluster, STRANGER, ELSEWHERE, NONCE, SPOKEN)
     answers = 0
     for now_ms in range(world.now_ms, world.now_ms + 1000):
         leader.greeted(hello, now_ms)
@@ -256,7 +257,7 @@ def test_nobody_takes_the_place_of_a_member_that_restarts(name: str) -> None:
     before = leader.raft.membership
     world.kill(name)
     world.run(1)
-    forged = Hello(leader.cluster, NodeId(name, "bad0" * 4), world.initial[name], NONCE)
+    forged = Hello(leader.cluster, NodeId(name, "bad0" * 4), world.initial[name], NONCE, SPOKEN)
     for _ in range(20):
         leader.greeted(forged, world.now_ms)
         world.run(0.2)
@@ -277,7 +278,9 @@ def test_no_answer_but_of_the_asked_counts() -> None:
     before = leader.raft.membership
     fake = NodeId(name, "bad0" * 4)
     for _ in range(20):
-        leader.greeted(Hello(leader.cluster, fake, world.initial[name], NONCE), world.now_ms)
+        leader.greeted(
+            Hello(leader.cluster, fake, world.initial[name], NONCE, SPOKEN), world.now_ms
+        )
         answer = Welcome(
             leader.cluster, fake, ELSEWHERE, leader.raft.id, NONCE, 1, None, (), ""
         )  # fmt: skip

@@ -9,6 +9,7 @@ from raftzmq.node import Node
 from raftzmq.node.joining import HELLO_INTERVAL_MS, answer_hello
 from raftzmq.transport.operator_wire import Done, StatusReply, StatusRequest
 from raftzmq.transport.peer_wire import Hello, Welcome
+from raftzmq.versions import SPOKEN
 from tests.node.world import NONCE, World
 
 
@@ -48,7 +49,7 @@ def test_an_empty_node_elsewhere_does_not_replace_one_that_restarts(name: str) -
     world.run(1)
     before = leader.raft.membership
     world.kill(name)
-    copy = Hello(leader.cluster, NodeId(name, "beef"), "elsewhere:6000", NONCE)
+    copy = Hello(leader.cluster, NodeId(name, "beef"), "elsewhere:6000", NONCE, SPOKEN)
     told = greet(world, leader, copy, 4)
     assert f"{name} is a member at {name}.raft-service:6000" in told
     assert "elsewhere:6000" in told
@@ -66,7 +67,7 @@ def test_a_node_that_moved_with_an_empty_disk_is_admitted_in_two_steps() -> None
     world.run(1)
     assert isinstance(world.member(leader.name, "add", "raft-3"), Done)
     world.kill("raft-3")
-    hello = Hello(leader.cluster, NodeId("raft-3", "beef"), "elsewhere:6000", NONCE)
+    hello = Hello(leader.cluster, NodeId("raft-3", "beef"), "elsewhere:6000", NONCE, SPOKEN)
     greet(world, leader, hello, 2)
     assert isinstance(world.member(leader.name, "remove", "raft-3"), Done)
     assert "member add raft-3" in greet(world, leader, hello, 2)
@@ -76,7 +77,7 @@ def test_a_copy_of_a_directory_shows_in_the_status_of_the_leader() -> None:
     world = World(3)
     leader = world.formed()
     member = follower_of(world, leader)
-    copy = Hello(leader.cluster, member.raft.id, "copy:6000", NONCE)
+    copy = Hello(leader.cluster, member.raft.id, "copy:6000", NONCE, SPOKEN)
     told = greet(world, leader, copy, 4)
     assert "copy of this data directory" in told
     reply = world.answer(leader.name, StatusRequest(1))
@@ -90,7 +91,7 @@ def test_a_member_that_asked_before_it_heard_of_the_leader_is_no_copy() -> None:
     world = World(3)
     leader = world.formed()
     member = follower_of(world, leader)
-    hello = Hello(leader.cluster, member.raft.id, member.address, NONCE)
+    hello = Hello(leader.cluster, member.raft.id, member.address, NONCE, SPOKEN)
     for _ in range(3):  # each long after the one before
         assert greet(world, leader, hello, 0.6) == ""
         assert leader.admission.twice == {}

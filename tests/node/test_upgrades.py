@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from raftzmq.core.identity import NodeId
 from raftzmq.errors import DataError, UnknownEntry
 from raftzmq.machine.commands.upgrades import HOLDINGS
 from raftzmq.transport.client_wire import ErrorReply, Reply
 from raftzmq.transport.operator_wire import Done, StatusReply, StatusRequest, UpgradeRequest
+from raftzmq.transport.peer_wire import Hello
 from raftzmq.versions import SINCE, Spoken
-from tests.node.world import World
+from tests.node.world import NONCE, World
 
 OLD, NEW, NEXT = Spoken(1, 1), Spoken(1, 2), Spoken(1, 3)
 
@@ -125,6 +127,18 @@ def test_an_old_build_that_wants_to_join_is_told_and_writes_nothing() -> None:
     world.run(5)
     assert node.cluster == "", "it has taken the cluster's name"
     assert world.nodes["raft-0"].raft.membership.to_body() == before
+
+
+def test_an_old_build_is_not_added_by_hand_either() -> None:
+    world = upgraded()
+    leader = world.until(world.leader)
+    newcomer = NodeId("raft-3", "cafe" * 4)
+    leader.greeted(Hello(leader.cluster, newcomer, "gone:6000", NONCE, OLD), world.now_ms)
+    reply = world.member(leader.name, "add", "raft-3")
+    assert isinstance(reply, ErrorReply)
+    assert reply.message.endswith(
+        "has cluster version 2, and raft-3 speaks cluster version 1: run a newer build there"
+    )
 
 
 def test_a_downgrade_is_pinned_until_it_is_finished() -> None:

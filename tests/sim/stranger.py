@@ -39,6 +39,7 @@ from raftzmq.transport.peer_wire import (
     encode_message,
     encode_welcome,
 )
+from raftzmq.versions import SPOKEN
 from tests.machine.entries import commands_of
 from tests.sim.story import Violation
 
@@ -161,7 +162,7 @@ class Stranger:
         if random.random() < 0.5:
             name = random.choice(members).name
             sender = random.choice([nobody, NodeId(name, FORGED), random.choice(members)])
-            hello = Hello(random.choice(["", seen.cluster]), sender, ADDRESS, nonce)
+            hello = Hello(random.choice(["", seen.cluster]), sender, ADDRESS, nonce, SPOKEN)
             self._send(victim, encode_hello(hello), "hello")
             return
         welcome = Welcome(

@@ -79,6 +79,8 @@ class NodeProcess:
         """With what this test speaks to it."""
         self.program = "raftzmq_cli"
         """The module that Python runs."""
+        self.python = Path(sys.executable)
+        """That of the build: another one has an environment of its own."""
         self._output = directory / f"{name}.output"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -94,7 +96,7 @@ class NodeProcess:
     def start(self, *extra: str) -> None:
         """Start the process; `extra` arguments count for this start only."""
         assert not self.is_running, f"{self.name} is running"
-        command = [*self.within, sys.executable, "-m", self.program, "node", self.name]
+        command = [*self.within, str(self.python), "-m", self.program, "node", self.name]
         command += ["--data-dir", str(self.data_dir), *self.arguments, *extra]
         # Nothing that the tester's shell sets for raftzmq may reach a node.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("RAFTZMQ_")}
@@ -102,7 +104,7 @@ class NodeProcess:
             self._process = subprocess.Popen(
                 command,
                 env=environment,
-                cwd=ROOT,
+                cwd=ROOT if self.python == Path(sys.executable) else self.python.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -10,6 +10,7 @@ import zmq
 from raftzmq import Client
 from raftzmq.core.identity import NodeId
 from raftzmq.transport.peer_wire import Hello, encode_hello
+from raftzmq.versions import SPOKEN
 from tests.system.ports import free_ports
 from tests.system.processes import STEADY, Cluster, NodeProcess, wait_for
 
@@ -29,7 +30,7 @@ def descriptors(node: NodeProcess) -> int:
 
 
 def hello(cluster: str, node: NodeId, address: str) -> list[bytes]:
-    return encode_hello(Hello(cluster, node, address, NONCE))
+    return encode_hello(Hello(cluster, node, address, NONCE, SPOKEN))
 
 
 def test_a_thousand_hellos_leave_a_bounded_number_of_descriptors(
