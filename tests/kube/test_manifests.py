@@ -380,7 +380,7 @@ def test_nobody_reaches_the_pods_that_are_clients() -> None:
     assert policy["policyTypes"] == ["Ingress"]
     assert "ingress" not in policy
     (expression,) = policy["podSelector"]["matchExpressions"]
-    assert (expression["operator"], expression["values"]) == ("In", ["client", "check"])
+    assert (expression["operator"], expression["values"]) == ("In", ["client", "check", "backup"])
     for directory in ("base", "check"):
         for metadata, _ in pods(directory):
             component = metadata["labels"]["app.kubernetes.io/component"]

@@ -77,6 +77,10 @@ def test_every_object_is_valid_from_1_20_on(
     budget = BUDGETS[0] if version != "1.20" else BUDGETS[1]
     texts = [rendered(directory) for directory in EVERY if "kind" not in directory]
     texts += [(KUBE / budget / "disruption-budget.yaml").read_text()]
+    backup = "backup" if version != "1.20" else "backup-v1beta1"
+    texts += [
+        path.read_text() for path in sorted((KUBE / "components" / backup).glob("[bc]*.yaml"))
+    ]
     file = tmp_path / "all.yaml"
     file.write_text("---\n".join(texts))
     done = python("kubernetes_validate", "--strict", "-k", version, str(file), env=old_validator)
