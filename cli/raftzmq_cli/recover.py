@@ -12,7 +12,7 @@ import typer
 from raftzmq.errors import DataError, InvalidRequest
 from raftzmq.naming import parse_address, parse_pod_name
 from raftzmq.offline.founding import NewCluster
-from raftzmq.offline.recovery import confirmation, recover
+from raftzmq.offline.recovery import confirmation, recover, repeats
 from raftzmq.offline.survivors import Survivor, newest, objections, survey
 from raftzmq.storage.files import OsFiles
 from raftzmq_cli.common import exits, messages, printers
@@ -95,11 +95,12 @@ def command(
     chosen, others = survivors[0], survivors[1:]
     if chosen.damage:
         raise DataError(chosen.damage)
-    found = objections(chosen, others)
+    repeated = repeats(files, chosen.path, chosen.cluster, confirm)
+    found = [] if repeated else objections(chosen, others)
     if found and not even_so:
         raise InvalidRequest(f"{'; '.join(found)}. Use that one, or say --even-so")
     cluster = recover(files, chosen.path, confirm=confirm, name=name, address=address)
-    _show_recovered(chosen, cluster, output or Output.SIMPLE)
+    _show_recovered(chosen, cluster, repeated, output or Output.SIMPLE)
     return exits.DONE
 
 
@@ -197,7 +198,7 @@ def _verdict(best: Survivor, others: Sequence[Survivor], command: Sequence[str])
     return [*lines, f"go on     {shlex.join(command)}"]
 
 
-def _show_recovered(chosen: Survivor, cluster: NewCluster, output: Output) -> None:
+def _show_recovered(chosen: Survivor, cluster: NewCluster, repeated: bool, output: Output) -> None:
     member = cluster.membership.members[0]
     document = {
         "cluster": cluster.id,
@@ -205,12 +206,14 @@ def _show_recovered(chosen: Survivor, cluster: NewCluster, output: Output) -> No
         "incarnation": member.id.incarnation,
         "address": member.address,
         "revision": cluster.machine.revision,
+        "repeated": repeated,
         "old_cluster": chosen.cluster,
         "old_revision": chosen.revision,
     }
     others = sorted({voter.name for voter in chosen.voters} - {member.id.name})
+    done = "was recovered before" if repeated else "recovered"
     lines = [
-        f"recovered {short(chosen.path)}: {member.id.name} is the only node of cluster "
+        f"{done} {short(chosen.path)}: {member.id.name} is the only node of cluster "
         f"{cluster.id}, and revisions go on after {cluster.machine.revision}",
         f"start it as before; {messages.program()} client status shows it as leader",
     ]

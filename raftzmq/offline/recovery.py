@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raftzmq.errors import DataError, InvalidRequest
+from raftzmq.naming import descends
 from raftzmq.offline.founding import NewCluster, fill, interrupted, mark, new_cluster, random_id
-from raftzmq.offline.survivors import Remains, read_remains
+from raftzmq.offline.survivors import Remains, read_remains, survey
 from raftzmq.storage.directory import (
     Layout,
     data_errors,
@@ -37,15 +38,19 @@ def recover(
     """Make the directory that of the only node of a new cluster, with all that its log has.
 
     What is there is set aside in it first. After an interruption, at whatever moment, the same call
-    goes on. `name` and `address` are the node's from now on; by default what they were. Raises
-    DataLocked, DataError; InvalidRequest if `confirm` is not `confirmation` of its revision, or
-    no address is known. DiskFull.
+    goes on; once it is done it does nothing, and returns what there is. `name` and `address` are
+    the node's from now on; by default what they were. Raises DataLocked, DataError; InvalidRequest
+    if `confirm` is not `confirmation` of its revision, or no address is known. DiskFull.
     """
     layout = Layout(path)
     if not is_used(files, layout):
         read_remains(files, path)  # says why not; the lock would make a file there
     with data_errors(path), contextlib.closing(lock_directory(files, layout)):
         remains = read_remains(files, path)
+        if repeats(files, path, remains.identity.cluster, confirm):
+            meta = remains.found.snapshot
+            term = meta.term if meta else remains.last_term
+            return NewCluster(remains.identity.cluster, remains.membership, term, remains.machine)
         node = name or remains.identity.node
         where = _checked(remains, path, confirm, node, address)
         folder = interrupted(files, layout)
@@ -59,6 +64,17 @@ def recover(
         )
         fill(files, layout, cluster, node)
         return cluster
+
+
+def repeats(files: Files, path: Path, own: str, confirm: str) -> bool:
+    """Whether a directory, of cluster `own`, is what a recovery with these words has made."""
+    for name in files.names(path):
+        if name.startswith("aside-"):
+            old = survey(files, path / name)
+            is_origin = old.cluster != own and descends(own, old.cluster)
+            if is_origin and not old.damage and confirm == confirmation(old.revision):
+                return True
+    return False
 
 
 def _checked(remains: Remains, path: Path, confirm: str, node: str, address: str) -> str:

@@ -134,12 +134,24 @@ def test_while_a_node_or_another_recovery_is_at_work_nothing_is_done() -> None:
     recovered(files)
 
 
+def test_the_same_words_again_do_nothing() -> None:
+    files = survivor()
+    first = recovered(files)
+    assert recovered(files) == first
+    assert opened(files)[0] == first
+    assert "aside-2" not in files.names(PATH)
+
+
 def test_a_second_recovery_is_of_the_new_cluster_and_needs_its_own_word() -> None:
     files = survivor()
     first = recovered(files)
-    with pytest.raises(InvalidRequest, match=f"revision {limits.REVISION_GAP + 11}"):
-        recovered(files)
-    assert opened(files)[0] == first
+    revision = limits.REVISION_GAP + 11
+    with pytest.raises(InvalidRequest, match=f"revision {revision}"):
+        recover(files, PATH, confirm="lose everything after revision 12")
+    second = recover(files, PATH, confirm=confirmation(revision)).id
+    assert second.partition(".")[2] == first
+    assert opened(files)[0] == second
+    assert recovered(files) == second  # what is asked for has come about, and more
 
 
 def test_a_torn_write_is_left_out_and_kept() -> None:

@@ -18,6 +18,7 @@ FILES: Final = {
     "up": "raftzmq_cli.cluster.lifecycle",
     "test": "raftzmq_cli.cluster.acceptance",
     "scale": "raftzmq_cli.cluster.scaling",
+    "recover": "raftzmq_cli.cluster.recovery",
     "status": "raftzmq_cli.cluster.status",
     "remove": "raftzmq_cli.cluster.lifecycle",
     "delete": "raftzmq_cli.cluster.kind",
