@@ -181,6 +181,7 @@ REQUESTS: Final[Mapping[str, Callable[..., None]]] = {
     "unwatch": lambda may: may.anything(),
     "snapshot": lambda may: may.admin("take a snapshot"),
     "snapshot_pull": lambda may: may.admin("take a snapshot"),
+    "backup_note": lambda may: may.admin("note a backup"),
 }
 """What the other requests need. The values before a change, too, are for whoever may read the
 key."""

@@ -265,6 +265,7 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, S
     describe = call(queues.describe)
     queues = call(queues.queues)
     statuses = BaseClient._statuses
+    note_backup = BaseClient._note_backup
     acquire = BaseClient._acquire
 
     def lease(self, ttl: float = TTL_S, *, on_lost: OnLost = None, timeout: float = 5) -> Lease:

@@ -9,7 +9,7 @@ from raftzmq.client.handles.claims import Election, Lock, PlainSemaphore, Semaph
 from raftzmq.client.handles.lease import held_lease
 from raftzmq.client.handles.snapshot import Snapshot
 from raftzmq.client.handles.watch import Watch
-from raftzmq.client.operations import cluster
+from raftzmq.client.operations import cluster, snapshots
 from raftzmq.client.operations.arguments import timeout_ms
 from raftzmq.client.operations.leases import AnyLease
 from raftzmq.client.results import NodeStatus
@@ -155,6 +155,12 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT, SnapshotT
                 file.writelines(snapshot)
         """
         return self._snapshot(self._shell, self._statuses, endpoint, timeout, stale=stale)
+
+    async def _note_backup(self, revision: int, time_s: int) -> int:
+        """Tell each endpoint of a good backup, taken so many seconds after 1970: their status and
+        metrics have the newest. Returns how many took note. It takes an admin."""
+        works = [snapshots.note(endpoint, revision, time_s) for endpoint in self.endpoints]
+        return sum(call.error is None for call in await self._shell.run_all(works))
 
     async def _statuses(
         self, endpoints: Sequence[str] | None = None, *, timeout: float = 1

@@ -288,6 +288,7 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapsh
     describe = call(queues.describe)
     queues = call(queues.queues)
     statuses = blocking(BaseClient._statuses)
+    note_backup = blocking(BaseClient._note_backup)
     acquire = blocking(BaseClient._acquire)
 
     def lease(self, ttl: float = TTL_S, *, on_lost: OnLost = None, timeout: float = 5) -> Lease:

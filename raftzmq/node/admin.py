@@ -318,6 +318,7 @@ def status(
         "replicas": scaling.replicas,
         "disk_full": node.disk_full,
         "out_of_files": node.out_of_files,
+        "last_backup": node.last_backup and node.last_backup._asdict(),
         "store_bytes": node.machine.memory,
         "quota_bytes": node.settings.quota_bytes,
         "store_full": node.store_full,

@@ -26,6 +26,7 @@ from raftzmq.transport.operator_wire import (
     UpgradeRequest,
 )
 from raftzmq.transport.snapshot_wire import (
+    NoteRequest,
     PullRequest,
     SnapshotBegun,
     SnapshotPiece,
@@ -157,6 +158,8 @@ def _request_described(
             return "snapshot", {}
         case PullRequest():
             return "snapshot_pull", {}
+        case NoteRequest():
+            return "backup_note", {}
         case StatusRequest():
             return "status", {}
         case StopRequest():

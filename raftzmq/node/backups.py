@@ -15,13 +15,16 @@ from raftzmq.access import rights
 from raftzmq.access.users import User
 from raftzmq.errors import DiskFull, Forming, InvalidRequest, Overloaded, RaftzmqError
 from raftzmq.node.replies import Replies
-from raftzmq.node.state import NodeState
+from raftzmq.node.state import BackupNote, NodeState
 from raftzmq.storage.snapshot_lines import SnapshotLines, encode_header
+from raftzmq.transport.operator_wire import Done
 from raftzmq.transport.snapshot_wire import (
+    NoteRequest,
     PullRequest,
     SnapshotBegun,
     SnapshotPiece,
     SnapshotRequest,
+    SnapshotSays,
 )
 
 SLICE_BYTES: Final = 64 * 1024
@@ -97,17 +100,19 @@ class Backups:
         due += [one.used_ms + limits.SNAPSHOT_UNUSED_MS for one in self._backups.values()]
         return min(due, default=None)
 
-    def request(
-        self, client: bytes, request: SnapshotRequest | PullRequest, now_ms: int, user: User
-    ) -> None:
+    def request(self, client: bytes, request: SnapshotSays, now_ms: int, user: User) -> None:
         """Take a user's request, if the user may ask for that."""
         try:
-            if isinstance(request, SnapshotRequest):
-                rights.check_request(user, "snapshot")
-                self._begin(client, request, now_ms)
-            else:
-                rights.check_request(user, "snapshot_pull")
-                self._pull(client, request, now_ms)
+            match request:
+                case SnapshotRequest():
+                    rights.check_request(user, "snapshot")
+                    self._begin(client, request, now_ms)
+                case PullRequest():
+                    rights.check_request(user, "snapshot_pull")
+                    self._pull(client, request, now_ms)
+                case NoteRequest():
+                    rights.check_request(user, "backup_note")
+                    self._note(client, request)
         except RaftzmqError as error:
             self._replies.refuse(client, [request.id], error)
 
@@ -140,6 +145,13 @@ class Backups:
             raise InvalidRequest(f"{self._node.name} holds no piece from byte {request.offset} on")
         backup.used_ms = now_ms
         backup.pull = client, request
+
+    def _note(self, client: bytes, request: NoteRequest) -> None:
+        noted = BackupNote(request.revision, request.time_s)
+        known = self._node.last_backup
+        if known is None or noted.time_s > known.time_s:
+            self._node.last_backup = noted
+        self._replies.reply(client, Done(request.id, f"{self._node.name} has noted the backup"))
 
     def turn(self, now_ms: int) -> None:
         """Begin what can be begun, and answer who waits for a piece."""

@@ -40,7 +40,7 @@ from raftzmq.node.watches import Watches
 from raftzmq.storage import Restored
 from raftzmq.transport.client_wire import OperationsRequest, Request
 from raftzmq.transport.peer_wire import Envelope, Hello, Welcome
-from raftzmq.transport.snapshot_wire import PullRequest, SnapshotRequest
+from raftzmq.transport.snapshot_wire import NoteRequest, PullRequest, SnapshotRequest
 from raftzmq.transport.watch_wire import UnwatchRequest, WatchRequest
 
 MAINTENANCE_MS: Final = 10
@@ -148,7 +148,7 @@ class Node(NodeState):
                 self.watches.watch(client, request, now_ms, user)
             case UnwatchRequest():
                 self.watches.unwatch(client, request)
-            case SnapshotRequest() | PullRequest():
+            case SnapshotRequest() | PullRequest() | NoteRequest():
                 self.backups.request(client, request, now_ms, user)
             case _:
                 self.admin.request(client, request, now_ms, user)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from raftzmq.core.config import Config
 from raftzmq.core.entry import Entry
@@ -67,6 +67,13 @@ class NodeSettings:
     def history_bytes(self) -> int | None:
         """How much the history for watches may take at most; None: what it always may."""
         return None if self.quota_bytes is None else self.quota_bytes // HISTORY_SHARE
+
+
+class BackupNote(NamedTuple):
+    """A good backup that somebody told of: its revision, and seconds since 1970."""
+
+    revision: int
+    time_s: int
 
 
 class NodeState:
@@ -131,6 +138,9 @@ class NodeState:
 
         self.behind_ms = 0
         """For how long it has lacked an entry that it knows to be committed. The driver's word."""
+
+        self.last_backup: BackupNote | None = None
+        """The newest good backup that this process was told of."""
 
         self.process_id = ""
         """Tells two processes of one directory's copies apart. Given by the driver."""

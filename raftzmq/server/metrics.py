@@ -102,6 +102,11 @@ def _log(v: Vitals) -> Iterator[Metric]:
     counts = [(action, count) for action, count, _ in v.snapshots]
     sizes = [(action, size) for action, _, size in v.snapshots]
     yield _counter("snapshots", "Snapshots taken, received and sent.", counts, "action")
+    yield _gauge(
+        "last_backup_timestamp_seconds",
+        "When the newest good backup was taken that the node was told of.",
+        _known(v.last_backup_s),
+    )
     yield _counter("snapshot_bytes", "Bytes of snapshots, as written or sent.", sizes, "action")
 
 

@@ -92,6 +92,9 @@ class Vitals:
     store_bytes: int
     """About how much memory the state takes."""
 
+    last_backup_s: int | None
+    """When the newest good backup was taken that it was told of, in seconds since 1970."""
+
     quota_bytes: int | None
     """How much it may take; None without a bound."""
 
@@ -269,6 +272,7 @@ class Recorder:
         watches = self._node.watches
         return {
             "store_bytes": machine.memory,
+            "last_backup_s": self._node.last_backup and self._node.last_backup.time_s,
             "quota_bytes": self._node.settings.quota_bytes,
             "store_full": self._node.store_full,
             "keys": len(machine),

@@ -46,6 +46,7 @@ from raftzmq.transport.operator_wire import (
     UpgradeRequest,
 )
 from raftzmq.transport.snapshot_wire import (
+    NoteRequest,
     PullRequest,
     SnapshotBegun,
     SnapshotPiece,
@@ -86,6 +87,7 @@ Request = (
     | UnwatchRequest
     | SnapshotRequest
     | PullRequest
+    | NoteRequest
 )
 
 
@@ -150,7 +152,7 @@ def encode_request(request: Request) -> bytes:
             return _dump(operator_wire.request_object(request))
         case WatchRequest() | UnwatchRequest():
             return _dump(watch_wire.request_object(request))
-        case SnapshotRequest() | PullRequest():
+        case SnapshotRequest() | PullRequest() | NoteRequest():
             return _dump(snapshot_wire.request_object(request))
 
 

@@ -40,6 +40,16 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteRequest:
+    """Take note of a good backup: of its revision, and of the seconds since 1970 when it was
+    taken. Answered by `done`."""
+
+    id: int
+    revision: int
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotBegun:
     """The node holds the state at `revision`, which has so many `keys`, ready to be pulled under
     the number `snapshot`."""
@@ -62,7 +72,7 @@ class SnapshotPiece:
     done: bool
 
 
-SnapshotSays = SnapshotRequest | PullRequest
+SnapshotSays = SnapshotRequest | PullRequest | NoteRequest
 SnapshotHears = SnapshotBegun | SnapshotPiece
 
 
@@ -85,6 +95,14 @@ def request_object(request: SnapshotSays) -> dict[str, Any]:
                 "id": ident,
                 "snapshot": snapshot,
                 "offset": offset,
+            }
+        case NoteRequest(ident, revision, time_s):
+            return {
+                "v": VERSION,
+                "type": "backup_note",
+                "id": ident,
+                "revision": revision,
+                "time_s": time_s,
             }
 
 
@@ -130,6 +148,14 @@ def _pull(ident: int, header: dict[str, Any]) -> PullRequest:
     return PullRequest(ident, snapshot, offset)
 
 
+def _note(ident: int, header: dict[str, Any]) -> NoteRequest:
+    revision = header.get("revision")
+    time_s = header.get("time_s")
+    if not (is_count(revision) and is_count(time_s)):
+        raise WireError("invalid", "revision or time_s is no whole number", [ident])
+    return NoteRequest(ident, revision, time_s)
+
+
 def _begun(ident: int, header: dict[str, Any]) -> SnapshotBegun:
     snapshot, node, cluster, revision, keys = (
         header.get(field) for field in ("snapshot", "node", "cluster", "revision", "keys")
@@ -161,6 +187,7 @@ def _piece(ident: int, header: dict[str, Any]) -> SnapshotPiece:
 REQUESTS: Final[dict[str, Callable[[int, dict[str, Any]], SnapshotSays]]] = {
     "snapshot": _snapshot,
     "snapshot_pull": _pull,
+    "backup_note": _note,
 }
 
 REPLIES: Final[dict[str, Callable[[int, dict[str, Any]], SnapshotHears]]] = {

@@ -133,6 +133,7 @@ def test_a_prefix_is_the_range_to_its_end(prefix: str, granted: str) -> None:
         ("member", (), "be an admin"),
         ("snapshot", (), "be an admin"),
         ("snapshot_pull", (), "be an admin"),
+        ("backup_note", (), "be an admin"),
         ("watch", ("a/k", False), "read a/"),
         ("watch", ("a/", True), "read a/"),
         ("watch", ("a/k", True), "read a/"),

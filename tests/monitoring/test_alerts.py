@@ -66,6 +66,7 @@ def node(ordinal: int) -> dict[str, str]:
         "raftzmq_disk_size_bytes": 1e10,
         "raftzmq_store_bytes": 4e8,
         "raftzmq_quota_bytes": 1e9,
+        "raftzmq_last_backup_timestamp_seconds": 0,
     }
     series = {at(name, ordinal): constantly(value) for name, value in gauges.items()}
     series[at("raftzmq_leader_changes_total", ordinal)] = constantly(1)
@@ -98,6 +99,14 @@ def of_raft_2(summary: str) -> list[Firing]:
 
 
 FAULTS = {
+    "the backups fail": Fault(
+        "RaftzmqBackupOld",
+        {
+            at("raftzmq_last_backup_timestamp_seconds", ordinal): constantly(-3 * 86400 + ordinal)
+            for ordinal in range(3)
+        },
+        [Firing({}, "The newest good backup is more than two days old.")],
+    ),
     "nobody leads": Fault(
         "RaftzmqNoLeader",
         {at("raftzmq_is_leader", 0): constantly(0)},

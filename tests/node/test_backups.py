@@ -13,7 +13,9 @@ from raftzmq.machine import Machine
 from raftzmq.storage import MemoryFiles
 from raftzmq.storage.snapshot_files import check_snapshot, read_records
 from raftzmq.transport.client_wire import ErrorReply
+from raftzmq.transport.operator_wire import StatusReply, StatusRequest
 from raftzmq.transport.snapshot_wire import (
+    NoteRequest,
     PullRequest,
     SnapshotBegun,
     SnapshotPiece,
@@ -202,6 +204,16 @@ def test_while_an_audit_that_is_required_cannot_be_written_there_is_none(world: 
     name = a_follower(world)
     world.nodes[name].unrecorded = "the audit trail cannot be written"
     assert begin(world, name, 1).code == "disk_full"
+
+
+def test_a_backup_is_noted_and_the_newest_is_kept(world: World) -> None:
+    node = world.nodes[a_follower(world)]
+    for revision, time_s in ((20, 2_000), (10, 1_000)):
+        assert world.answer(node.name, NoteRequest(1, revision, time_s)).id == 1  # type: ignore[union-attr]
+        assert node.last_backup == (20, 2_000)
+    status = world.answer(node.name, StatusRequest(2))
+    assert isinstance(status, StatusReply)
+    assert status.status["last_backup"] == {"revision": 20, "time_s": 2_000}
 
 
 def test_a_snapshot_belongs_to_no_connection(world: World) -> None:

@@ -23,7 +23,7 @@ from raftzmq.transport.operator_wire import (
     StopRequest,
     TransferRequest,
 )
-from raftzmq.transport.snapshot_wire import PullRequest, SnapshotRequest
+from raftzmq.transport.snapshot_wire import SnapshotSays
 from raftzmq.transport.watch_wire import UnwatchRequest, Watching, WatchLost, WatchRequest
 from tests.access.product import BEYOND, NAME, USERS, Known, examples
 from tests.node.watcher import Watcher
@@ -110,9 +110,9 @@ def test_what_reaches_beyond_the_prefix_is_denied(stale: bool) -> None:
 
 
 def test_every_request_that_is_no_operation_has_a_word_of_the_wire() -> None:
-    of_others = {"watch", "unwatch", "snapshot", "snapshot_pull"}
+    of_others = {"watch", "unwatch", "snapshot", "snapshot_pull", "backup_note"}
     assert set(WORDS.values()) | of_others == set(client_wire._REQUESTS)
-    others = {OperationsRequest, WatchRequest, UnwatchRequest, SnapshotRequest, PullRequest}
+    others = {OperationsRequest, WatchRequest, UnwatchRequest, *get_args(SnapshotSays)}
     assert set(WORDS) | others == set(get_args(client_wire.Request))
 
 

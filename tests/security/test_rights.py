@@ -171,6 +171,7 @@ def test_operators_requests_take_an_admin(crowd: Crowd, who: str) -> None:
         {"type": "log_level", "id": 6, "level": "DEBUG"},
         {"type": "snapshot", "id": 4, "cluster": "0" * 16, "from": 1, "time": ""},
         {"type": "snapshot_pull", "id": 5, "snapshot": 1, "offset": 0},
+        {"type": "backup_note", "id": 6, "revision": 1, "time_s": 1},
     ]
     for node in (crowd.leader(), follower):
         with crowd.raw(who, node) as raw:

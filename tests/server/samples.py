@@ -39,6 +39,7 @@ LEADER = Vitals(
     proposals_failed_count=2,
     requests=(("write", "ok", 4000), ("write", "overloaded", 5), ("read", "ok", 77)),
     store_bytes=400_000,
+    last_backup_s=1_796_052_591,
     quota_bytes=10**9,
     store_full=False,
     keys=1000,

@@ -35,6 +35,7 @@ TYPES = {
     "snapshot_index": "gauge",
     "follower_lag_entries": "gauge",
     "snapshots_total": "counter",
+    "last_backup_timestamp_seconds": "gauge",
     "snapshot_bytes_total": "counter",
     "proposals_pending": "gauge",
     "proposals_applied_total": "counter",

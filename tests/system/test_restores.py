@@ -191,6 +191,8 @@ def test_the_newest_are_kept_and_each_is_verified(nodes: Cluster, tmp_path: Path
     assert names[0] == "mine"
     found = [backups.load(OsFiles(), tmp_path / name)[1] for name in names[1:]]
     assert [machine.state.keys.items["number"][0] for machine in found] == ["1", "2"]
+    noted = [(node.status() or {})["last_backup"]["revision"] for node in nodes.nodes]
+    assert noted == [found[-1].revision] * 3
 
 
 @pytest.mark.proof

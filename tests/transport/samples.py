@@ -27,6 +27,7 @@ from raftzmq.transport.operator_wire import (
 )
 from raftzmq.transport.peer_wire import Hello, Neighbour, Welcome
 from raftzmq.transport.snapshot_wire import (
+    NoteRequest,
     PullRequest,
     SnapshotBegun,
     SnapshotPiece,
@@ -110,6 +111,7 @@ REQUESTS: list[Request] = [
     UnwatchRequest(7),
     SnapshotRequest(8, CLUSTER, 4711, "2026-11-30T14:34:00Z"),
     PullRequest(9, 8231, 262144),
+    NoteRequest(10, 4712, 1_796_052_591),
 ]
 
 REPLIES: list[Reply] = [

@@ -116,6 +116,7 @@ def save(
         snapshot, path, whole = _save_to_file(run, node, target, directory)
         if verify:
             _verify(path)
+    run.client.note_backup(snapshot.revision, int(time.time()))
     removed = [] if keep is None else _remove_older(path, keep)
     seconds = time.monotonic() - began_s
     document = {

@@ -3,15 +3,22 @@ methods of a client: `handles/snapshot.py` puts them together."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from raftzmq import limits
 from raftzmq.client.operations.arguments import NodeRequest, Operation, read
 from raftzmq.transport.client_wire import Single
+from raftzmq.transport.operator_wire import Done
 from raftzmq.transport.snapshot_wire import (
+    NoteRequest,
     PullRequest,
     SnapshotBegun,
     SnapshotPiece,
     SnapshotRequest,
 )
+
+NOTE_S: Final = 2.0
+"""How long a node may take to note a backup."""
 
 
 def newest(*, timeout: float) -> Operation[tuple[str, int]]:
@@ -47,6 +54,24 @@ def pull(
         endpoint=endpoint,
         timeout_s=timeout,
     )
+
+
+def note(endpoint: str, revision: int, time_s: int) -> NodeRequest[str]:
+    """Tell the node at `endpoint` of a good backup."""
+    return NodeRequest(
+        lambda ident: NoteRequest(ident, revision, time_s),
+        _message,
+        repeatable=True,
+        to_leader=False,
+        endpoint=endpoint,
+        timeout_s=NOTE_S,
+    )
+
+
+def _message(reply: Single) -> str:
+    if not isinstance(reply, Done):
+        raise TypeError("not a message")
+    return reply.message
 
 
 def _begun(reply: Single) -> SnapshotBegun:
