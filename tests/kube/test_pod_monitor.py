@@ -11,20 +11,20 @@ from tests.kube.manifests import KUBE, Object, node_pod, objects, only
 from tests.monitoring.rules import RULES
 
 
-def with_component(name: str, directory: Path) -> list[Object]:
-    """The objects of base with this component."""
+def with_components(directory: Path, *names: str) -> list[Object]:
+    """The objects of base with these components, by a kustomization in this directory."""
     overlay = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(KUBE / "base", directory)],
-        "components": [os.path.relpath(KUBE / "components" / name, directory)],
+        "components": [os.path.relpath(KUBE / "components" / name, directory) for name in names],
     }
     (directory / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
     return objects(directory)
 
 
 def test_the_operator_finds_the_nodes_and_their_port_for_metrics(tmp_path: Path) -> None:
-    both = with_component("pod-monitor", tmp_path)
+    both = with_components(tmp_path, "pod-monitor")
     (monitor,) = (item for item in both if item not in objects("base"))
     assert (monitor["apiVersion"], monitor["kind"]) == ("monitoring.coreos.com/v1", "PodMonitor")
     spec = monitor["spec"]
@@ -38,7 +38,7 @@ def test_the_operator_finds_the_nodes_and_their_port_for_metrics(tmp_path: Path)
 
 
 def test_the_job_has_the_name_that_the_alerts_know(tmp_path: Path) -> None:
-    with_component("pod-monitor", tmp_path)
+    with_components(tmp_path, "pod-monitor")
     spec = only(tmp_path, "PodMonitor")["spec"]
     job = only("base", "StatefulSet")["spec"]["template"]["metadata"]["labels"][spec["jobLabel"]]
     assert f'up{{job="{job}"}}' in RULES["RaftzmqNodeDown"]["expr"]
