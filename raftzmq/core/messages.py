@@ -94,10 +94,14 @@ class AppendRejected(Message):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat(Message):
-    """`commit_index` never exceeds what the receiver is known to have."""
+    """`commit_index` never exceeds what the receiver is known to have. `leader_commit_index` says
+    how far entries are committed if that is further, and is 0 otherwise. `unheard`: nothing has
+    come from the receiver for an election timeout."""
 
     commit_index: int
     round: int
+    leader_commit_index: int = 0
+    unheard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

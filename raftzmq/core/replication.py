@@ -79,8 +79,12 @@ def _send_heartbeats(raft: RaftState) -> None:
 
 
 def _send_heartbeat(raft: RaftState, node: NodeId, progress: Progress) -> None:
-    commit_index = min(raft.commit_index, progress.match_index)
-    raft.send(Heartbeat(raft.id, node, raft.term, commit_index, raft.reads.round))
+    committed = raft.commit_index
+    commit_index = min(committed, progress.match_index)
+    beyond = committed if committed > commit_index else 0
+    unheard = progress.is_silent(raft.now_ms, raft.config.election_timeout_ms)
+    told = (commit_index, raft.reads.round, beyond, unheard)
+    raft.send(Heartbeat(raft.id, node, raft.term, *told))
 
 
 def _send_appends(raft: RaftState) -> frozenset[NodeId]:
@@ -316,6 +320,8 @@ def _reject(raft: RaftState, message: AppendEntries) -> None:
 
 
 def _handle_heartbeat(raft: RaftState, message: Heartbeat) -> None:
+    raft.unheard = message.unheard
+    raft.leader_commit_index = max(raft.leader_commit_index, message.leader_commit_index)
     if message.commit_index > raft.log.last_index:
         # The leader only says so of what this node acknowledged in this term.
         _ask_about_loss(raft, message.sender)

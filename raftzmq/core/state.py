@@ -201,6 +201,10 @@ class RaftState:
         self.votes: dict[NodeId, bool] = {}
         """PRE_CANDIDATE, CANDIDATE: the answers. Its own vote counts once it is durable."""
 
+        self.unheard = False
+        """Whether the leader said last that it does not hear this node. One of a build that does
+        not say so is taken to hear it."""
+
         self.heard_leader = False
         """Whether the leader was heard since the last tick."""
 
@@ -386,6 +390,8 @@ class RaftState:
             self.leader_heard_ms = None
             self.restart_timer()
         self.role = Role.FOLLOWER
+        if leader != self.leader:
+            self.unheard = False
         self.leader = leader
         self.votes = {}
 
@@ -394,6 +400,7 @@ class RaftState:
         assert self.role is Role.CANDIDATE, "only a candidate wins an election"
         self.role = Role.LEADER
         self.leader = self.id
+        self.unheard = False
         self.votes = {}
         self.incoming = None
         self.leader_since_ms = self.now_ms

@@ -162,7 +162,7 @@ class Server:
         self.node.process_id = f"{random.getrandbits(64):016x}"
         self.node.admin.set_log_level = log.set_level
         self._announcements = Announcements(self.node, log)
-        self._following = Following(self.node, self._peers.links.is_up, self._now_ms)
+        self._following = Following(self.node, self._peers.links, self._now_ms)
         self._replica_feed = self._watch_replicas(config, stack)
         self._shutdown = Shutdown(self.node, log, self._replica_feed, round(config.grace_s * 1000))
         counters = {

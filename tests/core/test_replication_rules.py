@@ -8,6 +8,7 @@ import pytest
 
 from raftzmq.core.config import Config
 from raftzmq.core.entry import NOOP
+from raftzmq.core.identity import NodeId
 from raftzmq.core.messages import (
     AppendAccepted,
     AppendEntries,
@@ -15,12 +16,14 @@ from raftzmq.core.messages import (
     Heartbeat,
     HeartbeatReply,
 )
+from raftzmq.core.raft import Raft
 from tests.core.cluster import membership, node_id
 from tests.core.single import (
     A,
     B,
     C,
     D,
+    T,
     X,
     command,
     drain,
@@ -134,6 +137,54 @@ class TestAppending:
         raft = node()
         assert told(raft, Heartbeat(B, node_id("a", 2), 1, 0, 0)) == []
         assert raft.dropped["not for this node"] == 1
+
+
+class TestBeingHeard:
+    """A follower that hears the leader cannot know by itself whether it is heard."""
+
+    def heartbeats(self, raft: Raft, pass_ms: int) -> dict[NodeId, Heartbeat]:
+        """The last one to each node, as time passes."""
+        sent: dict[NodeId, Heartbeat] = {}
+        for now_ms in range(raft.now_ms, raft.now_ms + pass_ms + 1, 10):
+            raft.step(HeartbeatReply(B, A, raft.term, 0))
+            raft.tick(now_ms)
+            sent |= {m.to: m for m in said(raft) if isinstance(m, Heartbeat)}
+        return sent
+
+    def test_a_leader_tells_who_has_been_silent_for_an_election_timeout(self) -> None:
+        raft = settled_leader()
+        assert not any(m.unheard for m in self.heartbeats(raft, T - 50).values())
+        later = self.heartbeats(raft, T)
+        assert {to: m.unheard for to, m in later.items()} == {B: False, C: True}
+        raft.step(HeartbeatReply(C, A, raft.term, 0))
+        assert not any(m.unheard for m in self.heartbeats(raft, 100).values())
+
+    def test_a_learner_is_told_as_well(self) -> None:
+        raft = settled_leader(members=membership("ab", "c"))
+        assert self.heartbeats(raft, 2 * T)[C].unheard
+
+    def test_a_leader_tells_how_far_is_committed_what_the_follower_may_lack(self) -> None:
+        raft = settled_leader()
+        sent = self.heartbeats(raft, 100)
+        assert (sent[B].commit_index, sent[B].leader_commit_index) == (raft.commit_index, 0)
+        assert (sent[C].commit_index, sent[C].leader_commit_index) == (0, raft.commit_index)
+
+    def test_a_follower_believes_the_newest_word_of_its_leader(self) -> None:
+        raft = node()
+        assert not raft.unheard
+        told(raft, Heartbeat(B, A, 1, 0, 0, 7, unheard=True))
+        assert raft.unheard
+        assert (raft.commit_index, raft.leader_commit_index) == (0, 7)
+        told(raft, Heartbeat(B, A, 1, 0, 0))
+        assert not raft.unheard
+        assert raft.leader_commit_index == 7
+
+    def test_what_an_earlier_leader_said_means_nothing_of_the_next_one(self) -> None:
+        raft = node()
+        told(raft, Heartbeat(B, A, 1, 0, 0, 7, unheard=True))
+        told(raft, AppendEntries(C, A, 2, 1, 1, 0, 0, ()))
+        assert raft.leader == C
+        assert not raft.unheard
 
 
 class TestCommitting:
@@ -280,7 +331,7 @@ class TestTellingOfCommits:
         assert said(raft) == []
         raft.tick(due_ms)
         term, index = raft.term, raft.commit_index
-        assert said(raft) == [Heartbeat(A, B, term, index, 0), Heartbeat(A, C, term, 0, 0)]
+        assert said(raft) == [Heartbeat(A, B, term, index, 0), Heartbeat(A, C, term, 0, 0, index)]
         assert raft.next_deadline_ms == raft.heartbeat_deadline_ms
 
     def test_an_append_that_all_get_tells_them_as_well(self) -> None:

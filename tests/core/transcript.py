@@ -21,11 +21,13 @@ _FOLDER = Path(__file__).parent / "transcripts"
 
 
 def describe(message: Message) -> str:
-    """`a -> b  AppendEntries term=2 prev_index=1 … entries=[2:noop]`."""
+    """`a -> b  AppendEntries term=2 prev_index=1 … entries=[2:noop]`, without what has its
+    default."""
     fields = [
         f"{field.name}={_value(getattr(message, field.name))}"
         for field in dataclasses.fields(message)
         if field.name not in ("sender", "to", "lowest_version", "highest_version")
+        and getattr(message, field.name) != field.default
     ]
     return f"{message.sender.name} -> {message.to.name}  {type(message).__name__} " + " ".join(
         fields

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from raftzmq.core import changes, election, relief, replication, snapshots, terms
 from raftzmq.core.history import MembershipHistory
-from raftzmq.core.messages import VOTE_REQUESTS, AppendAccepted, VoteReply
+from raftzmq.core.messages import VOTE_REQUESTS, AppendAccepted, Heartbeat, VoteReply
 from raftzmq.core.progress import Progress, ProgressState
 from raftzmq.core.raft import Raft
 from raftzmq.core.reads import Reads
@@ -246,6 +246,16 @@ def leads_on_with_a_bad_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 _CALM: Final = "of calm|calm, and yet"
 _STALE: Final = "older than what had been told"
 
+
+def lets_the_unheard_believe_that_they_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = Raft.send
+
+    def say_nothing_of_it(raft: Raft, message: Message) -> None:
+        send(raft, replace(message, unheard=False) if isinstance(message, Heartbeat) else message)
+
+    monkeypatch.setattr(Raft, "send", say_nothing_of_it)
+
+
 DEFECTS: Final = (
     Defect(
         1,
@@ -392,5 +402,12 @@ DEFECTS: Final = (
         leads_on_with_a_bad_disk,
         "the leader( raft-[0-9]+)? has the only (full|bad) disk",
         200,
+    ),
+    Defect(
+        31,
+        "a follower whose messages are all lost is not told so",
+        lets_the_unheard_believe_that_they_are_heard,
+        "says that .* hears it, which has not heard it",
+        60,
     ),
 )

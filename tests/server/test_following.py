@@ -31,15 +31,19 @@ class Link:
     def __init__(self, node: Node) -> None:
         self.up = True
         self.asked: list[str] = []
-        self._following = Following(node, self._is_up, 0)
+        self.renewed = 0
+        self._following = Following(node, self, 0)
 
     def look(self, *times_ms: int) -> None:
         for now_ms in times_ms:
             self._following.turn(now_ms)
 
-    def _is_up(self, name: str) -> bool:
+    def is_up(self, name: str) -> bool:
         self.asked.append(name)
         return self.up
+
+    def renew(self, name: str) -> None:
+        self.renewed += 1
 
 
 def test_the_leader_does_not_hear_a_node_without_a_link_to_it(leader: Node, follower: Node) -> None:
@@ -56,6 +60,23 @@ def test_the_leader_does_not_hear_a_node_without_a_link_to_it(leader: Node, foll
     link.up = True
     link.look(2 * UNHEARD_MS)
     assert follower.unheard == ""
+
+
+def test_a_node_that_the_leader_says_it_does_not_hear_opens_its_link_anew(
+    leader: Node, follower: Node
+) -> None:
+    link = Link(follower)
+    follower.raft.unheard = True
+    link.look(0, UNHEARD_MS - 1)
+    assert (follower.unheard, link.renewed) == ("", 0)
+    link.look(2 * UNHEARD_MS, 2 * UNHEARD_MS + LOOK_MS)
+    assert f"{leader.name} does not hear this node, which has connected to" in follower.unheard
+    assert link.renewed == 1
+    link.look(3 * UNHEARD_MS)
+    assert link.renewed == 2
+    follower.raft.unheard = False
+    link.look(3 * UNHEARD_MS + LOOK_MS)
+    assert (follower.unheard, link.renewed) == ("", 2)
 
 
 def test_a_link_that_is_back_in_time_is_not_worth_a_word(follower: Node) -> None:

@@ -353,6 +353,7 @@ class SimProcess:
             self._refused(error)
         else:
             world.rules.check(self)
+            world.hearing.check(self)
             world.stranger.check(self)
             self._tell_changes(node)
             if stopped:

@@ -23,6 +23,7 @@ from tests.sim.clients import SimClient
 from tests.sim.coordinators import Coordinator
 from tests.sim.faults import Faults
 from tests.sim.healing import heal
+from tests.sim.hearing import Hearing
 from tests.sim.history import History, key_names
 from tests.sim.invariants import Rules
 from tests.sim.ledger import Ledger
@@ -83,6 +84,7 @@ class World:
         self.ledger = Ledger(self) if self.options.coordinators else None
         """What coordinates, where somebody does."""
         self.rules = Rules(self.processes, self.ledger)
+        self.hearing = Hearing(self)
         self.faults = Faults(self, Random(self.random.getrandbits(64)))
         self.scale = Scale(self, Random(self.random.getrandbits(64)))
         self.stranger = Stranger(self, Random(f"stranger in {seed}"))

@@ -15,7 +15,7 @@ import pytest
 
 from raftzmq import Client
 from tests.amounts import sample
-from tests.system.namespaces import NamespacedCluster, Network, missing
+from tests.system.namespaces import LARGE_BYTES, NamespacedCluster, Network, missing
 from tests.system.processes import NodeProcess, wait_for
 
 pytestmark = pytest.mark.system
@@ -93,6 +93,38 @@ FAULTS: list[tuple[Fault, str]] = [
     (lose_the_leaders_calls, "FAILED leader: none is known"),
 ]
 """Each with what the node says of it."""
+
+
+@pytest.mark.proof
+def test_a_follower_that_only_small_messages_reach_is_not_ready_until_large_ones_do(
+    cluster: NamespacedCluster,
+) -> None:
+    """Heartbeats arrive, and their answers; entries do not."""
+    leader, (follower, other) = cluster.leader(), cluster.followers()
+    with Client([node.endpoint for node in (leader, other)]) as db:
+        cluster.network.lose_large(leader.host, follower.host)
+        db.put("key", "x" * 2 * LARGE_BYTES, timeout=PATIENCE_S)
+        wait_for("it says so", lambda: "are not applied" in unready(follower), PATIENCE_S)
+        wait_for("it is not healthy", lambda: not is_well(follower), PATIENCE_S)
+        assert not unready(other)
+        cluster.network.heal()
+        wait_for("it is ready again", lambda: not unready(follower), PATIENCE_S)
+        cluster.wait_until_caught_up(follower)
+
+
+@pytest.mark.proof
+def test_a_leader_that_no_client_reaches_leads_on(cluster: NamespacedCluster) -> None:
+    """It cannot know, and the others hear it. Whoever asks it gets no answer: `status` says so."""
+    leader = cluster.leader()
+    term = wait_for("it answers", leader.status, PATIENCE_S)["term"]
+    cluster.network.cut_one_way(cluster.network.clients, leader.host)
+    followers = [node for node in cluster.nodes if node is not leader]
+    assert leader.status(timeout_s=2.0) is None
+    for node in followers:
+        told = wait_for("it answers", node.status, PATIENCE_S)
+        assert (told["leader"], told["term"], told["healthy"]) == (leader.name, term, True)
+    cluster.network.heal()
+    wait_for("it is reached again", lambda: is_well(leader), PATIENCE_S)
 
 
 @pytest.mark.parametrize(("fault", "said"), sample(FAULTS, 1))
