@@ -80,7 +80,7 @@ _FORMS: Final[dict[int, tuple[str, ...]]] = {
         "file identity.incarnation identity.node lock log machine/2 node.json snapshots",
         "file founding.json stale.json state.json",
     ),
-    2: (),
+    2: ("field Heartbeat.leader_commit_index Heartbeat.unheard",),
 }
 
 SINCE: Final[dict[str, int]] = {
