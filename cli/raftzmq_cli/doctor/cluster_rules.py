@@ -15,6 +15,9 @@ from raftzmq_cli.doctor.verdicts import Check, Mark, attention, failing, ok
 LAG_ENTRIES: Final = 10_000
 """A follower that lacks more is behind; as for /readyz."""
 
+BACKUP_HOURS: Final = 48
+"""An older one is too old; as for the alert."""
+
 LEADER_CHANGES: Final = 5
 """More in a quarter of an hour are too many; as for the alert."""
 
@@ -237,6 +240,20 @@ def versions(facts: Facts) -> Check | None:
             "run the newer build there, or remove it: docs/upgrading.md",
         )
     return ok("versions", f"{build}, cluster version {version}")
+
+
+def backup(facts: Facts) -> Check | None:
+    """How old the newest good backup is. A cluster that was told of none is not judged: it may be
+    backed up otherwise, or its nodes have restarted since."""
+    noted = [node.get("last_backup") for node in facts.answering]
+    times_s = [note["time_s"] for note in noted if isinstance(note, dict)]
+    if not times_s:
+        return None
+    hours = (facts.asked_ms / 1000 - max(times_s)) / 3600
+    found = f"the newest good backup is {max(hours, 0):.0f} hours old"
+    if hours <= BACKUP_HOURS:
+        return ok("backup", found)
+    return attention("backup", found, "see why the job fails: docs/runbook.md#a-backup-is-old")
 
 
 def addresses(facts: Facts) -> Check | None:

@@ -33,6 +33,7 @@ RULES: Final[tuple[Rule, ...]] = (
     node_rules.open_files,
     cluster_rules.addresses,
     cluster_rules.versions,
+    cluster_rules.backup,
     cluster_rules.replicas,
     node_rules.keys,
 )

@@ -23,6 +23,16 @@ def secured(**changes: Any) -> dict[str, Any]:
 
 
 ILL: list[tuple[Rule, Facts, Mark, str, str]] = [
+    (
+        cluster_rules.backup,
+        facts(
+            node("raft-0", last_backup={"revision": 1, "time_s": NOW_MS // 1000 - 90 * 3600}),
+            node("raft-1", last_backup={"revision": 2, "time_s": NOW_MS // 1000 - 50 * 3600}),
+        ),
+        Mark.ATTENTION,
+        "the newest good backup is 50 hours old",
+        "see why the job fails",
+    ),
     (cluster_rules.answers, facts(silent("raft-1")), Mark.ATTENTION, "raft-1 at db-9", "Start it"),
     (
         cluster_rules.answers,
