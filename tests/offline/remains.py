@@ -11,7 +11,7 @@ from raftzmq.core.membership import Member, Membership
 from raftzmq.core.ready import HardState, SnapshotMeta
 from raftzmq.lines import encode_entry
 from raftzmq.machine import Machine
-from raftzmq.storage import Files, MemoryFiles, Storage
+from raftzmq.storage import Files, MemoryFiles, Storage, StorageConfig
 
 PATH = Path("/data")
 CLUSTER = "c1"
@@ -23,10 +23,10 @@ MEMBERS = Membership(
 )
 
 
-def log(last: int, term: int = 3) -> list[Entry]:
+def log(last: int, term: int = 3, members: Membership = MEMBERS) -> list[Entry]:
     """The members, a session, and then a key in each entry; the last is a new leader's."""
     bodies: list[tuple[str, Any]] = [
-        (CONFIG, MEMBERS.to_body()),
+        (CONFIG, members.to_body()),
         (COMMANDS, [[0, 0, [[0, "open"]]]]),
     ]
     bodies += [(COMMANDS, [[2, 0, [[n, "put", f"key-{n}", f"value-{n}"]]]]) for n in range(3, last)]
@@ -56,16 +56,26 @@ def survivor(last: int = 12, *, node: int = 1, snapshot: int = 0, term: int = 3)
 
 
 def live(
-    files: Files, path: Path, last: int = 12, node: int = 1, snapshot: int = 0, term: int = 3
+    files: Files,
+    path: Path,
+    last: int = 12,
+    node: int = 1,
+    snapshot: int = 0,
+    term: int = 3,
+    *,
+    members: Membership = MEMBERS,
+    config: StorageConfig | None = None,
 ) -> None:
     """Make a directory that of a node with such a log."""
-    storage = Storage(path, files, incarnation=lambda: f"incarnation-{node}")
+    storage = Storage(path, files, config=config, incarnation=lambda: f"incarnation-{node}")
     storage.open(f"raft-{node}")
     storage.adopt(CLUSTER)
-    entries = log(last, term)
-    storage.save(HardState(term + 1), entries)
+    entries = log(last, term, members)
+    storage.save(HardState(term + 1))
+    for entry in entries:
+        storage.save(None, [entry])
     if snapshot:
-        meta = SnapshotMeta(snapshot, entries[snapshot - 1].term, snapshot * 10, MEMBERS)
+        meta = SnapshotMeta(snapshot, entries[snapshot - 1].term, snapshot * 10, members)
         records = replayed(entries[:snapshot]).snapshot()
         writer = storage.begin_snapshot(meta, records)
         while not writer.step(1 << 20):

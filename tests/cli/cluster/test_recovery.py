@@ -11,6 +11,7 @@ import pytest
 from raftzmq_cli.cluster.recovery import ANNOTATION, manifest
 from tests.cli.conftest import Program
 from tests.cli.programs import Programs, documents, pod, statefulset
+from tests.runbook.blocks import block, words_of
 
 CONFIRM = "lose everything after revision 11"
 WORDS = ("cluster", "recover", "--from", "raft-2", "--confirm", CONFIRM)
@@ -158,3 +159,14 @@ def test_if_no_node_runs_the_answer_is_no(program: Program, lost: Programs) -> N
     shown = program("cluster", "recover")
     assert shown.code == 1
     assert "no node runs that could be asked" in shown.err
+
+
+def test_the_words_of_the_runbook(program: Program, lost: Programs) -> None:
+    look, carry_out = block("A majority is gone for good", "raftzmq cluster recover").commands
+    lost.on("kubectl get pods", {"items": [pod("raft-2")]})
+    lost.on("kubectl exec raft-2 raftzmq recover", survivor("raft-2", 3, 11))
+    assert program(*words_of(look)[1:]).code == 0
+    nodes = {"items": [pod(f"raft-{k}") for k in range(3)]}
+    lost.on("kubectl get pods", {"items": []}, nodes)
+    assert program(*words_of(carry_out.replace("revision N", "revision 11"))[1:]).code == 0
+    assert changes(lost) == [BEGUN, *RECOVER, CLEAR, CLEARED, START, DONE]
