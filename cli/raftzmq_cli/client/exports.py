@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
-from raftzmq_cli.client.moments import Moment, moment
+from raftzmq_cli.client.moments import items
 from raftzmq_cli.common import messages, printers
 from raftzmq_cli.common.backups import keys_text
 from raftzmq_cli.common.commands import Commands
@@ -18,6 +18,7 @@ from raftzmq_cli.common.values import item_document, text
 
 if TYPE_CHECKING:
     from raftzmq import Item
+    from raftzmq.client.blocking import Snapshot
 
 commands = Commands(shared=SHARED)
 
@@ -51,30 +52,27 @@ def export(
     key that ends by itself, or with a lease. It takes an admin, because it reads everything.
     """
     text(prefix, "prefix")
-    with moment(run.client.snapshot(timeout=run.timeout_s)) as found:
-        lines = _Lines(found, prefix, as_list=run.is_json or format_ is Format.JSON)
-        printers.write_texts(lines)
-        messages.say(
-            f"{keys_text(lines.count)} at revision {found.snapshot.revision}, from "
-            f"{found.snapshot.node}"
-        )
+    snapshot = run.client.snapshot(timeout=run.timeout_s)
+    lines = _Lines(snapshot, prefix, as_list=run.is_json or format_ is Format.JSON)
+    printers.write_texts(lines)
+    messages.say(f"{keys_text(lines.count)} at revision {snapshot.revision}, from {snapshot.node}")
 
 
 class _Lines:
     """The keys as lines, and how many there were."""
 
-    def __init__(self, found: Moment, prefix: str, *, as_list: bool) -> None:
-        self._found = found
+    def __init__(self, snapshot: Snapshot, prefix: str, *, as_list: bool) -> None:
+        self._snapshot = snapshot
         self._prefix = prefix
         self._as_list = as_list
         self.count = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        for item, left_s in self._found.items():
+        for item, left_s in items(self._snapshot):
             if item.key.startswith(self._prefix):
                 begin = (b"," if self.count else b"[") if self._as_list else b""
-                self.count += 1
                 end = b"" if self._as_list else b"\n"
+                self.count += 1
                 yield begin + orjson.dumps(_document(item, left_s)) + end
         if self._as_list:
             yield b"]\n" if self.count else b"[]\n"

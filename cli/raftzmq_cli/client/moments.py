@@ -1,15 +1,12 @@
-"""All keys of a cluster at one moment, as commands read them: from a snapshot."""
+"""All keys of a cluster at one moment, as commands read them: from a snapshot, while it comes."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from raftzmq.client.operations.arguments import decode_value
+from raftzmq.errors import DataError
 from raftzmq_cli.common.progress import Bar
 
 if TYPE_CHECKING:
@@ -17,58 +14,59 @@ if TYPE_CHECKING:
     from raftzmq.client.blocking import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A snapshot that has arrived whole, in a file that is gone at the end of the block."""
+def items(snapshot: Snapshot) -> Iterator[tuple[Item, float | None]]:
+    """The keys in order, each with the seconds after which it ends, if it does. Raises DataError at
+    the end if what came was not whole."""
+    from raftzmq import Item
 
-    snapshot: Snapshot
-    path: Path
-
-    def items(self) -> Iterator[tuple[Item, float | None]]:
-        """The keys in order, each with the seconds after which it ends, if it does."""
-        from raftzmq import Item
-        from raftzmq.storage import OsFiles
-        from raftzmq.storage.snapshot_files import read_records
-
-        now_ms = 0
-        ends_ms: dict[int, int] = {}
-        held: Item | None = None
-        end_ms: int | None = None
-        for record in read_records(OsFiles(), self.path):
-            kind = record[0]
-            if kind == "key":
-                if held is not None:
-                    yield held, _left_s(end_ms, now_ms)
-                held, end_ms = Item(record[1], decode_value(record[2]), record[3]), None
-            elif kind == "bond":  # it follows its key
-                end_ms = ends_ms.get(record[2], now_ms) if record[2] else record[3]
-            elif kind == "lease":
-                ends_ms[record[1]] = record[3]
-            elif kind == "machine":
-                now_ms = record[3]
-        if held is not None:
-            yield held, _left_s(end_ms, now_ms)
+    now_ms = 0
+    ends_ms: dict[int, int] = {}
+    held: Item | None = None
+    end_ms: int | None = None
+    for record in _records(snapshot):
+        kind = record[0]
+        if kind == "key":
+            if held is not None:
+                yield held, _left_s(end_ms, now_ms)
+            held, end_ms = Item(record[1], decode_value(record[2]), record[3]), None
+        elif kind == "bond":  # it follows its key
+            end_ms = ends_ms.get(record[2], now_ms) if record[2] else record[3]
+        elif kind == "lease":
+            ends_ms[record[1]] = record[3]
+        elif kind == "machine":
+            now_ms = record[3]
+    if held is not None:
+        yield held, _left_s(end_ms, now_ms)
 
 
 def _left_s(end_ms: int | None, now_ms: int) -> float | None:
     return None if end_ms is None else max(0, end_ms - now_ms) / 1000
 
 
-@contextmanager
-def moment(snapshot: Snapshot) -> Iterator[Moment]:
-    """Take a snapshot whole, for the block."""
-    from raftzmq.offline import backups
-    from raftzmq.storage import OsFiles
+def _records(snapshot: Snapshot) -> Iterator[list[Any]]:
+    """The records of the state machine. Neither the header nor the trailer is a list of lists."""
+    from raftzmq.lines import decode_line
 
-    with tempfile.TemporaryDirectory(prefix="raftzmq-") as directory, snapshot:
-        path = Path(directory) / "snapshot"
-        with Bar("reading", snapshot.keys) as bar:
-            count = 0
+    with snapshot:
+        for line in _lines(snapshot, snapshot.keys):
+            value = decode_line(line)
+            if type(value) is list and value and type(value[0]) is list:
+                yield from value
 
-            def progress(piece: bytes) -> None:
-                nonlocal count
-                count += piece.count(b'["key",')
-                bar.show(count)
 
-            backups.write(OsFiles(), path, snapshot, progress)
-        yield Moment(snapshot, path)
+def _lines(pieces: Iterable[bytes], keys: int) -> Iterator[bytes]:
+    """The lines that pieces make, without their newlines."""
+    from raftzmq.storage.snapshot_lines import SnapshotCheck
+
+    check = SnapshotCheck()
+    rest = b""
+    count = 0
+    with Bar("reading", keys) as bar:
+        for piece in pieces:
+            check.feed(piece)
+            count += piece.count(b'["key",')
+            bar.show(count)
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from lines
+    if not check.is_whole():
+        raise DataError("the snapshot has come damaged: ask again")

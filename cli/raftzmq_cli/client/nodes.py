@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from raftzmq.errors import InvalidRequest, Refused
-from raftzmq_cli.client import keys, statuses
+from raftzmq_cli.client import keys, moments, statuses
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
-from raftzmq_cli.client.moments import moment
 from raftzmq_cli.common import messages
 from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.values import show_items
@@ -50,8 +49,7 @@ def dump(
     found = statuses.find(run, node)
     snapshot = run.client.snapshot(endpoint=found.endpoint, stale=True, timeout=run.timeout_s)
     try:
-        with moment(snapshot) as at_once:
-            items = [item for item, _ in at_once.items()]
+        items = [item for item, _ in moments.items(snapshot)]
         when = f"at revision {snapshot.revision}"
     except Refused:
         items = list(keys.pages(run, "", "", None, stale=True, endpoint=found.endpoint))
