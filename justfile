@@ -67,6 +67,11 @@ planted *options: _venv
 bench *options: _venv
     @exec .venv/bin/python -m tests.bench compare --failover 20 "$@"
 
+# Make a release, check it, and publish nothing: just release [--trial] [--no-image] [--out DIR]
+[no-exit-message]
+release *options: _venv
+    @exec .venv/bin/python -m tests.release "$@"
+
 # Draw docs/demo.svg, the README's picture, from a real run
 picture: _venv
     .venv/bin/python -m tests.acceptance.picture docs/demo.svg

@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Any, Final
 
 from tests import told
-from tests.planted import consensus, coordination, keys, processes, service, strangers
+from tests.planted import consensus, coordination, keys, processes, service, strangers, upgrades
 from tests.planted.defect import START, Caught, Defect, catch
 from tests.planted.processes import ProcessDefect
 
@@ -30,6 +30,7 @@ def main() -> int:
         *service.DEFECTS,
         *coordination.DEFECTS,
         *strangers.DEFECTS,
+        *upgrades.DEFECTS,
         *processes.DEFECTS,
         *keys.DEFECTS,
     ]

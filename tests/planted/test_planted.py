@@ -10,13 +10,19 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.planted import consensus, coordination, processes, service, strangers
+from tests.planted import consensus, coordination, processes, service, strangers, upgrades
 from tests.planted.defect import Defect, catch
 from tests.planted.processes import ProcessDefect
 from tests.sim.world import World
 
 DEFECTS = sorted(
-    (*consensus.DEFECTS, *service.DEFECTS, *coordination.DEFECTS, *strangers.DEFECTS),
+    (
+        *consensus.DEFECTS,
+        *service.DEFECTS,
+        *coordination.DEFECTS,
+        *strangers.DEFECTS,
+        *upgrades.DEFECTS,
+    ),
     key=lambda d: (d.number, d.half),
 )
 MANY = 20
@@ -43,7 +49,7 @@ def test_a_lock_without_fences_does_not_keep_a_register_right() -> None:
 
 
 def test_all_are_planted() -> None:
-    assert {defect.number for defect in PLANTED} == set(range(1, 32))
+    assert {defect.number for defect in PLANTED} == set(range(1, 35))
     names = [(defect.number, defect.half) for defect in PLANTED]
     assert len(set(names)) == len(names)
 

@@ -267,6 +267,7 @@ class Faults:
             process.crash("loses power")
         process.tell("loses its directory")
         self._world.rules.forget_disk(process)
+        self._world.builds.lost(process)
         process.files.wipe()
         return True
 
@@ -421,7 +422,8 @@ class Faults:
 
     # -- operators and clients ------------------------------------------------------------------
 
-    def _ask(self, what: str, work: Work, timeout: float = 10) -> None:
+    def ask(self, what: str, work: Work, timeout: float = 10) -> None:
+        """Have an operator ask the cluster for something."""
         world = self._world
         world.story.tell("operator", f"asks to {what}")
         client: SimClient = world.add_client(idle=True)
@@ -438,12 +440,12 @@ class Faults:
 
     def _transfer(self) -> bool:
         to = self._some().name if self._random.random() < 0.5 else None
-        self._ask(f"hand leadership to {to or 'anybody'}", cluster.transfer(to), 3)
+        self.ask(f"hand leadership to {to or 'anybody'}", cluster.transfer(to), 3)
         return True
 
     def _stop(self) -> bool:
         process = self._some()
-        self._ask(f"stop {process.name}", cluster.stop(process.client_address), 3)
+        self.ask(f"stop {process.name}", cluster.stop(process.client_address), 3)
         return True
 
     def _add_member(self) -> bool:
@@ -459,7 +461,7 @@ class Faults:
             name = self._random.choice(outside)
         else:
             return False
-        self._ask(f"add {name}", cluster.member_add(name))
+        self.ask(f"add {name}", cluster.member_add(name))
         return True
 
     def remove_member(self) -> bool:
@@ -472,7 +474,7 @@ class Faults:
         self._removal_ms = self._world.now_ms
         name = self._random.choice(members)
         self._ambushes.silence_half(leader, name)
-        self._ask(f"remove {name}", cluster.member_remove(name))
+        self.ask(f"remove {name}", cluster.member_remove(name))
         return True
 
     def _scale(self) -> bool:

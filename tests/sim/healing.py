@@ -36,6 +36,7 @@ SLOW_MS: Final = (limits.SLOW_SAVE_MS, limits.SLOW_SAVE_MS * 3 // 2)
 
 def heal(world: World, within_ms: int) -> None:
     """Stop the faults, heal a majority and nobody else, and hold it to its promises."""
+    world.builds.end()
     world.network.heal()
     world.network.calm(world.options, perfect=True)
     for client in world.clients.values():

@@ -276,6 +276,8 @@ class Rules:
                 )
             commands = entry.kind in (COMMAND, COMMANDS)
             result = next(outcomes) if commands else []
+            if place >= before:
+                self._check_version(process, entry)
             if self._ledger is not None and place >= before:
                 self._ledger.follow(entry, result)
             if commands and self.results.setdefault(entry.index, result) != result:
@@ -292,6 +294,13 @@ class Rules:
             self._ledger.look(process, node.machine)
         if entries[-1].index % 16 == 0:
             self.compare_state(process.name, node.machine)
+
+    def _check_version(self, process: SimProcess, entry: Entry) -> None:
+        """The cluster version is never above what the build of a member speaks."""
+        assert process.node is not None
+        for _, _, (_, name, *arguments) in commands_of(entry):
+            if name == "cluster_version":
+                process.world.builds.raised(arguments[0], process.node.raft.membership)
 
     def _revision_after(self, entry: Entry) -> int:
         """The revision that the newest entry reaches."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -40,6 +41,8 @@ from raftzmq.transport.peer_wire import (
     encode_welcome,
 )
 from raftzmq.transport.watch_wire import Events
+from raftzmq.versions import SPOKEN
+from tests.sim.builds import check_entries, check_records
 from tests.sim.disks import DATA, Durable, PowerCut, SimFiles
 
 if TYPE_CHECKING:
@@ -106,6 +109,8 @@ class WatchedNode(Node):
     process: SimProcess
 
     def _apply(self, committed: Sequence[Entry]) -> None:
+        if self.settings.spoken != SPOKEN:
+            check_entries(committed, self.settings.spoken)
         results: list[Any] = []
         answer = self.proposals.applied
 
@@ -122,6 +127,8 @@ class WatchedNode(Node):
             self.process.world.rules.applied(self.process, done, results)
 
     def restore_machine(self, meta: SnapshotMeta) -> None:
+        if self.settings.spoken != SPOKEN:
+            check_records(self.storage.snapshot_records(), self.settings.spoken)
         super().restore_machine(meta)
         self.process.world.rules.restored(self.process, meta, self.machine)
 
@@ -204,6 +211,7 @@ class SimProcess:
 
     def _set_aside(self) -> None:
         self.world.rules.forget_disk(self)
+        self.world.builds.lost(self)
         aside = Storage.set_aside(DATA, self.files)
         self.rejoin = self.damaged = self.stale = False
         self.tell(f"starts with --rejoin: its directory is now {aside}")
@@ -223,7 +231,7 @@ class SimProcess:
             name=self.name,
             address=self.address,
             initial=world.initial,
-            raft=options.raft,
+            raft=replace(options.raft, spoken=world.builds.of(self)),
             chunk_bytes=options.chunk_bytes,
             snapshot_slice_bytes=options.slice_bytes,
             work_per_turn=10 * options.raft.max_committed_entries,  # about so many writes

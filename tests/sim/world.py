@@ -19,6 +19,7 @@ from raftzmq.core.entry import COMMAND, COMMANDS
 from raftzmq.lines import with_body
 from raftzmq.machine import Machine
 from tests.sim import options as opts
+from tests.sim.builds import Builds
 from tests.sim.clients import SimClient
 from tests.sim.coordinators import Coordinator
 from tests.sim.faults import Faults
@@ -87,6 +88,7 @@ class World:
         self.hearing = Hearing(self)
         self.faults = Faults(self, Random(self.random.getrandbits(64)))
         self.scale = Scale(self, Random(self.random.getrandbits(64)))
+        self.builds = Builds(self, Random(f"builds in {seed}"))
         self.stranger = Stranger(self, Random(f"stranger in {seed}"))
 
     # -- what there is --------------------------------------------------------------------------
@@ -206,6 +208,7 @@ class World:
     def begin(self) -> None:
         """Start everything, faults included."""
         self.story.tell("world", f"of seed {self.seed}: {self.options}")
+        self.builds.begin()
         for name in self.initial:
             self.add_process(name).start()
         for _ in range(self.options.clients):
