@@ -165,3 +165,6 @@ SLOW_SAVES: Final = 3
 SLOW_SAVES_WITHIN_MS: Final = 60_000
 """A leader hands over when a save has taken it so long so often within so much time, and each time
 a majority of the others was faster. Disks that many share are slow for all alike."""
+
+TRACE_CHARACTERS: Final = 64
+"""A traceparent of W3C has 55."""

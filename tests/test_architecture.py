@@ -140,6 +140,7 @@ SHELLS = (
     "raftzmq.client.forks",
     "raftzmq.client.greenlets",
     "raftzmq.client.inspections",
+    "raftzmq.client.otel",
     "raftzmq.client.sockets",
     "raftzmq.views.loop",
     "raftzmq.views.port",
@@ -162,6 +163,9 @@ IMPORT_NAMES = {
     "kubernetes-validate": "kubernetes_validate",
     "pyyaml": "yaml",
     "pytest-xdist": "xdist",
+    "opentelemetry-api": "opentelemetry",
+    "opentelemetry-sdk": "opentelemetry",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
 }
 
 
@@ -313,7 +317,7 @@ def declared(*, dev: bool) -> set[str]:
     """The import names of the dependencies in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted: list[str] = [*project["dependencies"], *extras["kubernetes"]]
+    wanted: list[str] = [*project["dependencies"], *extras["kubernetes"], *extras["otel"]]
     if dev:
         wanted += extras["dev"]
     names = [re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0] for requirement in wanted]

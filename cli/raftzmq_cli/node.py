@@ -151,6 +151,14 @@ def node(
     ] = False,
     log_level: LogLevel = "INFO",
     log_format: LogFormat = "text",
+    trace: Annotated[
+        bool,
+        typer.Option(
+            "--trace",
+            help="Send spans of traced requests to OTEL_EXPORTER_OTLP_ENDPOINT, by OTLP over HTTP. "
+            "Needs the extra raftzmq[otel].",
+        ),
+    ] = False,
 ) -> int:
     """Run one node in this process until it is stopped.
 
@@ -193,6 +201,7 @@ def node(
         statefulset=statefulset or None,
         log_level=level(log_level),
         log_format=server_options.log_format(log_format),
+        trace=trace,
         **{name: value for name, value in optional.items() if value is not None},
     )
     return with_last_words(serve, config)

@@ -225,14 +225,25 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, S
     _snapshot = Snapshot
 
     def __init__(
-        self, endpoints: Sequence[str] | str | None = None, *, key: KeyPath = None
+        self,
+        endpoints: Sequence[str] | str | None = None,
+        *,
+        key: KeyPath = None,
+        tracing: bool = False,
     ) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
         default those of a local cluster. `key`: the file NAME.key of a user, for nodes that run
-        with keys; with it, only they are spoken to. Raises InvalidRequest for a file that is none,
-        or that others can read. Calls raise Unauthorized where no endpoint lets this client in."""
+        with keys; with it, only they are spoken to. `tracing`: each call is a span of
+        OpenTelemetry, with the extra raftzmq[otel]. Raises InvalidRequest without that, and for a
+        file that is none, or that others can read. Calls raise Unauthorized where no endpoint lets
+        this client in."""
         self.endpoints = cluster.endpoint_list(endpoints)
-        self._shell = AsyncShell(self.endpoints, key_file(key))
+        if tracing:
+            from raftzmq.client.otel import TracedAsyncShell
+
+            self._shell = TracedAsyncShell(self.endpoints, key_file(key))
+        else:
+            self._shell = AsyncShell(self.endpoints, key_file(key))
 
     # Below `leases` and `queues`, these names are the methods.
     put = call(keys.put)

@@ -63,9 +63,8 @@ class AsyncShell(Shell):
         self._begin()
 
     def _begin(self) -> None:
-        self._session = Session(
-            self._endpoints, Random(SystemRandom().getrandbits(64)), SystemRandom()
-        )
+        random = Random(SystemRandom().getrandbits(64))
+        self._session = Session(self._endpoints, random, SystemRandom(), traced=self.traced)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._links: Links | None = None
         self._over: str | None = None  # why no call can be answered any more
@@ -101,6 +100,13 @@ class AsyncShell(Shell):
         call = Call(work, now)
         call.waiter = loop.create_future()
         self._session.submit(call, now)
+        self._turn_soon()
+        return call
+
+    def hand_in(self, call: Call) -> Call:
+        """As `submit`, of a call that is made already."""
+        call.waiter = self._check().create_future()
+        self._session.submit(call, now_ms())
         self._turn_soon()
         return call
 

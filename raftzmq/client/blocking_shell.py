@@ -153,7 +153,7 @@ class BlockingShell(Shell):
             return self._io
 
     def _start(self) -> None:
-        io = _IoThread(self._endpoints, self._key_file)
+        io = _IoThread(self._endpoints, self._key_file, traced=self.traced)
         try:
             io.start()
             _stop_at_exit(self, io)
@@ -186,10 +186,13 @@ class _IoThread:
     """The thread that owns the session and its sockets. Holds no reference to the shell, so that
     one nobody uses any more can go."""
 
-    def __init__(self, endpoints: Sequence[str], key_file: ClientKeyFile | None) -> None:
+    def __init__(
+        self, endpoints: Sequence[str], key_file: ClientKeyFile | None, *, traced: bool
+    ) -> None:
         self.pid = os.getpid()
         self._key_file = key_file
-        self._session = Session(endpoints, Random(SystemRandom().getrandbits(64)), SystemRandom())
+        random = Random(SystemRandom().getrandbits(64))
+        self._session = Session(endpoints, random, SystemRandom(), traced=traced)
         self._inbox: deque[Call | Task | Action] = deque()
         self._wake_out, self._wake_in = _socket.socketpair()
         self._wake_out.setblocking(False)

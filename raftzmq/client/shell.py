@@ -51,6 +51,9 @@ class Shell(ABC):
     are the static methods here, so that a client that nobody holds can go.
     """
 
+    traced = False
+    """Whether nodes are told of the traces of calls."""
+
     def __init__(self) -> None:
         self._closed = False  # no call is taken any more
         begin_anew_in_children(self.forget_parent)

@@ -35,6 +35,7 @@ from raftzmq.node.replies import Replies
 from raftzmq.node.scaling import Scaling
 from raftzmq.node.snapshots import Snapshots
 from raftzmq.node.state import NodeSettings, NodeState
+from raftzmq.node.traces import Traces
 from raftzmq.node.upgrades import Upgrades
 from raftzmq.node.watches import Watches
 from raftzmq.storage import Restored
@@ -70,7 +71,8 @@ class Node(NodeState):
         self.replies = Replies(self)
         access = Access(self)
         self.parked = Parked(self, access, self.replies)
-        self.proposals = Proposals(self, self.replies)
+        self.traces = Traces(self.counts.clock)
+        self.proposals = Proposals(self, self.replies, self.traces)
         self.reads = Reads(self, self.replies, self.parked)
         self.clients = Clients(access, self.replies, self.proposals, self.reads, self.counts)
         self.watches = Watches(self, now_ms)
@@ -143,6 +145,8 @@ class Node(NodeState):
             self.watches.spoke(client, user.name)
         match request:
             case OperationsRequest():
+                if request.traces:
+                    self.traces.received(client, request)
                 self.clients.operations(client, request, size, user)
             case WatchRequest():
                 self.watches.watch(client, request, now_ms, user)
@@ -277,6 +281,8 @@ class Node(NodeState):
         if ready.hard_state or ready.entries or received:
             self.lacks = ""
         self.raft.saved(int((clock() - begun_s) * 1000))
+        if self.traces.active and ready.entries:
+            self.traces.saved(ready.entries[-1].index)
         self._send(ready.messages_after_save, out)
         return True
 

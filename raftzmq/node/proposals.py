@@ -25,6 +25,7 @@ from raftzmq.naming import descends
 from raftzmq.node.counts import WRITE
 from raftzmq.node.replies import Replies
 from raftzmq.node.state import NodeState
+from raftzmq.node.traces import Traces
 from raftzmq.transport.client_wire import OperationsRequest
 
 RELIEF_HEARTBEATS: Final = 2
@@ -80,9 +81,10 @@ class _Gathered:
 class Proposals:
     """The writes at this node that are not answered yet."""
 
-    def __init__(self, node: NodeState, replies: Replies) -> None:
+    def __init__(self, node: NodeState, replies: Replies, traces: Traces) -> None:
         self._node = node
         self._replies = replies
+        self._traces = traces
         self._gathered = _Gathered()
         self._term = 0  # in which all of the following was proposed
         self._owed: deque[_Writes] = deque()  # in order of the log
@@ -210,6 +212,9 @@ class Proposals:
             _Writes(first + place, client, ids) for place, client, ids in gathered.owners
         ]
         self._owed_count += gathered.writes
+        if self._traces.active:
+            for place, client, ids in gathered.owners:
+                self._traces.proposed(client, ids, first + place)
         last = first + len(gathered.bodies) - 1
         self._batches.append(_Batch(last, gathered.writes, gathered.size, counts.clock()))
         self._batches_bytes += gathered.size
@@ -218,6 +223,8 @@ class Proposals:
         """`entries` of commands were applied, each with its `results`: answer what is owed."""
         if not self._owed:
             return
+        if self._traces.active:
+            self._traces.applied(entries[-1].index)
         counts, before = self._node.counts, self._owed_count
         for entry, found in zip(entries, results, strict=True):
             self._answer(entry.index, found)

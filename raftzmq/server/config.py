@@ -79,6 +79,7 @@ class ServerConfig:
     heartbeat_ms: int = _TIMING.heartbeat_ms
     log_level: str = "INFO"
     log_format: str = "text"
+    trace: bool = False
     quota: int | None = None
     audit: str | None = None
     audit_required: bool = False

@@ -12,10 +12,14 @@ from typing import Any, Final
 
 from raftzmq.core.role import Role
 from raftzmq.histogram import Tally
+from raftzmq.node.admin import Admin
 from raftzmq.server.access import Access
+from raftzmq.server.config import ServerConfig
+from raftzmq.server.exposure import is_loopback
 from raftzmq.server.peers import Peers
 from raftzmq.server.quota import most_memory
 from raftzmq.server.replica_feed import ReplicaFeed
+from raftzmq.server.text_log import TextLog
 from raftzmq.server.vitals import Recorder, Vitals
 
 LOOK_S: Final = 5.0
@@ -29,22 +33,26 @@ class Figures:
 
     def __init__(
         self,
+        config: ServerConfig,
         recorder: Recorder,
         access: Access,
         peers: Peers,
         feed: ReplicaFeed | None,
-        *,
-        exposed: bool,
     ) -> None:
-        """`exposed`: other machines reach the ports, and there are no keys."""
+        endpoints = (config.peer_endpoint, config.client_endpoint)
+        self._exposed = config.keys is None and not all(map(is_loopback, endpoints))
         self._recorder = recorder
         self._access = access
         self._peers = peers
         self._feed = feed
-        self._exposed = exposed
         self._memory_limit_bytes = most_memory()
         self._open_files: int | None = None
         self._look_s = 0.0
+
+    def serve_operators(self, admin: Admin, log: TextLog) -> None:
+        """Let operators see the figures, and change what the log says."""
+        admin.figures = self
+        admin.set_log_level = log.set_level
 
     def __call__(self) -> dict[str, Any]:
         """The figures as they are now; those of the loop as they were last published."""

@@ -28,7 +28,7 @@ from raftzmq.server.access import Access
 from raftzmq.server.announcements import Announcements
 from raftzmq.server.audit import AuditTrail, audit_of
 from raftzmq.server.config import NOWHERE, ServerConfig
-from raftzmq.server.exposure import is_loopback, opening_words
+from raftzmq.server.exposure import opening_words
 from raftzmq.server.figures import Figures
 from raftzmq.server.following import Following
 from raftzmq.server.peers import Peers
@@ -38,6 +38,7 @@ from raftzmq.server.process import calm_garbage_collector, keep_memory_private
 from raftzmq.server.replica_feed import ReplicaFeed
 from raftzmq.server.shutdown import Shutdown
 from raftzmq.server.text_log import TextLog
+from raftzmq.server.tracing import tracing_of
 from raftzmq.server.vitals import Recorder
 from raftzmq.storage import OsFiles, Storage
 from raftzmq.transport.client_wire import (
@@ -159,8 +160,8 @@ class Server:
         self._next_maintenance_ms = self._now_ms
         self.node = Node(settings, storage, restored, random, self._now_ms, time.perf_counter)
         self._peers.node = self.node
+        self._tracing = tracing_of(config, self.node, stack) if config.trace else None
         self.node.process_id = f"{random.getrandbits(64):016x}"
-        self.node.admin.set_log_level = log.set_level
         self._announcements = Announcements(self.node, log)
         self._following = Following(self.node, self._peers.links, self._now_ms)
         self._replica_feed = self._watch_replicas(config, stack)
@@ -173,14 +174,9 @@ class Server:
         self._vitals = Recorder(
             self.node, files.sync_seconds, counters, config.data_dir, self._now_ms
         )
-        self.node.admin.figures = Figures(
-            self._vitals,
-            self._access,
-            self._peers,
-            self._replica_feed,
-            exposed=config.keys is None
-            and not all(map(is_loopback, (config.peer_endpoint, config.client_endpoint))),
-        )
+        Figures(
+            config, self._vitals, self._access, self._peers, self._replica_feed
+        ).serve_operators(self.node.admin, log)
         self._probes.start(lambda: self._vitals.latest)
         log(
             opening_words(keys=config.keys is not None, also_plain=config.also_plain),
@@ -292,6 +288,8 @@ class Server:
         self._probes.check()
         self._guard.check()
         self._vitals.turn(self._now_ms)
+        if self._tracing is not None:
+            self._tracing.export(self.node.traces.take())
 
     # -- receiving ----------------------------------------------------------------------------
 
@@ -381,6 +379,8 @@ class Server:
             if isinstance(reply, ErrorReply):
                 self._log.debug("refused", code=reply.code, requests=len(reply.ids or ()))
         sent = [self._ports.clients.send(client, frame) for frame in frames]
+        if self.node.traces.active:
+            self.node.traces.answered(client, reply)
         return all(sent)
 
     # -- signals ---------------------------------------------------------------------

@@ -32,6 +32,7 @@ from raftzmq.transport.operation_lists import (
     are_entries,
     are_operations,
     are_results,
+    are_traces,
     ids_of,
     split_entries,
 )
@@ -66,13 +67,15 @@ class OperationsRequest:
     """Operations of one client. Each is `[id, name, ...arguments]`; for a write the id is its
     serial. Every write with a serial below `ack` has been answered. `stale` lets the node that
     is asked answer reads from what it has applied. `cluster` is the one that the session belongs
-    to, because numbers of sessions mean nothing elsewhere; "" without a session."""
+    to, because numbers of sessions mean nothing elsewhere; "" without a session. `traces` are
+    `[id, traceparent]` of those operations that are traced."""
 
     session: int
     ack: int
     stale: bool
     ops: Sequence[Sequence[Any]]
     cluster: str = ""
+    traces: Sequence[Sequence[Any]] = ()
 
 
 Request = (
@@ -129,18 +132,8 @@ Reply = Results | ErrorReply | Single | Watching | Events | WatchLost
 def encode_request(request: Request) -> bytes:
     """Return the frame of a request. Raises InvalidRequest for what JSON cannot hold."""
     match request:
-        case OperationsRequest(session, ack, stale, ops, cluster):
-            return _dump(
-                {
-                    "v": VERSION,
-                    "type": "operations",
-                    "cluster": cluster,
-                    "session": session,
-                    "ack": ack,
-                    "stale": stale,
-                    "ops": ops,
-                }
-            )
+        case OperationsRequest():
+            return _dump(_operations_object(request))
         case (
             StatusRequest()
             | StopRequest()
@@ -154,6 +147,21 @@ def encode_request(request: Request) -> bytes:
             return _dump(watch_wire.request_object(request))
         case SnapshotRequest() | PullRequest() | NoteRequest():
             return _dump(snapshot_wire.request_object(request))
+
+
+def _operations_object(request: OperationsRequest) -> dict[str, Any]:
+    made = {
+        "v": VERSION,
+        "type": "operations",
+        "cluster": request.cluster,
+        "session": request.session,
+        "ack": request.ack,
+        "stale": request.stale,
+        "ops": request.ops,
+    }
+    if request.traces:
+        made["traces"] = request.traces
+    return made
 
 
 def encode_reply(reply: Reply) -> bytes:
@@ -286,7 +294,10 @@ def _operations(frame: bytes, header: dict[str, Any]) -> OperationsRequest:
         and is_cluster(cluster)
     ):
         raise WireError("form", "cluster, session, ack or stale is wrong or missing", ids_of(ops))
-    return OperationsRequest(session, ack, stale, ops, cluster)
+    traces = header.get("traces", ())
+    if traces != () and not are_traces(traces):
+        raise WireError("form", "traces is not a list of [id, traceparent]", ids_of(ops))
+    return OperationsRequest(session, ack, stale, ops, cluster, traces or ())
 
 
 _REQUESTS: Final[dict[str, Callable[[int, dict[str, Any]], Request]]] = {

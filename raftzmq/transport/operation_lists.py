@@ -31,6 +31,22 @@ def ids_of(ops: list[Any]) -> list[int] | None:
     return ids if len(ids) == len(ops) else None
 
 
+def are_traces(traces: Any) -> bool:
+    """Whether each is `[id, traceparent]`, for at most as many as there may be operations."""
+    return (
+        type(traces) is list
+        and len(traces) <= limits.OPERATIONS_PER_MESSAGE
+        and all(
+            type(trace) is list
+            and len(trace) == 2
+            and is_count(trace[0])
+            and type(trace[1]) is str
+            and len(trace[1]) <= limits.TRACE_CHARACTERS
+            for trace in traces
+        )
+    )
+
+
 def are_results(results: list[Any]) -> bool:
     """Whether each is `[id, code, revision, body]`; there is at least one."""
     if set(map(type, results)) != {list} or set(map(len, results)) != {4}:

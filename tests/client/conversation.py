@@ -56,7 +56,7 @@ class Sent:
 
 class Conversation:
     def __init__(
-        self, endpoints: Sequence[str] = (A, B, C), *, learns_members: bool = False, **bounds: int
+        self, endpoints: Sequence[str] = (A, B, C), *, learns_members: bool = False, **bounds: Any
     ) -> None:
         self.now_ms = 1_000_000
         self.session = Session(

@@ -99,6 +99,7 @@ REQUESTS: list[Request] = [
     ),
     OperationsRequest(0, 0, True, [[1, "txn", [["k", "value", "=", None]], [["get", "k"]], []]]),
     OperationsRequest(0, 0, False, []),
+    OperationsRequest(0, 0, False, [[1, "get", "k"]], "", [[1, "00-ab-cd-01"]]),
     StatusRequest(1),
     StopRequest(2),
     TransferRequest(3, "raft-2"),

@@ -84,6 +84,11 @@ def test_every_kind_of_request_and_reply_is_listed() -> None:
             b'{"v":1,"type":"operations","cluster":"6f1c0a5e9b7d4c21","session":12,"ack":17,"stale":false,'
             b'"ops":[[17,"put","greeting","hello"],[18,"get","greeting"]]}',
         ),
+        (
+            OperationsRequest(0, 0, False, [[1, "get", "k"]], "", [[1, "00-ab-cd-01"]]),
+            b'{"v":1,"type":"operations","cluster":"","session":0,"ack":0,"stale":false,'
+            b'"ops":[[1,"get","k"]],"traces":[[1,"00-ab-cd-01"]]}',
+        ),
         (StatusRequest(1), b'{"v":1,"type":"status","id":1}'),
         (StopRequest(1), b'{"v":1,"type":"stop","id":1}'),
         (TransferRequest(1, "raft-2"), b'{"v":1,"type":"transfer","id":1,"to":"raft-2"}'),

@@ -127,6 +127,16 @@ class Call:
             raise WireError("body", f"an answer that is not of the protocol: {error}") from None
 
 
+class TracedCall(Call):
+    """A call that nodes are told the trace of, as W3C's traceparent; "" if there is none."""
+
+    __slots__ = ("trace",)
+
+    def __init__(self, work: Work, now_ms: int, trace: str) -> None:
+        super().__init__(work, now_ms)
+        self.trace = trace
+
+
 @dataclass(slots=True, eq=False)
 class Lane:
     """Calls that go to the same endpoint now: the leader's, anybody's, or one that was named

@@ -9,7 +9,7 @@ import orjson
 
 from raftzmq import limits
 from raftzmq.client.operations.arguments import NodeRequest
-from raftzmq.client.session.calls import Batch, Call, Lane
+from raftzmq.client.session.calls import Batch, Call, Lane, TracedCall
 from raftzmq.client.session.flight import Flight
 from raftzmq.client.session.prerequisites import LeaderSearch, SessionOpening
 from raftzmq.client.session.serials import OWN_ROOM, Serials
@@ -37,12 +37,15 @@ class Packer:
         opening: SessionOpening,
         search: LeaderSearch,
         fail: Callable[[Call, RaftzmqError, int], None],
+        *,
+        traced: bool,
     ) -> None:
         self._flight = flight
         self._serials = serials
         self._opening = opening
         self._search = search
         self._fail = fail
+        self._traced = traced
         self._next_id = READ_IDS
 
     def pack(self, lane: Lane, now_ms: int) -> Batch | None:
@@ -94,7 +97,8 @@ class Packer:
         session = 0 if lane.stale else serials.session
         cluster = serials.cluster if session else ""
         encoded: Any = orjson.Fragment(b"[%b]" % ops)
-        request = OperationsRequest(session, serials.ack, lane.stale, encoded, cluster)
+        traces = _traces_of(calls) if self._traced else ()
+        request = OperationsRequest(session, serials.ack, lane.stale, encoded, cluster, traces)
         return self._flight.launch(lane, calls, encode_request(request), now_ms)
 
     def _give_id(self, call: Call) -> None:
@@ -119,3 +123,7 @@ class Packer:
             self._opening.park(lane, call, now_ms)
             return False
         return True
+
+
+def _traces_of(calls: list[Call]) -> list[tuple[int, str]]:
+    return [(call.id, call.trace) for call in calls if isinstance(call, TracedCall) and call.trace]

@@ -48,10 +48,11 @@ class Session:
         learns_members: bool = True,
         calls_most: int = CALLS_MOST,
         call_bytes_most: int = CALL_BYTES_MOST,
+        traced: bool = False,
     ) -> None:
         """`random` spreads pauses; `secrets` must be a SystemRandom but in tests, for nobody else
         may guess what it draws. Without `learns_members` only the endpoints and those that hints
-        name are used."""
+        name are used. `traced`: calls may be TracedCalls."""
         self.endpoints = Endpoints(tuple(endpoints))
         self._now_ms = 0
         self._serials = Serials()
@@ -64,7 +65,9 @@ class Session:
         opening = SessionOpening(self._serials, secrets, calls.start, calls.fail)
         search = LeaderSearch(self.endpoints, leader, random, calls.start)
         self._members = MemberSearch(self.endpoints, calls.start) if learns_members else None
-        self._packer = Packer(self._flight, self._serials, opening, search, calls.fail)
+        self._packer = Packer(
+            self._flight, self._serials, opening, search, calls.fail, traced=traced
+        )
         self.leases = LeaseKeeper(calls.submit, calls.cancel, self._finish)
         self.places = Acquisitions(
             self.leases, calls.submit, calls.cancel, self._finish, self.endpoints.account
