@@ -35,6 +35,7 @@ RULES: Final[tuple[Rule, ...]] = (
     cluster_rules.versions,
     cluster_rules.backup,
     cluster_rules.replicas,
+    cluster_rules.backups,
     node_rules.keys,
 )
 
