@@ -18,9 +18,6 @@ LAG_ENTRIES: Final = 10_000
 BACKUP_HOURS: Final = 48
 """An older one is too old; as for the alert."""
 
-BACKUP_HOURS: Final = 48
-"""An older backup is old; as for the alert."""
-
 LEADER_CHANGES: Final = 5
 """More in a quarter of an hour are too many; as for the alert."""
 
@@ -161,23 +158,6 @@ def members(facts: Facts) -> Check | None:
     if found:
         return attention("members", "; ".join(found), "; ".join(dict.fromkeys(cures)))
     return ok("members", "all that run are voters") if facts.answering else None
-
-
-def backups(facts: Facts) -> Check | None:
-    """How old the newest good backup is that a node was told of; nothing if there is none."""
-    told = [note["time_s"] for node in facts.answering if (note := node.get("last_backup"))]
-    if not told:
-        return None
-    hours = max(0.0, facts.answered_ms / 1000 - max(told)) / 3600
-    age = f"{hours:,.0f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
-    if hours > BACKUP_HOURS:
-        return attention(
-            "backups",
-            f"the newest good backup is {age} old",
-            "see why the job that takes them fails (docs/runbook.md, A backup is old), or take one "
-            "now: `raftzmq client snapshot save FILE --verify`",
-        )
-    return ok("backups", f"the newest good one is {age} old")
 
 
 def twins(facts: Facts) -> Check | None:

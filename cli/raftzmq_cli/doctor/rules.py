@@ -35,7 +35,6 @@ RULES: Final[tuple[Rule, ...]] = (
     cluster_rules.versions,
     cluster_rules.backup,
     cluster_rules.replicas,
-    cluster_rules.backups,
     node_rules.keys,
 )
 

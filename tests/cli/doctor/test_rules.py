@@ -199,16 +199,6 @@ ILL: list[tuple[Rule, Facts, Mark, str, str]] = [
         "firewalls",
     ),
     (
-        cluster_rules.backups,
-        facts(
-            node("raft-0", last_backup={"time_s": NOW_MS // 1000 - 5 * 86_400}),
-            node("raft-1", last_backup={"time_s": NOW_MS // 1000 - 3 * 86_400}),
-        ),
-        Mark.ATTENTION,
-        "the newest good backup is 3 days old",
-        "snapshot save FILE --verify",
-    ),
-    (
         cluster_rules.replicas,
         facts(node("raft-0", figures={"replicas_problem": "forbidden: may not get statefulsets"})),
         Mark.ATTENTION,
