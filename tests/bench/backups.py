@@ -9,6 +9,8 @@ of 16 characters with values of 100 bytes. Then, each by its own program, starte
     restore    `raftzmq snapshot restore` into one directory; `etcdctl snapshot restore`, which in
                3.5 is what `etcdutl snapshot restore` is
 
+Seconds on the clock depend on what else the machine does; processor time hardly does.
+
 Meanwhile somebody puts one key after the other into raftzmq: the longest of these puts is told, of
 ten seconds before and of the time of the save.
 """
@@ -18,19 +20,21 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from raftzmq import Client
 from tests.bench import provision
+from tests.bench.cpu import cpu_s
 from tests.bench.growth import VALUE, Writer, cluster_of, tell
 from tests.bench.machine import describe
 from tests.system.ports import free_ports
@@ -46,11 +50,25 @@ def key(number: int) -> str:
     return f"key-{number:012}"
 
 
-def run(*command: object, **more: Any) -> float:
-    """Run a program; return the seconds that it took."""
+class Took(NamedTuple):
+    """Seconds on the clock, and of the processor: of a program, and of the nodes that it asked."""
+
+    seconds: float
+    cpu_s: float
+
+
+def run(*command: object, nodes: Sequence[int] = (), **more: Any) -> Took:
+    """Run a program; return what it took. `nodes` are process ids."""
+    before_s = _cpu_s(nodes)
     began = time.perf_counter()
     subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL, **more)
-    return time.perf_counter() - began
+    return Took(time.perf_counter() - began, _cpu_s(nodes) - before_s)
+
+
+def _cpu_s(nodes: Sequence[int]) -> float:
+    """Processor time of all programs that have ended, and of these processes."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime + sum(map(cpu_s, nodes))
 
 
 def size_of(path: Path) -> int:
@@ -88,12 +106,14 @@ class Puts:
         return round(max(took_ms, default=0), 1)
 
 
-def figures(keys: int, save_s: float, restore_s: float, file: Path) -> dict[str, Any]:
+def figures(keys: int, save: Took, restore: Took, file: Path) -> dict[str, Any]:
     return {
-        "save_s": round(save_s, 2),
-        "restore_s": round(restore_s, 2),
-        "save_keys_per_s": round(keys / save_s),
-        "restore_keys_per_s": round(keys / restore_s),
+        "save_s": round(save.seconds, 2),
+        "save_cpu_s": round(save.cpu_s, 2),
+        "save_keys_per_s": round(keys / save.seconds),
+        "restore_s": round(restore.seconds, 2),
+        "restore_cpu_s": round(restore.cpu_s, 2),
+        "restore_keys_per_s": round(keys / restore.seconds),
         "file_mb": round(size_of(file) / 1e6, 1),
     }
 
@@ -106,26 +126,27 @@ def raftzmq(keys: int, directory: Path) -> dict[str, Any]:
             writer.write(count=keys)
         endpoints = ",".join(cluster.endpoints)
         save = (*program, "client", "--endpoints", endpoints, "snapshot", "save")
-        quiet_s = run(*save, file)
+        saved = run(*save, file, nodes=[node.pid for node in cluster.nodes])
         with Puts(cluster.endpoints) as puts:
             time.sleep(BEFORE_S)
             before_ms = puts.longest_ms()
             run(*save, directory / "while-written")
             during_ms = puts.longest_ms()
     to = ("--data-dir", directory / "raft-0", "--peers", "raft-0=127.0.0.1:6000")
-    restore_s = run(*program, "snapshot", "restore", file, *to)
+    restored = run(*program, "snapshot", "restore", file, *to)
     return {
-        **figures(keys, quiet_s, restore_s, file),
+        **figures(keys, saved, restored, file),
         "longest_put_before_ms": before_ms,
         "longest_put_during_ms": during_ms,
     }
 
 
 @contextmanager
-def etcds(server: Path, directory: Path) -> Iterator[list[str]]:
-    """Three nodes of etcd; their endpoints for clients."""
+def etcds(server: Path, directory: Path) -> Iterator[tuple[list[str], list[int]]]:
+    """Three nodes of etcd: their endpoints for clients, and their process ids."""
     ports = [free_ports() for _ in range(ETCD_NODES)]
     peers = ",".join(f"e{k}=http://127.0.0.1:{port}" for k, port in enumerate(ports))
+    pids = []
     with ExitStack() as stack:
         for k, port in enumerate(ports):
             command: list[object] = [server, "--name", f"e{k}", "--data-dir", directory / f"e{k}"]
@@ -138,7 +159,8 @@ def etcds(server: Path, directory: Path) -> Iterator[list[str]]:
             node = subprocess.Popen([*map(str, command)])
             stack.callback(node.wait)
             stack.callback(node.kill)
-        yield [f"127.0.0.1:{port + 1}" for port in ports]
+            pids.append(node.pid)
+        yield [f"127.0.0.1:{port + 1}" for port in ports], pids
 
 
 def fill_etcd(endpoint: str, keys: int) -> None:
@@ -163,17 +185,17 @@ def etcd(keys: int, directory: Path, cache: Path) -> dict[str, Any]:
     for program in ("etcd", "etcdctl"):
         (programs / program).chmod(0o755)
     ctl, file = programs / "etcdctl", directory / "etcd"
-    with etcds(programs / "etcd", directory) as endpoints:
+    with etcds(programs / "etcd", directory) as (endpoints, pids):
         health = [str(ctl), "--endpoints", ",".join(endpoints), "endpoint", "health"]
         for _ in range(120):
             if subprocess.run(health, capture_output=True, check=False).returncode == 0:
                 break
             time.sleep(0.25)
         fill_etcd(endpoints[0], keys)
-        save_s = run(ctl, "--endpoints", endpoints[1], "snapshot", "save", file)
+        saved = run(ctl, "--endpoints", endpoints[1], "snapshot", "save", file, nodes=pids)
     to = ("--data-dir", directory / "restored")
-    restore_s = run(ctl, "snapshot", "restore", file, *to, stderr=subprocess.DEVNULL)
-    return figures(keys, save_s, restore_s, file)
+    restored = run(ctl, "snapshot", "restore", file, *to, stderr=subprocess.DEVNULL)
+    return figures(keys, saved, restored, file)
 
 
 def main() -> int:
