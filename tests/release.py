@@ -120,6 +120,8 @@ def make(version: str, scratch: Path, out: Path, *, image: bool) -> dict[str, st
     check_cluster(installed, scratch / "cluster")
     bill = built / f"raftzmq-{version}.cdx.json"
     say("listing what is installed with it")
+    # They made the environment, and are no part of what is released.
+    _run([installed, "-m", "pip", "--quiet", "uninstall", "--yes", "setuptools", "pip"])
     options = [
         "--output-reproducible",
         "--of",

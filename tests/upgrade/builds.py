@@ -23,15 +23,18 @@ def release_commit() -> str | None:
     )
 
 
+def archive(commit: str) -> bytes:
+    """The files of a commit, as tar has them."""
+    done = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    return done.stdout
+
+
 def install_release(commit: str, directory: Path) -> Path:
     """Build the wheel of a commit and install it in a new environment below `directory`, beside
     what it depends on here. Returns its Python."""
     source = directory / "source"
     source.mkdir(parents=True)
-    archive = subprocess.run(
-        ["git", "archive", commit], cwd=ROOT, check=True, stdout=subprocess.PIPE
-    ).stdout
-    subprocess.run(["tar", "-x", "-C", str(source)], input=archive, check=True)
+    subprocess.run(["tar", "-x", "-C", str(source)], input=archive(commit), check=True)
     wheels = directory / "wheels"
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "-w", str(wheels), str(source)], check=True)
