@@ -47,6 +47,8 @@ from 1.23 on."""
 
 _IMAGE: Final = "localhost:5001/raftzmq"
 """What the manifests name the image."""
+_ACCOUNT_S: Final = 60.0
+"""In which Kubernetes makes the service account of a new namespace; it usually takes a moment."""
 _INITIAL: Final = "RAFTZMQ_REPLICAS"
 _BUDGET: Final = "disruption-budget"
 _FIXED: Final = "pod updates may not change fields"
@@ -128,18 +130,20 @@ class Deployment:
             say(f"the StatefulSet exists with {count} replicas: the number stays")
         digest = image_digest(image, say)
         text = self.render(server, image, digest, count, initial_members(live, count))
-        self.make_namespace()
+        self.make_namespace(say)
         secrets.require(self.kubectl, say)
         apply_objects(self.kubectl, text, CLIENT, say)
         return count
 
-    def make_namespace(self) -> None:
-        """Make the namespace if there is none, for pods that keep to a profile of pod security."""
+    def make_namespace(self, say: Callable[[str], None]) -> None:
+        """Make the namespace if there is none, for pods that keep to a profile of pod security.
+        Raises NotInTime."""
         kubectl = self.kubectl
         if not kubectl.has_namespace():
             kubectl.act("create", "namespace", kubectl.namespace)
             profile = BASELINE if self.overlay == ROOT_OVERLAY else RESTRICTED
             kubectl.act("label", "namespace", kubectl.namespace, f"{_ENFORCED}={profile}")
+            rollout.wait_account(kubectl, rollout.Patience(_ACCOUNT_S, say))
 
     def warning(self, count: int) -> str | None:
         """What is not so good about this number of replicas."""

@@ -41,6 +41,17 @@ class Patience:
             time.sleep(_POLL_S)
 
 
+def wait_account(kubectl: Kubectl, patience: Patience) -> None:
+    """Wait until a new namespace has its service account, without which no pod can be made. Raises
+    NotInTime."""
+
+    def missing() -> str | None:
+        there = kubectl.get("serviceaccount", "default") is not None
+        return None if there else "there is none yet"
+
+    patience.wait(f"the service account of namespace {kubectl.namespace}", missing)
+
+
 def wait_ready(kubectl: Kubectl, replicas: int, patience: Patience) -> None:
     """Wait until every pod runs what was applied last, and is ready. Raises NotInTime."""
     patience.wait(f"{replicas} pods, each ready", lambda: _not_ready(kubectl, replicas))

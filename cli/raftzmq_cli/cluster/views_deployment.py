@@ -74,7 +74,7 @@ class ViewsDeployment(Deployment):
         if live is not None and replicas is None:
             say(f"the Deployment exists with {count} storage servers: the number stays")
         text = self.render(server, image, image_digest(image, say), count)
-        self.make_namespace()
+        self.make_namespace(say)
         apply_objects(self.kubectl, text, CLIENT, say)
         return count
 

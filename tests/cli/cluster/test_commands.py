@@ -62,17 +62,21 @@ def test_apply_does_not_say_up_without_a_write(
 
 def test_apply_makes_a_namespace_that_is_not_there(kubernetes: Programs, program: Program) -> None:
     kubernetes.on("kubectl get namespace", "")
+    kubernetes.on("kubectl get serviceaccount default", '{"kind": "ServiceAccount"}')
     assert program("cluster", "apply", "--registry", "example.com", "-n", "new").code == 0
     (call,) = kubernetes.calls("kubectl", "create", "namespace")
     assert call[0][-1] == "new"
     (labelled,) = kubernetes.calls("kubectl", "label", "namespace")
     assert labelled[0][-2:] == ["new", "pod-security.kubernetes.io/enforce=restricted"]
+    # Without it the server refuses every pod.
+    assert kubernetes.calls("kubectl", "get", "serviceaccount")
 
 
 def test_a_namespace_for_the_overlay_with_a_root_container_is_less_strict(
     kubernetes: Programs, program: Program
 ) -> None:
     kubernetes.on("kubectl get namespace", "")
+    kubernetes.on("kubectl get serviceaccount default", '{"kind": "ServiceAccount"}')
     options = ("--registry", "example.com", "-n", "new", "--overlay", "hostpath")
     assert program("cluster", "apply", *options).code == 0
     (labelled,) = kubernetes.calls("kubectl", "label", "namespace")
