@@ -61,7 +61,7 @@ def _lines(pieces: Iterable[bytes], keys: int) -> Iterator[bytes]:
     check = SnapshotCheck()
     rest = b""
     count = 0
-    with Bar("reading", keys) as bar:
+    with Bar("reading", keys, prints=True) as bar:
         for piece in pieces:
             check.feed(piece)
             count += piece.count(b'["key",')

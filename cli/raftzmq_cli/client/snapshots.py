@@ -160,7 +160,7 @@ def _save_to_output(run: ClientInvocation, node: str | None) -> None:
     from raftzmq.storage.snapshot_lines import SnapshotCheck
 
     check = SnapshotCheck()
-    with _begun(run, node) as snapshot, Bar("saving", snapshot.keys) as bar:
+    with _begun(run, node) as snapshot, Bar("saving", snapshot.keys, prints=True) as bar:
         progress = _Progress(snapshot, bar)
         for piece in snapshot:
             check.feed(piece)

@@ -17,10 +17,11 @@ PROGRESS_NS: Final = 200_000_000
 
 class Bar:
     """A progress bar on stderr, where that is a terminal which can show it, and there is a title to
-    show it with; for a `with` block in which `total` of something is done."""
+    show it with; for a `with` block in which `total` of something is done. If the block `prints`
+    meanwhile, there is no bar among what it prints on a terminal."""
 
-    def __init__(self, title: str | None, total: float) -> None:
-        self._title = title
+    def __init__(self, title: str | None, total: float, *, prints: bool = False) -> None:
+        self._title = None if prints and obeys_escapes(sys.stdout) else title
         self._total = total
         self._bar: RichProgress | None = None
         self._began_ns = self._next_ns = 0
