@@ -12,7 +12,7 @@ STEP = 10
 
 # Below the range from which the kernel takes ports for outgoing connections, so that nobody is
 # given the port of a node that is down for a while.
-_RANGE = range(20_000, 32_000, STEP)
+_RANGE = range(10_000, 32_000, STEP)
 _random = random.Random(os.getpid())
 _held = ExitStack()
 atexit.register(_held.close)
