@@ -340,6 +340,7 @@ DEFECTS: Final = (
         conflicting_suffix_kept,
         "it was written after one of term|refuses a directory that nothing has harmed",
         800,
+        start=6000,
     ),
     Defect(
         10,

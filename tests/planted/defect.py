@@ -36,6 +36,8 @@ class Defect:
     """Virtual seconds under faults of each world."""
     half: str = ""
     """"a" or "b", where the list names two bugs under one number."""
+    start: int = START
+    """The first seed: another one where the first that shows it is far from the usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,10 @@ class Caught:
     problem: str
 
 
-def catch(defect: Defect, start: int = START) -> Caught:
+def catch(defect: Defect, start: int | None = None) -> Caught:
     """Plant the defect and play worlds until one shows it, each from the next seed. Raises
     AssertionError if none does, or if one fails for another reason than the defect's."""
+    start = defect.start if start is None else start
     with pytest.MonkeyPatch.context() as monkeypatch:
         defect.plant(monkeypatch)
         for tried in counted(f"{defect.title}: world", range(1, defect.seeds + 1)):
