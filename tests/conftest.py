@@ -6,7 +6,7 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,6 +85,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Units | None
     from tests.parallel import Units
 
     return Units(config, log) if config.option.dist == "load" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """A worker that cannot send a report ends, and the whole run with it."""
+    from tests.parallel import encodable
+
+    return encodable((yield))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,6 +28,7 @@ SHARED: Final = {
     "tests/acceptance/test_acceptance.py::test_the_older_design_on_kubernetes": "a Kubernetes",
     "tests/kube/test_on_a_server.py": "a Kubernetes",
     "tests/cli/client/test_commands.py": "the cluster of tests/cli",
+    "tests/cli/client/test_exports.py": "the cluster of tests/cli",
     "tests/cli/client/test_locks.py": "the cluster of tests/cli",
     "tests/cli/client/test_shell.py": "the cluster of tests/cli",
     "tests/cli/client/test_watches.py": "the cluster of tests/cli",
@@ -35,6 +36,7 @@ SHARED: Final = {
     "tests/cli/test_faults.py": "the cluster of tests/cli",
     "tests/cli/test_hostile_texts.py": "the cluster of tests/cli",
     "tests/cli/test_surroundings.py": "the cluster of tests/cli",
+    "tests/cli/top/test_top.py": "the cluster of tests/cli",
     "tests/system/test_hostile_messages.py": "a cluster that nothing disturbs",
     "tests/system/test_workload.py": "a recorded workload",
 }
@@ -88,6 +90,18 @@ def place(nodeid: str) -> int:
     """Where a test stands in the order; those of the same place keep theirs."""
     places = (k for k, beginning in enumerate(FIRST) if nodeid.startswith(beginning))
     return next(places, len(FIRST))
+
+
+def encodable(report: Any) -> Any:
+    """The same report, or part of one, with bytes that are no text, as Python holds them, escaped:
+    pytest-xdist sends UTF-8."""
+    if isinstance(report, str):
+        return report.encode(errors="backslashreplace").decode()
+    if isinstance(report, dict):
+        return {encodable(key): encodable(value) for key, value in report.items()}
+    if isinstance(report, list | tuple):
+        return type(report)(map(encodable, report))
+    return report
 
 
 def workers(config: pytest.Config) -> int:

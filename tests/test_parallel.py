@@ -8,7 +8,7 @@ import pytest
 
 from tests import progress
 from tests.amounts import VARIABLE, sample
-from tests.parallel import ALONE, FIRST, SHARED, place, unit
+from tests.parallel import ALONE, FIRST, SHARED, encodable, place, unit
 from tests.progress import EVERY_S, counted
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +29,17 @@ def test_a_unit_is_a_file_or_what_files_share_or_a_long_test() -> None:
     )
     assert unit("tests/system/test_disks.py::test_a[b]") == "tests/system/test_disks.py::test_a[b]"
     assert unit("tests/system/test_workload.py::test_one") == "a recorded workload"
+
+
+def test_a_report_with_any_text_can_be_sent() -> None:
+    report = {
+        "sections": [("Captured \udcff", "é\ud800")],
+        "keys\udcfe": {"n": 1, "t": ("a", None)},
+    }
+    sent = encodable(report)
+    assert sent["sections"] == [("Captured \\udcff", "é\\ud800")]
+    assert sent["keys\\udcfe"] == {"n": 1, "t": ("a", None)}
+    str(sent).encode()
 
 
 def test_what_is_long_is_dealt_out_first() -> None:
