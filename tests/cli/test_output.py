@@ -25,6 +25,10 @@ READS: Final = {
     "get": "get a",
     "status": "status",
     "dump": "dump",
+    "export": "export",
+    "doctor": "doctor",
+    "top": "top --once",
+    "upgrade status": "upgrade status",
     "queues": "queues",
     "check": "check",
     "bench": "bench --seconds 0.1 --keys 3",
@@ -42,6 +46,8 @@ WRITES: Final = {
     "delete": "delete a",
     "txn": "txn --then 'put a 2'",
     "member transfer": "member transfer",
+    "log-level": "log-level raft-0 info",
+    "upgrade finish": "upgrade finish",
     "lease grant": "lease grant --ttl 60",
     "lease keep": "lease keep {lease}",
     "lease revoke": "lease revoke {lease}",
@@ -56,6 +62,9 @@ ELSEWHERE: Final = {
     "stop": "takes a node of the session's cluster",
     "sem wait": "needs a counter that was made with a capacity",
     "sem run": "prints nothing of its own",
+    "import": "takes a file: client/test_exports.py",
+    "snapshot save": "makes a file: system/test_backups.py",
+    "upgrade downgrade": "takes forms from the session's cluster: tests/upgrade",
 }
 
 
@@ -84,7 +93,7 @@ def output(kind: str) -> Iterator[None]:
 
 def test_no_command_of_the_client_is_left_out() -> None:
     all_ = {name.removeprefix("client ") for name in commands() if name.startswith("client ")}
-    groups = {"member", "lease", "sem"}
+    groups = {"member", "lease", "sem", "snapshot", "upgrade"}
     assert all_ - groups == READS.keys() | WRITES.keys() | ELSEWHERE.keys()
 
 

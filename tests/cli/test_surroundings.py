@@ -167,13 +167,14 @@ def test_every_command_does_its_work_everywhere(
             if output != "simple" and ("keep" in line or "sem" in line or "revoke" in line):
                 continue  # not twice
             seen = run_in(name, *words, stdin=b"get a\nexit\n", **environ)
-            assert seen.code == 0, seen
+            # What ails this machine just now is not what is asked here.
+            assert seen.code == 0 or (command == "doctor" and seen.code == 1), seen
             if command == "bench" and name in ANIMATED:
                 assert b"\x1b[" in seen.out, "a bar"
             else:
                 assert is_safe(seen.text)
                 assert is_safe(seen.said)
-            if command in ("get", "watch", "dump", "shell"):
+            if command in ("get", "watch", "dump", "export", "shell"):
                 assert "grün" in seen.text
 
 

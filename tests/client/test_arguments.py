@@ -39,6 +39,7 @@ GIVEN: dict[str, Any] = {
     "permits": 1,
     "endpoint": "a:1",
     "ttl": 5,
+    "level": "debug",
 }
 
 Attempt = Callable[[Any, Any], Any]
@@ -107,6 +108,11 @@ CASES: dict[str, tuple[Attempt, tuple[Any, ...]]] = {
     "lease number": (lambda c, wrong: c.lease_keep(wrong), COUNTS),
     "token": (lambda c, wrong: c.release("lock", "l", wrong), (0, -1, True, 10**400, 10**5000)),
     "permits": (lambda c, wrong: c.signal("c", wrong), COUNTS),
+    "backup revision": (lambda c, wrong: c.note_backup(wrong, 1), COUNTS[1:]),
+    "backup time": (lambda c, wrong: c.note_backup(1, wrong), COUNTS[1:]),
+    "log level": (lambda c, wrong: c.log_level("a:1", wrong), ("", "loud", 5, None, [], b"debug")),
+    "log level endpoint": (lambda c, wrong: c.log_level(wrong, "debug"), ("", "a", 5, None, [])),
+    "snapshot endpoint": (lambda c, wrong: c.snapshot(endpoint=wrong), ("", "a", 5, [])),
 }
 
 

@@ -71,7 +71,12 @@ def stop(
 
 
 @commands.command(
-    "log-level", "raftzmq client log-level raft-2 debug\nraftzmq client log-level raft-2 info"
+    "log-level",
+    """
+    raftzmq client log-level raft-2 debug
+    raftzmq client log-level raft-2 info
+    """,
+    writes=True,
 )
 def log_level(
     run: ClientInvocation,

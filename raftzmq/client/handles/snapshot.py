@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from raftzmq.client.operations import snapshots
-from raftzmq.client.operations.arguments import check_endpoint
+from raftzmq.client.operations.arguments import call_ms, check_endpoint
 from raftzmq.client.results import NodeStatus
 from raftzmq.client.shell import Shell
 from raftzmq.errors import (
@@ -38,6 +38,7 @@ class Snapshot:
     def __init__(
         self, shell: Shell, ask: Ask, endpoint: str | None, timeout: float, *, stale: bool = False
     ) -> None:
+        call_ms(timeout)
         self._shell = shell
         self._ask = ask
         self._endpoint = None if endpoint is None else check_endpoint(endpoint)

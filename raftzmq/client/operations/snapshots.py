@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from raftzmq import limits
-from raftzmq.client.operations.arguments import NodeRequest, Operation, read
+from raftzmq.client.operations.arguments import NodeRequest, Operation, check_count, read
 from raftzmq.transport.client_wire import Single
 from raftzmq.transport.operator_wire import Done
 from raftzmq.transport.snapshot_wire import (
@@ -58,6 +58,8 @@ def pull(
 
 def note(endpoint: str, revision: int, time_s: int) -> NodeRequest[str]:
     """Tell the node at `endpoint` of a good backup."""
+    check_count("revision", revision)
+    check_count("time_s", time_s)
     return NodeRequest(
         lambda ident: NoteRequest(ident, revision, time_s),
         _message,
