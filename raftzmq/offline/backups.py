@@ -7,6 +7,7 @@ when it was taken, and by which version.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from raftzmq.errors import CorruptFile, DamagedBackup, DataError
 from raftzmq.machine import Machine
 from raftzmq.offline.founding import NewCluster, check_free, found, new_cluster
 from raftzmq.storage import Storage
-from raftzmq.storage.files import Files
+from raftzmq.storage.files import AppendFile, Files, is_full, shortage
 from raftzmq.storage.snapshot_files import WholeSnapshot, check_snapshot, read_records
 
 SYNC_BYTES: Final = 64 * 1024 * 1024
@@ -45,6 +46,24 @@ class Contents:
     sessions: int
     size: int
     crc: str
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what the system says about a file that is written into one line with a cause and a
+    cure."""
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            cause, cure = shortage(error), "free some and try again"
+        else:
+            cause = error.strerror or str(error)
+            cure = (
+                f"make {path.parent} a directory in which this process, user id {os.geteuid()}, "
+                "can write, or name another"
+            )
+        raise DataError(f"{path} cannot be written: {cause}: {cure}") from error
 
 
 @contextlib.contextmanager
@@ -103,31 +122,37 @@ def write(
     """Write a backup that comes in pieces; return what it is, once it is whole, durable and in
     place. Until then it lies beside, as `.NAME.part`, and whatever ends this removes that.
 
-    `progress` is told each piece. Raises DamagedBackup if what came is no whole snapshot, OSError,
-    and whatever `pieces` raises.
+    `progress` is told each piece. Raises DamagedBackup if what came is no whole snapshot, DataError
+    if the file cannot be written, and whatever `pieces` raises.
     """
     part = path.with_name(f".{path.name}.part")
-    file = files.create(part)
-    try:
-        unsynced = 0
-        for piece in pieces:
-            file.write(piece)
-            unsynced += len(piece)
-            if unsynced >= SYNC_BYTES:
-                file.sync()
-                unsynced = 0
-            progress(piece)
-        file.sync()
-        file.close()
-        whole = check(files, part)
-        files.rename(part, path)
-        files.sync_dir(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            file.close()
-            files.unlink(part)
-        raise
+    with _writing(path):
+        file = files.create(part)
+        try:
+            _fill(file, pieces, progress)
+            whole = check(files, part)
+            files.rename(part, path)
+            files.sync_dir(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                file.close()
+                files.unlink(part)
+            raise
     return whole
+
+
+def _fill(file: AppendFile, pieces: Iterable[bytes], progress: Callable[[bytes], object]) -> None:
+    """Write the pieces, make them durable, and close the file."""
+    unsynced = 0
+    for piece in pieces:
+        file.write(piece)
+        unsynced += len(piece)
+        if unsynced >= SYNC_BYTES:
+            file.sync()
+            unsynced = 0
+        progress(piece)
+    file.sync()
+    file.close()
 
 
 def load(files: Files, path: Path) -> tuple[WholeSnapshot, Machine]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from raftzmq.errors import DamagedBackup, DataError
 from raftzmq.machine import Machine
 from raftzmq.offline import backups
 from raftzmq.storage import MemoryFiles, Storage, snapshot_lines
+from raftzmq.storage.memory import MemoryFile
 from raftzmq.storage.snapshot_lines import SnapshotLines, encode_header
 
 HOME = Path("/home")
@@ -125,6 +128,45 @@ def test_what_is_interrupted_or_damaged_leaves_nothing(files: MemoryFiles) -> No
         backups.write(files, BACKUP, [lines()[:-1]])
     assert files.names(HOME) == ["backup"]
     assert files.read(BACKUP) == b"an earlier one"
+
+
+@pytest.mark.parametrize(
+    ("number", "cause", "cure"),
+    [
+        (errno.EACCES, "Permission denied", "make /home a directory in which this process"),
+        (errno.EROFS, "Read-only file system", "make /home a directory in which this process"),
+        (errno.EIO, "Input/output error", "or name another"),
+        (errno.ENOSPC, "no space left", "free some"),
+        (errno.EMFILE, "too many files are open", "free some"),
+    ],
+)
+@pytest.mark.parametrize(
+    "operation", ["files.create", "file.write", "file.sync", "files.rename", "files.sync_dir"]
+)
+def test_what_the_system_refuses_is_one_line_with_cause_and_cure(
+    operation: str,
+    number: int,
+    cause: str,
+    cure: str,
+    files: MemoryFiles,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "/home/.backup.part")
+
+    owner, name = operation.split(".")
+    monkeypatch.setattr(MemoryFiles if owner == "files" else MemoryFile, name, refuse)
+    with pytest.raises(DataError) as caught:
+        backups.write(files, BACKUP, pieces())
+    monkeypatch.undo()
+    text = str(caught.value)
+    assert text.startswith(f"/home/backup cannot be written: {cause}: ")
+    assert cure in text
+    assert "\n" not in text
+    left = (
+        ["backup"] if operation == "files.sync_dir" else []
+    )  # in place by then, as far as it goes
+    assert files.names(HOME) == left
 
 
 def test_a_directory_for_each_node_of_a_new_cluster(files: MemoryFiles) -> None:

@@ -148,6 +148,8 @@ def describe(error: BaseException) -> str:
     if _lacks_home(error):
         return "raftzmq: this user has no home directory: set HOME"
     text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
     if type(error) is Unavailable:
         text += "; are the --endpoints right, and are most nodes up? See 'raftzmq client status'"
     return f"raftzmq: {messages.one_line(text)}"

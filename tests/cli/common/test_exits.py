@@ -69,3 +69,9 @@ def test_a_defect_is_not_hidden() -> None:
 def test_an_interruption_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     assert report(KeyboardInterrupt()) == 130
     assert capfd.readouterr().err == ""
+
+
+def test_what_the_system_says_of_a_file_is_told_without_its_number() -> None:
+    error = FileNotFoundError(2, "No such file or directory", "backup")
+    assert describe(error) == "raftzmq: backup: No such file or directory"
+    assert describe(OSError("the terminal is gone")) == "raftzmq: the terminal is gone"
