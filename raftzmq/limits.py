@@ -168,3 +168,11 @@ a majority of the others was faster. Disks that many share are slow for all alik
 
 TRACE_CHARACTERS: Final = 64
 """A traceparent of W3C has 55."""
+
+LAG_ENTRIES: Final = 10_000
+"""A node that lacks at most this many of the committed entries has caught up. The rest takes a
+fraction of a second, and under load there is always some."""
+
+EMPTY_NODE_BYTES: Final = 96 * 1024 * 1024
+"""About what a busy node takes that stores nothing. With 256 MiB in all, two thirds of the whole
+were too much for its store."""

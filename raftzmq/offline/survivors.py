@@ -15,7 +15,7 @@ from raftzmq.errors import CorruptFile, DataError
 from raftzmq.lines import with_body
 from raftzmq.machine import Machine
 from raftzmq.offline.founding import interrupted
-from raftzmq.storage.directory import Found, Layout, data_errors, holder, read_all
+from raftzmq.storage.directory import Found, Layout, data_errors, read_all, user_of
 from raftzmq.storage.files import Files
 from raftzmq.storage.records import Identity, decode_record, read_identity
 from raftzmq.storage.snapshot_files import read_records, snapshot_path
@@ -132,7 +132,7 @@ def _nothing(files: Files, path: Path) -> str:
 def survey(files: Files, path: Path) -> Survivor:
     """Look at a directory. Whatever is wrong with it is said in what is returned."""
     layout = Layout(path)
-    user = holder(files, layout) if files.is_locked(layout.lock) else ""
+    user = user_of(files, layout)
     try:
         unfinished = interrupted(files, layout) is not None
         remains = read_remains(files, path)

@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from raftzmq import limits
 from raftzmq.node.admin import BEHIND_MS
 from raftzmq.server.vitals import Vitals
 
 LOOP_STALLED_MS: Final = 15_000
 """A loop that has published nothing for this long hangs, or its disk does. Putting a large snapshot
 in place, or waiting for a slow disk, may take some seconds."""
-
-READY_LAG_ENTRIES: Final = 10_000
-"""A node that lacks at most this many of the committed entries has caught up. The rest takes a
-fraction of a second, and under load there is always some."""
 
 READY_LED_TIMEOUTS: Final = 2
 """A restarted node is ready only after it has known a leader for this many election timeouts, each
@@ -136,7 +133,7 @@ def _caught_up(vitals: Vitals) -> Check:
         why = "it receives a snapshot from the leader: wait"
     elif vitals.led_ms is None or vitals.led_ms < patience_ms:
         why = "just started, the leader has yet to say what is missing here: wait"
-    elif lag > READY_LAG_ENTRIES:
+    elif lag > limits.LAG_ENTRIES:
         why = f"{lag} of {vitals.known_commit_index} committed entries are not applied: wait"
     elif vitals.behind_ms >= BEHIND_MS:
         why = (

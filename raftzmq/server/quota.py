@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from raftzmq import limits
 from raftzmq.errors import InvalidRequest
 
 LEAST_BYTES: Final = 1024 * 1024
-
-EMPTY_BYTES: Final = 96 * 1024 * 1024
-"""About what a busy node takes that stores nothing. With 256 MiB in all, two thirds of the whole
-were too much."""
 
 _UNITS: Final = {
     **{prefix: 1000**power for power, prefix in enumerate(("", "K", "M", "G", "T"))},
@@ -34,10 +31,15 @@ def parse_size(text: str) -> int:
 
 
 def default_quota(root: Path = Path("/")) -> int:
-    """Two thirds of the memory that this process may use beside what it takes anyway. What grows
-    with the store needs the rest: the newest entries of the log, the history for watches, messages
-    on their way."""
-    return max(LEAST_BYTES, (memory_limit(root) - EMPTY_BYTES) * 2 // 3)
+    """What fits into the memory that this process may use."""
+    return quota_within(memory_limit(root))
+
+
+def quota_within(memory_bytes: int) -> int:
+    """Two thirds of so much memory, beside what a node takes anyway. What grows with the store
+    needs the rest: the newest entries of the log, the history for watches, messages on their
+    way."""
+    return max(LEAST_BYTES, (memory_bytes - limits.EMPTY_NODE_BYTES) * 2 // 3)
 
 
 def memory_limit(root: Path = Path("/")) -> int:

@@ -95,13 +95,17 @@ def lock_directory(files: Files, layout: Layout) -> Closeable:
         return files.lock(layout.lock)
     except BlockingIOError:
         raise DataLocked(
-            f"{layout.root} is in use by {holder(files, layout)}: stop that one, "
+            f"{layout.root} is in use by {_holder(files, layout)}: stop that one, "
             "or give this node a directory of its own with --data-dir"
         ) from None
 
 
-def holder(files: Files, layout: Layout) -> str:
-    """Who has locked the directory, for a sentence."""
+def user_of(files: Files, layout: Layout) -> str:
+    """The process that has locked the directory, for a sentence; "" if none has. Raises OSError."""
+    return _holder(files, layout) if files.is_locked(layout.lock) else ""
+
+
+def _holder(files: Files, layout: Layout) -> str:
     pid = files.read(layout.lock, 0, 20).strip().decode("ascii", "replace")
     return f"process {pid}" if pid.isdecimal() else "another process"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from raftzmq import limits
 from raftzmq.node.admin import BEHIND_MS
 from raftzmq.server.health import (
     LOOP_STALLED_MS,
-    READY_LAG_ENTRIES,
     liveness,
     readiness,
     report,
@@ -87,7 +87,7 @@ def test_a_dead_thread_ends_the_life_of_the_node() -> None:
         ({"led_ms": None}, "caught_up", "just started"),
         ({"led_ms": 599}, "caught_up", "just started"),
         (
-            {"applied_index": 0, "known_commit_index": READY_LAG_ENTRIES + 1},
+            {"applied_index": 0, "known_commit_index": limits.LAG_ENTRIES + 1},
             "caught_up",
             "10001 of 10001 committed entries are not applied",
         ),
@@ -105,7 +105,7 @@ def test_each_reason_alone_makes_a_node_unready_and_is_told(
     "changes",
     [
         {"led_ms": 600},
-        {"applied_index": 0, "commit_index": 0, "known_commit_index": READY_LAG_ENTRIES},
+        {"applied_index": 0, "commit_index": 0, "known_commit_index": limits.LAG_ENTRIES},
         {"applied_index": 4701, "behind_ms": BEHIND_MS - 1},
         {"role": "follower", "leader": "raft-1", "lags": ()},
     ],

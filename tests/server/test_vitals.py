@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from raftzmq import limits
 from raftzmq.histogram import Histogram
 from raftzmq.node import Node
-from raftzmq.server.health import READY_LAG_ENTRIES, readiness, report
+from raftzmq.server.health import readiness, report
 from raftzmq.server.vitals import DISK_LOOK_MS, PUBLISH_MS, Recorder
 from raftzmq.transport.watch_wire import WatchRequest
 from tests.node.world import STEP_MS, World
@@ -120,7 +121,7 @@ def test_what_the_leader_has_committed_counts_before_it_is_here(tmp_path: Path) 
     made = recorder(follower, world, tmp_path)
     run(world, 2, made)
     assert report(readiness(made.latest, world.now_ms))[0]
-    follower.raft.leader_commit_index = follower.raft.commit_index + READY_LAG_ENTRIES + 1
+    follower.raft.leader_commit_index = follower.raft.commit_index + limits.LAG_ENTRIES + 1
     made.publish(world.now_ms)
     passed, text = report(readiness(made.latest, world.now_ms))
     assert not passed

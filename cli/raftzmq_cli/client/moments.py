@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raftzmq.client.operations.arguments import decode_value
 from raftzmq.errors import DataError
+from raftzmq_cli.common.backups import KEY_RECORD
 from raftzmq_cli.common.progress import Bar
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _lines(pieces: Iterable[bytes], keys: int) -> Iterator[bytes]:
     with Bar("reading", keys, prints=True) as bar:
         for piece in pieces:
             check.feed(piece)
-            count += piece.count(b'["key",')
+            count += piece.count(KEY_RECORD)
             bar.show(count)
             *lines, rest = (rest + piece).split(b"\n")
             yield from lines

@@ -21,7 +21,7 @@ from raftzmq.errors import DataError, InvalidRequest, Unavailable
 from raftzmq_cli.client import statuses
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.common import messages, printers
-from raftzmq_cli.common.backups import keys_text, size_text
+from raftzmq_cli.common.backups import KEY_RECORD, keys_text, size_text
 from raftzmq_cli.common.commands import Group
 from raftzmq_cli.common.progress import Bar
 
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 TRIES: Final = 3
 """How often a snapshot is begun, if the node that it comes from goes."""
-
-KEY_RECORD: Final = b'["key",'
-"""What begins a key in a snapshot: counted for the progress bar alone."""
 
 _KEPT: Final = re.compile(r"raftzmq-\d{8}T\d{6}Z-r\d+\.backup")
 

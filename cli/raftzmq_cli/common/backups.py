@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 Backup = Annotated[str, typer.Argument(metavar="FILE", help="The backup; - is standard input.")]
 
-_BLOCK_BYTES = 1024 * 1024
+KEY_RECORD: Final = b'["key",'
+"""What begins a key in a snapshot: counted for progress bars alone."""
+
+_BLOCK_BYTES: Final = 1024 * 1024
 
 
 @contextmanager

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from raftzmq import limits
 from raftzmq_cli.client.statuses import refuse_all
 from raftzmq_cli.common.messages import one_line
 from raftzmq_cli.doctor.facts import Facts, figures, number
 from raftzmq_cli.doctor.verdicts import Check, Mark, attention, failing, ok
-
-LAG_ENTRIES: Final = 10_000
-"""A follower that lacks more is behind; as for /readyz."""
 
 BACKUP_HOURS: Final = 48
 """An older one is too old; as for the alert."""
@@ -182,7 +180,7 @@ def lag(facts: Facts) -> Check | None:
     behind = {n: k for n, k in (figures(leading).get("lags") or {}).items() if n not in away}
     for node in facts.answering:
         behind[node["node"]] = max(behind.get(node["node"], 0), node.get("lag") or 0)
-    late = {name: entries for name, entries in behind.items() if entries > LAG_ENTRIES}
+    late = {name: entries for name, entries in behind.items() if entries > limits.LAG_ENTRIES}
     if late:
         found = ", ".join(f"{name} is {k:,} entries behind" for name, k in late.items())
         return attention(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from raftzmq import limits
 from raftzmq_cli.client.statuses import Document
 from raftzmq_cli.doctor.facts import Facts, figures, number
 from raftzmq_cli.doctor.verdicts import Check, attention, failing, ok
@@ -21,9 +22,6 @@ MEMORY_SHARE: Final = 0.9
 STORE_SHARE: Final = 0.8
 FILES_SHARE: Final = 0.8
 """As for the alerts: from then on there is little room."""
-
-EMPTY_BYTES: Final = 96 * 1024 * 1024
-"""What a node takes that stores nothing."""
 
 
 def fsync(facts: Facts) -> Check | None:
@@ -127,8 +125,10 @@ def memory(facts: Facts) -> Check | None:
         )
     for node in facts.answering:
         limit, quota = number(node, "memory_limit_bytes"), node.get("quota_bytes")
-        if limit is not None and quota and quota + EMPTY_BYTES > limit:
-            fitting = max(1024**2, (limit - EMPTY_BYTES) * 2 / 3)
+        if limit is not None and quota and quota + limits.EMPTY_NODE_BYTES > limit:
+            from raftzmq.server.quota import quota_within
+
+            fitting = quota_within(int(limit))
             return attention(
                 "memory",
                 f"the quota of {node['node']}, {_mib(quota)}, does not fit into its {_mib(limit)}: "

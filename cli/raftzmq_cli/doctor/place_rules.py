@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from raftzmq_cli.doctor.facts import Facts
+from raftzmq_cli.doctor.node_rules import DISK_FREE_SHARE
 from raftzmq_cli.doctor.verdicts import Check, attention, failing, ok
-
-DISK_FREE_SHARE: Final = 0.15
 
 
 def directory(facts: Facts) -> Check | None:
@@ -35,19 +32,23 @@ def directory(facts: Facts) -> Check | None:
     return ok("directory", f"{found.path}, {whose}: every line was read, nothing is damaged")
 
 
-def directory_room(facts: Facts) -> Check | None:
-    """Room beside the data, and who else may read it."""
+def file_modes(facts: Facts) -> Check | None:
+    """Who else may read the data. There is nothing to say while nobody may."""
     found = facts.directory
-    if found is None or not found.exists:
+    if found is None or not found.readable_by_others:
         return None
-    if found.readable_by_others:
-        names = ", ".join(found.readable_by_others)
-        return attention(
-            "file modes",
-            f"others may read {names} in {found.path}",
-            f"`chmod -R o-rwx {found.path}`",
-        )
-    if found.free_bytes is None or not found.size_bytes:
+    names = ", ".join(found.readable_by_others)
+    return attention(
+        "file modes",
+        f"others may read {names} in {found.path}",
+        f"`chmod -R o-rwx {found.path}`",
+    )
+
+
+def room(facts: Facts) -> Check | None:
+    """Room beside the data."""
+    found = facts.directory
+    if found is None or found.free_bytes is None or not found.size_bytes:
         return None
     share = found.free_bytes / found.size_bytes
     if share < DISK_FREE_SHARE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from raftzmq.access.key_directory import KeyDirectory
 from raftzmq.access.key_files import read_node_keys
 from raftzmq.errors import DataError, InvalidRequest
-from raftzmq.storage.directory import Layout, data_errors, read_all
+from raftzmq.storage.directory import Layout, data_errors, read_all, user_of
 from raftzmq.storage.files import OsFiles
 from raftzmq.storage.records import read_identity
 from raftzmq_cli.doctor.facts import DirectoryFacts, KeyFacts
@@ -54,13 +53,9 @@ def _look(layout: Layout, facts: DirectoryFacts) -> DirectoryFacts:
 
 
 def _held_by(layout: Layout) -> str | None:
-    """Which process has locked the directory, in words."""
-    with contextlib.suppress(OSError), layout.lock.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # for as long as it takes to close it
-        except BlockingIOError:
-            holder = file.read(20).strip().decode("ascii", "replace")
-            return f"process {holder}" if holder.isdecimal() else "a process"
+    """Which process has locked the directory, in words; also where little of it can be read."""
+    with contextlib.suppress(OSError):
+        return user_of(OsFiles(), layout) or None
     return None
 
 

@@ -13,7 +13,8 @@ Rule = Callable[[Facts], Check | None]
 
 RULES: Final[tuple[Rule, ...]] = (
     place_rules.directory,
-    place_rules.directory_room,
+    place_rules.file_modes,
+    place_rules.room,
     place_rules.key_files,
     cluster_rules.answers,
     cluster_rules.quorum,

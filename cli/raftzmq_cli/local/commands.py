@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from contextlib import closing
 from pathlib import Path
@@ -294,9 +293,7 @@ def _say_what_next(cluster: LocalCluster) -> None:
     if cluster.endpoints != local_endpoints(LOCAL_NODES, LOCAL_BASE_PORT):
         line("first, since the ports are not the default ones:")
         line(f"  export RAFTZMQ_ENDPOINTS={','.join(cluster.endpoints)}")
-    if cluster.client_key:
-        line("first, as whoever has no key is not let in:")
-        line(f"  export RAFTZMQ_KEY={shlex.quote(short(cluster.client_key))}")
+    running.say_key(cluster)
     line("try next:")
     line(f"  {name} client put greeting hello")
     line(f"  {name} client get greeting")

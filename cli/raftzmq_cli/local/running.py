@@ -10,7 +10,7 @@ from pathlib import Path
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.common.designs import Design
 from raftzmq_cli.common.escaping import escaped
-from raftzmq_cli.common.messages import program, short
+from raftzmq_cli.common.messages import line, program, short
 from raftzmq_cli.local import processes, view_servers
 from raftzmq_cli.local.processes import LocalCluster
 
@@ -53,6 +53,13 @@ def elsewhere(known: Sequence[LocalCluster], most: int = 5) -> list[str]:
 def stop_command(cluster: LocalCluster) -> str:
     """The command that stops a cluster, called from here."""
     return f"{program()} local down{options(cluster)}"
+
+
+def say_key(cluster: LocalCluster) -> None:
+    """Say which key the commands of clients need, if they need one."""
+    if cluster.client_key:
+        line("first, as whoever has no key is not let in:")
+        line(f"  export RAFTZMQ_KEY={shlex.quote(short(cluster.client_key))}")
 
 
 def options(cluster: LocalCluster, *, with_design: bool = True) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -122,9 +121,7 @@ def _say_what_next(views: LocalViews) -> None:
     if views.base_port != BASE_PORT:
         line("first, since the port is not the default one:")
         line(f"  export RAFTZMQ_VIEW_SERVER={views.view_server}")
-    if views.client_key:
-        line("first, as whoever has no key is not let in:")
-        line(f"  export RAFTZMQ_KEY={shlex.quote(short(views.client_key))}")
+    running.say_key(views)
     line("try next:")
     for command in ("put greeting hello", "get greeting", "status"):
         line(f"  {name} views client {command}")

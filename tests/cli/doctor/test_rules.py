@@ -367,14 +367,14 @@ ILL: list[tuple[Rule, Facts, Mark, str, str]] = [
         "A volume is lost",
     ),
     (
-        place_rules.directory_room,
+        place_rules.room,
         Facts(directory=DirectoryFacts(path="/d", free_bytes=1, size_bytes=100)),
         Mark.ATTENTION,
         "1% of the file system of /d is free",
         "free space",
     ),
     (
-        place_rules.directory_room,
+        place_rules.file_modes,
         Facts(directory=DirectoryFacts(path="/d", readable_by_others=("log",))),
         Mark.ATTENTION,
         "others may read log in /d",
