@@ -15,6 +15,7 @@ at once, it asks again without a pause and without telling its caller.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -84,6 +85,22 @@ def configuration_of_the_pod() -> Any:
     return KubeConfig.from_env()
 
 
+def _connection_params() -> Any:
+    """No time limit, and of the API server's certificate no more than kubectl asks."""
+    from lightkube.config.client_adapter import ConnectionParams
+
+    class _ConnectionParams(ConnectionParams):
+        # Since 3.13 Python refuses certificates without some extensions that RFC 5280 wants. Those
+        # of many clusters (EKS) lack them, and programs in Go do not look. Signature, name and
+        # dates are checked as before.
+        def httpx_params(self, config: Any) -> dict[str, Any]:
+            params: dict[str, Any] = super().httpx_params(config)
+            params["verify"].verify_flags &= ~ssl.VERIFY_X509_STRICT
+            return params
+
+    return _ConnectionParams(timeout=None)
+
+
 class StatefulSetApi:
     """One connection's worth of requests about one StatefulSet. Use as an async context manager.
 
@@ -93,7 +110,6 @@ class StatefulSetApi:
 
     def __init__(self, name: str, namespace: str | None, configuration: Configuration) -> None:
         """Raises ApiFailure when there is no usable configuration."""
-        from lightkube.config.client_adapter import ConnectionParams
         from lightkube.core.generic_client import GenericAsyncClient
         from lightkube.generic_resource import create_namespaced_resource
 
@@ -101,7 +117,7 @@ class StatefulSetApi:
         self._kind = create_namespaced_resource("apps", "v1", "StatefulSet", "statefulsets")
         try:
             self._client: Any = GenericAsyncClient(
-                ConnectionParams(timeout=None), configuration(), namespace=namespace
+                _connection_params(), configuration(), namespace=namespace
             )
         except Exception as error:  # anything that a damaged file or environment causes
             raise ApiFailure(

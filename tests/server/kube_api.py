@@ -21,25 +21,37 @@ from urllib.parse import parse_qs, urlsplit
 
 PATIENCE_S = 60.0
 
-# A certificate for 127.0.0.1 that signs itself, and its key, which protects nothing.
+# An authority, a certificate for 127.0.0.1 from it, and the key of that, which protects nothing. As
+# on many a real cluster, no extension says what the authority's key is for, nor whose it is.
+AUTHORITY = """\
+-----BEGIN CERTIFICATE-----
+MIIBXzCCAQagAwIBAgIUT5ZGhtmAbmIyT70uTsAJ8PFE7tAwCgYIKoZIzj0EAwIw
+FTETMBEGA1UEAwwKa3ViZXJuZXRlczAgFw0yNjExMzAxODU0MjZaGA8yMTI2MTEw
+NjE4NTQyNlowFTETMBEGA1UEAwwKa3ViZXJuZXRlczBZMBMGByqGSM49AgEGCCqG
+SM49AwEHA0IABBGBZw0eJmbgvYIJyuQYMZs0k1SeC4xWHUjxYUfMlsf83Vsg95w2
+9XbCW83D2iAEy1BwT9wLBkFU4TdX9iApvaijMjAwMA8GA1UdEwEB/wQFMAMBAf8w
+HQYDVR0OBBYEFHPuXYO6ozmzEnTmFCHmP57Wb+3NMAoGCCqGSM49BAMCA0cAMEQC
+IFrPgtc/lBO61pWPjRt4bJzbCRyLG9sHDhrq42+EN4TLAiAh/sRsab2HgNouwbbC
+MWEoXNUxCrDGXZ2wKaiQ8oM1dA==
+-----END CERTIFICATE-----
+"""
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
-MIIBkTCCATigAwIBAgIUIFHzb+rcmkv+7Q7Aq3s6MguCW/wwCgYIKoZIzj0EAwIw
-FTETMBEGA1UEAwwKa3ViZXJuZXRlczAgFw0yNjExMjQxNDU3MDNaGA8yMTI2MTAz
-MTE0NTcwM1owFTETMBEGA1UEAwwKa3ViZXJuZXRlczBZMBMGByqGSM49AgEGCCqG
-SM49AwEHA0IABAoLQNmSsVCKHmnQWuIrukqkAI6QI2+PoVoFf6fu6T9uXpeQFZ0w
-SeoRzi2AdZsDX5t5HXtfII0tzX9PtcJdncqjZDBiMB0GA1UdDgQWBBRhsO0lUy5N
-rbDZ5Ex3VttfPVLzNjAfBgNVHSMEGDAWgBRhsO0lUy5NrbDZ5Ex3VttfPVLzNjAP
-BgNVHRMBAf8EBTADAQH/MA8GA1UdEQQIMAaHBH8AAAEwCgYIKoZIzj0EAwIDRwAw
-RAIgTwj09YPQh8ijbqWqUwnjraur/IiYfjNv6pD3w6qr/rgCIC0kugvak8VW7em9
-eWtgA88BD9u3zHOzRvX2hP0eMXy+
+MIIBWjCCAQCgAwIBAgIUGvkqqhm0YU+LVEslJfG7NKZDrpwwCgYIKoZIzj0EAwIw
+FTETMBEGA1UEAwwKa3ViZXJuZXRlczAgFw0yNjExMzAxODU0MjZaGA8yMTI2MTEw
+NjE4NTQyNlowGTEXMBUGA1UEAwwOa3ViZS1hcGlzZXJ2ZXIwWTATBgcqhkjOPQIB
+BggqhkjOPQMBBwNCAATEuGyOJVKp/E4dUEvj467qmyKWx0twVRrGAzIJd47mGwTP
+YoqWenbKI896Ua2jT1345hIZh6R0hX9Wx25VPPaFoygwJjAPBgNVHREECDAGhwR/
+AAABMBMGA1UdJQQMMAoGCCsGAQUFBwMBMAoGCCqGSM49BAMCA0gAMEUCIAx0hG82
+olNIGWJzMeBKNiYj5vpkjWIfDBIB2qjsxQLnAiEAsS8aKPR5S6GeI/vLdN41+I/m
+5vRt9KnMvx7s52e69Hc=
 -----END CERTIFICATE-----
 """
 KEY = """\
 -----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg3RblGzFs8qs35X/7
-u8PzpOYxRBwgmuPShsys8WCvpbyhRANCAAQKC0DZkrFQih5p0FriK7pKpACOkCNv
-j6FaBX+n7uk/bl6XkBWdMEnqEc4tgHWbA1+beR17XyCNLc1/T7XCXZ3K
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDkn3DUBveBpnDmBi
+diLyfgHpvhGj4ILGnl/hDDF3uSOhRANCAATEuGyOJVKp/E4dUEvj467qmyKWx0tw
+VRrGAzIJd47mGwTPYoqWenbKI896Ua2jT1345hIZh6R0hX9Wx25VPPaF
 -----END PRIVATE KEY-----
 """
 
@@ -109,7 +121,7 @@ class KubeApi:
     """Use as a context manager: listens inside of it. All methods may be called from any thread."""
 
     def __init__(self, certificate_dir: Path | None = None) -> None:
-        """With `certificate_dir`, speak TLS; the certificate is left there as ca.crt."""
+        """With `certificate_dir`, speak TLS; the authority is left there as ca.crt."""
         self.token: str | None = None  # the one token that is accepted; None: any
         self.requests: list[Request] = []
         self._objects: dict[tuple[str, str], dict[str, Any]] = {}
@@ -128,10 +140,11 @@ class KubeApi:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.api = self
         if certificate_dir is not None:
-            (certificate_dir / "ca.crt").write_text(CERTIFICATE)
+            (certificate_dir / "ca.crt").write_text(AUTHORITY)
+            (certificate_dir / "server.crt").write_text(CERTIFICATE)
             (certificate_dir / "server.key").write_text(KEY)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate_dir / "ca.crt", certificate_dir / "server.key")
+            context.load_cert_chain(certificate_dir / "server.crt", certificate_dir / "server.key")
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
