@@ -45,3 +45,15 @@ def test_a_module_of_the_package_is_imported_alone() -> None:
         "assert loaded == ['raftzmq.limits'], loaded\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_the_clients_import_nothing_that_only_the_command_and_nodes_need() -> None:
+    script = (
+        "import sys\n"
+        "from raftzmq import AsyncClient, Client\n"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "others = {'typer', 'click', 'rich', 'pydantic', 'prometheus_client', 'lightkube',\n"
+        "          'opentelemetry', 'raftzmq_cli'}\n"
+        "assert not others & loaded, others & loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

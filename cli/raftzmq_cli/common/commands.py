@@ -20,8 +20,10 @@ from importlib import import_module
 from typing import Any, Final, TypeVar, get_type_hints
 
 import typer
+from typer.core import TyperGroup
 
 from raftzmq_cli.common.coercion import use_plain_coercion
+from raftzmq_cli.common.exits import CommandMissing
 from raftzmq_cli.common.metavars import use_plain_metavars
 from raftzmq_cli.common.standard_output import CannotWrite
 
@@ -100,9 +102,9 @@ class Group(Commands):
         self._files = files
         self._app = typer.Typer(
             name=name,
+            cls=_CommandGroup,
             help=text,
             epilog=examples_text(examples),
-            no_args_is_help=True,
             add_completion=completion,
             rich_markup_mode=None,
             pretty_exceptions_enable=False,
@@ -118,6 +120,16 @@ class Group(Commands):
         if self._files is not None:
             made.commands = _Imported(self._files)
         return {self._name: made}
+
+
+class _CommandGroup(TyperGroup):
+    """A group that is an error when it is called bare, with whichever click: before 8.2, click's
+    own `no_args_is_help` ends with 0."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise CommandMissing(ctx.get_help())
+        return super().parse_args(ctx, args)
 
 
 class _Imported(Mapping[str, Any]):

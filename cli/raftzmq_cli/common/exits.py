@@ -52,6 +52,10 @@ class AnswerIsNo(Exception):
     """The question was answered, with no; the text says what the answer was."""
 
 
+class CommandMissing(Exception):
+    """A group was called without the name of a command; the text is the group's help."""
+
+
 class NotInTime(Unavailable):
     """Others held it for as long as one was ready to wait; the text says what."""
 
@@ -126,8 +130,10 @@ def _as_json(error: BaseException, text: str, code: int) -> str:
 
 
 def is_usage_error(error: BaseException) -> bool:
-    """Whether Typer (or the click in it, wherever that lives) raised it over the arguments."""
-    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+    """Whether it is over the arguments: Typer raised it (or click, wherever that lives), or there
+    is no command."""
+    is_typers = hasattr(error, "format_message") and hasattr(error, "exit_code")
+    return is_typers or isinstance(error, CommandMissing)
 
 
 def _lacks_home(error: BaseException) -> bool:
@@ -137,8 +143,8 @@ def _lacks_home(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """Return what to show for an error: one line, but for the help that bare groups print."""
-    if type(error).__name__ == "NoArgsIsHelpError":
-        return str(getattr(error, "message", error))
+    if isinstance(error, CommandMissing):
+        return str(error)
     if is_usage_error(error):
         return f"raftzmq: {_usage_line(error)}"
     if isinstance(error, OutcomeUnknown):
