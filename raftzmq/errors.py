@@ -35,6 +35,7 @@ __all__ = [
     "StoreFull",
     "Unauthorized",
     "Unavailable",
+    "Unsupported",
     "WatchLost",
 ]
 """Those that users of the package meet: `raftzmq` has them too."""
@@ -139,6 +140,13 @@ class Fenced(Refused):
     """A token of the write no longer holds; nothing was written."""
 
     code = "fenced"
+
+
+class Unsupported(Refused):
+    """The cluster is of a version that does not know this yet, or its nodes are: upgrade them, and
+    `raftzmq client upgrade finish`."""
+
+    code = "unsupported"
 
 
 class WatchLost(Refused):

@@ -80,7 +80,12 @@ _FORMS: Final[dict[int, tuple[str, ...]]] = {
         "file identity.incarnation identity.node lock log machine/2 node.json snapshots",
         "file founding.json stale.json state.json",
     ),
-    2: ("field Heartbeat.leader_commit_index Heartbeat.unheard",),
+    2: (
+        "field Heartbeat.leader_commit_index Heartbeat.unheard",
+        "operation put_if/4",
+        "branch put_if",
+        "fenced put_if",
+    ),
 }
 
 SINCE: Final[dict[str, int]] = {

@@ -119,6 +119,12 @@ def _put_leased(may: Rights, key: str, lease: int) -> None:
     may.own(lease)  # whoever ends it deletes the key
 
 
+def _put_if(may: Rights, key: str, end: Any) -> None:
+    may.write(key)
+    if isinstance(end, list) and end[0] == "lease":
+        may.own(end[1])
+
+
 def _acquire(may: Rights, name: str, lease: int) -> None:
     may.write(name)
     may.own(lease)
@@ -143,6 +149,7 @@ OPERATIONS: Final[Mapping[str, Callable[..., None]]] = {
     "delete_first": lambda may, prefix, _limit: may.write_all(prefix),
     "put_ttl": lambda may, key, _value, _ttl_ms: may.write(key),
     "put_leased": lambda may, key, _value, lease: _put_leased(may, key, lease),
+    "put_if": lambda may, key, _value, _revision, end: _put_if(may, key, end),
     "get": lambda may, key: may.read(key),
     "range": lambda may, start, end, _limit: may.read_range(start, end),
     "prefix": lambda may, prefix, _limit: may.read_all(prefix),

@@ -9,9 +9,9 @@ from raftzmq.client.handles.claims import Election, Lock, PlainSemaphore, Semaph
 from raftzmq.client.handles.lease import held_lease
 from raftzmq.client.handles.snapshot import Snapshot
 from raftzmq.client.handles.watch import Watch
+from raftzmq.client.leased import AnyLease
 from raftzmq.client.operations import cluster, snapshots
 from raftzmq.client.operations.arguments import timeout_ms
-from raftzmq.client.operations.leases import AnyLease
 from raftzmq.client.results import NodeStatus
 from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.calls import Call

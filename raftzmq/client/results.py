@@ -39,12 +39,17 @@ Value = str | bytes
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A put that is durable on a majority. `revision` is the key's new revision."""
+    """A put that is durable on a majority. `revision` is the key's new revision.
+
+    Of a put with `if_absent`, `succeeded` may be False: nothing was written, and `revision` and
+    `current` are those of the key that is there."""
 
     index: int
     term: int
     leader: str | None
     revision: int
+    succeeded: bool = True
+    current: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raftzmq.client.leased import AnyLease
 from raftzmq.client.results import Value
 
 __all__ = [
@@ -37,8 +38,14 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Put:
+    """`ttl`, `lease` and `keep_end` as of a client's `put`; with one of them the transaction needs
+    cluster version 2."""
+
     key: str
     value: Value
+    ttl: float | None = None
+    lease: AnyLease | None = None
+    keep_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from raftzmq.machine.additions import adds
 from raftzmq.machine.bounds import bounded, owned
 from raftzmq.machine.commands.reads import UNDECIDED
+from raftzmq.machine.forms import version_of
 from raftzmq.machine.machine import Machine
 from raftzmq.machine.tables.sessions import Result
 from raftzmq.machine.validation import (
@@ -29,4 +30,5 @@ __all__ = [
     "owned",
     "validate_read",
     "validate_write",
+    "version_of",
 ]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from raftzmq.access.rights import may_read_all, may_write_all
 from raftzmq.access.users import ANYBODY, User
-from raftzmq.errors import Denied, InvalidRequest, Overloaded
+from raftzmq.errors import Denied, InvalidRequest, Overloaded, Unsupported
 from raftzmq.machine import (
     READS,
     WRITES,
@@ -18,13 +18,16 @@ from raftzmq.machine import (
     owned,
     validate_read,
     validate_write,
+    version_of,
 )
 from raftzmq.node.access import Access
 from raftzmq.node.counts import READ, STALE_READ, WRITE, Counts
 from raftzmq.node.proposals import Proposals
 from raftzmq.node.reads import Reads
 from raftzmq.node.replies import Replies
+from raftzmq.node.upgrades import Upgrades
 from raftzmq.transport.client_wire import OperationsRequest
+from raftzmq.versions import FIRST
 
 _key_of: Final = itemgetter(2)
 """The key of a put or a get."""
@@ -39,12 +42,14 @@ class Clients:
         replies: Replies,
         proposals: Proposals,
         reads: Reads,
+        upgrades: Upgrades,
         counts: Counts,
     ) -> None:
         self._access = access
         self._replies = replies
         self._proposals = proposals
         self._reads = reads
+        self._upgrades = upgrades
         self._counts = counts
 
     def operations(
@@ -77,7 +82,8 @@ class Clients:
         that are not valid, or that the user may not do."""
         writes: list[Any] = []
         reads: list[Any] = []
-        checked = not user.admin and self._access.is_decided_here(stale=request.stale)
+        leads = self._access.is_decided_here(stale=False)
+        checked = not user.admin and (leads or request.stale)
         ops: Sequence[Any] = request.ops
         for op in ops:
             name = op[1]
@@ -91,11 +97,13 @@ class Clients:
                     raise InvalidRequest(f"unknown operation {name[:40]!r}")
                 if checked:
                     self._access.check(user, op)
+                if is_write and leads and (needed := version_of(op)) > FIRST.highest:
+                    self._upgrades.require(needed, name)
                 if is_write:
                     writes.append(owned(bounded(op), user.name))
                 else:
                     reads.append(op)
-            except (InvalidRequest, Denied, Overloaded) as error:
+            except (InvalidRequest, Denied, Overloaded, Unsupported) as error:
                 body = {"message": str(error)}
                 self._replies.add(client, [(op[0], error.code, 0, body)], 0)
                 refused = WRITE if is_write else kind

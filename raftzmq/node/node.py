@@ -74,12 +74,14 @@ class Node(NodeState):
         self.traces = Traces(self.counts.clock)
         self.proposals = Proposals(self, self.replies, self.traces)
         self.reads = Reads(self, self.replies, self.parked)
-        self.clients = Clients(access, self.replies, self.proposals, self.reads, self.counts)
+        self.upgrades = Upgrades(self, self.proposals)
+        self.clients = Clients(
+            access, self.replies, self.proposals, self.reads, self.upgrades, self.counts
+        )
         self.watches = Watches(self, now_ms)
         self.backups = Backups(self, self.replies)
         self.expiry = Expiry(self)
         self.scaling = Scaling(self)
-        self.upgrades = Upgrades(self)
         self.admission = Admission(self, self.scaling, self.upgrades)
         self.joining = Joining(self, self.admission, now_ms)
         self.hellos = Hellos()

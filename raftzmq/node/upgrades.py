@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from raftzmq.core.role import Role
-from raftzmq.errors import NotLeader, Refused
+from raftzmq.errors import NotLeader, Overloaded, Refused, Unsupported
 from raftzmq.machine.commands.upgrades import why_held
+from raftzmq.node.proposals import Proposals
 from raftzmq.node.state import NodeState
 from raftzmq.versions import FIRST, Spoken, since
 
@@ -26,8 +27,9 @@ class Target(NamedTuple):
 class Upgrades:
     """What a node knows of versions, and its proposals as leader to change that of the cluster."""
 
-    def __init__(self, node: NodeState) -> None:
+    def __init__(self, node: NodeState, proposals: Proposals) -> None:
         self._node = node
+        self._proposals = proposals
         self._proposed = (0, 0)  # the term and the index of the last proposal,
         self._target = FIRST.highest  # and the version that it sets
 
@@ -48,6 +50,19 @@ class Upgrades:
     def allows(self, form: str) -> bool:
         """Whether this node may use a form of raftzmq/versions.py now, in what it proposes."""
         return self.version >= since(form)
+
+    def require(self, version: int, what: str) -> None:
+        """LEADER: raises Unsupported if the cluster is below a version that `what` needs, and
+        Overloaded while that is not known, or about to change."""
+        if self.version >= version:
+            return
+        node = self._node
+        if node.raft.applied_index < node.raft.term_start_index or self._is_pending:
+            raise Overloaded(f"{what}: the cluster version is not known yet: try again")
+        raise Unsupported(
+            f"{what} needs cluster version {version}, and this cluster has {node.machine.version}: "
+            "upgrade every node, then run `raftzmq client upgrade finish`; nothing was changed"
+        )
 
     @property
     def _is_pending(self) -> bool:
@@ -146,6 +161,7 @@ class Upgrades:
         held = machine.holdings_above(target)
         if held:
             raise Refused(why_held(target, held))
+        self._proposals.propose()  # what was let in at this version stands before its end
         self._propose(target, pinned=True)
         return Target(target, pinned=True), (
             f"the cluster version is {target}, and stays so until `raftzmq client upgrade finish`: "

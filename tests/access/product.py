@@ -94,6 +94,11 @@ def _of_keys(known: Known) -> Iterator[tuple[Operation, str]]:
     yield ["put_ttl", "a/k", "v", 1000], WRITE
     for number, need in _leases(known):
         yield ["put_leased", "a/k", "v", number], WRITE if need == NOTHING else need
+        bound = ["put_if", "a/k", "v", None, ["lease", number]]
+        yield bound, WRITE if need == NOTHING else need
+        yield ["txn", [], [bound], []], WRITE if need == NOTHING else need
+    for end in (None, "keep", ["ttl", 1000]):
+        yield ["put_if", "a/k", "v", 0, end], WRITE
     yield ["get", "a/k"], READ
     yield ["prefix", "a/", 1], READ
     yield ["prefix", "a/k", 1], READ

@@ -45,7 +45,7 @@ Capture = pytest.CaptureFixture[str]
         ("client delete key --all", "leave out KEY"),
         ("client delete key --fence lock:x", "NAME:TOKEN"),
         ("client delete key --fence :3", "NAME:TOKEN"),
-        ("client put key value --if-absent --ttl 5", "--ttl"),
+        ("client put key value --keep-end --ttl 5", "--ttl"),
         ("client put key value --ttl 5 --lease 3", "give one of them"),
         ("client put key value --ttl 0.1", "0.5"),
         ("client lock", "NAME"),

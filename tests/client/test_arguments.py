@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -72,6 +73,9 @@ def with_argument(argument: str) -> list[str]:
 
 
 COUNTS = (0, -1, True, "1", 10**400, 10**5000)
+NO_FLAGS: tuple[Any, ...] = (0, 1, None, "", "yes", [])
+NO_TTLS = tuple(number for number in NO_TIMES_TO_LIVE if number is not None)  # None: it stays
+PUTS = ("put", "cas", "put_if_absent")
 HANDLES = ("lock", "semaphore", "election")
 CASES: dict[str, tuple[Attempt, tuple[Any, ...]]] = {
     **{
@@ -79,7 +83,7 @@ CASES: dict[str, tuple[Attempt, tuple[Any, ...]]] = {
         for argument, wrongs in (("timeout", NUMBERS), ("ttl", NO_TIMES_TO_LIVE))
         for name in with_argument(argument)
         if name not in (*HANDLES, "acquire")
-        if (name, argument) != ("put", "ttl")
+        if (name, argument) not in product(PUTS, ["ttl"])
     },
     **{f"{name} timeout": (with_wrong(name, "timeout"), NO_TIMEOUTS) for name in HANDLES},
     **{f"{name} ttl": (with_wrong(name, "ttl"), NO_TIMES_TO_LIVE) for name in HANDLES},
@@ -88,7 +92,10 @@ CASES: dict[str, tuple[Attempt, tuple[Any, ...]]] = {
         for name in (*HANDLES, "lease")
     },
     "lease timeout": (with_wrong("lease", "timeout"), NO_TIMEOUTS),
-    "put ttl": (lambda c, wrong: c.put("k", "v", ttl=wrong), NO_TIMES_TO_LIVE[3:]),
+    **{f"{name} ttl": (with_wrong(name, "ttl"), NO_TTLS) for name in PUTS},
+    **{f"{name} lease": (with_wrong(name, "lease"), COUNTS) for name in PUTS},
+    **{f"{name} keep_end": (with_wrong(name, "keep_end"), NO_FLAGS) for name in ("put", "cas")},
+    "put if_absent": (with_wrong("put", "if_absent"), NO_FLAGS),
     "acquire timeout": (lambda c, wrong: c.acquire("lock", "l", 1, timeout=wrong), NO_TIMEOUTS),
     "lock.acquire": (lambda c, wrong: c.lock("l").acquire(timeout=wrong), NO_TIMEOUTS),
     "election.campaign": (lambda c, wrong: c.election("l").campaign(timeout=wrong), NO_TIMEOUTS),

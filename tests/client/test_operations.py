@@ -32,6 +32,9 @@ values = texts | st.binary(max_size=20)
 ranges = st.integers(1, limits.RANGE_LIMIT)
 steps = st.one_of(
     st.builds(Put, some_keys, values),
+    st.builds(Put, some_keys, values, st.floats(0.5, 86_400)),
+    st.builds(Put, some_keys, values, lease=st.integers(1, limits.INDEX_MAX)),
+    st.builds(Put, some_keys, values, keep_end=st.just(True)),
     st.builds(Delete, some_keys),
     st.builds(DeletePrefix, texts),
     st.builds(Get, some_keys),
@@ -50,8 +53,17 @@ compares = st.one_of(
         st.integers(0, limits.INDEX_MAX),
     ),
 )
+ends = st.sampled_from([{}, {"ttl": 60}, {"lease": 7}, {"keep_end": True}])
 writes = st.one_of(
     st.builds(keys.put, some_keys, values),
+    st.builds(
+        lambda key, value, absent, end: keys.put(key, value, if_absent=absent, **end),
+        some_keys,
+        values,
+        st.booleans(),
+        ends,
+    ),
+    st.builds(lambda key, value, end: keys.cas(key, value, 7, **end), some_keys, values, ends),
     st.builds(keys.cas, some_keys, values, st.integers(0, limits.INDEX_MAX)),
     st.builds(keys.delete, some_keys),
     st.builds(keys.delete_prefix, texts),
@@ -145,6 +157,38 @@ def test_compare_and_put_says_what_stood_in_the_way() -> None:
     assert (fourth.succeeded, fourth.current) == (True, Item("k", b"two", 5))
 
 
+def test_a_put_if_absent_says_what_stood_in_the_way() -> None:
+    store = Store()
+    assert store.do(keys.put("k", "one", if_absent=True)) == Written(2, 3, "raft-0", 2)
+    second = store.do(keys.put("k", "two", if_absent=True, ttl=60))
+    assert second == Written(3, 3, "raft-0", 2, False, Item("k", "one", 2))
+    assert store.do(keys.put("l", "one", if_absent=True, ttl=60)).succeeded
+    assert store.do(keys.put("l", "two", keep_end=True)).succeeded
+    assert store.do(keys.cas("l", "three", 5, keep_end=True)).succeeded
+    assert store.machine.next_expiry_ms == 60_000
+    done = store.do(transactions.txn(then=[Put("l", "four", keep_end=True), Put("m", "", ttl=30)]))
+    assert done.results == (Written(7, 3, "raft-0", 7),) * 2
+    assert store.machine.next_expiry_ms == 30_000
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        (keys.put("k", "v", if_absent=True), "cas"),
+        (keys.put("k", "v", ttl=1), "put_ttl"),
+        (keys.put("k", "v", lease=1), "put_leased"),
+        (keys.put_if_absent("k", "v"), "cas"),
+        (keys.put("k", "v", if_absent=True, ttl=1), "put_if"),
+        (keys.put("k", "v", keep_end=True), "put_if"),
+        (keys.put_if_absent("k", "v", lease=1), "put_if"),
+    ],
+)
+def test_what_older_clusters_know_is_said_as_they_know_it(
+    operation: Operation[Any], name: str
+) -> None:
+    assert on_the_wire(operation)[1] == name
+
+
 def test_deletes_count() -> None:
     store = Store()
     for key in ("a1", "a2", "b"):
@@ -211,6 +255,13 @@ get = {"stale": False, "endpoint": None}
         lambda: keys.put("k", "é" * (limits.VALUE_BYTES // 2 + 1)),
         lambda: keys.put("k", b"v" * (limits.VALUE_BYTES + 1)),
         lambda: keys.cas("k", "v", -1),
+        lambda: keys.put("k", "v", ttl=1, lease=1),
+        lambda: keys.put("k", "v", ttl=1, keep_end=True),
+        lambda: keys.put("k", "v", keep_end=1),  # type: ignore[arg-type]
+        lambda: keys.put("k", "v", if_absent=1),  # type: ignore[arg-type]
+        lambda: keys.cas("k", "v", 1, lease=1, keep_end=True),
+        lambda: transactions.txn(then=[Put("k", "v", ttl=0)]),
+        lambda: transactions.txn(then=[Put("k", "v", lease=0)]),
         lambda: keys.cas("k", "v", True),
         lambda: keys.cas("k", "v", 1.0),  # type: ignore[arg-type]
         lambda: keys.cas("k", "v", limits.INDEX_MAX + 1),

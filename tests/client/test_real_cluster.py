@@ -49,6 +49,13 @@ def test_every_operation_works(db: Any) -> None:
         then=[Put("op/c", "1"), Get("op/a")],
     )
     assert (done.succeeded, done.results[1].value) == (True, "new")
+    for _ in range(2):  # the second is refused
+        once = db.put("op/once", "1", if_absent=True, ttl=3600)
+    assert (once.succeeded, once.current.value) == (False, "1")
+    assert db.cas("op/once", "2", once.revision, keep_end=True).succeeded
+    assert db.txn(then=[Put("op/once", "3", keep_end=True)]).succeeded
+    assert db.put("op/once", "4", lease=db.lease_grant(10)).succeeded
+    assert db.delete("op/once").count == 1
     assert [item.key for item in db.range("op/a", "op/c")] == ["op/a", "op/b"]
     assert db.range("op/", "op/zzz", 2).more
     assert db.delete("op/a").count == 1

@@ -18,6 +18,7 @@ from raftzmq.errors import (
     Refused,
     StoreFull,
     Unavailable,
+    Unsupported,
     WireError,
 )
 from raftzmq.transport.client_wire import Results
@@ -478,6 +479,29 @@ def test_one_denied_operation_does_not_fail_its_neighbours() -> None:
     assert good.result().index == 50
     with pytest.raises(Denied, match="no"):
         bad.result()
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "said"),
+    [
+        ("unsupported", "put_if needs cluster version 2", "^put_if needs cluster version 2$"),
+        ("invalid", "unknown operation 'put_if'", "unknown operation 'put_if'.*upgrade finish"),
+    ],
+)
+def test_what_the_cluster_is_too_old_for_is_said_at_once(
+    code: str, message: str, said: str
+) -> None:
+    talk = Conversation()
+    talk.open_session()
+    call = talk.put("k")
+    talk.results(A, [talk.one().ids[0], code, 0, {"message": message}])
+    with pytest.raises(Unsupported, match=said):
+        call.result()
+
+
+def test_unsupported_after_a_lost_answer_leaves_the_outcome_unknown() -> None:
+    with pytest.raises(OutcomeUnknown, match="it may have been done"):
+        refused_after_a_lost_answer("unsupported").result()
 
 
 def test_denied_after_a_lost_answer_leaves_the_outcome_unknown() -> None:

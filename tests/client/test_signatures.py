@@ -44,8 +44,8 @@ def public(owner: Any) -> Iterator[tuple[str, Any]]:
 def test_a_method_of_a_client_shows_its_own_arguments(client: Any) -> None:
     assert str(inspect.signature(client.put)) == (
         "(self, key: 'str', value: 'Value', *, ttl: 'float | None' = None, "
-        "lease: 'AnyLease | None' = None, fence: 'AnyFence' = None, timeout: 'float' = 5) "
-        "-> 'Written'"
+        "lease: 'AnyLease | None' = None, keep_end: 'bool' = False, if_absent: 'bool' = False, "
+        "fence: 'AnyFence' = None, timeout: 'float' = 5) -> 'Written'"
     )
     assert str(inspect.signature(client("a:1").delete)) == (
         "(key: 'str', *, fence: 'AnyFence' = None, timeout: 'float' = 5) -> 'Deleted'"

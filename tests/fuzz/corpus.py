@@ -78,6 +78,9 @@ OPERATIONS: Final[list[list[object]]] = [
     [30, "leases", 0, 10],
     [31, "lease", 13],
     [32, "delete_first", "k", 100],
+    [33, "put_if", "key", "v", 0, ["ttl", 500]],
+    [34, "put_if", "key", "v", None, ["lease", 13]],
+    [35, "txn", [], [["put_if", "key", "v", None, "keep"]], []],
 ]
 """One of each kind, as a client sends them."""
 

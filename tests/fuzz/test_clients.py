@@ -38,6 +38,7 @@ CODES = (
         "store_full",
         "session_expired",
         "refused",
+        "unsupported",
         "outcome_unknown",
     ),
 )

@@ -175,6 +175,20 @@ class Coordination:
         self.bonds[key] = (0, self.time_ms + ttl_ms)
         return "ok", None
 
+    def put_if(self, key: str, value: Any, revision: int | None, end: Any) -> tuple[Any, ...]:
+        there = self.keys.get(key)
+        if revision is not None and revision != (there[1] if there else 0):
+            return "compare_failed", list(there) if there else None
+        if isinstance(end, list):
+            how, number = end
+            put = {"lease": self.put_leased, "ttl": self.put_ttl}[how]
+            return put(key, value, number)
+        bond = self.bonds.get(key)
+        self.put(key, value)
+        if end == "keep" and bond:
+            self.bonds[key] = bond
+        return "ok", None
+
     # -- queues ---------------------------------------------------------------------------------
 
     def of_queue(self, kind: str, name: str, *, held: bool) -> list[int]:

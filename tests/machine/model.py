@@ -140,7 +140,11 @@ class Model(Coordination):
                         self.keys, self.bonds = before
                         return ("overloaded",) if others else ("invalid",)
                     self.removals += touched
-                bodies.append(getattr(self, name)(*arguments)[1])
+                code, *said = getattr(self, name)(*arguments)
+                if code != "ok":
+                    self.keys, self.bonds = before
+                    return (code, *said)
+                bodies += said
         if sum(map(body_size, bodies)) > limits.TRANSACTION_BYTES:
             self.keys, self.bonds = before
             return ("invalid",)

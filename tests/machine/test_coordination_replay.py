@@ -122,12 +122,25 @@ class Caller:
         choice = random.random()
         if choice < 0.35:
             return ["put_leased", key, self.value(), self.lease()]
-        if choice < 0.6:
+        if choice < 0.5:
             return ["put_ttl", key, self.value(), random.choice([500, 900, 2000])]
-        if choice < 0.75:  # it is rolled back if more is left than may be read
-            change = random.choice([["put", key, "v"], ["delete", key], ["delete_prefix", "a"]])
+        if choice < 0.7:
+            revision = random.choice([None, 0, self.model.revision(key), self.model.revision(key)])
+            return ["put_if", key, self.value(), revision, self.end()]
+        if choice < 0.8:  # it is rolled back if more is left than may be read
+            ending = ["put_if", key, "v", None, self.end()]
+            changes = [["put", key, "v"], ["delete", key], ["delete_prefix", "a"], ending, ending]
+            change = random.choice(changes)
             return ["txn", [], [["put", "b", "v"], change, ["range", "", "", 9]], []]
         return operation(random)
+
+    def end(self) -> Any:
+        """When a key ends, as `put_if` says it."""
+        random = self.random
+        lease = random.choice([self.lease(), 1])  # 1 is none
+        return random.choice(
+            [None, "keep", "keep", ["lease", lease], ["lease", lease], ["ttl", 700]]
+        )
 
     def fenced(self) -> list[Any]:
         fences = [list(self.place()[1:]) for _ in range(self.random.choice([1, 1, 2]))]
@@ -212,6 +225,7 @@ def test_the_random_commands_come_to_everything_that_they_may_come_to() -> None:
         "lease_revoke": "ok lease_expired",
         "put_leased": "ok lease_expired",
         "put_ttl": "ok",
+        "put_if": "ok compare_failed lease_expired",
         "acquire": "ok lease_expired not_found invalid busy overloaded",
         "release": "ok not_held",
         "cancel": "ok not_held",
@@ -219,7 +233,7 @@ def test_the_random_commands_come_to_everything_that_they_may_come_to() -> None:
         "resize": "ok",
         "forget": "ok not_found busy",
         "fenced": "ok fenced",
-        "txn": "ok invalid",
+        "txn": "ok invalid lease_expired",
         "expire": "ok",
         "ended, keys left": "ok",
         "ended, places left": "ok",

@@ -349,3 +349,67 @@ def test_leases_of_older_logs_and_snapshots_are_anybodys(db: Driver) -> None:
     assert list(db.machine.snapshot())[-1] == ["lease", lease, 10_000, db.time_ms + 10_000]
     assert db.reborn().state_hash() == db.machine.state_hash()
     assert db.reborn().owner_of(lease) == ""
+
+
+# -- puts on a condition ---------------------------------------------------------------------------
+
+
+def test_a_put_if_absent_is_done_once_and_again_when_its_time_is_over(db: Driver) -> None:
+    ttl = ["ttl", 10_000]
+    assert db.write("put_if", "k", "first", 0, ttl) == ("ok", 2, None)
+    assert db.write("put_if", "k", "second", 0, ttl) == ("compare_failed", 3, ["first", 2])
+    assert later(db, 9_999) == 0
+    assert later(db, 1) == 1
+    assert db.write("put_if", "k", "third", 0, ttl)[0] == "ok"
+    assert db.read("get", "k")[0] == "third"
+
+
+def test_a_put_of_a_revision_ends_as_it_says(db: Driver) -> None:
+    lease = granted(db)
+    db.write("put", "k", "v")
+    assert db.write("put_if", "k", "w", 3, ["lease", lease])[0] == "ok"
+    assert db.read("lease", lease)[2] == 1
+    assert db.write("put_if", "k", "x", 3, None) == ("compare_failed", 5, ["w", 4])
+    assert db.read("lease", lease)[2] == 1
+    assert db.write("put_if", "k", "x", 4, None)[0] == "ok"
+    assert db.read("lease", lease)[2] == 0
+
+
+def test_a_put_keeps_the_time_or_the_lease_that_the_key_has(db: Driver) -> None:
+    lease = granted(db)
+    db.write("put_ttl", "timed", "v", 1_000)
+    db.write("put_leased", "leased", "v", lease)
+    db.time_ms += 600
+    for key in ("timed", "leased", "new"):
+        assert db.write("put_if", key, "w", None, "keep")[0] == "ok"
+    assert db.read("lease", lease)[2] == 1
+    assert later(db, 399) == 0
+    assert later(db, 1) == 1
+    db.write("lease_revoke", lease)
+    assert db.keys() == ["new"]
+
+
+def test_a_put_under_a_lease_that_has_ended_changes_nothing(db: Driver) -> None:
+    db.write("put_ttl", "k", "v", 1_000)
+    assert db.write("put_if", "k", "w", 2, ["lease", 99])[0] == "lease_expired"
+    assert db.write("put_if", "k", "w", 1, ["lease", 99])[0] == "compare_failed"
+    assert db.read("get", "k") == ["v", 2]
+    assert later(db, 1_000) == 1
+
+
+def test_a_transaction_puts_keys_that_end_and_takes_back_what_they_were_bound_to(
+    db: Driver,
+) -> None:
+    lease = granted(db)
+    db.write("put_ttl", "k", "v", 1_000)
+    both = [["put_if", "k", "w", None, ["lease", lease]], ["put_if", "l", "w", None, ["ttl", 500]]]
+    assert db.write("txn", [], [*both, ["put_if", "m", "w", None, ["lease", 99]]], [])[0] == (
+        "lease_expired"
+    )
+    assert (db.read("lease", lease)[2], db.keys()) == (0, ["k"])
+    assert dict(db.machine.state.keys.bonds.of_key) == {"k": (0, db.time_ms + 1_000)}
+    assert db.write("txn", [], both, [])[2] == [True, [None, None]]
+    assert db.read("lease", lease)[2] == 1
+    assert later(db, 500) == 1
+    assert db.keys() == ["k"]
+    assert db.reborn().state_hash() == db.machine.state_hash()

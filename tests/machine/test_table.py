@@ -80,7 +80,7 @@ def test_every_argument_has_a_check_that_refuses_what_is_nothing(row: Operation)
 
 def test_what_may_stand_behind_a_fence() -> None:
     deletes = {"delete", "delete_prefix", "delete_first"}
-    allowed = {"put", "put_leased", "put_ttl", "cas", "txn"} | deletes
+    allowed = {"put", "put_leased", "put_ttl", "put_if", "cas", "txn"} | deletes
     assert set(fences.FENCED) == allowed
     assert {name for name, row in table.COMMANDS.items() if row.fenced} == allowed
 
@@ -105,7 +105,7 @@ def test_what_belongs_to_the_user_whose_name_the_leader_adds() -> None:
 def test_what_may_stand_within_a_transaction() -> None:
     commands = {name for name, row in table.COMMANDS.items() if row.touches is not None}
     reads = {name for name, row in table.READS.items() if row.in_transaction}
-    assert commands == {"put", "delete", "delete_prefix"}
+    assert commands == {"put", "put_if", "delete", "delete_prefix"}
     assert reads == {"get", "range", "prefix"}
     assert set(transactions.BRANCH) == commands | reads
 

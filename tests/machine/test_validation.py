@@ -234,7 +234,7 @@ def test_a_number_too_long_to_be_printed_is_refused_too() -> None:
 
 def test_the_names_are_those_of_the_protocol() -> None:
     keys = {"open", "close", "put", "cas", "delete", "delete_prefix", "delete_first", "txn"}
-    leases = {"lease_grant", "lease_keep", "lease_revoke", "put_leased", "put_ttl"}
+    leases = {"lease_grant", "lease_keep", "lease_revoke", "put_leased", "put_ttl", "put_if"}
     queues = {"acquire", "release", "cancel", "signal", "resize", "forget", "fenced"}
     assert keys | leases | queues == WRITES
     reads = {"lease", "leases", "describe", "queues", "await", "observe"}

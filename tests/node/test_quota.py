@@ -66,6 +66,8 @@ def test_a_full_store_refuses_what_adds_and_takes_the_rest() -> None:
         ["cas", "new", "v", 0],
         ["put_ttl", "new", "v", 1000],
         ["put_leased", "new", "v", lease],
+        ["put_if", "new", "v", 0, "keep"],
+        ["txn", [], [["put_if", "k000", "v", None, "keep"]], []],
         ["lease_grant", 1000],
         ["acquire", "lock", "other", lease, 1, 0, True, None],
         ["txn", [], [["delete", "k000"], ["put", "k000", "v"]], []],

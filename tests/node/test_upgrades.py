@@ -8,11 +8,13 @@ import pytest
 
 from raftzmq.core.identity import NodeId
 from raftzmq.errors import DataError, UnknownEntry
+from raftzmq.lines import decode_entry
 from raftzmq.machine.commands.upgrades import HOLDINGS
-from raftzmq.transport.client_wire import ErrorReply, Reply
+from raftzmq.transport.client_wire import ErrorReply, OperationsRequest, Reply
 from raftzmq.transport.operator_wire import Done, StatusReply, StatusRequest, UpgradeRequest
 from raftzmq.transport.peer_wire import Hello
 from raftzmq.versions import SINCE, Spoken
+from tests.machine.entries import commands_of
 from tests.node.world import NONCE, World
 
 OLD, NEW, NEXT = Spoken(1, 1), Spoken(1, 2), Spoken(1, 3)
@@ -222,3 +224,62 @@ def test_two_steps_are_made_at_once_if_all_speak_them() -> None:
     world = World(spoken=NEXT)
     world.formed()
     world.until(lambda: versions(world) == {3})
+
+
+# -- what is new in version 2 ----------------------------------------------------------------------
+
+PUT_IF: list[Any] = ["put_if", "k", "v", 0, ["ttl", 60_000]]
+NEWER: list[list[Any]] = [
+    PUT_IF,
+    ["txn", [], [["get", "k"]], [["put_if", "k", "v", None, "keep"]]],
+    ["fenced", [["q", 1]], PUT_IF],
+]
+
+
+@pytest.mark.parametrize("op", NEWER, ids=str)
+def test_a_newer_write_is_refused_by_a_cluster_of_version_one_and_changes_nothing(
+    op: list[Any],
+) -> None:
+    world = upgraded()
+    assert isinstance(upgrade(world, "downgrade"), Done)
+    leader = world.until(world.leader)
+    session = world.session(leader.name)
+    before = leader.machine.state_hash(), leader.raft.log.last_index
+    _, code, revision, message = world.operate(leader.name, *op, session=session)
+    assert (code, revision) == ("unsupported", 0)
+    assert message["message"] == (
+        f"{op[0]} needs cluster version 2, and this cluster has 1: upgrade every node, then run "
+        "`raftzmq client upgrade finish`; nothing was changed"
+    )
+    assert (leader.machine.state_hash(), leader.raft.log.last_index) == before
+    assert isinstance(upgrade(world, "finish"), Done)
+    code = world.operate(leader.name, *op, session=session)[1]
+    assert code == ("fenced" if op[0] == "fenced" else "ok")
+
+
+def test_a_newer_write_in_the_turn_of_a_downgrade_stands_before_it_or_is_tried_again() -> None:
+    world = upgraded()
+    leader = world.until(world.leader)
+    session = world.session(leader.name)
+    replies: list[Any] = []
+
+    def hear(reply: Any) -> bool:
+        replies.append(reply)
+        return True
+
+    world.listeners[b"writer"] = hear
+    ask = OperationsRequest(session, 1, False, [[101, *PUT_IF]], leader.cluster)
+    late = OperationsRequest(session, 1, False, [[102, *PUT_IF]], leader.cluster)
+    world.ask(leader.name, ask, b"writer")
+    world.ask(leader.name, UpgradeRequest(1, "downgrade"), b"operator")
+    world.ask(leader.name, late, b"writer")
+    log = leader.raft.log
+    last = [decode_entry(log.entry(log.last_index - before).line) for before in (1, 0)]
+    assert [op[1] for entry in last for _, _, op in commands_of(entry)] == [
+        "put_if",
+        "cluster_version",
+    ]
+    world.until(lambda: len(replies) == 2)
+    codes = {result[0]: result[1] for reply in replies for result in reply.results}
+    assert codes == {101: "ok", 102: "overloaded"}
+    world.until(lambda: versions(world) == {1})

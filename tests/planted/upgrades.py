@@ -37,6 +37,10 @@ def record_written_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SINCE, "record session/4", 2)
 
 
+def put_on_a_condition_at_any_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Upgrades, "require", lambda *_: None)
+
+
 DEFECTS: Final = (
     Defect(
         32,
@@ -58,5 +62,12 @@ DEFECTS: Final = (
         record_written_without_asking,
         r"refuses a directory that nothing has harmed: .* of a kind unknown here: session",
         seeds=60,
+    ),
+    Defect(
+        45,
+        "a leader proposes a newer write, whatever the cluster version",
+        put_on_a_condition_at_any_version,
+        r"refuses a directory that nothing has harmed: log entry \d+: (operation|branch) put_if",
+        seeds=40,
     ),
 )

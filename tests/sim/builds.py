@@ -7,7 +7,7 @@ at what the table of versions says is later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -141,9 +141,20 @@ def check_entries(entries: Sequence[Entry], spoken: Spoken) -> None:
     """Raises UnknownEntry if a build that speaks those versions cannot know one of the entries."""
     for entry in entries:
         for _, _, (_, name, *arguments) in commands_of(with_body(entry)):
-            form = f"operation {name}/{len(arguments)}"
-            if SINCE[form] > spoken.highest:
-                raise UnknownEntry(f"log entry {entry.index}: {form}")
+            for form in _forms_of(name, arguments):
+                if SINCE[form] > spoken.highest:
+                    raise UnknownEntry(f"log entry {entry.index}: {form}")
+
+
+def _forms_of(name: str, arguments: Sequence[Any]) -> Iterator[str]:
+    """The forms of an operation, and of those within it."""
+    yield f"operation {name}/{len(arguments)}"
+    if name == "fenced":
+        inner, *rest = arguments[1]
+        yield f"fenced {inner}"
+        yield from _forms_of(inner, rest)
+    elif name == "txn":
+        yield from (f"branch {operation[0]}" for branch in arguments[1:3] for operation in branch)
 
 
 def check_records(records: Iterable[Any], spoken: Spoken) -> None:

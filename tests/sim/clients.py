@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,6 +45,10 @@ WEIGHTS: Final = {
 READER_TIMEOUTS_S: Final = (0.05, 0.2, 1.0)
 READS: Final = {"get": 9, "prefix": 1}
 """What a reader asks for."""
+
+NEWER: Final = 0.3
+"""Share of the worlds in which clients also send what is new in cluster version 2. They draw it
+from numbers of their own, so every other world stays as it was."""
 
 NAP: Final = 0.02
 """How often a client sleeps before its next request, and perhaps longer than its session lives."""
@@ -95,6 +100,8 @@ class SimClient:
         endpoints = [p.client_address for p in world.processes.values()]
         self.random.shuffle(endpoints)
         self.secrets = Random(f"{world.seed} {name} secrets")
+        newer = Random(f"newer in {world.seed}").random() < NEWER
+        self.newer = Random(f"{world.seed} {name} newer") if newer else None
         self.session = self._session(endpoints, Random(self.random.getrandbits(64)))
         self._ops: dict[Call, Op | Callable[[Call], None]] = {}
         self._values = 0
@@ -145,7 +152,7 @@ class SimClient:
         else:
             weights = self._weights()
             kind = self.random.choices(list(weights), list(weights.values()))[0]
-            op, work = self._draw(kind)
+            op, work = self._of_version_2(*self._draw(kind))
             timeouts = READER_TIMEOUTS_S if self.reader else TIMEOUTS_S
             self._submit(op, work, self.random.choice(timeouts))
 
@@ -227,10 +234,34 @@ class SimClient:
                 return self._txn([], [DeletePrefix(key), *then, *reads], [])
         return self._txn([Compare(key, "value", "=", operand)], [Delete(key), *then], [])
 
-    def _txn(self, compares: list[Any], then: list[Any], other: list[Any]) -> tuple[Op, Work]:
+    def _txn(self, compares: list[Any], then: Sequence[Any], other: list[Any]) -> tuple[Op, Work]:
+        if self.newer is not None and self.newer.random() < 0.5:
+            then = [replace(o, keep_end=True) if isinstance(o, Put) else o for o in then]
         work = transactions.txn(compares, then, other)
         name, *arguments = orjson.loads(b"[" + work.tail)
         return self._op(name, *arguments), work
+
+    def _of_version_2(self, op: Op, work: Work) -> tuple[Op, Work]:
+        """In some worlds, now and then, a newer form of a put or cas. Of keys that never end it
+        does the same."""
+        random = self.newer
+        if random is None or random.random() < 0.5:
+            return op, work
+        newer: Operation[Any]
+        match op.name, *op.arguments:
+            case "put", key, value:
+                newer = keys.put(key, unwired(value), keep_end=True)
+            case "cas", key, value, revision if revision:
+                newer = keys.cas(key, unwired(value), revision, keep_end=True)
+            case "put_ttl", key, value, ttl_ms:
+                newer = keys.put(key, unwired(value), if_absent=True, ttl=ttl_ms / 1000)
+            case "put_leased", key, value, lease:
+                revision = self.world.seen.get(key, (None, 0))[1]
+                newer = keys.cas(key, unwired(value), revision, lease=lease)
+            case _:
+                return op, work
+        name, *arguments = orjson.loads(b"[" + newer.tail)
+        return replace(op, name=name, arguments=arguments), newer
 
     def _op(self, name: str, *arguments: Any) -> Op:
         return Op(self.name, name, list(arguments), self.world.moment())
@@ -302,7 +333,8 @@ class SimClient:
 
     def _remember(self, op: Op) -> None:
         seen = self.world.seen
-        if op.name in ("put", "cas") and op.compared:
+        self.world.counts["put_if done"] += op.name == "put_if" and op.compared
+        if op.name in ("put", "cas", "put_if") and op.compared:
             seen[op.arguments[0]] = (op.arguments[1], op.index)
         elif op.name == "get" and op.body is not None:
             seen[op.arguments[0]] = tuple(op.body)

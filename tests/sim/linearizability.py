@@ -117,7 +117,9 @@ def _steps(op: Op, keys: Sequence[str]) -> Iterable[tuple[str, Step]]:
                 yield key, step("read", items.get(key))
         case "put":
             yield arguments[0], step("put", token(arguments[1]))
-        case "cas":
+        case "put_if" if arguments[2] is None:
+            yield arguments[0], step("put", token(arguments[1]))
+        case "cas" | "put_if":
             found = None if op.compared or op.body is None else token(op.body[0])
             result = (op.compared, found)
             expected = op.expected if op.expected is NEVER else token(op.expected)
@@ -168,7 +170,7 @@ def _writes(branch: Sequence[Any]) -> dict[str, Value]:
     """What a branch leaves under each key that it writes; a prefix in it is one key's name."""
     found: dict[str, Value] = {}
     for name, key, *arguments in branch:
-        if name in ("put", "delete", "delete_prefix"):
+        if name in ("put", "put_if", "delete", "delete_prefix"):
             found[key] = token(arguments[0]) if arguments else None
     return found
 

@@ -111,6 +111,7 @@ def get(
     raftzmq client put balance -- -5
     raftzmq client put config/version 1 --if-absent
     raftzmq client put seen/worker-3 now --ttl 30
+    raftzmq client put seen/order-7 worker-3 --if-absent --ttl 86400
     raftzmq client put state ready --fence "$RAFTZMQ_LOCK_NAME:$RAFTZMQ_LOCK_TOKEN"
     """,
     writes=True,
@@ -140,15 +141,17 @@ def put(
         int | None,
         typer.Option(min=1, metavar="LEASE", help="Delete the key when this lease ends."),
     ] = None,
+    keep_end: Annotated[
+        bool,
+        typer.Option("--keep-end", help="The key keeps the time to live or lease that it has."),
+    ] = False,
     fence: Fence = None,
 ) -> None:
     """Write a value. A value that is not UTF-8 text is stored as bytes."""
     if if_absent and if_revision is not None:
         raise InvalidRequest("--if-revision and --if-absent cannot be combined")
-    if (if_absent or if_revision is not None) and (ttl is not None or lease is not None):
-        raise InvalidRequest(
-            "--if-revision and --if-absent cannot be combined with --ttl or --lease"
-        )
+    if (ttl is not None) + (lease is not None) + keep_end > 1:
+        raise InvalidRequest("--ttl, --lease and --keep-end: give one of them")
     if value == "-" and run.in_shell and not literal:
         raise InvalidRequest("standard input is this shell: use @FILE, or --literal for a dash")
     key = text(key, "key")
@@ -157,11 +160,26 @@ def put(
     guards = fences(fence)
     if expected is None:
         written = run.client.put(
-            key, content, ttl=ttl, lease=lease, fence=guards, timeout=run.timeout_s
+            key,
+            content,
+            ttl=ttl,
+            lease=lease,
+            keep_end=keep_end,
+            fence=guards,
+            timeout=run.timeout_s,
         )
         _show_written(run, written)
         return
-    result = run.client.cas(key, content, expected, fence=guards, timeout=run.timeout_s)
+    result = run.client.cas(
+        key,
+        content,
+        expected,
+        ttl=ttl,
+        lease=lease,
+        keep_end=keep_end,
+        fence=guards,
+        timeout=run.timeout_s,
+    )
     if result.succeeded:
         _show_written(run, result)
         return

@@ -11,10 +11,10 @@ from typing import ClassVar, Self
 from raftzmq.client.forks import Origin
 from raftzmq.client.handles.exclusive import Exclusive
 from raftzmq.client.handles.lease import Lease, held_lease, lose
+from raftzmq.client.leased import AnyLease
 from raftzmq.client.operations import queues
 from raftzmq.client.operations.arguments import milliseconds, timeout_ms
 from raftzmq.client.operations.fences import Fencing
-from raftzmq.client.operations.leases import AnyLease
 from raftzmq.client.results import Leader, Queue
 from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.shell import Flag, OnLost, Shell

@@ -8,8 +8,9 @@ from typing import Self
 from raftzmq import limits
 from raftzmq.client.forks import Origin
 from raftzmq.client.handles.exclusive import Exclusive
+from raftzmq.client.leased import AnyLease, Leased
 from raftzmq.client.operations.arguments import quoted
-from raftzmq.client.operations.leases import AnyLease, Leased, lease_revoke
+from raftzmq.client.operations.leases import lease_revoke
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import Flag, OnLost, Shell, Teller
 from raftzmq.errors import InvalidRequest, LeaseExpired

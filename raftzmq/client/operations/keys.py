@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from raftzmq import limits
+from raftzmq.client.leased import AnyLease
 from raftzmq.client.operations.arguments import (
+    TIMEOUT_S,
     Answer,
     Operation,
     check_bound,
@@ -21,9 +25,11 @@ from raftzmq.client.operations.arguments import (
     write,
 )
 from raftzmq.client.operations.fences import AnyFence, guarded
-from raftzmq.client.operations.leases import AnyLease, number_of
+from raftzmq.client.operations.leases import number_of
 from raftzmq.client.results import CasResult, Deleted, Item, Range, Value, Written
 from raftzmq.errors import InvalidRequest
+
+T = TypeVar("T")
 
 
 def put(
@@ -32,22 +38,48 @@ def put(
     *,
     ttl: float | None = None,
     lease: AnyLease | None = None,
+    keep_end: bool = False,
+    if_absent: bool = False,
     fence: AnyFence = None,
     timeout: float = 5,
 ) -> Operation[Written]:
     """Write a key. It is deleted `ttl` seconds later unless written again, or when the `lease`
-    ends."""
-    if ttl is not None and lease is not None:
-        raise InvalidRequest("a key ends with a lease or after a time to live: give one of them")
-    name, args = "put", [check_key(key), encode_value(value)]
-    if ttl is not None:
-        name = "put_ttl"
-        args.append(milliseconds(ttl))
-    elif lease is not None:
-        name = "put_leased"
-        args.append(number_of(lease))
-    operation = write(name, args, _written, timeout)
-    return operation if fence is None else guarded(operation, fence)  # a hot path: no call more
+    ends. With `keep_end` it ends as it did before; without any of these it stays.
+
+    With `if_absent` nothing is written if the key is there: the result then has `succeeded` False,
+    and in `current` what stood in the way. So a request is done once, and forgotten in a day:
+
+        if db.put(f"seen/{request}", worker, if_absent=True, ttl=86_400).succeeded: ...
+
+    `keep_end`, and `if_absent` with a `ttl` or `lease`, need cluster version 2: Unsupported.
+    """
+    if ttl is None and lease is None and keep_end is False and if_absent is False:
+        args = [check_key(key), encode_value(value)]
+        operation = write("put", args, _written, timeout)
+        return operation if fence is None else guarded(operation, fence)  # a hot path: no call more
+    if type(if_absent) is not bool:
+        raise InvalidRequest(f"if_absent is True or False, not {quoted(if_absent)}")
+    end = _end(ttl, lease, keep_end)
+    if if_absent:
+        operation = _put_if(key, value, 0, end, _written_if(key), timeout)
+    elif keep_end or end is None:
+        operation = _put_if(key, value, None, end, _written, timeout)
+    else:
+        name = {"ttl": "put_ttl", "lease": "put_leased"}[end[0]]
+        operation = write(name, [check_key(key), encode_value(value), end[1]], _written, timeout)
+    return guarded(operation, fence)
+
+
+def put_in_transaction(
+    key: str,
+    value: Value,
+    ttl: float | None,
+    lease: AnyLease | None,
+    keep_end: bool,
+) -> Operation[Written]:
+    """As part of a transaction: write a key."""
+    end = _end(ttl, lease, keep_end)
+    return put(key, value) if end is None else _put_if(key, value, None, end, _written)
 
 
 def get(
@@ -86,9 +118,18 @@ def delete_prefix_at_once(prefix: str) -> Operation[Deleted]:
 
 
 def cas(
-    key: str, value: Value, revision: int, *, fence: AnyFence = None, timeout: float = 5
+    key: str,
+    value: Value,
+    revision: int,
+    *,
+    ttl: float | None = None,
+    lease: AnyLease | None = None,
+    keep_end: bool = False,
+    fence: AnyFence = None,
+    timeout: float = 5,
 ) -> Operation[CasResult]:
-    """Write a key if its revision is `revision` (0: if it is absent)."""
+    """Write a key if its revision is `revision` (0: if it is absent). `ttl`, `lease` and `keep_end`
+    say when it ends, as of `put`; with one of them it needs cluster version 2: Unsupported."""
     if type(revision) is not int or not 0 <= revision <= limits.INDEX_MAX:
         raise InvalidRequest(f"a revision is a whole number, 0 or above, not {quoted(revision)}")
 
@@ -106,15 +147,51 @@ def cas(
             leader=answer.leader,
         )
 
-    args = [check_key(key), encode_value(value), revision]
-    return guarded(write("cas", args, decode, timeout), fence)
+    end = _end(ttl, lease, keep_end)
+    return guarded(_put_if(key, value, revision, end, decode, timeout), fence)
 
 
 def put_if_absent(
-    key: str, value: Value, *, fence: AnyFence = None, timeout: float = 5
+    key: str,
+    value: Value,
+    *,
+    ttl: float | None = None,
+    lease: AnyLease | None = None,
+    fence: AnyFence = None,
+    timeout: float = 5,
 ) -> Operation[CasResult]:
-    """Write a key if it is absent."""
-    return cas(key, value, 0, fence=fence, timeout=timeout)
+    """Write a key if it is absent. `ttl` and `lease` as of `cas`."""
+    return cas(key, value, 0, ttl=ttl, lease=lease, fence=fence, timeout=timeout)
+
+
+def _end(ttl: float | None, lease: AnyLease | None, keep_end: bool) -> Any:
+    """When a key ends, as `put_if` says it in PROTOCOL.md; None: never."""
+    if type(keep_end) is not bool:
+        raise InvalidRequest(f"keep_end is True or False, not {quoted(keep_end)}")
+    if ttl is None and lease is None:
+        return "keep" if keep_end else None
+    if ttl is not None and lease is None and not keep_end:
+        return ["ttl", milliseconds(ttl)]
+    if lease is not None and ttl is None and not keep_end:
+        return ["lease", number_of(lease)]
+    raise InvalidRequest(
+        "a key ends with a lease, or after a time to live, or as before: give one of them"
+    )
+
+
+def _put_if(
+    key: str,
+    value: Value,
+    revision: int | None,
+    end: Any,
+    decode: Callable[[Answer], T],
+    timeout: float = TIMEOUT_S,
+) -> Operation[T]:
+    """A put on a condition: a `cas`, which every cluster knows, if that says it."""
+    args = [check_key(key), encode_value(value), revision]
+    if end is None and revision is not None:
+        return write("cas", args, decode, timeout)
+    return write("put_if", [*args, end], decode, timeout)
 
 
 def range_(
@@ -149,6 +226,17 @@ def prefix(
 
 def _written(answer: Answer) -> Written:
     return Written(answer.index, answer.term, answer.leader, answer.revision)
+
+
+def _written_if(key: str) -> Callable[[Answer], Written]:
+    def decode(answer: Answer) -> Written:
+        if answer.compared:
+            return _written(answer)
+        current = decode_item(key, answer.body)
+        revision = current.revision if current else 0
+        return Written(answer.index, answer.term, answer.leader, revision, False, current)
+
+    return decode
 
 
 def _deleted(answer: Answer) -> Deleted:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any
 
+from raftzmq.client.leased import AnyLease, Leased
 from raftzmq.client.operations.arguments import (
     Answer,
     Operation,
@@ -18,17 +18,6 @@ from raftzmq.client.operations.arguments import (
     write,
 )
 from raftzmq.client.results import LeaseInfo, Leases
-
-
-class Leased(ABC):
-    """What has a lease: its number is all that the cluster wants to know."""
-
-    @property
-    @abstractmethod
-    def id(self) -> int: ...
-
-
-AnyLease = Leased | int
 
 
 def number_of(lease: AnyLease) -> int:

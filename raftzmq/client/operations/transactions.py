@@ -86,8 +86,8 @@ def _encode_compare(compare: Compare) -> list[Any]:
 def _request(operation: TxnOperation) -> Operation[Any]:
     """What the same would be by itself."""
     match operation:
-        case Put(key, value):
-            return keys.put(key, value)
+        case Put(key, value, ttl, lease, keep_end):
+            return keys.put_in_transaction(key, value, ttl, lease, keep_end)
         case Delete(key):
             return keys.delete(key)
         case DeletePrefix(prefix):

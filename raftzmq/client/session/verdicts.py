@@ -28,6 +28,7 @@ from raftzmq.errors import (
     StoreFull,
     Unauthorized,
     Unavailable,
+    Unsupported,
 )
 from raftzmq.transport.client_wire import ErrorReply
 
@@ -40,7 +41,7 @@ DONE: Final = frozenset({"ok", "compare_failed"})
 STAYING: Final = frozenset(
     {
         *("overloaded", "disk_full", "store_full", "refused", "denied", "session_expired"),
-        *("invalid", "malformed"),
+        *("invalid", "malformed", "unsupported"),
     }
 )
 """Answers after which another node would be no better to ask."""
@@ -52,6 +53,12 @@ REFUSALS: Final[Mapping[str, type[Refused]]] = {
 
 FULL: Final[Mapping[str, type[DiskFull]]] = {error.code: error for error in (DiskFull, StoreFull)}
 """Answers that say "not done", and that waiting does not mend."""
+
+FORBIDDEN: Final[Mapping[str, type[Refused]]] = {e.code: e for e in (Denied, Unsupported)}
+"""Answers that say "not done", now nor later, of this message: an earlier try may have been."""
+
+UNKNOWN_OPERATION: Final = "unknown operation"
+"""How the message of a node begins that is too old to know an operation."""
 
 ABOUT_THE_MESSAGE: Final = frozenset({"invalid", "malformed"})
 
@@ -66,12 +73,18 @@ def declined(call: Call, code: str, message: str) -> RaftzmqError | None:
             )
         call.refusal = None
         return None
+    if code in ABOUT_THE_MESSAGE and message.startswith(UNKNOWN_OPERATION):
+        code = Unsupported.code
+        message = (
+            f"the node that leads runs an older build ({message}): upgrade every node, then run "
+            "`raftzmq client upgrade finish`; nothing was changed"
+        )
     if code in ABOUT_THE_MESSAGE:
         return InvalidRequest(message)
-    if code == Denied.code:
+    if code in FORBIDDEN:
         if call.is_write and call.in_doubt:
             return OutcomeUnknown(f"sent more than once: it may have been done before ({message})")
-        return Denied(message)
+        return FORBIDDEN[code](message)
     if code == Overloaded.code:
         call.refusal = Overloaded(message)
         return None

@@ -81,7 +81,8 @@ def _check_removals(limit: Any, what: str) -> None:
     check_integer(limit, what, 1, limits.REMOVALS_PER_ENTRY)
 
 
-def _the_key(_state: State, key: str, *_rest: Any) -> tuple[str]:
+def the_key(_state: State, key: str, *_rest: Any) -> tuple[str]:
+    """What an operation on one key touches."""
     return (expect_text(key),)
 
 
@@ -96,7 +97,7 @@ COMMANDS: Final = (
         run=put,
         fenced=True,
         adds=True,
-        touches=_the_key,
+        touches=the_key,
     ),
     Command(
         name="cas",
@@ -110,7 +111,7 @@ COMMANDS: Final = (
         arguments={"key": check_key},
         run=delete,
         fenced=True,
-        touches=_the_key,
+        touches=the_key,
     ),
     Command(
         name="delete_prefix",

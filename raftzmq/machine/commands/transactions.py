@@ -213,6 +213,10 @@ def _check_compare(compare: Any) -> None:
 
 def _check_operation(operation: Any) -> None:
     check_nested(operation, BRANCH, "in a branch")
+    if operation[0] == "put_if" and operation[3] is not None:
+        raise InvalidRequest(
+            "put_if: the revision must be null in a branch: compare it in the compares"
+        )
 
 
 def _check_size(*parts: list[Any]) -> None:

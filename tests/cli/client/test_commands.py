@@ -133,6 +133,20 @@ def test_put_if_absent(raftzmq: Program) -> None:
     assert raftzmq("client", "get", "lock").out == "mine\n"
 
 
+def test_put_once_for_a_while_and_keep_its_end(raftzmq: Program) -> None:
+    put = ("client", "put", "seen/7", "1", "--if-absent", "--ttl", "3600")
+    assert raftzmq(*put).code == 0
+    assert raftzmq(*put).code == 1
+    revision = raftzmq("client", "get", "seen/7", "-w", "json").json[0]["revision"]
+    kept = raftzmq(
+        "client", "put", "seen/7", "2", "--if-revision", str(revision), "--keep-end", "-w", "json"
+    )
+    assert kept.code == 0
+    both = raftzmq("client", "put", "seen/7", "3", "--ttl", "5", "--keep-end")
+    assert (both.code, both.out) == (2, "")
+    assert "--ttl, --lease and --keep-end: give one of them" in both.err
+
+
 def test_put_if_revision(raftzmq: Program) -> None:
     revision = raftzmq("client", "put", "a", "1", "-w", "json").json["revision"]
     put = ("client", "put", "a", "2", "--if-revision", str(revision), "-w", "json")

@@ -24,6 +24,7 @@ from raftzmq_cli.common.exits import AnswerIsNo, describe, exit_code, report
         (errors.DiskFull("no room"), 4),
         (errors.StoreFull("no room"), 4),
         (errors.SessionExpired("gone"), 4),
+        (errors.Unsupported("upgrade"), 4),
         (KeyboardInterrupt(), 130),
         (BrokenPipeError(), 141),
         (typer.Exit(7), 7),
