@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
@@ -39,6 +40,36 @@ def parse_address(text: str) -> tuple[str, int]:
     if not (_HOST.fullmatch(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise InvalidRequest(f"{text!r} is not an address: it must be HOST:PORT, such as db:6000")
     return host, int(port)
+
+
+def check_endpoint(endpoint: str) -> str:
+    """Return HOST:PORT, without the `tcp://` that it may be written with. Raises InvalidRequest."""
+    if not isinstance(endpoint, str):
+        kind = type(endpoint).__name__
+        raise InvalidRequest(f"an endpoint is text, HOST:PORT, such as db:6001, not of type {kind}")
+    address = endpoint.strip().removeprefix("tcp://")
+    try:
+        parse_address(address)
+    except InvalidRequest:
+        raise InvalidRequest(
+            f"{endpoint.strip()[:100]!r} is not an endpoint: it must be HOST:PORT, such as "
+            "127.0.0.1:6001"
+        ) from None
+    return address
+
+
+def endpoint_list(endpoints: Sequence[str] | str) -> tuple[str, ...]:
+    """Return the endpoints of a list, or of text with commas in between, each once. Raises
+    InvalidRequest.
+
+    >>> endpoint_list("a:1, tcp://b:2,a:1")
+    ('a:1', 'b:2')
+    """
+    if isinstance(endpoints, str):
+        endpoints = [part for part in endpoints.split(",") if part.strip()]
+    if not endpoints:
+        raise InvalidRequest("no endpoints: name at least one node's client port, as HOST:PORT")
+    return tuple(dict.fromkeys(map(check_endpoint, endpoints)))
 
 
 def literal(host: str) -> IPv4Address | IPv6Address | None:

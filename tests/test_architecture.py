@@ -137,6 +137,7 @@ SHELLS = (
     "raftzmq.client.aio",
     "raftzmq.client.aio_shell",
     "raftzmq.client.direct",
+    "raftzmq.client.discovery",
     "raftzmq.client.forks",
     "raftzmq.client.greenlets",
     "raftzmq.client.inspections",

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Seque
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from raftzmq.access.key_files import KeyPath, key_file
+from raftzmq.client import discovery
 from raftzmq.client.aio_shell import AsyncShell
 from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.handles import claims, lease, snapshot, watch
@@ -232,18 +233,22 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, S
         tracing: bool = False,
     ) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
-        default those of a local cluster. `key`: the file NAME.key of a user, for nodes that run
-        with keys; with it, only they are spoken to. `tracing`: each call is a span of
+        default those of RAFTZMQ_ENDPOINTS, in a pod else those of the Service, and else those of
+        the local cluster. `key`: the file NAME.key of a user, for nodes that run with keys; with
+        it, only they are spoken to. It may come from RAFTZMQ_KEY where endpoints are not given
+        either. `tracing`: each call is a span of
         OpenTelemetry, with the extra raftzmq[otel]. Raises InvalidRequest without that, and for a
         file that is none, or that others can read. Calls raise Unauthorized where no endpoint lets
         this client in."""
-        self.endpoints = cluster.endpoint_list(endpoints)
+        place = discovery.find(endpoints)
+        self.endpoints = place.endpoints
+        opened = key_file(place.key if key is None else key)
         if tracing:
             from raftzmq.client.otel import TracedAsyncShell
 
-            self._shell = TracedAsyncShell(self.endpoints, key_file(key))
+            self._shell = TracedAsyncShell(place.endpoints, opened, place.guess)
         else:
-            self._shell = AsyncShell(self.endpoints, key_file(key))
+            self._shell = AsyncShell(place.endpoints, opened, place.guess)
 
     # Below `leases` and `queues`, these names are the methods.
     put = call(keys.put)

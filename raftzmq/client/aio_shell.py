@@ -56,15 +56,20 @@ class AsyncShell(Shell):
     time_of_day = staticmethod(time_of_day)
     flag = asyncio.Event
 
-    def __init__(self, endpoints: Sequence[str], key_file: ClientKeyFile | None = None) -> None:
+    def __init__(
+        self, endpoints: Sequence[str], key_file: ClientKeyFile | None = None, guess: str = ""
+    ) -> None:
         super().__init__()
         self._endpoints = endpoints
+        self._guess = guess
         self._key_file = key_file
         self._begin()
 
     def _begin(self) -> None:
         random = Random(SystemRandom().getrandbits(64))
-        self._session = Session(self._endpoints, random, SystemRandom(), traced=self.traced)
+        self._session = Session(
+            self._endpoints, random, SystemRandom(), traced=self.traced, guess=self._guess
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._links: Links | None = None
         self._over: str | None = None  # why no call can be answered any more

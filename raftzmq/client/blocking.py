@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from raftzmq.access.key_files import KeyPath, key_file
+from raftzmq.client import discovery
 from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.blocking_shell import BlockingShell
 from raftzmq.client.handles import claims, lease, snapshot, watch
@@ -255,18 +256,22 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapsh
         tracing: bool = False,
     ) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
-        default those of a local cluster. `key`: the file NAME.key of a user, for nodes that run
-        with keys; with it, only they are spoken to. `tracing`: each call is a span of
+        default those of RAFTZMQ_ENDPOINTS, in a pod else those of the Service, and else those of
+        the local cluster. `key`: the file NAME.key of a user, for nodes that run with keys; with
+        it, only they are spoken to. It may come from RAFTZMQ_KEY where endpoints are not given
+        either. `tracing`: each call is a span of
         OpenTelemetry, with the extra raftzmq[otel]. Raises InvalidRequest without that, and for a
         file that is none, or that others can read. Calls raise Unauthorized where no endpoint lets
         this client in."""
-        self.endpoints = cluster.endpoint_list(endpoints)
+        place = discovery.find(endpoints)
+        self.endpoints = place.endpoints
+        opened = key_file(place.key if key is None else key)
         if tracing:
             from raftzmq.client.otel import TracedBlockingShell
 
-            self._shell = TracedBlockingShell(self.endpoints, key_file(key))
+            self._shell = TracedBlockingShell(place.endpoints, opened, place.guess)
         else:
-            self._shell = BlockingShell(self.endpoints, key_file(key))
+            self._shell = BlockingShell(place.endpoints, opened, place.guess)
 
     # Below `leases` and `queues`, these names are the methods.
     put = call(keys.put)

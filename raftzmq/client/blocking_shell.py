@@ -64,9 +64,12 @@ class BlockingShell(Shell):
     flag = staticmethod(new_flag)
     caller = staticmethod(threading.get_ident)
 
-    def __init__(self, endpoints: Sequence[str], key_file: ClientKeyFile | None = None) -> None:
+    def __init__(
+        self, endpoints: Sequence[str], key_file: ClientKeyFile | None = None, guess: str = ""
+    ) -> None:
         super().__init__()
         self._endpoints = endpoints
+        self._guess = guess
         self._key_file = key_file
         self._lock = new_lock()
         self._io: _IoThread | None = None
@@ -153,7 +156,7 @@ class BlockingShell(Shell):
             return self._io
 
     def _start(self) -> None:
-        io = _IoThread(self._endpoints, self._key_file, traced=self.traced)
+        io = _IoThread(self._endpoints, self._key_file, self._guess, traced=self.traced)
         try:
             io.start()
             _stop_at_exit(self, io)
@@ -187,12 +190,17 @@ class _IoThread:
     one nobody uses any more can go."""
 
     def __init__(
-        self, endpoints: Sequence[str], key_file: ClientKeyFile | None, *, traced: bool
+        self,
+        endpoints: Sequence[str],
+        key_file: ClientKeyFile | None,
+        guess: str,
+        *,
+        traced: bool,
     ) -> None:
         self.pid = os.getpid()
         self._key_file = key_file
         random = Random(SystemRandom().getrandbits(64))
-        self._session = Session(endpoints, random, SystemRandom(), traced=traced)
+        self._session = Session(endpoints, random, SystemRandom(), traced=traced, guess=guess)
         self._inbox: deque[Call | Task | Action] = deque()
         self._wake_out, self._wake_in = _socket.socketpair()
         self._wake_out.setblocking(False)

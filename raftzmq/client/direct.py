@@ -11,6 +11,7 @@ from random import Random, SystemRandom
 from typing import Any, Final
 
 from raftzmq.access.key_files import KeyPath, key_file
+from raftzmq.client import discovery
 from raftzmq.client.operations import cluster, queues
 from raftzmq.client.operations.arguments import Operation
 from raftzmq.client.session.acquisition import Acquisition
@@ -29,9 +30,10 @@ class DirectClient:
     thread. Nothing is sent or received but in `wait`."""
 
     def __init__(self, endpoints: Sequence[str] | str | None = None, key: KeyPath = None) -> None:
+        place = discovery.find(endpoints)
         random = Random(SystemRandom().getrandbits(64))
-        self._session = Session(cluster.endpoint_list(endpoints), random, SystemRandom())
-        self._links = Links(key_source=key_file(key))
+        self._session = Session(place.endpoints, random, SystemRandom(), guess=place.guess)
+        self._links = Links(key_source=key_file(place.key if key is None else key))
         self._sleeper = Sleeper()
 
     def submit(self, work: Operation[Any], timeout: float) -> Call:

@@ -25,6 +25,7 @@ from raftzmq.client.transactions import (
 )
 from raftzmq.errors import InvalidRequest, WireError
 from raftzmq.machine import Machine, validate_read, validate_write
+from raftzmq.naming import endpoint_list
 
 some_keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -292,10 +293,10 @@ get = {"stale": False, "endpoint": None}
         lambda: cluster.transfer("raft"),
         lambda: cluster.transfer(5),  # type: ignore[arg-type]
         lambda: cluster.member_add("-1"),
-        lambda: cluster.endpoint_list([]),
-        lambda: cluster.endpoint_list(" , "),
-        lambda: cluster.endpoint_list(["a:b"]),
-        lambda: cluster.endpoint_list([5]),  # type: ignore[list-item]
+        lambda: endpoint_list([]),
+        lambda: endpoint_list(" , "),
+        lambda: endpoint_list(["a:b"]),
+        lambda: endpoint_list([5]),  # type: ignore[list-item]
     ],
 )
 def test_wrong_arguments_are_refused_on_one_line(make: Any) -> None:
@@ -321,9 +322,8 @@ def test_the_largest_key_and_value_are_accepted() -> None:
 
 
 def test_endpoints_may_be_a_list_or_text() -> None:
-    assert cluster.endpoint_list(None)[0] == "127.0.0.1:6001"
-    assert cluster.endpoint_list("a:1, tcp://b:2,a:1,") == ("a:1", "b:2")
-    assert cluster.endpoint_list(["[::1]:6001"]) == ("[::1]:6001",)
+    assert endpoint_list("a:1, tcp://b:2,a:1,") == ("a:1", "b:2")
+    assert endpoint_list(["[::1]:6001"]) == ("[::1]:6001",)
 
 
 @pytest.mark.parametrize("body", [None, "12", -1, 2**64, 1.5, True, [12], {}], ids=repr)

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from raftzmq import __version__
+from raftzmq.client.discovery import default_endpoints
 from raftzmq_cli.cluster.api_versions import RENAMED, understood_by
-from raftzmq_cli.common.settings import default_endpoints
 from raftzmq_cli.main import run
 from tests.kube.manifests import KUBE, Object, only, rendered
 from tests.kube.test_schemas import VERSIONS

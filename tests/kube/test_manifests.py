@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from raftzmq.access.key_directory import KeyDirectory
+from raftzmq.client.discovery import default_endpoints
 from raftzmq.server import probes
 from raftzmq.server.config import ServerConfig
 from raftzmq.server.shutdown import HANDOVER_MS
-from raftzmq_cli.common.settings import default_endpoints
 from raftzmq_cli.keys import kubernetes
 from raftzmq_cli.main import build
 from tests.kube.manifests import (

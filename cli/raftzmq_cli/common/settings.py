@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,15 +9,12 @@ from typing import Annotated, Final
 
 import typer
 
+from raftzmq.client import discovery
 from raftzmq.errors import InvalidRequest
-from raftzmq.naming import client_address, parse_address, parse_pod_name, service_address
+from raftzmq.naming import endpoint_list
 
 TIMEOUT_S: Final = 5.0
 TIMEOUT_MAX_S: Final = 86_400
-LOCAL_BASE_PORT: Final = 6000
-LOCAL_NODES: Final = 3
-REPLICAS: Final = 3
-NAME: Final = "raft"
 
 
 class Output(StrEnum):
@@ -127,12 +122,7 @@ class Settings:
     def endpoints(self) -> tuple[str, ...]:
         """HOST:PORT of client ports, at least one. Raises InvalidRequest."""
         if self.given_endpoints is None:
-            if os.environ.get("RAFTZMQ_ENDPOINTS") == "":
-                raise InvalidRequest(
-                    "RAFTZMQ_ENDPOINTS is empty: unset it, or give HOST:PORT, such as "
-                    "127.0.0.1:6001"
-                )
-            return default_endpoints(os.environ)
+            return discovery.find(None).endpoints
         return parse_endpoints(self.given_endpoints)
 
     def timeout_s(self, default_s: float = TIMEOUT_S) -> float:
@@ -161,42 +151,7 @@ class Settings:
 
 def parse_endpoints(text: str) -> tuple[str, ...]:
     """Return the endpoints of `HOST:PORT,HOST:PORT`. Raises InvalidRequest."""
-    endpoints = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        endpoint = part.removeprefix("tcp://")
-        try:
-            parse_address(endpoint)
-        except InvalidRequest:
-            raise InvalidRequest(
-                f"{part!r} is not an endpoint: it must be HOST:PORT, such as 127.0.0.1:6001"
-            ) from None
-        endpoints.append(endpoint)
-    if not endpoints:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
         raise InvalidRequest("--endpoints is empty: give HOST:PORT, such as 127.0.0.1:6001")
-    return tuple(dict.fromkeys(endpoints))
-
-
-def default_endpoints(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Inside a pod the nodes by their names in the Service; otherwise the local cluster."""
-    if not in_pod(environ):
-        return local_endpoints(LOCAL_NODES, LOCAL_BASE_PORT)
-    pod = environ.get("MINOMBREPOD", "")
-    base = parse_pod_name(pod).base if pod else environ.get("RAFTZMQ_NAME", NAME)
-    service = environ.get("RAFTZMQ_SERVICE") or f"{base}-service"
-    namespace = environ.get("RAFTZMQ_NAMESPACE") or None
-    count = environ.get("RAFTZMQ_REPLICAS") or str(REPLICAS)
-    if not (count.isascii() and count.isdigit() and int(count) > 0):
-        raise InvalidRequest(f"RAFTZMQ_REPLICAS must be a whole number above 0, not {count!r}")
-    return tuple(
-        client_address(service_address(f"{base}-{k}", service, namespace))
-        for k in range(int(count))
-    )
-
-
-def in_pod(environ: Mapping[str, str]) -> bool:
-    return bool(environ.get("MINOMBREPOD") or environ.get("KUBERNETES_SERVICE_HOST"))
-
-
-def local_endpoints(nodes: int, base_port: int) -> tuple[str, ...]:
-    """Client ports of a local cluster: ten ports a node, the client port second."""
-    return tuple(f"127.0.0.1:{base_port + 10 * k + 1}" for k in range(nodes))
+    return endpoint_list(parts)

@@ -9,6 +9,13 @@ from typing import Annotated, Final
 
 import typer
 
+from raftzmq.client.discovery import (
+    LOCAL_BASE_PORT,
+    LOCAL_NODES,
+    LOCAL_NODES_MAX,
+    LOCAL_STEP,
+    local_endpoints,
+)
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.client import first_write, statuses
 from raftzmq_cli.client.invocation import ClientInvocation
@@ -17,13 +24,7 @@ from raftzmq_cli.common.commands import Group
 from raftzmq_cli.common.designs import Design
 from raftzmq_cli.common.invocation import Invocation
 from raftzmq_cli.common.messages import line, program, short
-from raftzmq_cli.common.settings import (
-    LOCAL_BASE_PORT,
-    LOCAL_NODES,
-    GroupOutput,
-    Settings,
-    local_endpoints,
-)
+from raftzmq_cli.common.settings import GroupOutput, Settings
 from raftzmq_cli.local import ports, processes, rejoining, running, view_servers, views
 from raftzmq_cli.local.ownership import own
 from raftzmq_cli.local.processes import DIRECTORY, LocalCluster, LocalNode, say_who_died
@@ -65,7 +66,7 @@ commands = Group(
 )
 def up(
     nodes: Annotated[
-        int | None, typer.Option(min=1, max=99, help="Number of nodes (default: 3).")
+        int | None, typer.Option(min=1, max=LOCAL_NODES_MAX, help="Number of nodes (default: 3).")
     ] = None,
     directory: Directory = DIRECTORY,
     base_port: Annotated[
@@ -221,7 +222,7 @@ def _cluster_for(
         cluster = processes.LocalCluster(
             directory, nodes or LOCAL_NODES, base_port or LOCAL_BASE_PORT, keys and keys.resolve()
         )
-        if cluster.base_port + processes.PORT_STEP * cluster.size > 65_536:
+        if cluster.base_port + LOCAL_STEP * cluster.size > 65_536:
             raise InvalidRequest(
                 f"--base-port {cluster.base_port} leaves too few ports for the nodes"
             )

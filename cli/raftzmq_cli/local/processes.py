@@ -24,6 +24,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from raftzmq.access.key_directory import ADMIN, KeyDirectory
+from raftzmq.client.discovery import (
+    LOCAL_DIRECTORY,
+    LOCAL_STEP,
+    NAME,
+    described,
+    local_endpoints,
+)
 from raftzmq.errors import DataError, InvalidRequest, Refused
 from raftzmq.file_modes import restrict, restrict_new_files
 from raftzmq.storage.directory import Layout
@@ -32,10 +39,8 @@ from raftzmq.storage.records import Identity, read_identity
 from raftzmq_cli.common import exits, messages
 from raftzmq_cli.common.designs import Design
 from raftzmq_cli.common.messages import short
-from raftzmq_cli.common.settings import NAME, local_endpoints
 
-DIRECTORY: Final = Path(".raftzmq/local")
-PORT_STEP: Final = 10
+DIRECTORY: Final = LOCAL_DIRECTORY
 STOP_GRACE_S: Final = 10.0
 _POLL_S: Final = 0.05
 # Settings that a local node takes from the environment; the rest is the cluster's own affair.
@@ -175,7 +180,7 @@ class LocalCluster:
 
     @property
     def nodes(self) -> list[LocalNode]:
-        ports = [self.base_port + PORT_STEP * k for k in range(self.size)]
+        ports = [self.base_port + LOCAL_STEP * k for k in range(self.size)]
         peers = ",".join(f"{NAME}-{k}=127.0.0.1:{port}" for k, port in enumerate(ports))
         return [
             LocalNode(f"{NAME}-{k}", port, self.directory / f"{NAME}-{k}", peers, self.keys)
@@ -264,13 +269,6 @@ def load(directory: Path) -> LocalCluster | None:
             f"{directory / 'cluster.json'} is damaged: write "
             '{"nodes": 3, "base_port": 6000} into it, with the numbers of this cluster'
         ) from None
-
-
-def described(document: dict[str, Any]) -> tuple[int, int, Path | None]:
-    """Size, first port, and directory of keys, as cluster.json has them. Raises ValueError,
-    KeyError or TypeError for what is no such document."""
-    keys = document.get("keys")
-    return int(document["nodes"]), int(document["base_port"]), Path(keys) if keys else None
 
 
 def require_keys(cluster: LocalCluster, keys: Path | None) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from raftzmq.client.discovery import LOCAL_STEP, described
 from raftzmq_cli.common.designs import Design
-from raftzmq_cli.local.processes import PORT_STEP, LocalCluster, LocalNode, described
+from raftzmq_cli.local.processes import LocalCluster, LocalNode
 
 DIRECTORY: Final = Path(".raftzmq/views")
 BASE_PORT: Final = 7000
@@ -49,7 +50,7 @@ class LocalViews(LocalCluster):
     @property
     def nodes(self) -> list[LocalNode]:
         ports = {VIEW_SERVER: self.base_port}
-        ports |= {f"storage-{k}": self.base_port + 1 + PORT_STEP * k for k in range(self.size)}
+        ports |= {f"storage-{k}": self.base_port + 1 + LOCAL_STEP * k for k in range(self.size)}
         return [
             LocalServer(name, port, self.directory / name, self.view_server, self.keys)
             for name, port in ports.items()

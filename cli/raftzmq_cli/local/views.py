@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from raftzmq.client.discovery import LOCAL_STEP
 from raftzmq.errors import InvalidRequest, RaftzmqError, Unavailable
 from raftzmq_cli.common import exits, messages
 from raftzmq_cli.common.invocation import Invocation
 from raftzmq_cli.common.messages import line, program, short
 from raftzmq_cli.local import ports, processes, running
-from raftzmq_cli.local.processes import PORT_STEP, LocalNode, say_who_died
+from raftzmq_cli.local.processes import LocalNode, say_who_died
 from raftzmq_cli.local.view_servers import BASE_PORT, SERVERS, VIEW_SERVER, LocalViews, load
 from raftzmq_cli.views import status as statuses
 
@@ -63,7 +64,7 @@ def _views_for(
         views = LocalViews(
             directory, nodes or SERVERS, base_port or BASE_PORT, keys and keys.resolve()
         )
-        if views.base_port + PORT_STEP * views.size > 65_536:
+        if views.base_port + LOCAL_STEP * views.size > 65_536:
             raise InvalidRequest(
                 f"--base-port {views.base_port} leaves too few ports for the servers"
             )

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
+from raftzmq.client.discovery import NAME
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import parse_peers, parse_pod_name, service_address
 from raftzmq_cli.common.backups import Backup, file_of, keys_text
 from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.common.printers import show
 from raftzmq_cli.common.progress import Bar
-from raftzmq_cli.common.settings import NAME, GroupOutput, Output
+from raftzmq_cli.common.settings import GroupOutput, Output
 
 commands = Commands()
 

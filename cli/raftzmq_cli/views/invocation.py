@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from raftzmq.client.discovery import in_pod
 from raftzmq.errors import Unavailable
 from raftzmq_cli.common.invocation import Invocation
 from raftzmq_cli.common.settings import (
@@ -17,7 +18,6 @@ from raftzmq_cli.common.settings import (
     CommandOutput,
     CommandTimeout,
     Output,
-    in_pod,
 )
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from raftzmq.client.operations import snapshots
-from raftzmq.client.operations.arguments import call_ms, check_endpoint
+from raftzmq.client.operations.arguments import call_ms
 from raftzmq.client.results import NodeStatus
 from raftzmq.client.shell import Shell
 from raftzmq.errors import (
@@ -18,6 +18,7 @@ from raftzmq.errors import (
     Unauthorized,
     Unavailable,
 )
+from raftzmq.naming import check_endpoint
 from raftzmq.transport.snapshot_wire import SnapshotBegun
 
 ASK_S: Final = 1.0

@@ -21,7 +21,7 @@ import orjson
 from raftzmq import limits
 from raftzmq.client.results import Item, Value
 from raftzmq.errors import InvalidRequest
-from raftzmq.naming import parse_address
+from raftzmq.naming import check_endpoint
 from raftzmq.transport.client_wire import Request, Single
 from raftzmq.transport.frames import is_count
 
@@ -170,15 +170,6 @@ def check_limit(limit: int) -> int:
     if type(limit) is not int or not 1 <= limit <= limits.RANGE_LIMIT:
         raise InvalidRequest(f"a limit is 1 to {limits.RANGE_LIMIT}, not {quoted(limit)}")
     return limit
-
-
-def check_endpoint(endpoint: str) -> str:
-    """Return HOST:PORT, without the `tcp://` that it may be written with."""
-    if not isinstance(endpoint, str):
-        raise InvalidRequest(f"an endpoint is HOST:PORT, such as db:6001, not {quoted(endpoint)}")
-    address = endpoint.strip().removeprefix("tcp://")
-    parse_address(address)
-    return address
 
 
 def check_name(name: str) -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
 from raftzmq import limits
 from raftzmq.client.operations.arguments import (
     Answer,
     NodeRequest,
     Operation,
-    check_endpoint,
     decode_nothing,
     quoted,
     write,
 )
 from raftzmq.errors import InvalidRequest
-from raftzmq.naming import parse_pod_name
+from raftzmq.naming import check_endpoint, parse_pod_name
 from raftzmq.transport.client_wire import Request, Single
 from raftzmq.transport.frames import is_count
 from raftzmq.transport.operator_wire import (
@@ -30,9 +29,6 @@ from raftzmq.transport.operator_wire import (
     TransferRequest,
     UpgradeRequest,
 )
-
-DEFAULT_ENDPOINTS: Final = ("127.0.0.1:6001", "127.0.0.1:6011", "127.0.0.1:6021")
-"""The client ports of a local cluster."""
 
 
 def status(endpoint: str | None = None, *, timeout: float = 5) -> NodeRequest[dict[str, Any]]:
@@ -126,17 +122,6 @@ def open_session(secret: str) -> Operation[tuple[int, str]]:
 
 def close_session() -> Operation[None]:
     return write("close", [], decode_nothing)
-
-
-def endpoint_list(endpoints: Sequence[str] | str | None) -> tuple[str, ...]:
-    """Return the endpoints of a list, or of text with commas in between, each once."""
-    if endpoints is None:
-        return DEFAULT_ENDPOINTS
-    if isinstance(endpoints, str):
-        endpoints = [part for part in endpoints.split(",") if part.strip()]
-    if not endpoints:
-        raise InvalidRequest("no endpoints: name at least one node's client port, as HOST:PORT")
-    return tuple(dict.fromkeys(map(check_endpoint, endpoints)))
 
 
 def _check_node(name: str) -> None:

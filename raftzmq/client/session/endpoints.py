@@ -26,8 +26,9 @@ class Endpoints:
     """The configured endpoints, in order, those of members that nodes told of (`learned`), others
     that nodes named, and what each last said."""
 
-    def __init__(self, configured: tuple[str, ...]) -> None:
+    def __init__(self, configured: tuple[str, ...], guess: str = "") -> None:
         self.configured = configured
+        self._guess = guess
         self.learned: tuple[str, ...] = ()
         self.links: dict[str, Link] = {}
         self._said: dict[str, tuple[int, str]] = {}
@@ -119,6 +120,8 @@ class Endpoints:
                 else:
                     text = "no answer" if link.up else "no connection"
             parts.append(f"{endpoint}: {text}")
+        if self._guess and self.heard_last() is None:
+            parts.append(self._guess)
         return "; ".join(parts)
 
 

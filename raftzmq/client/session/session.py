@@ -49,11 +49,13 @@ class Session:
         calls_most: int = CALLS_MOST,
         call_bytes_most: int = CALL_BYTES_MOST,
         traced: bool = False,
+        guess: str = "",
     ) -> None:
         """`random` spreads pauses; `secrets` must be a SystemRandom but in tests, for nobody else
         may guess what it draws. Without `learns_members` only the endpoints and those that hints
-        name are used. `traced`: calls may be TracedCalls."""
-        self.endpoints = Endpoints(tuple(endpoints))
+        name are used. `traced`: calls may be TracedCalls. `guess`: where the endpoints come
+        from that nobody gave, for the errors of a client that none of them has ever answered."""
+        self.endpoints = Endpoints(tuple(endpoints), guess)
         self._now_ms = 0
         self._serials = Serials()
         self._flight = Flight(random)

@@ -3,36 +3,7 @@
 import pytest
 
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli.common.settings import Output, Settings, default_endpoints, parse_endpoints
-
-LOCAL = ("127.0.0.1:6001", "127.0.0.1:6011", "127.0.0.1:6021")
-
-
-def test_on_a_laptop_the_default_is_the_local_cluster() -> None:
-    assert default_endpoints({}) == LOCAL
-
-
-def test_inside_a_pod_of_the_cluster_the_nodes_are_found_by_its_own_name() -> None:
-    assert default_endpoints({"MINOMBREPOD": "kv-2"}) == (
-        "kv-0.kv-service:6001",
-        "kv-1.kv-service:6001",
-        "kv-2.kv-service:6001",
-    )
-
-
-def test_inside_any_other_pod_the_environment_names_the_cluster() -> None:
-    environ = {
-        "KUBERNETES_SERVICE_HOST": "10.0.0.1",
-        "RAFTZMQ_SERVICE": "stores",
-        "RAFTZMQ_NAMESPACE": "prod",
-        "RAFTZMQ_REPLICAS": "1",
-    }
-    assert default_endpoints(environ) == ("raft-0.stores.prod.svc.cluster.local:6001",)
-
-
-def test_a_replica_count_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match="RAFTZMQ_REPLICAS"):
-        default_endpoints({"MINOMBREPOD": "raft-0", "RAFTZMQ_REPLICAS": "many"})
+from raftzmq_cli.common.settings import Output, Settings, parse_endpoints
 
 
 def test_endpoints_are_trimmed_and_named_once() -> None:

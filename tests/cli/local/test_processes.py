@@ -64,8 +64,9 @@ def test_a_cluster_with_keys_is_read_back_as_it_was_written(tmp_path: Path) -> N
     assert all(node.command[-2:] == ["--keys", str(made.keys)] for node in made.nodes)
 
 
-def test_a_damaged_description_is_refused(cluster: LocalCluster) -> None:
-    (cluster.directory / "cluster.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_damaged_description_is_refused(cluster: LocalCluster, text: str) -> None:
+    (cluster.directory / "cluster.json").write_text(text)
     with pytest.raises(InvalidRequest, match=r"cluster\.json"):
         processes.load(cluster.directory)
 
