@@ -65,8 +65,11 @@ acknowledges."""
 
 LEASE_TTL_MIN_MS: Final = 500
 LEASE_TTL_MAX_MS: Final = 24 * 60 * 60 * 1000
-"""Bounds of a lease's time to live, and of a key's. If it were shorter, one slow fsync would end
-it; if longer, what a dead client held would stay held."""
+"""Bounds of a lease's time to live. If it were shorter, one slow fsync would end it; if longer,
+what a dead client held would stay held. A key's is not shorter either."""
+
+KEY_TTL_MAX_MS: Final = 10 * 366 * 24 * 60 * 60 * 1000
+"""The longest time to live of a key by itself: ten years."""
 
 LEASES: Final = 100_000
 """The most leases at a time."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from raftzmq import AsyncClient, Client, InvalidRequest
+from raftzmq import AsyncClient, Client, InvalidRequest, limits
+from raftzmq.client.operations import keys, leases
 from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, call_ms, milliseconds, timeout_ms
 
 NUMBERS: tuple[Any, ...] = (
@@ -148,3 +149,16 @@ def test_a_timeout_of_any_size_is_a_week_at_most() -> None:
     for long in (10**400, 10**5000, 1e308, LONGEST_TIMEOUT_S + 1):
         assert call_ms(long) == timeout_ms(long) == LONGEST_TIMEOUT_S * 1000
     assert milliseconds(10) == 10_000
+
+
+def test_a_key_lives_for_ten_years_at_most_and_a_lease_for_a_day() -> None:
+    day_s, years_s = limits.LEASE_TTL_MAX_MS / 1000, limits.KEY_TTL_MAX_MS / 1000
+    assert milliseconds(day_s) == limits.LEASE_TTL_MAX_MS
+    assert keys.put("k", "v", ttl=years_s).tail.endswith(b",316224000000]")
+    for ask in (
+        lambda: leases.lease_grant(day_s + 1),
+        lambda: keys.put("k", "v", ttl=years_s + 1),
+        lambda: keys.cas("k", "v", 1, ttl=years_s + 1),
+    ):
+        with pytest.raises(InvalidRequest, match=r"a time to live is 0\.5 to"):
+            ask()

@@ -33,7 +33,7 @@ values = texts | st.binary(max_size=20)
 ranges = st.integers(1, limits.RANGE_LIMIT)
 steps = st.one_of(
     st.builds(Put, some_keys, values),
-    st.builds(Put, some_keys, values, st.floats(0.5, 86_400)),
+    st.builds(Put, some_keys, values, st.floats(0.5, limits.KEY_TTL_MAX_MS / 1000)),
     st.builds(Put, some_keys, values, lease=st.integers(1, limits.INDEX_MAX)),
     st.builds(Put, some_keys, values, keep_end=st.just(True)),
     st.builds(Delete, some_keys),

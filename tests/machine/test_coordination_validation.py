@@ -13,6 +13,7 @@ from raftzmq.machine import Machine, validate_read, validate_write
 NAME = "n" * limits.KEY_BYTES
 MAX = limits.INDEX_MAX
 DAY = limits.LEASE_TTL_MAX_MS
+YEARS = limits.KEY_TTL_MAX_MS
 PERMITS = limits.PERMITS
 PUT = ["put", "k", "v"]
 LOCK = ["lock", "q", 5, 1, 0]
@@ -28,7 +29,8 @@ GOOD_WRITES: list[list[Any]] = [
     [1, "put_if", "k", "v", None, None],
     [1, "put_if", "k", {"b64": ""}, 0, "keep"],
     [1, "put_if", "k", "v", 0, ["lease", 3]],
-    [1, "put_if", "k", "v", 0, ["ttl", DAY]],
+    [1, "put_ttl", "k", "v", YEARS],
+    [1, "put_if", "k", "v", 0, ["ttl", YEARS]],
     [1, "txn", [], [["put_if", "k", "v", None, ["ttl", 500]]], [["put_if", "k", "", None, "keep"]]],
     [1, "fenced", [["q", 1]], ["put_if", "k", "v", 0, ["ttl", 500]]],
     [1, "acquire", *LOCK, True, None],
@@ -89,7 +91,8 @@ BAD_WRITES: list[tuple[list[Any], str]] = [
     ([1, "put_if", "k", "v", 0, [[], 1]], "the end must be null"),
     ([1, "put_if", "k", "v", 0, ["ttl", 500, 1]], "the end must be null"),
     ([1, "put_if", "k", "v", 0, ["ttl", 499]], "the ttl must be an integer from 500"),
-    ([1, "put_if", "k", "v", 0, ["ttl", DAY + 1]], "the ttl must be an integer from 500"),
+    ([1, "put_if", "k", "v", 0, ["ttl", YEARS + 1]], "an integer from 500 to 316224000000"),
+    ([1, "put_ttl", "k", "v", YEARS + 1], "an integer from 500 to 316224000000"),
     ([1, "put_if", "k", "v", 0, ["lease", 0]], "the lease must be an integer from 1"),
     ([1, "put_if", "k", "v", 0], "put_if takes key, value, revision, end; 3 given"),
     ([1, "txn", [], [["put_if", "k", "v", 0, None]], []], "revision must be null in a branch"),

@@ -413,3 +413,15 @@ def test_a_transaction_puts_keys_that_end_and_takes_back_what_they_were_bound_to
     assert later(db, 500) == 1
     assert db.keys() == ["k"]
     assert db.reborn().state_hash() == db.machine.state_hash()
+
+
+def test_a_key_lives_for_ten_years_and_not_a_millisecond_longer(db: Driver) -> None:
+    years_ms = limits.KEY_TTL_MAX_MS
+    db.write("put_ttl", "k", "v", years_ms)
+    db.write("put_if", "l", "v", 0, ["ttl", years_ms])
+    assert db.machine.state.keys.bonds.next_end_ms == db.time_ms + years_ms
+    db.machine = db.reborn()
+    assert later(db, years_ms - 1) == 1, "the session alone"
+    db.session = db.open()
+    assert db.keys() == ["k", "l"]
+    assert later(db, 1) == 2

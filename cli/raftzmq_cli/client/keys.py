@@ -134,7 +134,8 @@ def put(
     ttl: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", help="Delete the key after SECONDS unless it is written again."
+            metavar="SECONDS",
+            help="Delete the key after SECONDS, 0.5 to ten years, unless it is written again.",
         ),
     ] = None,
     lease: Annotated[

@@ -236,13 +236,13 @@ def check_callback(on_lost: object) -> None:
         raise InvalidRequest(f"on_lost is a function without arguments, not {quoted(on_lost)}")
 
 
-def milliseconds(ttl: float) -> int:
-    """A time to live, which is given in seconds."""
+def milliseconds(ttl: float, most_ms: int = limits.LEASE_TTL_MAX_MS) -> int:
+    """A time to live, which is given in seconds; of a lease, or of something with another bound."""
     if is_finite(ttl):
-        ttl_ms = round(min(ttl, LONGEST_TIMEOUT_S) * 1000)
-        if limits.LEASE_TTL_MIN_MS <= ttl_ms <= limits.LEASE_TTL_MAX_MS:
+        ttl_ms = round(min(ttl, most_ms) * 1000)  # no number is too large to reckon with
+        if limits.LEASE_TTL_MIN_MS <= ttl_ms <= most_ms:
             return ttl_ms
-    shortest, longest = limits.LEASE_TTL_MIN_MS / 1000, limits.LEASE_TTL_MAX_MS // 1000
+    shortest, longest = limits.LEASE_TTL_MIN_MS / 1000, most_ms // 1000
     raise InvalidRequest(f"a time to live is {shortest:g} to {longest} seconds, not {quoted(ttl)}")
 
 

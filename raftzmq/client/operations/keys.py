@@ -43,8 +43,9 @@ def put(
     fence: AnyFence = None,
     timeout: float = 5,
 ) -> Operation[Written]:
-    """Write a key. It is deleted `ttl` seconds later unless written again, or when the `lease`
-    ends. With `keep_end` it ends as it did before; without any of these it stays.
+    """Write a key. It is deleted `ttl` seconds later (0.5 to ten years of them) unless written
+    again, or when the `lease` ends. With `keep_end` it ends as it did before; without any of these
+    it stays.
 
     With `if_absent` nothing is written if the key is there: the result then has `succeeded` False,
     and in `current` what stood in the way. So a request is done once, and forgotten in a day:
@@ -171,7 +172,7 @@ def _end(ttl: float | None, lease: AnyLease | None, keep_end: bool) -> Any:
     if ttl is None and lease is None:
         return "keep" if keep_end else None
     if ttl is not None and lease is None and not keep_end:
-        return ["ttl", milliseconds(ttl)]
+        return ["ttl", milliseconds(ttl, limits.KEY_TTL_MAX_MS)]
     if lease is not None and ttl is None and not keep_end:
         return ["lease", number_of(lease)]
     raise InvalidRequest(

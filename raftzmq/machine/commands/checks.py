@@ -105,8 +105,13 @@ def check_token(token: Any, what: str) -> None:
 
 
 def check_ttl(ttl_ms: Any, what: str) -> None:
-    """Check a time to live."""
+    """Check a lease's time to live."""
     check_integer(ttl_ms, what, limits.LEASE_TTL_MIN_MS, limits.LEASE_TTL_MAX_MS)
+
+
+def check_key_ttl(ttl_ms: Any, what: str) -> None:
+    """Check a key's time to live."""
+    check_integer(ttl_ms, what, limits.LEASE_TTL_MIN_MS, limits.KEY_TTL_MAX_MS)
 
 
 def check_permits(permits: Any, what: str) -> None:

@@ -8,6 +8,7 @@ from raftzmq import limits
 from raftzmq.errors import InvalidRequest
 from raftzmq.machine.commands.checks import (
     check_key,
+    check_key_ttl,
     check_lease,
     check_revision,
     check_ttl,
@@ -142,7 +143,7 @@ def _check_condition(revision: Any, what: str) -> None:
 
 
 def _check_end(end: Any, what: str) -> None:
-    checks = {LEASE: check_lease, TTL: check_ttl}
+    checks = {LEASE: check_lease, TTL: check_key_ttl}
     if end is None or end == KEEP:
         return
     if type(end) is not list or len(end) != 2 or end[0] not in (LEASE, TTL):
@@ -169,7 +170,7 @@ COMMANDS: Final = (
     ),
     Command(
         name="put_ttl",
-        arguments={"key": check_key, "value": check_value, "ttl_ms": check_ttl},
+        arguments={"key": check_key, "value": check_value, "ttl_ms": check_key_ttl},
         run=put_ttl,
         fenced=True,
         adds=True,
