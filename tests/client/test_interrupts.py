@@ -248,4 +248,5 @@ def test_an_interrupt_of_the_first_call_leaves_a_working_client(
         with Client(cluster.endpoints) as db:
             where = interrupted(ACTS[0], db, {}, at).where
             assert db.get("k", timeout=5), where
+    gc.collect()  # here, where it may say that it has closed them
     assert not [t for t in threading.enumerate() if t.name == "raftzmq-client"][1:]
