@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -50,6 +51,18 @@ def rendered(directory: str | Path) -> str:
 def objects(directory: str | Path) -> list[Object]:
     """The objects of a directory of kube/."""
     return list(yaml.safe_load_all(rendered(directory)))
+
+
+def with_components(directory: Path, *names: str) -> list[Object]:
+    """The objects of base with these components, by a kustomization in this directory."""
+    overlay = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(KUBE / "base", directory)],
+        "components": [os.path.relpath(KUBE / "components" / name, directory) for name in names],
+    }
+    (directory / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    return objects(directory)
 
 
 def only(directory: str | Path, kind: str, name: str | None = None) -> Object:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +9,16 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from tests.kube.manifests import KUBE, Object, objects
+from tests.kube.helm import CHART, Helm
+from tests.kube.manifests import KUBE, Object, objects, with_components
 from tests.kube.test_manifests import VERSION
-from tests.kube.test_pod_monitor import with_components
 from tests.kube.test_schemas import VERSIONS
 from tests.monitoring.rules import ALERTS
 
 pytestmark = pytest.mark.proof
 
-CHART = KUBE / "chart"
-HELM = "helm-python-sdk==0.2.2"
-"""Helm 4.2.3 as a library for Python, 75 MB: fetched for these tests, not for every developer."""
-
 WARNING = 2
 """The least severity, of those that Helm's lint knows, that fails here. 1 is advice."""
-
-Helm = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="session")
-def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """Asks Helm, in a process of its own. Skips where it cannot be installed."""
-    target = tmp_path_factory.mktemp("helm")
-    install = ("-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), HELM)
-    installed = subprocess.run(
-        [sys.executable, *install], capture_output=True, text=True, check=False
-    )
-    if installed.returncode:
-        pytest.skip(f"{HELM} cannot be installed: {installed.stderr.strip()}")
-
-    def ask(namespace: str = "default", **values: Any) -> dict[str, Any]:
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("helm_program.py"))],
-            input=json.dumps({"chart": str(CHART), "values": values, "namespace": namespace}),
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": str(target)},
-        )
-        assert done.returncode == 0, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
-
-    return ask
 
 
 def rendered(answer: dict[str, Any]) -> dict[tuple[str, str], Object]:
@@ -81,26 +43,26 @@ def from_kustomize(directory: Path, *components: str) -> dict[tuple[str, str], O
 
 
 def test_without_values_it_is_what_kustomize_gives(helm: Helm, tmp_path: Path) -> None:
-    assert rendered(helm()) == from_kustomize(tmp_path, "disruption-budget")
+    assert rendered(helm.render()) == from_kustomize(tmp_path, "disruption-budget")
 
 
 def test_with_a_pod_monitor_it_is_what_kustomize_gives_with_that_component(
     helm: Helm, tmp_path: Path
 ) -> None:
     wanted = from_kustomize(tmp_path, "disruption-budget", "pod-monitor")
-    assert rendered(helm(podMonitor=True)) == wanted
+    assert rendered(helm.render(podMonitor=True)) == wanted
 
 
 def test_with_backups_it_is_what_kustomize_gives_with_that_component(
     helm: Helm, tmp_path: Path
 ) -> None:
     wanted = from_kustomize(tmp_path, "disruption-budget", "backup")
-    assert rendered(helm(backup={"enabled": True})) == wanted
+    assert rendered(helm.render(backup={"enabled": True})) == wanted
 
 
 def test_the_values_of_backups_reach_the_job_and_its_volume(helm: Helm, tmp_path: Path) -> None:
     values = {"enabled": True, "schedule": "0 * * * *", "keep": 24, "size": "50Gi"}
-    changed = rendered(helm(backup=values, keys={"client": "raft-client-of-backups"}))
+    changed = rendered(helm.render(backup=values, keys={"client": "raft-client-of-backups"}))
     wanted = from_kustomize(tmp_path, "backup")
     claim, job = wanted["PersistentVolumeClaim", "raft-backups"], wanted["CronJob", "raft-backup"]
     claim["spec"]["resources"]["requests"]["storage"] = "50Gi"
@@ -115,11 +77,11 @@ def test_the_values_of_backups_reach_the_job_and_its_volume(helm: Helm, tmp_path
 
 
 def test_without_a_budget_it_is_the_base(helm: Helm, tmp_path: Path) -> None:
-    assert rendered(helm(disruptionBudget=False)) == from_kustomize(tmp_path)
+    assert rendered(helm.render(disruptionBudget=False)) == from_kustomize(tmp_path)
 
 
 def test_the_alerts_are_those_of_the_documents(helm: Helm) -> None:
-    rule = rendered(helm(alerts=True))["PrometheusRule", "raft"]
+    rule = rendered(helm.render(alerts=True))["PrometheusRule", "raft"]
     assert rule["apiVersion"] == "monitoring.coreos.com/v1"
     assert rule["spec"] == yaml.safe_load(ALERTS.read_text())
 
@@ -127,7 +89,7 @@ def test_the_alerts_are_those_of_the_documents(helm: Helm) -> None:
 def test_its_values_reach_the_objects_and_nothing_else_changes(helm: Helm, tmp_path: Path) -> None:
     memory = {"requests": {"memory": "4Gi"}, "limits": {"memory": "8Gi"}}
     changed = rendered(
-        helm(
+        helm.render(
             image={"repository": "registry.example.com/raftzmq", "tag": "one"},
             replicas=5,
             initialMembers=5,
@@ -156,14 +118,21 @@ def test_its_values_reach_the_objects_and_nothing_else_changes(helm: Helm, tmp_p
     assert changed == wanted
 
 
+def test_with_volumes_of_root_it_is_what_kustomize_gives_with_that_component(
+    helm: Helm, tmp_path: Path
+) -> None:
+    wanted = from_kustomize(tmp_path, "disruption-budget", "backup", "root-owned-volumes")
+    assert rendered(helm.render(backup={"enabled": True}, storage={"rootOwned": True})) == wanted
+
+
 def test_the_binding_names_the_namespace_of_the_release(helm: Helm) -> None:
-    binding = rendered(helm(namespace="raft-here"))["RoleBinding", "raft"]
+    binding = rendered(helm.render(namespace="raft-here"))["RoleBinding", "raft"]
     assert [subject["namespace"] for subject in binding["subjects"]] == ["raft-here"]
 
 
 def test_a_cluster_that_could_not_form_is_refused(helm: Helm) -> None:
-    assert "replicas must be at least initialMembers" in helm(replicas=1)["error"]
-    single = rendered(helm(replicas=1, initialMembers=1))
+    assert "replicas must be at least initialMembers" in helm.render(replicas=1)["error"]
+    single = rendered(helm.render(replicas=1, initialMembers=1))
     assert single["StatefulSet", "raft"]["spec"]["replicas"] == 1
 
 
@@ -176,19 +145,20 @@ def test_a_cluster_that_could_not_form_is_refused(helm: Helm) -> None:
     ],
 )
 def test_a_value_that_is_none_is_refused(helm: Helm, values: dict[str, Any], error: str) -> None:
-    assert error in helm(**values)["error"]
+    assert error in helm.render(**values)["error"]
 
 
 def test_lint_finds_nothing(helm: Helm) -> None:
-    found = helm(podMonitor=True, alerts=True, backup={"enabled": True})["lint"]
+    found = helm.render(podMonitor=True, alerts=True, backup={"enabled": True})["lint"]
     assert found["errors"] == []
     assert [one for one in found["messages"] if one["severity"] >= WARNING] == []
 
 
 @pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])
 def test_every_object_is_valid(helm: Helm, version: str) -> None:
-    values = {"replicas": 5, "storage": {"className": "fast"}, "backup": {"enabled": True}}
-    for (kind, _), item in rendered(helm(**values)).items():
+    values: dict[str, Any] = {"replicas": 5, "storage": {"className": "fast"}}
+    values["backup"] = {"enabled": True}
+    for (kind, _), item in rendered(helm.render(**values)).items():
         assert kubernetes_validate.validate(item, version, strict=True) == version, kind
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from tests.kube.manifests import (
     only,
     pods,
     the_container,
+    with_components,
 )
 
 VERSION = tomllib.loads((KUBE.parent / "pyproject.toml").read_text())["project"]["version"]
@@ -222,21 +224,48 @@ def test_pods_keep_to_the_restricted_profile(directory: str) -> None:
                 assert "add" not in own["capabilities"]
 
 
+@pytest.mark.parametrize("directory", EVERY)
+def test_every_port_says_its_protocol(directory: str) -> None:
+    """Kubernetes 1.20 takes no list of ports otherwise when it is applied by the server, as Helm 4
+    does and `kubectl apply --server-side`."""
+    of_pods = (one.get("ports", ()) for _, spec in pods(directory) for one in containers(spec))
+    of_services = (
+        item["spec"]["ports"] for item in objects(directory) if item["kind"] == "Service"
+    )
+    for port in chain(*of_pods, *of_services):
+        assert port.get("protocol") == "TCP", port["name"]
+
+
 def test_only_who_gives_the_volume_away_is_root_and_may_do_nothing_else() -> None:
     for directory in ALL:
-        owners = [
-            container
-            for _, spec in pods(directory)
-            for container in containers(spec)
-            if container["name"] == "owner"
-        ]
+        found = [owner for _, spec in pods(directory) for owner in owners(spec)]
         if directory != "overlays/hostpath":
-            assert not owners
+            assert not found
             continue
-        (owner,) = owners
-        assert owner["command"] == ["chown", "65532:65532", "/data"]
-        assert owner["securityContext"]["runAsUser"] == 0
-        assert owner["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["CHOWN"]}
+        (owner,) = found
+        gives_away(owner, "/data")
+
+
+@pytest.mark.parametrize("backup", ["backup", "backup-v1beta1"])
+def test_the_volume_of_the_backups_is_given_away_too(backup: str, tmp_path: Path) -> None:
+    with_components(tmp_path, backup, "root-owned-volumes")
+    job = only(tmp_path, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (owner,) = owners(job)
+    gives_away(owner, "/backups")
+    (main,) = job["containers"]
+    assert owner["image"] == main["image"]
+    assert owner["volumeMounts"][0] in main["volumeMounts"]
+
+
+def owners(spec: Object) -> list[Object]:
+    return [container for container in containers(spec) if container["name"] == "owner"]
+
+
+def gives_away(owner: Object, volume: str) -> None:
+    assert owner["command"] == ["chown", "65532:65532", volume]
+    assert [mount["mountPath"] for mount in owner["volumeMounts"]] == [volume]
+    assert owner["securityContext"]["runAsUser"] == 0
+    assert owner["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["CHOWN"]}
 
 
 def test_a_node_may_read_one_stateful_set_and_nothing_else() -> None:

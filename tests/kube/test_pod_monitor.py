@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-import yaml
-
-from tests.kube.manifests import KUBE, Object, node_pod, objects, only
+from tests.kube.manifests import node_pod, objects, only, with_components
 from tests.monitoring.rules import RULES
-
-
-def with_components(directory: Path, *names: str) -> list[Object]:
-    """The objects of base with these components, by a kustomization in this directory."""
-    overlay = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [os.path.relpath(KUBE / "base", directory)],
-        "components": [os.path.relpath(KUBE / "components" / name, directory) for name in names],
-    }
-    (directory / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    return objects(directory)
 
 
 def test_the_operator_finds_the_nodes_and_their_port_for_metrics(tmp_path: Path) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
+import tarfile
+import tempfile
 import venv
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
+from tests.containers import engine
 from tests.sim.story import ROOT
 
 RELEASE: Final = "0.2.0"
@@ -27,6 +31,18 @@ def archive(commit: str) -> bytes:
     """The files of a commit, as tar has them."""
     done = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, stdout=subprocess.PIPE)
     return done.stdout
+
+
+def build_image(commit: str, name: str) -> None:
+    """Build the image of a commit, by its own Dockerfile."""
+    with tempfile.TemporaryDirectory() as directory:
+        with tarfile.open(fileobj=BytesIO(archive(commit))) as files:
+            files.extractall(directory, filter="data")
+        dockerfile = str(Path(directory) / "containers" / "Dockerfile")
+        engine.answer(
+            *("build", "--network", "host", "--file", dockerfile, "--tag", name, directory),
+            timeout_s=engine.BUILD_S,
+        )
 
 
 def install_release(commit: str, directory: Path) -> Path:

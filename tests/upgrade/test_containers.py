@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Iterator
-from io import BytesIO
 from typing import Any
 
 import pytest
 
 from raftzmq import __version__
 from tests.containers import engine
-from tests.containers.engine import BUILD_S, HARDENED, Engine, answer, docker, eventually, logs
-from tests.upgrade.builds import RELEASE, archive, release_commit
+from tests.containers.engine import HARDENED, Engine, answer, docker, eventually, logs
+from tests.upgrade.builds import RELEASE, build_image, release_commit
 from tests.upgrade.test_rolling import WRITER
 
 pytestmark = [pytest.mark.system, pytest.mark.proof]
@@ -25,23 +23,16 @@ NO_TMPFS = HARDENED[: HARDENED.index("--tmpfs")]
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def images() -> Iterator[tuple[str, str]]:
     """The names of the release's image and of the present one."""
     if reason := engine.why_not():
         pytest.skip(reason)
     commit = release_commit()
     if commit is None:
         pytest.skip(f"release {RELEASE} is not in this clone: fetch the whole history")
-    source = tmp_path_factory.mktemp("release")
-    with tarfile.open(fileobj=BytesIO(archive(commit))) as files:
-        files.extractall(source, filter="data")
     old, new = engine.unique("release"), engine.unique("present")
-    dockerfile = str(source / "containers" / "Dockerfile")
     try:
-        answer(
-            *("build", "--network", "host", "--file", dockerfile, "--tag", old, str(source)),
-            timeout_s=BUILD_S,
-        )
+        build_image(commit, old)
         engine.build(new)
         yield old, new
     finally:

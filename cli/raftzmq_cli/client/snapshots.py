@@ -125,7 +125,9 @@ def save(
         "removed": [str(old) for old in removed],
         "seconds": round(seconds, 3),
     }
-    lines = [f"{messages.short(path)}: {_described(snapshot)}, checksum {whole.crc:08x}"]
+    verified = ", verified" if verify else ""
+    line = f"{messages.short(path)}: {_described(snapshot)}, checksum {whole.crc:08x}{verified}"
+    lines = [line]
     lines += [f"removed {messages.short(old)}" for old in removed]
     run.show(document, lines)
 

@@ -1,0 +1,56 @@
+"""Helm installs the chart on the Kubernetes that somebody has named, scales it, takes it down."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.acceptance.images import repository_of
+from tests.acceptance.test_acceptance import OVERLAY, target
+from tests.kube.helm import Helm
+from tests.kube.test_on_a_server import CONTEXT, kubectl, made_namespace, pytestmark
+from tests.system.processes import wait_for
+
+__all__ = ["pytestmark"]
+
+
+def test_it_is_installed_scaled_and_taken_down(helm: Helm, tmp_path: Path) -> None:
+    image = target(OVERLAY).image
+    repository = repository_of(image)
+    values = {
+        "image": {"repository": repository, "tag": image.removeprefix(f"{repository}:")},
+        "storage": {"rootOwned": OVERLAY == "hostpath"},
+    }
+    with made_namespace() as namespace:
+        make_keys(tmp_path / "keys", namespace)
+        assert "error" not in helm.on_a_server("install", CONTEXT, namespace, **values)
+        assert client(namespace, "put", "kept", "yes")
+        scaled = helm.on_a_server("upgrade", CONTEXT, namespace, **values, replicas=5)
+        assert "error" not in scaled
+        wait_for("five members", lambda: len(voters(namespace)) == 5)
+        assert client(namespace, "get", "kept") == "yes\n"
+        assert helm.on_a_server("uninstall", CONTEXT, namespace) == {}
+        left = kubectl("get", "statefulset,service,cronjob", "-n", namespace, "-o", "name")
+        assert left == ""
+        volumes = kubectl("get", "pvc", "-n", namespace, "-o", "name").split()
+        assert len(volumes) == 5, "data stays"
+
+
+def make_keys(directory: Path, namespace: str) -> None:
+    """Both Secrets, as docs/install.md says."""
+    command = (sys.executable, "-m", "raftzmq_cli", "keys")
+    subprocess.run([*command, "create", str(directory)], check=True, capture_output=True)
+    secret = subprocess.run([*command, "secret", str(directory)], check=True, capture_output=True)
+    kubectl("create", "-n", namespace, "-f", "-", stdin=secret.stdout.decode())
+
+
+def client(namespace: str, *words: str) -> str:
+    """`raftzmq client …` in the pod `client`."""
+    return kubectl("exec", "-n", namespace, "client", "--", "raftzmq", "client", *words)
+
+
+def voters(namespace: str) -> list[str]:
+    members = json.loads(client(namespace, "member", "list", "-w", "json"))
+    return [one["name"] for one in members if one["voter"]]
