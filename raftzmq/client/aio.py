@@ -13,7 +13,7 @@ from raftzmq.client.aio_shell import AsyncShell
 from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.handles import claims, lease, snapshot, watch
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
-from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
+from raftzmq.client.operations.arguments import NodeRequest, Operation, call_ms, milliseconds
 from raftzmq.client.results import Deleted, Event, Leader
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost, run_steps
@@ -176,6 +176,8 @@ def call(
     # A hot path: AsyncShell.run is written out here, because a second coroutine would cost each
     # call its microsecond.
     async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._timeout is not None and "timeout" not in kwargs:
+            kwargs["timeout"] = self._timeout
         shell = self._shell
         call = shell.submit(asks(*args, **kwargs))
         try:
@@ -196,6 +198,8 @@ def deletion(
     """A method of the client that makes as many calls as a deletion has steps."""
 
     async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> Deleted:
+        if self._timeout is not None and "timeout" not in kwargs:
+            kwargs["timeout"] = self._timeout
         return await run_steps(self._shell, asks(*args, **kwargs))
 
     present(method, asks, "AsyncClient")
@@ -230,16 +234,22 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, S
         endpoints: Sequence[str] | str | None = None,
         *,
         key: KeyPath = None,
+        timeout: float | None = None,
         tracing: bool = False,
     ) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
         default those of RAFTZMQ_ENDPOINTS, in a pod else those of the Service, and else those of
         the local cluster. `key`: the file NAME.key of a user, for nodes that run with keys; with
         it, only they are spoken to. It may come from RAFTZMQ_KEY where endpoints are not given
-        either. `tracing`: each call is a span of
+        either. `timeout`: seconds that each call of this client takes at most where the call itself
+        names none, in place of 5; not what a lock, lease, watch or snapshot asks afterwards.
+        `tracing`: each call is a span of
         OpenTelemetry, with the extra raftzmq[otel]. Raises InvalidRequest without that, and for a
         file that is none, or that others can read. Calls raise Unauthorized where no endpoint lets
         this client in."""
+        if timeout is not None:
+            call_ms(timeout)  # what is wrong with it, the caller learns now
+        self._timeout = timeout
         place = discovery.find(endpoints)
         self.endpoints = place.endpoints
         opened = key_file(place.key if key is None else key)

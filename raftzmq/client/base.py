@@ -39,6 +39,8 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT, SnapshotT
     """
 
     endpoints: tuple[str, ...]
+    _timeout: float | None
+    """Seconds that a call takes which names none; None: what its operation says."""
     _shell: Shell
     _lock: type[LockT]
     _semaphore: type[SemaphoreT]

@@ -14,7 +14,7 @@ from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.blocking_shell import BlockingShell
 from raftzmq.client.handles import claims, lease, snapshot, watch
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
-from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
+from raftzmq.client.operations.arguments import NodeRequest, Operation, call_ms, milliseconds
 from raftzmq.client.results import Deleted, Event, Leader
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost, blocking, finish, run_steps
@@ -211,6 +211,8 @@ def call(asks: Callable[P, Operation[T] | NodeRequest[T]]) -> Callable[Concatena
     """A method of the client that is one call."""
 
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._timeout is not None and "timeout" not in kwargs:
+            kwargs["timeout"] = self._timeout
         return finish(self._shell.run(asks(*args, **kwargs)))
 
     present(method, asks, "Client")
@@ -221,6 +223,8 @@ def deletion(asks: Callable[P, Operation[Deleted]]) -> Callable[Concatenate[Clie
     """A method of the client that makes as many calls as a deletion has steps."""
 
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Deleted:
+        if self._timeout is not None and "timeout" not in kwargs:
+            kwargs["timeout"] = self._timeout
         return finish(run_steps(self._shell, asks(*args, **kwargs)))
 
     present(method, asks, "Client")
@@ -253,16 +257,22 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapsh
         endpoints: Sequence[str] | str | None = None,
         *,
         key: KeyPath = None,
+        timeout: float | None = None,
         tracing: bool = False,
     ) -> None:
         """`endpoints`: HOST:PORT of the nodes' client ports, in a list or separated by commas; by
         default those of RAFTZMQ_ENDPOINTS, in a pod else those of the Service, and else those of
         the local cluster. `key`: the file NAME.key of a user, for nodes that run with keys; with
         it, only they are spoken to. It may come from RAFTZMQ_KEY where endpoints are not given
-        either. `tracing`: each call is a span of
+        either. `timeout`: seconds that each call of this client takes at most where the call itself
+        names none, in place of 5; not what a lock, lease, watch or snapshot asks afterwards.
+        `tracing`: each call is a span of
         OpenTelemetry, with the extra raftzmq[otel]. Raises InvalidRequest without that, and for a
         file that is none, or that others can read. Calls raise Unauthorized where no endpoint lets
         this client in."""
+        if timeout is not None:
+            call_ms(timeout)  # what is wrong with it, the caller learns now
+        self._timeout = timeout
         place = discovery.find(endpoints)
         self.endpoints = place.endpoints
         opened = key_file(place.key if key is None else key)
