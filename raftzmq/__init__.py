@@ -4,7 +4,8 @@
 
     with Client(["127.0.0.1:6001", "127.0.0.1:6011"]) as db:
         db.put("greeting", "hello")
-        print(db.get("greeting").value)
+        if item := db.get("greeting"):
+            print(item.value)
 
 Names are imported when they are first used: a node does not load the clients, nor they a node.
 """

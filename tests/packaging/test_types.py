@@ -1,0 +1,86 @@
+"""`mypy --strict` of the examples in the documents, as a user of the installed package runs it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import raftzmq
+from tests.containers.engine import ROOT
+
+DOCUMENTS: Final = ("README.md", "docs/python.md", "docs/tracing.md", "raftzmq/__init__.py")
+EXAMPLES: Final = ROOT / "tests" / "examples"
+
+FRAME: Final = """\
+import time
+from raftzmq import AsyncClient, Client, Delete, Put
+
+async def example(db: Client, revision: int) -> None:
+"""
+"""What an example may take for granted: what the one before it on the page has."""
+
+
+def blocks(text: str) -> Iterator[str]:
+    """The indented blocks that are Python and use the package."""
+    for block in re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.MULTILINE):
+        code = textwrap.dedent(block).strip()
+        if "db." in code and "$ " not in code and not code.startswith(("raftzmq ", "./")):
+            ast.parse(code)
+            yield code + "\n"
+
+
+def examples() -> dict[str, str]:
+    """Name -> program."""
+    found = {path.stem: path.read_text() for path in EXAMPLES.glob("*.py")}
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text()
+        if document.endswith(".py"):
+            text = f"{ast.get_docstring(ast.parse(text))}\n"
+        for k, code in enumerate(blocks(text)):
+            name = re.sub(r"\W", "_", document)
+            found[f"{name}_{k}"] = FRAME + textwrap.indent(code, "    ")
+    return found
+
+
+def test_every_document_with_an_example_is_looked_at() -> None:
+    pages = {"README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))}
+    with_code = {page for page in pages if [*blocks((ROOT / page).read_text())]}
+    assert with_code == {page for page in DOCUMENTS if page.endswith(".md")}
+    assert len(examples()) >= 8
+
+
+def test_the_package_says_that_it_has_types() -> None:
+    assert Path(raftzmq.__file__).with_name("py.typed").is_file()
+
+
+def strict(directory: Path, programs: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    for name, text in programs.items():
+        directory.joinpath(f"{name}.py").write_text(text)
+    # Nothing of this repository's settings, and in a directory of its own.
+    options = ("--strict", "--config-file=", "--cache-dir=.cache")
+    return subprocess.run(
+        [sys.executable, "-m", "mypy", *options, *(f"{name}.py" for name in programs)],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+@pytest.mark.proof
+def test_every_example_is_strictly_typed(tmp_path: Path) -> None:
+    done = strict(tmp_path, examples())
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    careless = FRAME + '    print(db.get("greeting").value)\n'
+    done = strict(tmp_path, {"careless": careless})
+    assert 'Item "None" of "Item | None" has no attribute "value"' in done.stdout
