@@ -151,6 +151,9 @@ OPERATIONS: Final[Mapping[str, Callable[..., None]]] = {
     "put_leased": lambda may, key, _value, lease: _put_leased(may, key, lease),
     "put_if": lambda may, key, _value, _revision, end: _put_if(may, key, end),
     "get": lambda may, key: may.read(key),
+    "item": lambda may, key: may.read(key),
+    "count": lambda may, prefix: may.read_all(prefix),
+    "keys": lambda may, prefix, _after, _limit: may.read_all(prefix),
     "range": lambda may, start, end, _limit: may.read_range(start, end),
     "prefix": lambda may, prefix, _limit: may.read_all(prefix),
     # several at once

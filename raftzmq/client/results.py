@@ -19,6 +19,7 @@ __all__ = [
     "Deleted",
     "Event",
     "Item",
+    "Keys",
     "Leader",
     "LeaseInfo",
     "Leases",
@@ -55,7 +56,8 @@ class Written:
 @dataclass(frozen=True, slots=True)
 class Deleted:
     """`count` keys were deleted; 0 when there was none. `more`: it is one step of a deletion, and
-    there are more keys. No method of a client returns that."""
+    there are more keys. No method of a client returns that. `previous` is what was deleted, where
+    that was asked for; None: there was nothing."""
 
     count: int
     index: int
@@ -63,15 +65,21 @@ class Deleted:
     leader: str | None
     revision: int
     more: bool = False
+    previous: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A key, its value, and the revision that wrote it."""
+    """A key, its value, and the revision that wrote it.
+
+    With `details`, `remaining` is how many seconds are left until the key ends, and `lease` the
+    lease that it ends with; None: it stays, or ends by itself."""
 
     key: str
     value: Value
     revision: int
+    lease: int | None = None
+    remaining: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,22 @@ class Range:
     revision: int
 
     def __iter__(self) -> Iterator[Item]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys alone, in their order. `more`: the limit was reached; go on `after` the last one."""
+
+    items: tuple[str, ...]
+    more: bool
+    index: int
+    revision: int
+
+    def __iter__(self) -> Iterator[str]:
         return iter(self.items)
 
     def __len__(self) -> int:

@@ -100,6 +100,9 @@ def _of_keys(known: Known) -> Iterator[tuple[Operation, str]]:
     for end in (None, "keep", ["ttl", 1000]):
         yield ["put_if", "a/k", "v", 0, end], WRITE
     yield ["get", "a/k"], READ
+    yield ["item", "a/k"], READ
+    yield ["count", "a/"], READ
+    yield ["keys", "a/", "", 1], READ
     yield ["prefix", "a/", 1], READ
     yield ["prefix", "a/k", 1], READ
     yield from ((["range", start, end, 1], READ) for start, end in _WITHIN)
@@ -158,6 +161,11 @@ def _of_several(known: Known) -> Iterator[tuple[Operation, str]]:
 BEYOND: Final[list[Operation]] = [
     ["prefix", "", 1],
     ["prefix", "a", 1],
+    ["item", "a"],
+    ["count", ""],
+    ["count", "a"],
+    ["keys", "", "a/", 1],
+    ["keys", "a", "a/", 1],
     ["range", "", "", 1],
     ["range", "", "a0", 1],
     ["range", "a", "a0", 1],

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftzmq import limits
-from raftzmq.client.operations import cluster, keys, transactions
+from raftzmq.client.operations import cluster, keys, leases, transactions
 from raftzmq.client.operations.arguments import Answer, Operation
-from raftzmq.client.results import CasResult, Deleted, Item, Range, Written
+from raftzmq.client.results import CasResult, Deleted, Item, Keys, Range, Written
 from raftzmq.client.session.calls import Call
 from raftzmq.client.transactions import (
     Compare,
@@ -97,6 +97,9 @@ def test_every_read_that_can_be_made_is_valid_to_a_node(
 ) -> None:
     for operation in (
         keys.get(key),
+        keys.get(key, details=True),
+        keys.count(start),
+        keys.keys_(start, end, limit),
         keys.range_(start, end, limit),
         keys.prefix(start, limit, stale=True, endpoint="a:1"),
     ):
@@ -188,6 +191,43 @@ def test_what_older_clusters_know_is_said_as_they_know_it(
     operation: Operation[Any], name: str
 ) -> None:
     assert on_the_wire(operation)[1] == name
+
+
+def test_an_item_has_its_lease_and_how_long_it_stays_if_that_is_asked_for() -> None:
+    store = Store()
+    lease = store.do(leases.lease_grant(10))
+    store.do(keys.put("leased", "v", lease=lease))
+    store.do(keys.put("timed", b"v", ttl=2.5))
+    store.do(keys.put("stays", "v"))
+    assert store.do(keys.get("leased", details=True)) == Item("leased", "v", 3, 2, 10)
+    assert store.do(keys.get("timed", details=True)) == Item("timed", b"v", 4, None, 2.5)
+    assert store.do(keys.get("stays", details=True)) == Item("stays", "v", 5)
+    assert store.do(keys.get("absent", details=True)) is None
+    assert store.get("timed") == Item("timed", b"v", 4)
+
+
+def test_keys_are_counted_and_listed_without_their_values() -> None:
+    store = Store()
+    for key in ("a1", "a2", "a3", "b"):
+        store.do(keys.put(key, "v"))
+    assert (store.do(keys.count()), store.do(keys.count("a")), store.do(keys.count("c"))) == (
+        4,
+        3,
+        0,
+    )
+    assert store.do(keys.keys_("a", limit=2)) == Keys(("a1", "a2"), True, 5, 5)
+    assert [*store.do(keys.keys_("a", "a2"))] == ["a3"]
+    assert [*store.do(keys.keys_("a", "0"))] == ["a1", "a2", "a3"]
+    assert [*store.do(keys.keys_("a", "b"))] == []
+
+
+def test_a_delete_says_what_it_deleted_if_that_is_asked_for() -> None:
+    store = Store()
+    store.do(keys.put("k", b"v"))
+    done = store.do(keys.delete("k", previous=True))
+    assert (done.count, done.previous) == (1, Item("k", b"v", 2))
+    again = store.do(keys.delete("k", previous=True))
+    assert (again.count, again.previous) == (0, None)
 
 
 def test_deletes_count() -> None:

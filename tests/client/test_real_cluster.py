@@ -55,7 +55,11 @@ def test_every_operation_works(db: Any) -> None:
     assert db.cas("op/once", "2", once.revision, keep_end=True).succeeded
     assert db.txn(then=[Put("op/once", "3", keep_end=True)]).succeeded
     assert db.put("op/once", "4", lease=db.lease_grant(10)).succeeded
-    assert db.delete("op/once").count == 1
+    found = db.get("op/once", details=True)
+    assert found.lease is not None
+    assert 0 < found.remaining <= 10
+    assert (db.count("op/once"), db.keys("op/").items[-1]) == (1, "op/once")
+    assert db.delete("op/once", previous=True).previous.value == "4"
     assert [item.key for item in db.range("op/a", "op/c")] == ["op/a", "op/b"]
     assert db.range("op/", "op/zzz", 2).more
     assert db.delete("op/a").count == 1

@@ -48,7 +48,8 @@ def test_a_method_of_a_client_shows_its_own_arguments(client: Any) -> None:
         "fence: 'AnyFence' = None, timeout: 'float' = 5) -> 'Written'"
     )
     assert str(inspect.signature(client("a:1").delete)) == (
-        "(key: 'str', *, fence: 'AnyFence' = None, timeout: 'float' = 5) -> 'Deleted'"
+        "(key: 'str', *, previous: 'bool' = False, fence: 'AnyFence' = None, "
+        "timeout: 'float' = 5) -> 'Deleted'"
     )
 
 

@@ -11,7 +11,7 @@ from raftzmq import limits
 from raftzmq.machine.values import body_size
 from tests.machine.coordination_model import Coordination
 
-READS = {"leases": "leases_after", "queues": "queues_of", "await": "awaited"}
+READS = {"leases": "leases_after", "queues": "queues_of", "await": "awaited", "keys": "keys_after"}
 """What reads are called here, where it is something else."""
 
 
@@ -166,6 +166,22 @@ class Model(Coordination):
 
     def get(self, key: str) -> Any:
         return list(self.keys[key]) if key in self.keys else None
+
+    def item(self, key: str) -> Any:
+        if key not in self.keys:
+            return None
+        lease, end_ms = self.bonds.get(key, (0, None))
+        if lease:
+            _, end_ms = self.leases.get(lease, (0, self.time_ms))
+        left = None if end_ms is None else max(0, end_ms - self.time_ms)
+        return [*self.keys[key], lease, left]
+
+    def count(self, prefix: str) -> int:
+        return len(self.having(prefix))
+
+    def keys_after(self, prefix: str, after: str, limit: int) -> Any:
+        found = [key for key in self.having(prefix) if key > after or not after]
+        return [found[:limit], len(found) > limit]
 
     def range(self, start: str, end: str, limit: int) -> Any:
         return self.page(

@@ -153,6 +153,9 @@ class Caller:
         limit, known = random.randint(1, 5), random.choice([0, self.place()[2]])
         return [
             ["range", "", "", 10],
+            ["item", random.choice(ALPHABET)],
+            ["count", random.choice(["", "a", "b", "\ue000"])],
+            ["keys", random.choice(["", "a", "b"]), random.choice(["", *ALPHABET]), limit],
             ["lease", self.lease()],
             ["leases", random.choice([0, self.lease()]), limit],
             ["queues", kind, random.choice(["", "b"]), limit],

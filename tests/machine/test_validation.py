@@ -51,6 +51,10 @@ GOOD_READS: list[list[Any]] = [
     [1, "range", KEY, KEY, 10_000],
     [1, "range", "b", "a", 1],
     [1, "prefix", "", 1],
+    [1, "item", "k"],
+    [1, "count", ""],
+    [1, "keys", "", "", 1],
+    [1, "keys", KEY, KEY, 10_000],
     [1, "prefix", KEY, 10_000],
 ]
 
@@ -191,6 +195,10 @@ BAD_READS: list[tuple[Any, str]] = [
     ([1, "range", "", "", True], "limit must be .* not the boolean true"),
     ([1, "range", "", "", 1.5], "limit must be .* not the number 1.5"),
     ([1, "prefix", "", None], "limit must be .* not null"),
+    ([1, "item", ""], "item: the key must not be empty"),
+    ([1, "count", None], "count: the prefix must be a string"),
+    ([1, "keys", "", "", 0], "keys: the limit must be an integer from 1"),
+    ([1, "keys", "", 7, 1], "keys: the after must be a string"),
     ([1, "prefix", 1, 1], "prefix: the prefix must be a string"),
 ]
 
@@ -237,7 +245,7 @@ def test_the_names_are_those_of_the_protocol() -> None:
     leases = {"lease_grant", "lease_keep", "lease_revoke", "put_leased", "put_ttl", "put_if"}
     queues = {"acquire", "release", "cancel", "signal", "resize", "forget", "fenced"}
     assert keys | leases | queues == WRITES
-    reads = {"lease", "leases", "describe", "queues", "await", "observe"}
+    reads = {"item", "count", "keys", "lease", "leases", "describe", "queues", "await", "observe"}
     assert {"get", "range", "prefix"} | reads == READS
 
 

@@ -247,12 +247,16 @@ class SimClient:
         random = self.newer
         if random is None or random.random() < 0.5:
             return op, work
-        newer: Operation[Any]
+        newer: Work
         match op.name, *op.arguments:
             case "put", key, value:
                 newer = keys.put(key, unwired(value), keep_end=True)
             case "cas", key, value, revision if revision:
                 newer = keys.cas(key, unwired(value), revision, keep_end=True)
+            case "get", key if not op.stale:
+                newer = keys.get(key, details=True)
+            case "prefix", prefix, _:
+                newer = keys.count(prefix) if random.random() < 0.5 else keys.keys_(prefix)
             case "put_ttl", key, value, ttl_ms:
                 newer = keys.put(key, unwired(value), if_absent=True, ttl=ttl_ms / 1000)
             case "put_leased", key, value, lease:

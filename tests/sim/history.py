@@ -11,7 +11,10 @@ OK, REFUSED, FAILED, UNKNOWN = "ok", "refused", "failed", "unknown"
 """How an operation ended; refused: it was executed, and its result says no. See Op.code."""
 
 READS = frozenset(
-    {"get", "prefix", "range", "lease", "leases", "describe", "queues", "await", "observe"}
+    {
+        *("get", "item", "prefix", "range", "count", "keys"),
+        *("lease", "leases", "describe", "queues", "await", "observe"),
+    }
 )
 
 ODD = "odd"

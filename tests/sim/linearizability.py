@@ -109,7 +109,7 @@ def _steps(op: Op, keys: Sequence[str]) -> Iterable[tuple[str, Step]]:
         return Step(op.asked, told, kind, value, expected, result if known else ANY, known, op)
 
     match op.name:
-        case "get" if known:
+        case "get" | "item" if known:
             yield arguments[0], step("read", token(op.body[0]) if op.body else None)
         case "prefix" | "range" if known:
             items = {key: token(value) for key, value, _ in op.body[0]}
@@ -387,6 +387,8 @@ def _check_reads(model: Model, ops: Iterable[Op]) -> int:
 
 def _fits(name: str, found: Any, told: Any) -> bool:
     """Whether it is the same, but for time, which goes on also between two revisions."""
+    if name == "item" and found and told:
+        return bool(found[:3] == told[:3] and 0 <= (told[3] or 0) <= (found[3] or 0))
     if name == "lease" and found and told:
         return _is_same_lease(found, told)
     if name != "leases" or found[1] != told[1] or len(found[0]) != len(told[0]):

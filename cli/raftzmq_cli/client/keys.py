@@ -14,13 +14,14 @@ from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.client.options import All, Fence, Prefix, fences, refuse_empty_prefix
 from raftzmq_cli.common import printers
 from raftzmq_cli.common.commands import Commands
-from raftzmq_cli.common.escaping import quoted
+from raftzmq_cli.common.escaping import escaped, fields, quoted
 from raftzmq_cli.common.exits import AnswerIsNo
 from raftzmq_cli.common.values import (
     Key,
     Literal,
     ValueWord,
     as_bytes,
+    item_document,
     read_value,
     show_items,
     text,
@@ -39,6 +40,8 @@ commands = Commands(shared=SHARED)
     """
     raftzmq client get greeting
     raftzmq client get --prefix config/ -w json
+    raftzmq client get --prefix jobs/ --count
+    raftzmq client get seen/order-7 --details -w json
     raftzmq client get a --range-end b --limit 100
     raftzmq client get backup.tar --raw > backup.tar
     """,
@@ -67,6 +70,15 @@ def get(
     raw: Annotated[
         bool, typer.Option("--raw", help="Print the bytes of the value alone, without a newline.")
     ] = False,
+    counted: Annotated[
+        bool, typer.Option("--count", help="With --prefix: print how many keys there are.")
+    ] = False,
+    keys_only: Annotated[
+        bool, typer.Option("--keys-only", help="With --prefix: print the keys alone.")
+    ] = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="Print the key's lease and remaining time too.")
+    ] = False,
 ) -> None:
     """Print the value of a key, or nothing if it is missing.
 
@@ -87,6 +99,15 @@ def get(
             "--raw prints the value of one key: leave out -w, --prefix and --range-end"
         )
     key = text(key, "key")
+    if counted or keys_only or details:
+        chosen = {"--count": counted, "--keys-only": keys_only, "--details": details}
+        (option, *others) = [name for name, given in chosen.items() if given]
+        if others or raw or fail_missing or range_end is not None or (details and prefix):
+            raise InvalidRequest(f"{option} stands alone, or beside --prefix, --limit and --stale")
+        if not (prefix or details):
+            raise InvalidRequest(f"{option} requires --prefix")
+        _show_part(run, option, key, limit, stale=stale)
+        return
     if several:
         end = prefix_end(key) if prefix else text(range_end or "", "range end")
         items = list(pages(run, key, end, limit, stale=stale))
@@ -100,6 +121,44 @@ def get(
         show_items(run, items, with_keys=several)
     if fail_missing and not items:
         raise AnswerIsNo(f"there is no key{' with prefix' if prefix else ''} {quoted(key)}")
+
+
+def _show_part(
+    run: ClientInvocation, option: str, key: str, limit: int | None, *, stale: bool
+) -> None:
+    """Print how many keys there are, or the keys alone, or all about one key."""
+    timeout_s = run.timeout_s
+    if option == "--count":
+        count = run.client.count(key, stale=stale, timeout=timeout_s)
+        run.show({"count": count}, [str(count)])
+    elif option == "--keys-only":
+        keys = list(_keys(run, key, limit, stale=stale))
+        run.show([{"key": each} for each in keys], map(escaped, keys), ["key"])
+    else:
+        item = run.client.get(key, details=True, stale=stale, timeout=timeout_s)
+        found = [] if item is None else [item]
+        documents = [
+            {**item_document(each), "lease": each.lease, "ttl_s": each.remaining} for each in found
+        ]
+        lines = (fields(each.value, *_ending(each)) for each in found)
+        run.show(documents, lines, ["key", "value", "revision", "lease", "ttl_s"])
+
+
+def _ending(item: Item) -> tuple[str, str]:
+    lease = "no lease" if item.lease is None else f"lease {item.lease}"
+    return lease, "stays" if item.remaining is None else f"ends in {item.remaining:g} s"
+
+
+def _keys(run: ClientInvocation, prefix: str, limit: int | None, *, stale: bool) -> Iterator[str]:
+    """Read keys without their values, a page at a time; `limit` None reads all of them."""
+    after, left = "", sys.maxsize if limit is None else limit
+    while left:
+        size = min(left, limits.RANGE_LIMIT)
+        page = run.client.keys(prefix, after, size, stale=stale, timeout=run.timeout_s)
+        yield from page
+        if not page.more:
+            return
+        after, left = page.items[-1], left - len(page)
 
 
 @commands.command(
@@ -214,6 +273,9 @@ def delete(
         ),
     ] = False,
     every: All = False,
+    previous: Annotated[
+        bool, typer.Option("--previous", help="Of one key: print what it was, too.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, on a terminal.")] = False,
     fence: Fence = None,
 ) -> None:
@@ -225,6 +287,8 @@ def delete(
     An empty prefix is refused: --all deletes every key. On a terminal it says how many, and asks.
     """
     guards = fences(fence)
+    if previous and (every or prefix):
+        raise InvalidRequest("--previous is for one key: leave out --prefix and --all")
     if every:
         if key:
             raise InvalidRequest("--all deletes every key of the cluster: leave out KEY")
@@ -237,11 +301,16 @@ def delete(
         refuse_empty_prefix(key)
         result = run.client.delete_prefix(text(key, "key"), fence=guards, timeout=run.timeout_s)
     else:
-        result = run.client.delete(text(key, "key"), fence=guards, timeout=run.timeout_s)
-    run.show(
-        {"deleted": result.count, **written_document(result)},
-        [f"{_count(result.count)} deleted; {written_line(result)}"],
-    )
+        result = run.client.delete(
+            text(key, "key"), previous=previous, fence=guards, timeout=run.timeout_s
+        )
+    document = {"deleted": result.count, **written_document(result)}
+    lines = [f"{_count(result.count)} deleted; {written_line(result)}"]
+    if previous:
+        was = result.previous
+        document["previous"] = None if was is None else item_document(was)
+        lines += [] if was is None else [f"previous: {escaped(was.value)}"]
+    run.show(document, lines)
 
 
 def _ask_before_all(run: ClientInvocation) -> None:

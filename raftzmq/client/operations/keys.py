@@ -17,6 +17,7 @@ from raftzmq.client.operations.arguments import (
     check_limit,
     copy_value,
     decode_item,
+    decode_number,
     decode_value,
     encode_value,
     milliseconds,
@@ -26,7 +27,7 @@ from raftzmq.client.operations.arguments import (
 )
 from raftzmq.client.operations.fences import AnyFence, guarded
 from raftzmq.client.operations.leases import number_of
-from raftzmq.client.results import CasResult, Deleted, Item, Range, Value, Written
+from raftzmq.client.results import CasResult, Deleted, Item, Keys, Range, Value, Written
 from raftzmq.errors import InvalidRequest
 
 T = TypeVar("T")
@@ -84,20 +85,70 @@ def put_in_transaction(
 
 
 def get(
-    key: str, *, stale: bool = False, endpoint: str | None = None, timeout: float = 5
+    key: str,
+    *,
+    details: bool = False,
+    stale: bool = False,
+    endpoint: str | None = None,
+    timeout: float = 5,
 ) -> Operation[Item | None]:
     """Read a key; None if it is absent. Linearizable, unless `stale`: then whichever node is
-    asked, or the one at `endpoint`, answers from what it has applied."""
+    asked, or the one at `endpoint`, answers from what it has applied. With `details` the item has
+    the key's `lease` and `remaining` time too; a node of release 0.2.0 does not know them, and
+    Unsupported is raised."""
 
     def decode(answer: Answer) -> Item | None:
         return decode_item(key, answer.body)
 
-    return read("get", [check_key(key)], decode, timeout, stale=stale, endpoint=endpoint)
+    def decode_details(answer: Answer) -> Item | None:
+        if answer.body is None:
+            return None
+        *item, lease, remaining_ms = answer.body
+        remaining = None if remaining_ms is None else remaining_ms / 1000
+        return Item(key, decode_value(item[0]), item[1], lease or None, remaining)
+
+    name, decoder = ("item", decode_details) if details else ("get", decode)
+    return read(name, [check_key(key)], decoder, timeout, stale=stale, endpoint=endpoint)
 
 
-def delete(key: str, *, fence: AnyFence = None, timeout: float = 5) -> Operation[Deleted]:
-    """Delete a key, if it is there."""
-    return guarded(write("delete", [check_key(key)], _deleted, timeout), fence)
+def count(
+    prefix: str = "", *, stale: bool = False, endpoint: str | None = None, timeout: float = 5
+) -> Operation[int]:
+    """How many keys begin with `prefix`, of all of them at one moment and without reading them.
+
+    Example: `db.count("jobs/")`. Raises Unsupported where a node of release 0.2.0 is asked."""
+    args = [check_bound("prefix", prefix)]
+    return read("count", args, decode_number, timeout, stale=stale, endpoint=endpoint)
+
+
+def keys_(
+    prefix: str = "",
+    after: str = "",
+    limit: int = 1000,
+    *,
+    stale: bool = False,
+    endpoint: str | None = None,
+    timeout: float = 5,
+) -> Operation[Keys]:
+    """Read the keys that begin with `prefix` and come behind `after`, at most `limit`, without
+    their values. Raises Unsupported where a node of release 0.2.0 is asked."""
+    args = [check_bound("prefix", prefix), check_bound("after", after), check_limit(limit)]
+    return read("keys", args, _keys, timeout, stale=stale, endpoint=endpoint)
+
+
+def delete(
+    key: str, *, previous: bool = False, fence: AnyFence = None, timeout: float = 5
+) -> Operation[Deleted]:
+    """Delete a key, if it is there. With `previous` the result has what it was."""
+    if not previous:
+        return guarded(write("delete", [check_key(key)], _deleted, timeout), fence)
+
+    def decode(answer: Answer) -> Deleted:
+        _, (item, count) = answer.body
+        return replace(_deleted(replace(answer, body=count)), previous=decode_item(key, item))
+
+    steps = [["get", check_key(key)], ["delete", key]]
+    return guarded(write("txn", [[], steps, []], decode, timeout), fence)
 
 
 def delete_prefix(prefix: str, *, fence: AnyFence = None, timeout: float = 5) -> Operation[Deleted]:
@@ -247,6 +298,13 @@ def _deleted(answer: Answer) -> Deleted:
 def _deleted_first(answer: Answer) -> Deleted:
     count, more = answer.body
     return replace(_deleted(replace(answer, body=count)), more=bool(more))
+
+
+def _keys(answer: Answer) -> Keys:
+    items, more = answer.body
+    if not all(type(key) is str for key in items):
+        raise TypeError("a key is no text")
+    return Keys(tuple(items), bool(more), answer.index, answer.revision)
 
 
 def _range(answer: Answer) -> Range:

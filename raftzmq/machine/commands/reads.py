@@ -37,6 +37,37 @@ def get(state: State, key: str) -> list[Any] | None:
     return item_body(state.keys.items.get(expect_text(key)))
 
 
+def item(state: State, key: str) -> list[Any] | None:
+    """`item key`: `[value, revision, lease, remaining_ms]`, or None. Of a key that stays the lease
+    is 0 and the time null."""
+    body = get(state, key)
+    if body is None:
+        return None
+    bond = state.keys.bonds.of_key.get(key)
+    if bond is None:
+        return [*body, 0, None]
+    found = state.leases.table.get(bond.lease)  # none of a lease that has ended, and sweeps
+    end_ms = bond.end_ms if not bond.lease else state.time_ms if found is None else found.end_ms
+    return [*body, bond.lease, max(0, end_ms - state.time_ms)]
+
+
+def count(state: State, start: str) -> int:
+    """`count prefix`: how many keys begin so."""
+    return state.keys.count(start, prefix_end(start))
+
+
+def keys(state: State, start: str, after: str, limit: int) -> list[Any]:
+    """`keys prefix after limit`: `[[key…], more]`: those that begin so and come after `after`."""
+    first = start if after < start else after + "\0"
+    found = list(islice(state.keys.span(first, prefix_end(start)), limit + 1))
+    size = 0
+    for place, name in enumerate(found[:limit]):
+        size += text_size(name)
+        if size > limits.RANGE_BYTES:
+            return [found[:place], True]
+    return [found[:limit], len(found) > limit]
+
+
 def read_range(state: State, start: str, end: str, limit: int) -> list[Any]:
     """`range start end limit`: `[[[key, value, revision]…], more]`."""
     expect_text(start)
@@ -182,6 +213,13 @@ READS: Final = (
         arguments={"prefix": check_bound, "limit": check_limit},
         run=prefix,
         in_transaction=True,
+    ),
+    Read(name="item", arguments={"key": check_key}, run=item),
+    Read(name="count", arguments={"prefix": check_bound}, run=count),
+    Read(
+        name="keys",
+        arguments={"prefix": check_bound, "after": check_bound, "limit": check_limit},
+        run=keys,
     ),
     Read(name="lease", arguments={"lease": check_lease}, run=lease),
     Read(name="leases", arguments={"after": _check_after, "limit": check_limit}, run=leases),

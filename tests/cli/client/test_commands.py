@@ -168,6 +168,32 @@ def test_delete_tells_how_many(raftzmq: Program) -> None:
     assert raftzmq("client", "get", "d/", "--prefix").out == ""
 
 
+def test_keys_are_counted_and_listed_without_their_values(raftzmq: Program) -> None:
+    for name in ("c/1", "c/2", "c/3"):
+        raftzmq("client", "put", name, "x")
+    assert raftzmq("client", "get", "--prefix", "c/", "--count").out == "3\n"
+    assert raftzmq("client", "get", "--prefix", "c/", "--count", "-w", "json").json == {"count": 3}
+    only = ("client", "get", "--prefix", "c/", "--keys-only")
+    assert raftzmq(*only).lines == ["c/1", "c/2", "c/3"]
+    assert raftzmq(*only, "--limit", "1", "-w", "json").json == [{"key": "c/1"}]
+    wrong = raftzmq("client", "get", "c/", "--count")
+    assert (wrong.code, wrong.out) == (2, "")
+
+
+def test_a_key_with_its_remaining_time_and_what_it_was_when_it_is_deleted(
+    raftzmq: Program,
+) -> None:
+    raftzmq("client", "put", "timed", "v", "--ttl", "3600")
+    (found,) = raftzmq("client", "get", "timed", "--details", "-w", "json").json
+    assert (found["value"], found["lease"]) == ("v", None)
+    assert 0 < found["ttl_s"] <= 3600
+    assert raftzmq("client", "get", "timed", "--details").out.startswith("v\tno lease\tends in ")
+    deleted = raftzmq("client", "delete", "timed", "--previous", "-w", "json").json
+    assert (deleted["deleted"], deleted["previous"]["value"]) == (1, "v")
+    again = raftzmq("client", "delete", "timed", "--previous", "-w", "json").json
+    assert (again["deleted"], again["previous"]) == (0, None)
+
+
 def test_a_transaction_from_options(raftzmq: Program) -> None:
     raftzmq("client", "put", "a", "1")
     txn = ("client", "txn", "--if", "a value = 1", "--then", "put a 2", "--else", "get a")
