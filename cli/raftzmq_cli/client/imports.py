@@ -73,11 +73,9 @@ def import_(
         raise InvalidRequest("standard input is this shell: name a file")
     with file_of(file) as path:
         count = sum(1 for _ in _entries(path, wanted))
-        apart = [one for one in _entries(path, wanted) if if_absent and one[2] is not None]
         work = (
             _write(entry, if_absent=if_absent, timeout_s=run.timeout_s)
             for entry in _entries(path, wanted)
-            if not if_absent or entry[2] is None
         )
         settings = run.settings
         with (
@@ -85,7 +83,6 @@ def import_(
             Bar("importing", count) as bar,
         ):
             written = _written(client, work, run.timeout_s, bar.show)
-            written += sum(_write_if_absent(client, entry, run.timeout_s) for entry in apart)
     skipped = count - written
     run.show(
         {"written": written, "skipped": skipped},
@@ -162,7 +159,7 @@ def _write(entry: Entry, *, if_absent: bool, timeout_s: float) -> Operation[Any]
     """The operation that writes a key."""
     name, value, left_s = entry
     if if_absent:
-        return keys.cas(name, value, 0, timeout=timeout_s)
+        return keys.put_if_absent(name, value, ttl=left_s, timeout=timeout_s)
     return keys.put(name, value, ttl=left_s, timeout=timeout_s)
 
 
@@ -191,14 +188,6 @@ def _written(
             written += _is_written(call, written)
         show(done)
     return written
-
-
-def _write_if_absent(client: DirectClient, entry: Entry, timeout_s: float) -> bool:
-    """Write a key that ends by itself, if it is absent: no single operation does that."""
-    if client.run(keys.get(entry[0]), timeout_s) is not None:
-        return False
-    client.run(_write(entry, if_absent=False, timeout_s=timeout_s), timeout_s)
-    return True
 
 
 def _is_written(call: Call, before: int) -> bool:

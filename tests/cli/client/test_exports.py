@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from raftzmq_cli.client.imports import _write
 from tests.cli.conftest import Program
 
 pytestmark = pytest.mark.system
@@ -65,6 +66,22 @@ def test_what_is_there_stays_if_absent(some: Program, tmp_path: Path) -> None:
     assert some("client", "get", "ex/text").out == "newer\n"
     assert some("client", "import", str(tmp_path / "keys")).out == "3 keys written, 0 skipped\n"
     assert some("client", "get", "ex/text").out == "täxt\nin two lines\n"
+
+
+def test_a_key_that_ends_by_itself_is_written_if_absent_with_its_time(
+    some: Program, tmp_path: Path
+) -> None:
+    (tmp_path / "keys").write_text(some("client", "export", "--prefix", "ex/").out)
+    some("client", "delete", "ex/short")
+    done = some("client", "import", str(tmp_path / "keys"), "--if-absent")
+    assert done.out == "1 key written, 2 skipped\n"
+    (short,) = lines(some("client", "export", "--prefix", "ex/short").out)
+    assert 500 < short["ttl_s"] <= 600
+
+
+def test_whether_it_is_absent_is_asked_in_the_same_operation() -> None:
+    written = _write(("k", "v", 600.0), if_absent=True, timeout_s=5)
+    assert json.loads(b"[" + written.tail) == ["put_if", "k", "v", 0, ["ttl", 600_000]]
 
 
 def test_a_dump_can_be_imported_too(some: Program, tmp_path: Path) -> None:
