@@ -228,9 +228,10 @@ class CorruptFile(DataError):
 
 
 class DamagedBackup(DataError):
-    """A backup that is not as it was written, or not whole. Nothing was done with it."""
+    """A backup that is not as it was written, or not whole. Nothing was done with it. `path` is the
+    file, or how the place in a bucket is called."""
 
-    def __init__(self, path: Path, line: int, byte: int, problem: str) -> None:
+    def __init__(self, path: Path | str, line: int, byte: int, problem: str) -> None:
         super().__init__(
             f"{path}, line {line}, byte {byte}: {problem}. This is no whole backup: take another"
         )

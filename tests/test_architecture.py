@@ -319,6 +319,7 @@ def declared(*, dev: bool) -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted: list[str] = [*project["dependencies"], *extras["kubernetes"], *extras["otel"]]
+    wanted += extras["s3"]
     if dev:
         wanted += extras["dev"]
     names = [re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0] for requirement in wanted]

@@ -53,7 +53,7 @@ def test_the_clients_import_nothing_that_only_the_command_and_nodes_need() -> No
         "from raftzmq import AsyncClient, Client\n"
         "loaded = {name.partition('.')[0] for name in sys.modules}\n"
         "others = {'typer', 'click', 'rich', 'pydantic', 'prometheus_client', 'lightkube',\n"
-        "          'opentelemetry', 'raftzmq_cli'}\n"
+        "          'opentelemetry', 'obstore', 'raftzmq_cli'}\n"
         "assert not others & loaded, others & loaded\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

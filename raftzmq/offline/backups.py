@@ -49,7 +49,7 @@ class Contents:
 
 
 @contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """Turn what the system says about a file that is written into one line with a cause and a
     cure."""
     try:
@@ -126,7 +126,7 @@ def write(
     if the file cannot be written, and whatever `pieces` raises.
     """
     part = path.with_name(f".{path.name}.part")
-    with _writing(path):
+    with writing(path):
         file = files.create(part)
         try:
             _fill(file, pieces, progress)

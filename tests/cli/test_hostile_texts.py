@@ -75,6 +75,8 @@ PRINTING: Final = {
     "wrong dump": ["dump", "TEXT"],
     "wrong node of a snapshot": ["snapshot", "save", "/no/backup", "--node", "TEXT"],
     "no such directory": ["snapshot", "save", "/no/TEXT"],
+    "wrong bucket": ["snapshot", "save", "s3://TEXT/name"],
+    "wrong name in a bucket": ["snapshot", "save", "--into", "s3://bucket//TEXT"],
     "no such import": ["import", "/no/TEXT"],
     "wrong log level": ["log-level", "raft-0", "TEXT"],
     "log level of no node": ["log-level", "TEXT", "info"],

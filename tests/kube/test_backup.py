@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import yaml
 from raftzmq import __version__
 from raftzmq.client.discovery import default_endpoints
 from raftzmq_cli.cluster.api_versions import RENAMED, understood_by
+from raftzmq_cli.common import buckets
 from raftzmq_cli.main import run
-from tests.kube.manifests import KUBE, Object, only, rendered
+from tests.kube.manifests import KUBE, Object, only, rendered, with_components
 from tests.kube.test_schemas import VERSIONS
 
 NEWER, OLDER = "components/backup", "components/backup-v1beta1"
@@ -108,3 +110,45 @@ def test_it_finds_the_nodes_and_its_key_and_keeps_to_the_restricted_profile() ->
     assert own["allowPrivilegeEscalation"] is False
     assert own["readOnlyRootFilesystem"] is True
     assert own["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("component", [NEWER, OLDER])
+def test_with_a_bucket_there_is_no_volume_and_a_secret_says_where(
+    tmp_path: Path,
+    component: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = with_components(tmp_path, Path(component).name, "backup-s3")
+    assert not [item for item in found if item["kind"] == "PersistentVolumeClaim"]
+    (changed,) = [item for item in found if item["kind"] == "CronJob"]
+    if component == NEWER:
+        for version in (VERSIONS[0], VERSIONS[-1]):
+            assert kubernetes_validate.validate(changed, version, strict=True) == version
+    spec = changed["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,), (before,) = spec["containers"], pod()["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "raft-backup-s3"}}]
+    added = [one for one in container["env"] if one not in before["env"]]
+    assert added == [{"name": "TMPDIR", "value": "/backups"}]
+    assert len(container["env"]) == len(before["env"]) + 1
+    assert container["volumeMounts"] == before["volumeMounts"]
+    (scratch,) = [volume for volume in spec["volumes"] if volume["name"] == "backups"]
+    assert set(scratch) == {"name", "emptyDir"}
+    into = [word for word in container["command"] if word not in before["command"]]
+    assert into == ["--into=$(BACKUP_INTO)"]
+    assert {*container["command"], "--into=/backups"} == {*before["command"], *into}
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *buckets.ROLES):
+        monkeypatch.delenv(variable, raising=False)
+    words = [word.replace("$(BACKUP_INTO)", "s3://bucket/a") for word in container["command"][1:]]
+    assert run(words) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("raftzmq: no credentials for s3://: set AWS_ACCESS_KEY_ID and ")
+    assert run(container["command"][1:]) == 2
+    assert "there is no directory $(BACKUP_INTO)" in capfd.readouterr().err
+
+
+def test_the_comment_makes_the_secret_that_the_job_reads() -> None:
+    text = (KUBE / "components" / "backup-s3" / "kustomization.yaml").read_text()
+    names = re.findall(r"--from-literal=(\w+)=", text)
+    assert "generic raft-backup-s3 " in text
+    assert {*names} == {"BACKUP_INTO", *buckets.KEYS, "AWS_ENDPOINT_URL", "AWS_REGION"}

@@ -25,6 +25,7 @@ ALLOWED: Final = {
         *PROJECT["dependencies"],
         *PROJECT["optional-dependencies"]["kubernetes"],
         *PROJECT["optional-dependencies"]["otel"],
+        *PROJECT["optional-dependencies"]["s3"],
     ]
     for name, bounds in [re.split(r"(?=[<>=])", text, maxsplit=1)]
 }
@@ -40,6 +41,7 @@ TRIED: Final = (
     "tests/server/test_metrics.py",  # prometheus-client
     "tests/system/test_tracing.py",  # opentelemetry
     "tests/server/test_statefulset.py",  # lightkube
+    "tests/system/test_buckets.py",  # obstore
     "tests/cli/common",  # typer and rich
     "tests/cli/top",
     "tests/cli/test_usage.py",

@@ -21,13 +21,13 @@ from raftzmq.errors import DataError, InvalidRequest, Unavailable
 from raftzmq_cli.client import statuses
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.common import messages, printers
-from raftzmq_cli.common.backups import KEY_RECORD, keys_text, size_text
+from raftzmq_cli.common.backups import KEY_RECORD, keys_text, location_of, place_of, size_text
 from raftzmq_cli.common.commands import Group
+from raftzmq_cli.common.locations import Location, Written
 from raftzmq_cli.common.progress import Bar
 
 if TYPE_CHECKING:
     from raftzmq.client.blocking import Snapshot
-    from raftzmq.storage.snapshot_files import WholeSnapshot
 
 TRIES: Final = 3
 """How often a snapshot is begun, if the node that it comes from goes."""
@@ -52,19 +52,27 @@ commands = Group(
     raftzmq client snapshot save backup
     raftzmq client snapshot save - | gzip > backup.gz
     raftzmq client snapshot save --into /backups --keep 7 --verify
+    raftzmq client snapshot save --into s3://bucket/raft --keep 7 --verify
     """,
 )
 def save(
     run: ClientInvocation,
     file: Annotated[
         str | None,
-        typer.Argument(metavar="FILE", show_default=False, help="The file; - is standard output."),
+        typer.Argument(
+            metavar="FILE",
+            show_default=False,
+            help="The file, or s3://BUCKET/NAME; - is standard output.",
+        ),
     ] = None,
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
     into: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="In place of FILE: a new file in DIR, named by time."),
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="In place of FILE: a new file in DIR, or in s3://BUCKET/PREFIX, named by time.",
+        ),
     ] = None,
     keep: Annotated[
         int | None,
@@ -74,7 +82,8 @@ def save(
         bool,
         typer.Option(
             "--verify",
-            help="Restore it into a temporary directory beside it, before others are removed.",
+            help="Read it again and restore it into a temporary directory, before others are "
+            "removed.",
         ),
     ] = False,
     node: Annotated[
@@ -91,6 +100,9 @@ def save(
     It has every write that was acknowledged before. Writers are not held up. The file appears when
     it is whole and on the disk; what is interrupted leaves nothing. It takes an admin.
 
+    s3:// needs the extra raftzmq[s3], AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and for storage
+    other than Amazon's AWS_ENDPOINT_URL.
+
     `raftzmq snapshot restore` makes a new cluster of it.
     """
     if (file is None) == (into is None):
@@ -102,55 +114,50 @@ def save(
             raise InvalidRequest("standard output cannot be verified, nor be used in a shell")
         _save_to_output(run, node)
         return
-    target = None if file is None else Path(file)
-    directory = into or (target or Path()).parent
-    if not directory.is_dir():
-        raise InvalidRequest(f"there is no directory {messages.short(directory)}")
-    if target is not None and target.exists() and not force:
+    location, name = (location_of(str(into)), None) if file is None else place_of(file)
+    location.check()
+    if name is not None and not force and location.holds(name):
         raise InvalidRequest(f"{file} is there already: name another file, or give --force")
     began_s = time.monotonic()
     with _ending_at_sigterm():
-        snapshot, path, whole = _save_to_file(run, node, target, directory)
+        snapshot, name, written = _save_to(run, node, location, name)
         if verify:
-            _verify(path)
+            _verify(location, name)
     run.client.note_backup(snapshot.revision, int(time.time()))
-    removed = [] if keep is None else _remove_older(path, keep)
+    removed = [] if keep is None else _remove_older(location, name, keep)
     seconds = time.monotonic() - began_s
     document = {
-        "file": str(path),
+        "file": location.full_name(name),
         **_document(snapshot),
-        "bytes": whole.size,
-        "checksum": f"{whole.crc:08x}",
+        "bytes": written.size,
+        "checksum": f"{written.crc:08x}",
         "verified": verify,
-        "removed": [str(old) for old in removed],
+        "removed": [location.full_name(old) for old in removed],
         "seconds": round(seconds, 3),
     }
     verified = ", verified" if verify else ""
-    line = f"{messages.short(path)}: {_described(snapshot)}, checksum {whole.crc:08x}{verified}"
-    lines = [line]
-    lines += [f"removed {messages.short(old)}" for old in removed]
+    what = f"{_described(snapshot)}, checksum {written.crc:08x}{verified}"
+    lines = [f"{location.shown(name)}: {what}"]
+    lines += [f"removed {location.shown(old)}" for old in removed]
     run.show(document, lines)
 
 
-def _save_to_file(
-    run: ClientInvocation, node: str | None, target: Path | None, directory: Path
-) -> tuple[Snapshot, Path, WholeSnapshot]:
-    """Write a snapshot to `target`, or to a new file in the directory."""
-    from raftzmq.offline import backups
-    from raftzmq.storage import OsFiles
-
+def _save_to(
+    run: ClientInvocation, node: str | None, location: Location, name: str | None
+) -> tuple[Snapshot, str, Written]:
+    """Write a snapshot under that name, or under a new one."""
     for left in range(TRIES - 1, -1, -1):
         with _begun(run, node) as snapshot:
-            path = target or directory / f"raftzmq-{_now()}-r{snapshot.revision}.backup"
+            new = name or f"raftzmq-{_now()}-r{snapshot.revision}.backup"
             try:
                 with Bar("saving", snapshot.keys) as bar:
-                    whole = backups.write(OsFiles(), path, snapshot, _Progress(snapshot, bar))
+                    written = location.write(new, snapshot, _Progress(snapshot, bar))
             except Unavailable as error:
                 if not left:
                     raise
                 messages.say(f"{error}; it begins anew")
                 continue
-        return snapshot, path, whole
+        return snapshot, new, written
     raise AssertionError("the last try ends it")
 
 
@@ -191,25 +198,25 @@ class _Progress:
         self._bar.show(self._keys, f" from {self._snapshot.node}: {size_text(self._snapshot.size)}")
 
 
-def _verify(path: Path) -> None:
-    """Restore the backup beside it. Raises DataError."""
+def _verify(location: Location, name: str) -> None:
+    """Read the backup from where it lies, and restore it. Raises DataError."""
     from raftzmq.offline import backups
     from raftzmq.storage import OsFiles
 
-    directory = tempfile.mkdtemp(prefix=".verify-", dir=path.parent)
-    try:
-        backups.verify(OsFiles(), path, Path(directory))
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with location.file(name) as path:
+        directory = tempfile.mkdtemp(prefix=".verify-", dir=path.parent)
+        try:
+            backups.verify(OsFiles(), path, Path(directory))
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
-def _remove_older(newest: Path, keep: int) -> list[Path]:
+def _remove_older(location: Location, newest: str, keep: int) -> list[str]:
     """Remove all but so many of the backups beside the newest, which stays; return which."""
-    others = [path for path in newest.parent.iterdir() if _KEPT.fullmatch(path.name)]
-    others = sorted(path for path in others if path != newest)
+    others = sorted(one for one in location.names() if _KEPT.fullmatch(one) and one != newest)
     removed = others[: max(0, len(others) - (keep - 1))]
-    for path in removed:
-        path.unlink()
+    for name in removed:
+        location.remove(name)
     return removed
 
 

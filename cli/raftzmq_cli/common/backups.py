@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from raftzmq_cli.common import standard_input
+from raftzmq.errors import InvalidRequest
+from raftzmq_cli.common import buckets, standard_input
+from raftzmq_cli.common.locations import Directory, Location
 
 if TYPE_CHECKING:
     from raftzmq.offline.backups import Contents
 
-Backup = Annotated[str, typer.Argument(metavar="FILE", help="The backup; - is standard input.")]
+Backup = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="The backup: a file, or s3://BUCKET/NAME; - is standard input.",
+    ),
+]
 
 KEY_RECORD: Final = b'["key",'
 """What begins a key in a snapshot: counted for progress bars alone."""
@@ -23,11 +31,34 @@ KEY_RECORD: Final = b'["key",'
 _BLOCK_BYTES: Final = 1024 * 1024
 
 
+def location_of(word: str) -> Location:
+    """The place for several backups that a word names: a directory, or s3://BUCKET/PREFIX. Raises
+    InvalidRequest."""
+    if buckets.is_url(word):
+        return buckets.Bucket(*buckets.parse_url(word))
+    return Directory(Path(word))
+
+
+def place_of(word: str) -> tuple[Location, str]:
+    """Where a backup lies that a word names, and its name there. Raises InvalidRequest."""
+    if not buckets.is_url(word):
+        path = Path(word)
+        return Directory(path.parent), path.name
+    bucket, key = buckets.parse_url(word)
+    prefix, _, name = key.rpartition("/")
+    if not name:
+        raise InvalidRequest(f"{word} names no backup: write s3://BUCKET/NAME")
+    return buckets.Bucket(bucket, prefix), name
+
+
 @contextmanager
 def file_of(word: str) -> Iterator[Path]:
-    """The file that an argument names. Standard input is copied to one, which is gone later."""
+    """The file that an argument names. What comes from standard input or a bucket is copied to one,
+    which is gone later. Raises InvalidRequest, DataError."""
     if word != "-":
-        yield Path(word)
+        location, name = place_of(word)
+        with location.file(name) as path:
+            yield path
         return
     with tempfile.TemporaryDirectory(prefix="raftzmq-") as directory:
         path = Path(directory) / "standard-input"
