@@ -29,6 +29,7 @@ for rule in rules:
             del rule["answers"][0]
             file.write_text(json.dumps(rules))
         sys.stdout.write(answer["out"])
+        sys.stdout.flush()
         sys.stderr.write(answer["err"])
         sys.exit(answer["code"])
 sys.exit(f"{{me.name}} has no answer to {{words}}")
