@@ -160,3 +160,30 @@ def test_an_upgrade_of_one_after_the_other_loses_nothing(cluster: Cluster) -> No
         client(cluster, "put", f"after/{name}", "written")
     for name in cluster:
         assert client(cluster, "get", f"after/{name}") == "written"
+
+
+def test_a_machine_that_is_gone_is_replaced_by_one_with_its_name(
+    cluster: Cluster, network: Machines
+) -> None:
+    docker("rm", "--force", "--volumes", cluster["gamma"].container)
+    client(cluster, "put", "while", "gone")
+    cluster["gamma"] = gamma = network.start("gamma")
+    give_keys(cluster["alpha"], gamma)
+    gamma(for_node(block("## Start"), 2, "gamma"))
+    gamma(READY)
+    assert "3 of 3 nodes healthy" in client(cluster, "status")
+
+
+def test_a_machine_that_is_gone_is_replaced_by_one_with_another_name(
+    cluster: Cluster, network: Machines
+) -> None:
+    alpha = cluster["alpha"]
+    docker("rm", "--force", "--volumes", cluster["gamma"].container)
+    alpha(block("Take the old node out first"))
+    delta = network.start("delta")
+    give_keys(alpha, delta)
+    delta(block("On delta, when it is installed"))
+    eventually(lambda: "raft-3 is not an initial member" in delta.journal(), "its asking to join")
+    assert "ok caught_up" in alpha(block("When its journal says"))
+    members = json.loads(client(cluster, "member", "list", "-w", "json"))
+    assert {member["name"] for member in members} == {"raft-0", "raft-1", "raft-3"}
