@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 import raftzmq
 from tests.containers.engine import ROOT
@@ -40,6 +41,10 @@ def blocks(text: str) -> Iterator[str]:
 def examples() -> dict[str, str]:
     """Name -> program."""
     found = {path.stem: path.read_text() for path in EXAMPLES.glob("*.py")}
+    for manifest in EXAMPLES.glob("*.yaml"):
+        for item in yaml.safe_load_all(manifest.read_text()):
+            if item["kind"] == "ConfigMap":
+                (found[manifest.stem],) = item["data"].values()
     for document in DOCUMENTS:
         text = (ROOT / document).read_text()
         if document.endswith(".py"):
