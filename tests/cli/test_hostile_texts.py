@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from raftzmq import Client, limits
+from raftzmq import Client, NotFound, limits
 from raftzmq_cli.client.completion import completer
 from raftzmq_cli.client.invocation import ClientInvocation
 from raftzmq_cli.common.escaping import escaped
@@ -161,7 +162,8 @@ def test_people_read_it_in_lines_that_nothing_in_it_can_forge(
         db.delete(text)
         db.forget("semaphore", text)
         if "\0" not in text:
-            db.forget("counter", text)
+            with suppress(NotFound):  # what failed before `signal` says more than this would
+                db.forget("counter", text)
 
 
 @pytest.mark.parametrize("name", sample([n for n in TEXTS if n != "NUL"], 1))
