@@ -18,6 +18,7 @@ from raftzmq.machine.commands.table import COMMANDS
 from raftzmq.machine.state import State
 from raftzmq.machine.tables.places import COUNTER, SEMAPHORE, Lease, Place, Queue
 from raftzmq.machine.tables.queues import Queues
+from raftzmq.versions import Spoken
 from tests.planted.defect import Defect
 from tests.sim import claims
 
@@ -98,8 +99,8 @@ def number_anew_after_a_snapshot(patch: pytest.MonkeyPatch) -> None:
     """The numbering of commands is not restored: it goes on from the index of the entry."""
     restore = snapshots.restore
 
-    def restored(source: Iterable[list[Any]]) -> State:
-        state = restore(source)
+    def restored(source: Iterable[list[Any]], *spoken: Spoken) -> State:
+        state = restore(source, *spoken)
         state.revision = state.applied_index
         return state
 

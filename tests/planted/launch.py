@@ -72,14 +72,14 @@ def loop_fails(patch: Patch) -> None:
 
 def log_thread_fails(patch: Patch) -> None:
     """It dies of the line that says that the node leads."""
-    format_line = logging.Formatter.format
+    write = TextLog._write
 
-    def fail(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-        if "is leader" in record.getMessage() and threading.current_thread().name == "text-log":
+    def fail(log: TextLog, record: logging.LogRecord) -> None:
+        if "is leader" in record.getMessage():
             raise MemoryError
-        return format_line(formatter, record)
+        write(log, record)
 
-    patch.setattr(logging.Formatter, "format", fail)
+    patch.setattr(TextLog, "_write", fail)
 
 
 def guard_thread_fails(patch: Patch) -> None:

@@ -64,7 +64,7 @@ DEFECTS: Final = (
         seeds=60,
     ),
     Defect(
-        45,
+        35,
         "a leader proposes a newer write, whatever the cluster version",
         put_on_a_condition_at_any_version,
         r"refuses a directory that nothing has harmed: log entry \d+: (operation|branch) put_if",
