@@ -123,7 +123,7 @@ def test_only_ascii_text_takes_a_byte_for_a_character() -> None:
 def test_everything_that_writes_says_whether_it_adds() -> None:
     adding = {name for name in WRITES if table.COMMANDS.get(name) and table.COMMANDS[name].adds}
     assert adding == {
-        *("put", "cas", "put_leased", "put_ttl"),
+        *("put", "cas", "put_leased", "put_ttl", "put_if"),
         *("lease_grant", "acquire", "signal", "resize"),
     }
 
@@ -132,6 +132,7 @@ def test_everything_that_writes_says_whether_it_adds() -> None:
     ("op", "wanted"),
     [
         (["put", "k", "v"], True),
+        (["put_if", "k", "v", None, ["ttl", 500]], True),
         (["delete", "k"], False),
         (["open"], False),
         (["close"], False),
