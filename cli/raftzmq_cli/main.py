@@ -16,6 +16,7 @@ from raftzmq_cli.common.commands import Group
 PROGRAM: Final = "raftzmq"
 FILES: Final = {
     "node": "raftzmq_cli.node",
+    "dev": "raftzmq_cli.local.dev",
     "up": "raftzmq_cli.up_down",
     "down": "raftzmq_cli.up_down",
     "client": "raftzmq_cli.client.group",

@@ -7,13 +7,12 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -23,6 +22,7 @@ from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.common import messages, printers
 from raftzmq_cli.common.backups import KEY_RECORD, keys_text, location_of, place_of, size_text
 from raftzmq_cli.common.commands import Group
+from raftzmq_cli.common.interrupts import interrupted_by
 from raftzmq_cli.common.locations import Location, Written
 from raftzmq_cli.common.progress import Bar
 
@@ -119,7 +119,7 @@ def save(
     if name is not None and not force and location.holds(name):
         raise InvalidRequest(f"{file} is there already: name another file, or give --force")
     began_s = time.monotonic()
-    with _ending_at_sigterm():
+    with interrupted_by(signal.SIGTERM):
         snapshot, name, written = _save_to(run, node, location, name)
         if verify:
             _verify(location, name)
@@ -218,23 +218,6 @@ def _remove_older(location: Location, newest: str, keep: int) -> list[str]:
     for name in removed:
         location.remove(name)
     return removed
-
-
-@contextmanager
-def _ending_at_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block as an interrupt does, so that it leaves nothing behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _document(snapshot: Snapshot) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Final
@@ -112,7 +113,7 @@ def up(
     directory = directory.resolve()
     with processes.locked(directory):
         is_new = processes.load(directory) is None
-        cluster = _cluster_for(directory, nodes, base_port, keys)
+        cluster = cluster_for(directory, nodes, base_port, keys)
         members = cluster.nodes
         newcomer = None if rejoin is None else rejoining.node_of(cluster, rejoin, is_new=is_new)
         if newcomer is not None:
@@ -133,7 +134,7 @@ def up(
                 newcomer.start()
                 members.append(newcomer)
                 down.append(newcomer)
-            code = _wait(cluster, members, down, wait)
+            code = wait_until_up(cluster, members, down, wait)
             if code != exits.DONE:
                 raise typer.Exit(code)
     _say_what_next(cluster)
@@ -213,10 +214,15 @@ def first_line(cluster: LocalCluster, down: list[LocalNode]) -> str:
     return f"starting {names} of a local cluster of {size}, {place}"
 
 
-def _cluster_for(
-    directory: Path, nodes: int | None, base_port: int | None, keys: Path | None
+def cluster_for(
+    directory: Path,
+    nodes: int | None,
+    base_port: int | None,
+    keys: Path | None = None,
+    option: str = "--dir",
 ) -> LocalCluster:
-    """The cluster of this directory, new or as it was made. Raises InvalidRequest."""
+    """The cluster of this directory, which `option` chose: new, or as it was made. Raises
+    InvalidRequest."""
     cluster = processes.load(directory)
     if cluster is None:
         cluster = processes.LocalCluster(
@@ -229,7 +235,8 @@ def _cluster_for(
     if (nodes or cluster.size, base_port or cluster.base_port) != (cluster.size, cluster.base_port):
         raise InvalidRequest(
             f"the cluster in {short(directory)} has {cluster.size} nodes from port "
-            f"{cluster.base_port} on: give another --dir, or 'local down --purge' first"
+            f"{cluster.base_port} on: give another {option}, or remove that one first: "
+            f"{program()} local down --purge{running.options(cluster)}"
         )
     processes.require_keys(cluster, keys)
     return cluster
@@ -249,14 +256,20 @@ def _existing(directory: Path, design: Design | None) -> LocalCluster:
     raise exits.NothingThere(f"no local cluster in {short(directory)}: start one with 'local up'")
 
 
-def _wait(
-    cluster: LocalCluster, members: list[LocalNode], started: list[LocalNode], wait_s: float
+def wait_until_up(
+    cluster: LocalCluster,
+    members: list[LocalNode],
+    started: list[LocalNode],
+    wait_s: float,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> int:
-    """Wait until all is well, showing what changes. Returns the exit code."""
+    """Wait until all is well, showing what changes; call `meanwhile` again and again. Returns the
+    exit code."""
     deadline = time.monotonic() + wait_s
     shown = ""
     with _closing(Settings(), cluster) as run:
         while True:
+            meanwhile()
             dead = [node for node in started if node.exit_code() is not None]
             if dead:
                 code = say_who_died(dead)
@@ -290,6 +303,12 @@ def _wait(
 
 
 def _say_what_next(cluster: LocalCluster) -> None:
+    say_how_to_reach(cluster)
+    line(f"to stop it: {running.stop_command(cluster)}")
+
+
+def say_how_to_reach(cluster: LocalCluster) -> None:
+    """Say what clients need to know, and which commands to try."""
     name = program()
     if cluster.endpoints != local_endpoints(LOCAL_NODES, LOCAL_BASE_PORT):
         line("first, since the ports are not the default ones:")
@@ -299,7 +318,6 @@ def _say_what_next(cluster: LocalCluster) -> None:
     line(f"  {name} client put greeting hello")
     line(f"  {name} client get greeting")
     line(f"  {name} client status")
-    line(f"to stop it: {running.stop_command(cluster)}")
 
 
 def _closing(settings: Settings, cluster: LocalCluster) -> closing[ClientInvocation]:

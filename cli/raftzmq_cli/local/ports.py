@@ -15,12 +15,15 @@ _BASE_STEP: Final = 100
 _BASE_MAX: Final = 60_000
 
 
-def require_free(cluster: LocalCluster, nodes: Iterable[LocalNode], *, is_new: bool) -> None:
-    """Raises PortTaken, with what to do, if a node that is to be started cannot have its ports."""
+def require_free(
+    cluster: LocalCluster, nodes: Iterable[LocalNode], *, is_new: bool, option: str = "--dir"
+) -> None:
+    """Raises PortTaken, with what to do, if a node that is to be started cannot have its ports.
+    `option` is the one that chose the directory."""
     taken = next((port for node in nodes for port in node.ports if not is_free(port)), None)
     if taken is None:
         return
-    base = _free_base(cluster)
+    base = _free_base(cluster, cluster.base_port + _BASE_STEP)
     other = _cluster_at(taken, cluster)
     text = f"port {taken} is taken"
     if other is not None:
@@ -30,19 +33,24 @@ def require_free(cluster: LocalCluster, nodes: Iterable[LocalNode], *, is_new: b
     else:
         cure = (
             f"the ports of the cluster in {cluster.directory} stay the same, so free them, or give "
-            f"another --dir and --base-port {base}"
+            f"another {option} and --base-port {base}"
         )
     raise PortTaken(f"{text}; nothing was started: {cure}")
 
 
-def _free_base(cluster: LocalCluster) -> int:
-    """The first port of a row in which all of the cluster's nodes would find theirs free."""
-    base = cluster.base_port
-    for base in range(cluster.base_port + _BASE_STEP, _BASE_MAX, _BASE_STEP):
+def moved_where_free(cluster: LocalCluster) -> LocalCluster:
+    """The cluster at its ports, or at the next ones that are all free."""
+    return replace(cluster, base_port=_free_base(cluster, cluster.base_port))
+
+
+def _free_base(cluster: LocalCluster, start: int) -> int:
+    """The first port of a row, from `start` on, in which all of the cluster's nodes would find
+    theirs free; `start` if there is none."""
+    for base in range(start, _BASE_MAX, _BASE_STEP):
         moved = replace(cluster, base_port=base)
         if all(is_free(port) for node in moved.nodes for port in node.ports):
-            break
-    return base
+            return base
+    return start
 
 
 def _cluster_at(port: int, cluster: LocalCluster) -> LocalCluster | None:

@@ -182,7 +182,7 @@ def test_up_is_said_only_when_a_write_was_acknowledged(
     monkeypatch.setattr(statuses, "verdict", lambda _documents: exits.DONE)
     monkeypatch.setattr(statuses, "summary", lambda _documents: "3 nodes")
     monkeypatch.setattr(LocalNode, "pid", lambda _node: 1)
-    assert commands._wait(cluster, cluster.nodes, [], 30) == exits.DONE
+    assert commands.wait_until_up(cluster, cluster.nodes, [], 30) == exits.DONE
     assert tries == 3
     assert capsys.readouterr().out.splitlines() == [
         "  3 nodes; no write is acknowledged yet",
