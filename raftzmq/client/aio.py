@@ -7,13 +7,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from raftzmq.access.key_files import KeyPath, key_file
-from raftzmq.client import discovery
+from raftzmq.access.key_files import KeyPath
 from raftzmq.client.aio_shell import AsyncShell
 from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.handles import claims, lease, snapshot, watch
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
-from raftzmq.client.operations.arguments import NodeRequest, Operation, call_ms, milliseconds
+from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
 from raftzmq.client.results import Deleted, Event, Leader
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost, run_steps
@@ -247,18 +246,13 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, S
         OpenTelemetry, with the extra raftzmq[otel]. Raises InvalidRequest without that, and for a
         file that is none, or that others can read. Calls raise Unauthorized where no endpoint lets
         this client in."""
-        if timeout is not None:
-            call_ms(timeout)  # what is wrong with it, the caller learns now
-        self._timeout = timeout
-        place = discovery.find(endpoints)
-        self.endpoints = place.endpoints
-        opened = key_file(place.key if key is None else key)
+        found = self._find(endpoints, key, timeout)
         if tracing:
             from raftzmq.client.otel import TracedAsyncShell
 
-            self._shell = TracedAsyncShell(place.endpoints, opened, place.guess)
+            self._shell = TracedAsyncShell(*found)
         else:
-            self._shell = AsyncShell(place.endpoints, opened, place.guess)
+            self._shell = AsyncShell(*found)
 
     # Below `leases` and `queues`, these names are the methods.
     put = call(keys.put)

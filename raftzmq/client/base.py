@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Generic, Literal, TypeVar, overload
 
+from raftzmq.access.key_files import ClientKeyFile, KeyPath, key_file
+from raftzmq.client import discovery
 from raftzmq.client.handles.claims import Election, Lock, PlainSemaphore, Semaphore
 from raftzmq.client.handles.lease import held_lease
 from raftzmq.client.handles.snapshot import Snapshot
 from raftzmq.client.handles.watch import Watch
 from raftzmq.client.leased import AnyLease
 from raftzmq.client.operations import cluster, snapshots
-from raftzmq.client.operations.arguments import timeout_ms
+from raftzmq.client.operations.arguments import call_ms, timeout_ms
 from raftzmq.client.results import NodeStatus
 from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.calls import Call
@@ -48,6 +50,18 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT, SnapshotT
     _election: type[ElectionT]
     _watch: type[WatchT]
     _snapshot: type[SnapshotT]
+
+    def _find(
+        self, endpoints: Sequence[str] | str | None, key: KeyPath, timeout: float | None
+    ) -> tuple[tuple[str, ...], ClientKeyFile | None, str]:
+        """Note where the cluster is and how long calls may take; return what a shell is made with:
+        endpoints, key file, and where the endpoints come from. Raises InvalidRequest."""
+        if timeout is not None:
+            call_ms(timeout)  # what is wrong with it, the caller learns now
+        self._timeout = timeout
+        place = discovery.find(endpoints)
+        self.endpoints = place.endpoints
+        return place.endpoints, key_file(place.key if key is None else key), place.guess
 
     def lock(
         self,

@@ -8,13 +8,12 @@ from contextlib import suppress
 from functools import wraps
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from raftzmq.access.key_files import KeyPath, key_file
-from raftzmq.client import discovery
+from raftzmq.access.key_files import KeyPath
 from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.blocking_shell import BlockingShell
 from raftzmq.client.handles import claims, lease, snapshot, watch
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
-from raftzmq.client.operations.arguments import NodeRequest, Operation, call_ms, milliseconds
+from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
 from raftzmq.client.results import Deleted, Event, Leader
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost, blocking, finish, run_steps
@@ -270,18 +269,13 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapsh
         OpenTelemetry, with the extra raftzmq[otel]. Raises InvalidRequest without that, and for a
         file that is none, or that others can read. Calls raise Unauthorized where no endpoint lets
         this client in."""
-        if timeout is not None:
-            call_ms(timeout)  # what is wrong with it, the caller learns now
-        self._timeout = timeout
-        place = discovery.find(endpoints)
-        self.endpoints = place.endpoints
-        opened = key_file(place.key if key is None else key)
+        found = self._find(endpoints, key, timeout)
         if tracing:
             from raftzmq.client.otel import TracedBlockingShell
 
-            self._shell = TracedBlockingShell(place.endpoints, opened, place.guess)
+            self._shell = TracedBlockingShell(*found)
         else:
-            self._shell = BlockingShell(place.endpoints, opened, place.guess)
+            self._shell = BlockingShell(*found)
 
     # Below `leases` and `queues`, these names are the methods.
     put = call(keys.put)

@@ -64,7 +64,7 @@ def put(
     end = _end(ttl, lease, keep_end)
     if if_absent:
         operation = _put_if(key, value, 0, end, _written_if(key), timeout)
-    elif keep_end or end is None:
+    elif keep_end:
         operation = _put_if(key, value, None, end, _written, timeout)
     else:
         name = {"ttl": "put_ttl", "lease": "put_leased"}[end[0]]
