@@ -49,6 +49,8 @@ Capture = pytest.CaptureFixture[str]
         ("client get key --keys-only", "--keys-only requires --prefix"),
         ("client get key --prefix --count --details", "stands alone"),
         ("client get key --details --raw", "stands alone"),
+        ("client get key --prefix --details", "--details stands alone, or beside --stale"),
+        ("client get key --prefix --count --limit 5", "beside --prefix and --stale"),
         ("client delete key --prefix --previous", "--previous is for one key"),
         ("client put key value --ttl 5 --lease 3", "give one of them"),
         ("client put key value --ttl 0.1", "0.5"),

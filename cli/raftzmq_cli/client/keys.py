@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -102,8 +102,9 @@ def get(
     if counted or keys_only or details:
         chosen = {"--count": counted, "--keys-only": keys_only, "--details": details}
         (option, *others) = [name for name, given in chosen.items() if given]
-        if others or raw or fail_missing or range_end is not None or (details and prefix):
-            raise InvalidRequest(f"{option} stands alone, or beside --prefix, --limit and --stale")
+        unfit = (details and prefix) or (counted and limit is not None)
+        if others or raw or fail_missing or range_end is not None or unfit:
+            raise InvalidRequest(f"{option} stands alone, or beside {_BESIDE[option]}")
         if not (prefix or details):
             raise InvalidRequest(f"{option} requires --prefix")
         _show_part(run, option, key, limit, stale=stale)
@@ -121,6 +122,14 @@ def get(
         show_items(run, items, with_keys=several)
     if fail_missing and not items:
         raise AnswerIsNo(f"there is no key{' with prefix' if prefix else ''} {quoted(key)}")
+
+
+_BESIDE: Final = {
+    "--count": "--prefix and --stale",
+    "--keys-only": "--prefix, --limit and --stale",
+    "--details": "--stale",
+}
+"""What each option that shows a part goes together with."""
 
 
 def _show_part(
