@@ -72,6 +72,16 @@ bench *options: _venv
 release *options: _venv
     @exec .venv/bin/python -m tests.release "$@"
 
+# Build the documentation as a site, into site/
+docs: _venv
+    .venv/bin/python -m tests.site
+    .venv/bin/mkdocs build --quiet
+
+# Show the documentation in a browser, at http://127.0.0.1:8000
+docs-serve: _venv
+    .venv/bin/python -m tests.site
+    .venv/bin/mkdocs serve
+
 # Draw docs/demo.svg, the README's picture, from a real run
 picture: _venv
     .venv/bin/python -m tests.acceptance.picture docs/demo.svg

@@ -10,10 +10,14 @@
 Names are imported when they are first used: a node does not load the clients, nor they a node.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from __future__ import annotations
 
+from importlib import import_module
+
+TYPE_CHECKING = False  # type checkers take it for true; `typing` itself would be most of the import
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from raftzmq.client.aio import AsyncClient as AsyncClient
     from raftzmq.client.blocking import Client as Client
     from raftzmq.client.results import *  # noqa: F403 (it has `__all__`)

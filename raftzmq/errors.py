@@ -6,6 +6,7 @@
       Unauthorized        the nodes do not know this client's key, or it does not know theirs
       Unavailable         no leader, or no answer in time, before anything was sent that could act
       OutcomeUnknown      it may or may not have been done, and must not be called failed
+      InvalidValue        what a key holds is no JSON, or not of the model that its reader gave
       DataError           a node's own directory or files
       CorruptLine         bytes that do not match their checksum (storage, wire)
       WireError           a message that is not of the protocol
@@ -24,6 +25,7 @@ __all__ = [
     "Fenced",
     "ForkedClient",
     "InvalidRequest",
+    "InvalidValue",
     "LeaseExpired",
     "NotAcquired",
     "NotFound",
@@ -42,26 +44,50 @@ __all__ = [
 
 
 class RaftzmqError(Exception):
-    """The root: `except RaftzmqError` catches everything that this library raises on purpose."""
+    """The root: `except RaftzmqError` catches everything that this library raises on purpose.
+    For example:
+
+        try:
+            db.put("greeting", "hello")
+        except RaftzmqError as error:
+            print(error.code, error)
+    """
 
     code = "error"
 
 
 class InvalidRequest(RaftzmqError):
-    """A wrong type, an oversize key or value, an unknown operation."""
+    """A wrong type, an oversize key or value, an unknown operation.
+    For example:
+
+        try:
+            db.put("k" * 5000, "a key has at most 4 KiB")
+        except InvalidRequest as error:
+            print(error)
+    """
 
     code = "invalid"
 
 
 class Refused(RaftzmqError):
-    """The cluster understood and declined; nothing was done."""
+    """The cluster understood and declined; nothing was done.
+    For example:
+
+        try:
+            db.put("report", "done", fence=("nightly", 1))
+        except Refused as error:
+            print("nothing was done:", error)
+    """
 
     code = "refused"
 
 
 class Denied(Refused):
     """The user may not do that; the message names the user, the key or operation, and what the
-    user may do. To try again changes nothing, until the user is given the right."""
+    user may do. To try again changes nothing, until the user is given the right.
+
+        db.put("config/limits", "4")  # raises Denied for a user who may only read
+    """
 
     code = "denied"
 
@@ -84,13 +110,22 @@ class Forming(Refused):
 
 
 class Overloaded(Refused):
-    """A queue is at its bound; try again."""
+    """A queue is at its bound; try again.
+    For example:
+
+        db.put("job", "work")  # may raise Overloaded
+    """
 
     code = "overloaded"
 
 
 class DiskFull(Refused):
-    """The leader's disk is full; reads go on."""
+    """The leader's disk is full; reads go on.
+    For example:
+
+        db.put("job", "work")  # may raise DiskFull
+        db.get("job")  # does not
+    """
 
     code = "disk_full"
 
@@ -101,7 +136,12 @@ class OutOfFiles(DiskFull):
 
 
 class StoreFull(DiskFull):
-    """The store is at its quota of memory; reads and deletes go on, whatever adds is refused."""
+    """The store is at its quota of memory; reads and deletes go on, whatever adds is refused.
+    For example:
+
+        db.put("job", "work")  # may raise StoreFull
+        db.delete_prefix("done/")  # does not, and makes room
+    """
 
     code = "store_full"
 
@@ -113,38 +153,73 @@ class SessionExpired(Refused):
 
 
 class LeaseExpired(Refused):
-    """The lease has ended, or never existed. What it held is given up, and its keys are deleted."""
+    """The lease has ended, or never existed. What it held is given up, and its keys are deleted.
+    For example:
+
+        with suppress(LeaseExpired):
+            db.lease_revoke(173)
+    """
 
     code = "lease_expired"
 
 
 class NotAcquired(Refused):
-    """The lock, permits or election went to others in the time given; nothing is held."""
+    """The lock, permits or election went to others in the time given; nothing is held.
+    For example:
+
+        try:
+            db.lock("nightly", timeout=0).acquire()
+        except NotAcquired:
+            print("somebody is at it")
+    """
 
     code = "busy"
 
 
 class NotHeld(Refused):
-    """There is no such place: it was released, its lease has ended, or it never existed."""
+    """There is no such place: it was released, its lease has ended, or it never existed.
+    For example:
+
+        with suppress(NotHeld):
+            db.release("lock", "nightly", 173)
+    """
 
     code = "not_held"
 
 
 class NotFound(Refused):
-    """There is no semaphore or counter of that name."""
+    """There is no semaphore or counter of that name.
+    For example:
+
+        with suppress(NotFound):
+            db.forget("semaphore", "mail")
+    """
 
     code = "not_found"
 
 
 class Fenced(Refused):
-    """A token of the write no longer holds; nothing was written."""
+    """A token of the write no longer holds; nothing was written.
+    For example:
+
+        try:
+            db.put("report", "done", fence=("nightly", 1))
+        except Fenced:
+            print("token 1 does not hold the lock nightly any more")
+    """
 
     code = "fenced"
 
 
 class Unsupported(Refused):
     """The cluster is of a version that does not know this yet, or its nodes are: upgrade them, and
-    `raftzmq client upgrade finish`."""
+    `raftzmq client upgrade finish`.
+
+        try:
+            db.count("jobs/")
+        except Unsupported:
+            print(len(db.prefix("jobs/")))  # a node of release 0.2.0
+    """
 
     code = "unsupported"
 
@@ -152,7 +227,14 @@ class Unsupported(Refused):
 class WatchLost(Refused):
     """A watch has ended before its time. `reason` is why: the history no longer reaches back so
     far ("compacted"), or the watcher was too slow ("slow"). `start` is the first revision from
-    which a new watch can go on; read the keys again for the changes in between."""
+    which a new watch can go on; read the keys again for the changes in between.
+
+        watch = db.watch(prefix="config/", start=revision)
+        try:
+            print(watch.next(timeout=1))
+        except WatchLost as lost:
+            watch = db.watch(prefix="config/", start=lost.start)
+    """
 
     code = "watch_lost"
 
@@ -163,26 +245,65 @@ class WatchLost(Refused):
 
 
 class Unavailable(RaftzmqError):
-    """There is no leader, or no node answered in time; the message says what each node answered."""
+    """There is no leader, or no node answered in time; the message says what each node answered.
+    For example:
+
+        try:
+            db.put("job", "work", timeout=2)
+        except Unavailable:
+            print("nothing was written; try again when a majority of the nodes runs")
+    """
 
     code = "unavailable"
 
 
 class Unauthorized(RaftzmqError):
     """The handshake failed at every endpoint: a key is missing or unknown, or the other side is not
-    the cluster that the key is for. Nothing was done; the message says which, and the cure."""
+    the cluster that the key is for. Nothing was done; the message says which, and the cure.
+
+        with Client("db-0:6001", key="app.key") as db:
+            db.get("greeting")  # raises Unauthorized if the nodes do not know this key
+    """
 
     code = "unauthorized"
 
 
 class OutcomeUnknown(RaftzmqError):
-    """The deadline passed after the write was sent: it may take effect, now or later."""
+    """The deadline passed after the write was sent: it may take effect, now or later.
+    For example:
+
+        try:
+            db.put("seen/order-7", "me", if_absent=True)
+        except OutcomeUnknown:
+            item = db.get("seen/order-7")  # it may still come: a put with if_absent may be repeated
+    """
 
     code = "outcome_unknown"
 
 
+class InvalidValue(RaftzmqError):
+    """What a key holds is no JSON, or not of the model that its reader asked for. Nothing was
+    changed. `key` is the key, and `revision` that of what it holds.
+
+        db.json.get("greeting")  # raises InvalidValue if that is no JSON
+    """
+
+    code = "invalid_value"
+
+    def __init__(self, message: str, key: str, revision: int) -> None:
+        super().__init__(message)
+        self.key = key
+        self.revision = revision
+
+
 class ForkedClient(RaftzmqError):
-    """What was held before a fork (a lock, a lease, a watch) was used in the child."""
+    """What was held before a fork (a lock, a lease, a watch) was used in the child.
+    For example:
+
+        lock = db.lock("nightly").acquire()
+        if os.fork() == 0:
+            lock.check()  # raises ForkedClient: the lock is the parent's
+    """
 
     code = "forked"
 
@@ -243,6 +364,10 @@ class DamagedBackup(DataError):
 
 class UnknownEntry(DataError):
     """A log entry that this version does not understand; the node stops rather than guess."""
+
+
+class MissingProgram(UnknownEntry):
+    """An entry, or the state, needs a state machine that this node was not started with."""
 
 
 class CorruptLine(RaftzmqError):

@@ -71,6 +71,10 @@ what a dead client held would stay held. A key's is not shorter either."""
 KEY_TTL_MAX_MS: Final = 10 * 366 * 24 * 60 * 60 * 1000
 """The longest time to live of a key by itself: ten years."""
 
+PROGRAM_BYTES: Final = 4 * 1024 * 1024
+"""The most bytes that the state of a state machine of users' own takes as JSON. Each call of its
+methods reads and writes all of it."""
+
 LEASES: Final = 100_000
 """The most leases at a time."""
 
@@ -145,6 +149,28 @@ SNAPSHOT_WAIT_MS: Final = 2000
 SNAPSHOT_UNUSED_MS: Final = 30_000
 """A snapshot of which nobody has pulled anything for this long is forgotten."""
 
+SCANS: Final = 16
+"""The most scans that a node holds at a time: as long as there are any, each write costs a little
+more for each. Those that one message answers are not held."""
+
+SCANS_WAITING: Final = 1000
+"""The most scans that wait at a node until it has applied what they must see."""
+
+SCAN_WAIT_MS: Final = 2000
+"""How long a node that is asked for a scan may need to apply what is to be in it."""
+
+SCAN_PAGE_KEYS: Final = 2048
+SCAN_PAGE_SIZE: Final = 256 * 1024
+"""The most keys of one answer to a scan, and the most characters and bytes of keys and values, but
+for a single key."""
+
+SCAN_UNUSED_MS: Final = 60_000
+"""A scan that nobody has read on for this long is forgotten."""
+
+SCAN_KEPT_BYTES: Final = 64 * 1024 * 1024
+"""About how much of what was written over a node keeps for all its scans; beyond, the scan that
+needs most of it is forgotten."""
+
 PROPOSALS_IN_FLIGHT: Final = 16_384
 """The most uncommitted entries that a leader holds before it answers "overloaded"."""
 
@@ -154,6 +180,9 @@ PROPOSAL_BYTES_IN_FLIGHT: Final = 64 * 1024 * 1024
 TERM_MAX: Final = 2**53 - 1
 INDEX_MAX: Final = 2**53 - 1
 """Bounds of terms and indices: exact in every JSON reader; beyond them a message is malformed."""
+
+NUMBER_MAX: Final = 2**53 - 1
+"""How far from 0 `incr` may bring the number in a key: exact in every JSON reader too."""
 
 REVISION_GAP: Final = 1_000_000_000
 """By how much revisions jump when a cluster is made from another's state: further than any that the

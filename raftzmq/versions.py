@@ -82,9 +82,11 @@ _FORMS: Final[dict[int, tuple[str, ...]]] = {
     ),
     2: (
         "field Heartbeat.leader_commit_index Heartbeat.unheard",
-        "operation put_if/4",
-        "branch put_if",
-        "fenced put_if",
+        "field HeartbeatReply.program HeartbeatReply.program_version",
+        "operation call/3 incr/3 program/2 put_if/4",
+        "branch incr put_if",
+        "fenced incr put_if",
+        "record program/4",
     ),
 }
 

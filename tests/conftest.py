@@ -104,4 +104,5 @@ def patient_clients() -> Iterator[None]:
                 defaults = getattr(inspect.unwrap(method), "__kwdefaults__", None) or {}
                 if defaults.get("timeout") == 5:
                     patch.setitem(defaults, "timeout", PATIENCE_S)
+        patch.setattr("raftzmq.client.handles.scan.TIMEOUT_S", PATIENCE_S)
         yield

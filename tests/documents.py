@@ -14,11 +14,20 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/*.md", "kube/*.md", "raftzmq/**/*.md", "tests/**/*.md")
+    for pattern in (
+        "*.md",
+        "docs/*.md",
+        "examples/**/*.md",
+        "kube/*.md",
+        "raftzmq/**/*.md",
+        "tests/**/*.md",
+    )
     for path in ROOT.glob(pattern)
 )
 
+_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_BLOCK = re.compile(r"(?<=\n\n)(?: {4}.*\n|\n(?= {4}))+")
 _HEADING = re.compile(r"#+ +(.*)")
 _NUMBER = re.compile(r"\d[\d,.]*")
 
@@ -38,6 +47,28 @@ def links_of(document: Path) -> Iterator[Link]:
             name, _, anchor = target.partition("#")
             path = (document.parent / name).resolve() if name else document
             yield Link(f"{document.relative_to(ROOT)}:{number}", path, anchor)
+
+
+def fences_of(text: str) -> Iterator[tuple[str, str]]:
+    """The fenced blocks of a document: language and code."""
+    for found in _FENCE.finditer(text):
+        yield found[1], found[2]
+
+
+def indented_blocks_of(text: str) -> Iterator[re.Match[str]]:
+    """The indented blocks of a document that are in no fence."""
+    fenced = [found.span() for found in _FENCE.finditer(text)]
+    for found in _BLOCK.finditer(text):
+        if not any(begin <= found.start() < end for begin, end in fenced):
+            yield found
+
+
+def is_python(code: str) -> bool:
+    """Whether a block of a document, without its indent, is Python that uses the package."""
+    if "db." not in code or "$ " in code or code.startswith(("raftzmq ", "./")):
+        return False
+    ast.parse(code)
+    return True
 
 
 def anchors_of(document: Path) -> set[str]:

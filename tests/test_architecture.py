@@ -32,6 +32,7 @@ WIRE = (
     "raftzmq.transport.peer_wire",
     "raftzmq.transport.client_wire",
     "raftzmq.transport.operator_wire",
+    "raftzmq.transport.scan_wire",
     "raftzmq.transport.snapshot_wire",
     "raftzmq.transport.watch_wire",
 )
@@ -71,8 +72,16 @@ PARTS: dict[str, tuple[str, ...]] = {
         "raftzmq.storage",
         "raftzmq.transport",
         "raftzmq.node",
+        "raftzmq.state_machine",
     ),
-    "raftzmq.client": (*FOUNDATION, "raftzmq.access", "raftzmq.transport"),
+    "raftzmq.state_machine": ("raftzmq.limits", "raftzmq.errors"),
+    "raftzmq.client": (
+        *FOUNDATION,
+        "raftzmq.access",
+        "raftzmq.transport",
+        "raftzmq.state_machine.definition",
+        "raftzmq.state_machine.errors",
+    ),
     "raftzmq.views": (
         *FOUNDATION,
         "raftzmq.descriptors",
@@ -88,6 +97,18 @@ PARTS: dict[str, tuple[str, ...]] = {
         "raftzmq.server.text_log",
         "raftzmq.client.sockets",
         "raftzmq.client.results",
+    ),
+    "raftzmq.contrib": ("raftzmq.client.blocking",),  # the types of what a client makes
+    "raftzmq.testing": (
+        *FOUNDATION,
+        *WIRE,
+        "raftzmq.core.config",
+        "raftzmq.core.messages",
+        "raftzmq.file_modes",
+        "raftzmq.storage",
+        "raftzmq.node",
+        "raftzmq.server",
+        "raftzmq.client",
     ),
     "raftzmq": (*FOUNDATION, "raftzmq.client"),
     "raftzmq_cli.common": ("raftzmq",),
@@ -132,16 +153,21 @@ PURE_PARTS = (
 SHELLS = (
     "raftzmq.access.key_directory",
     "raftzmq.access.key_files",
+    "raftzmq.access.node_keys",
     "raftzmq.client.blocking",
+    "raftzmq.client.blocking_claims",
     "raftzmq.client.blocking_shell",
     "raftzmq.client.aio",
+    "raftzmq.client.aio_claims",
     "raftzmq.client.aio_shell",
+    "raftzmq.client.cancellation",
     "raftzmq.client.direct",
     "raftzmq.client.discovery",
     "raftzmq.client.forks",
     "raftzmq.client.greenlets",
     "raftzmq.client.inspections",
     "raftzmq.client.otel",
+    "raftzmq.client.owner",
     "raftzmq.client.sockets",
     "raftzmq.views.loop",
     "raftzmq.views.port",
@@ -156,6 +182,10 @@ PURE_STDLIB = set(
     typing weakref zlib
     """.split()  # noqa: SIM905 -- a list of twenty quoted words is harder to read
 )
+
+# What users have or have not, and is no dependency: the client makes objects of JSON with it where
+# one of its classes is given, or only checkers of types know it.
+NOT_NEEDED = {"msgspec", "typing_extensions"}
 
 # The name under which a distribution is imported, where it is another.
 IMPORT_NAMES = {
@@ -228,6 +258,11 @@ def part_of(module: str) -> str:
 
 def may_import(importer: str, imported: str) -> bool:
     part = part_of(importer)
+    for apart in ("raftzmq.contrib", "raftzmq.testing"):  # they are for users
+        if within(imported, apart):
+            return part == apart
+    if part == "raftzmq.contrib" and imported == "raftzmq":
+        return True  # the names that every user of the package has
     own = () if part == "raftzmq" else (part,)
     return any(within(imported, name) for name in (*own, *PARTS[part]))
 
@@ -266,6 +301,10 @@ def test_imports_point_one_way() -> None:
         ("raftzmq.client.session.session", "raftzmq.node.node"),
         ("raftzmq.server.loop", "raftzmq.client"),
         ("raftzmq.server.loop", "raftzmq_cli.main"),
+        ("raftzmq.contrib.django", "raftzmq.client.session.session"),
+        ("raftzmq.contrib.django", "raftzmq.limits"),
+        ("raftzmq.client.blocking", "raftzmq.contrib.django"),
+        ("raftzmq_cli.main", "raftzmq.contrib.django"),
         ("raftzmq_cli.common.commands", "raftzmq_cli.client.group"),
         ("raftzmq_cli.client.locks", "raftzmq_cli.main"),
         ("raftzmq_cli.views.status", "raftzmq_cli.local.views"),
@@ -285,7 +324,8 @@ def test_the_pure_parts_reach_no_clock_file_socket_or_randomness() -> None:
     def is_pure(found: Import) -> bool:
         if found.imported == "random":  # the class, to name what is handed in
             return found.names == ("Random",)
-        if found.imported == "orjson":  # pure too; but core and machine see values, not bytes
+        # Pure too; but core and machine see values, not bytes.
+        if top_level(found.imported) in {"orjson", *NOT_NEEDED}:
             return any(within(found.importer, m) for m in ("raftzmq.client", "raftzmq.views.wire"))
         return found.imported in PURE_STDLIB or top_level(found.imported) == "raftzmq"
 
@@ -318,21 +358,21 @@ def declared(*, dev: bool) -> set[str]:
     """The import names of the dependencies in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted: list[str] = [*project["dependencies"], *extras["kubernetes"], *extras["otel"]]
-    wanted += extras["s3"]
-    if dev:
-        wanted += extras["dev"]
+    wanted: list[str] = [*project["dependencies"]]
+    for extra, requirements in extras.items():
+        if dev or extra not in ("docs", "dev"):
+            wanted += requirements
     names = [re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0] for requirement in wanted]
     return {IMPORT_NAMES.get(name, name) for name in names}
 
 
 def third_party(found: list[Import]) -> set[str]:
-    ours = {"raftzmq", "raftzmq_cli", "tests"}
+    ours = {"raftzmq", "raftzmq_cli", "tests", "examples"}
     return {top_level(i.imported) for i in found} - set(sys.stdlib_module_names) - ours
 
 
 def test_dependencies_are_declared_and_used() -> None:
-    imported = third_party(all_imports())
+    imported = third_party(all_imports()) - NOT_NEEDED - {"pytest"}  # it loads its plugin itself
     unused, undeclared = declared(dev=False) - imported, imported - declared(dev=False)
     assert not undeclared, f"pyproject.toml does not declare {sorted(undeclared)}"
     assert not unused, f"pyproject.toml declares what nothing imports: {sorted(unused)}"

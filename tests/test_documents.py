@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,34 @@ def test_links_and_headings_are_found() -> None:
     assert "not-a-heading" not in anchors_of(readme)
 
 
-def test_every_page_of_docs_is_in_the_readme() -> None:
-    named = {link.target for link in links_of(ROOT / "README.md")}
-    missing = [path.name for path in ROOT.glob("docs/*.md") if path not in named]
-    assert not missing, f"Name these in the README's table of documents: {missing}"
+def test_every_page_of_docs_is_in_the_navigation_of_the_site() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+    missing = [
+        path.name for path in ROOT.glob("docs/*.md") if f"docs/{path.name}" not in navigation
+    ]
+    assert not missing, f"Name these in mkdocs.yml, where they are looked for: {missing}"
+
+
+def test_every_example_is_explained_and_run_by_a_test() -> None:
+    explained = {link.target for link in links_of(ROOT / "examples" / "README.md")}
+    tests = "".join(path.read_text() for path in ROOT.glob("tests/*/**/test_*.py"))
+    no_examples = {"README.md", "__pycache__"}
+    for example in (path for path in ROOT.glob("examples/*") if path.name not in no_examples):
+        assert example in explained, f"Name {example.name} in examples/README.md"
+        assert example.name in tests, f"No test runs {example.name}"
+
+
+def test_each_feature_names_a_test_that_is_there() -> None:
+    page = ROOT / "docs" / "features.md"
+    rows = [row for row in page.read_text().splitlines() if row.startswith("| ")]
+    features = [row for row in rows if not row.startswith(("| feature |", "| --- |"))]
+    assert len(features) > 25
+    for feature in features:
+        tests = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", feature)
+        assert tests, f"Which test shows this? {feature}"
+        for name, path in tests:
+            found = line_of(name, (page.parent / path).resolve())
+            assert found, f"docs/features.md: {path} does not define {name}"
 
 
 def test_the_readme_is_read_in_a_few_minutes() -> None:

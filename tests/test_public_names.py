@@ -47,13 +47,24 @@ def test_a_module_of_the_package_is_imported_alone() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
+def test_the_package_alone_imports_next_to_nothing() -> None:
+    script = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import raftzmq\n"
+        "loaded = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "assert loaded <= {'raftzmq', '__future__', 'importlib', 'warnings'}, loaded\n"
+    )
+    subprocess.run([sys.executable, "-S", "-c", script], check=True, timeout=120)
+
+
 def test_the_clients_import_nothing_that_only_the_command_and_nodes_need() -> None:
     script = (
         "import sys\n"
         "from raftzmq import AsyncClient, Client\n"
         "loaded = {name.partition('.')[0] for name in sys.modules}\n"
         "others = {'typer', 'click', 'rich', 'pydantic', 'prometheus_client', 'lightkube',\n"
-        "          'opentelemetry', 'obstore', 'raftzmq_cli'}\n"
+        "          'opentelemetry', 'obstore', 'tomllib', 'raftzmq_cli'}\n"
         "assert not others & loaded, others & loaded\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

@@ -133,6 +133,22 @@ def node(
             "refuses what adds to it.",
         ),
     ] = None,
+    machine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:CLASS",
+            help="The class of a state machine of your own, such as shop.bank:Bank: imported from "
+            "the working directory or PYTHONPATH. Give every node the same.",
+        ),
+    ] = None,
+    check_machine: Annotated[
+        bool,
+        typer.Option(
+            "--check-machine",
+            help="Run each call of --machine twice, watched, and end with an error where nodes "
+            "could differ: for development.",
+        ),
+    ] = False,
     audit: Annotated[
         str | None,
         typer.Option(
@@ -196,6 +212,8 @@ def node(
         also_plain=also_plain,
         insecure=insecure,
         rejoin=rejoin,
+        machine=machine or None,
+        check_machine=check_machine,
         audit=audit or None,
         audit_required=audit_required,
         statefulset=statefulset or None,

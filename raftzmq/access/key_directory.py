@@ -16,6 +16,7 @@ from typing import Final
 from raftzmq.access import key_files, users_text
 from raftzmq.access.key_files import NODE_FILE, SERVER_FILE, USERS_FILE, KeyFileError
 from raftzmq.access.keys import KeyPair, Kind, Line, PublicKey, Role, SecretKey, parse_public
+from raftzmq.access.node_keys import read_users
 from raftzmq.access.users import User, Users, check_user_name
 
 ADMIN: Final = "admin"
@@ -70,7 +71,7 @@ class KeyDirectory:
 
     def users(self) -> Users:
         """Read users.toml."""
-        return key_files.read_users(self.path)
+        return read_users(self.path)
 
     def public_keys(self, kind: Kind) -> tuple[PublicKey, ...]:
         """The public keys of the nodes, or of the cluster; the first is in use."""

@@ -30,7 +30,6 @@ from raftzmq.access.keys import (
     SecretKey,
     parse_lines,
 )
-from raftzmq.access.users import Users
 from raftzmq.errors import InvalidRequest
 
 NODE_FILE: Final = "node.key"
@@ -42,8 +41,8 @@ DIRECTORY_MODE: Final = 0o700
 FILE_BYTES: Final = 1024 * 1024
 """No file of keys or users is longer; reading ends there."""
 
-_OTHERS_MAY_READ: Final = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
-_OTHERS_MAY_WRITE: Final = stat.S_IWOTH | stat.S_IWGRP
+OTHERS_MAY_READ: Final = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
+OTHERS_MAY_WRITE: Final = stat.S_IWOTH | stat.S_IWGRP
 
 
 class KeyFileError(InvalidRequest):
@@ -73,23 +72,6 @@ def public_of(key: PublicKey | SecretKey) -> PublicKey:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnKeys:
-    """A node.key or a server.key: `own` is the first key, and all are `accepted`."""
-
-    own: KeyPair
-    accepted: tuple[PublicKey, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeKeys:
-    """What a node that runs with keys has read."""
-
-    node: OwnKeys
-    server: OwnKeys
-    users: Users
-
-
-@dataclass(frozen=True, slots=True)
 class ClientKey:
     """A NAME.key: the user's own key, and the keys by which a cluster may prove itself."""
 
@@ -98,29 +80,10 @@ class ClientKey:
     servers: tuple[PublicKey, ...]
 
 
-def read_node_keys(directory: Path) -> NodeKeys:
-    """Read a node's keys and the users. Raises KeyFileError."""
-    return NodeKeys(
-        node=_own_keys(directory / NODE_FILE, Kind.NODE),
-        server=_own_keys(directory / SERVER_FILE, Kind.SERVER),
-        users=read_users(directory),
-    )
-
-
-def read_users(directory: Path) -> Users:
-    """Read users.toml. Raises KeyFileError."""
-    path = directory / USERS_FILE
-    text = _read(path, _OTHERS_MAY_WRITE, "change")
-    try:
-        return Users.parse(text)
-    except InvalidRequest as error:
-        raise KeyFileError(f"{directory}: {error}") from None
-
-
 def read_lines(path: Path, *kinds: Kind) -> list[Line]:
     """Read a key file whose keys are of these kinds. Raises KeyFileError."""
     try:
-        lines = parse_lines(_read(path, _OTHERS_MAY_READ, "read"), str(path))
+        lines = parse_lines(read_text(path, OTHERS_MAY_READ, "read"), str(path))
     except KeyFileError:
         raise
     except InvalidRequest as error:
@@ -152,20 +115,12 @@ def read_client_key(path: Path) -> ClientKey:
     return ClientKey(path.name.removesuffix(".key"), pair_of(own[0]), tuple(servers))
 
 
-def _own_keys(path: Path, kind: Kind) -> OwnKeys:
-    lines = read_lines(path, kind)
-    if not lines or not isinstance(lines[0].key, SecretKey):
-        raise KeyFileError(
-            f"{path} does not begin with a secret key, {kind}-secret-…: `raftzmq keys create` "
-            "makes one"
-        )
-    return OwnKeys(pair_of(lines[0].key), tuple(public_of(line.key) for line in lines))
-
-
 # -- reading and writing -----------------------------------------------------------------------
 
 
-def _read(path: Path, forbidden: int, what: str) -> str:
+def read_text(path: Path, forbidden: int, what: str) -> str:
+    """Read a file whose mode has no `forbidden` bit: with one, others could do `what` to it. Raises
+    KeyFileError."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -194,7 +149,7 @@ def make_directory(path: Path) -> None:
         mode = path.stat().st_mode
     except OSError as error:
         raise KeyFileError(f"cannot make {path}: {error.strerror}") from None
-    if mode & _OTHERS_MAY_WRITE:
+    if mode & OTHERS_MAY_WRITE:
         raise KeyFileError(f"others can write to {path}: `chmod 700 {path}`, or choose another")
 
 

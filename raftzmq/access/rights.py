@@ -119,7 +119,7 @@ def _put_leased(may: Rights, key: str, lease: int) -> None:
     may.own(lease)  # whoever ends it deletes the key
 
 
-def _put_if(may: Rights, key: str, end: Any) -> None:
+def _put_ending(may: Rights, key: str, end: Any) -> None:
     may.write(key)
     if isinstance(end, list) and end[0] == "lease":
         may.own(end[1])
@@ -149,7 +149,8 @@ OPERATIONS: Final[Mapping[str, Callable[..., None]]] = {
     "delete_first": lambda may, prefix, _limit: may.write_all(prefix),
     "put_ttl": lambda may, key, _value, _ttl_ms: may.write(key),
     "put_leased": lambda may, key, _value, lease: _put_leased(may, key, lease),
-    "put_if": lambda may, key, _value, _revision, end: _put_if(may, key, end),
+    "put_if": lambda may, key, _value, _revision, end: _put_ending(may, key, end),
+    "incr": lambda may, key, _by, end: _put_ending(may, key, end),
     "get": lambda may, key: may.read(key),
     "item": lambda may, key: may.read(key),
     "count": lambda may, prefix: may.read_all(prefix),
@@ -165,6 +166,9 @@ OPERATIONS: Final[Mapping[str, Callable[..., None]]] = {
     "lease_revoke": lambda may, lease: may.own(lease),
     "lease": lambda may, lease: may.own(lease),
     "leases": lambda may, _after, _limit: may.admin("list all leases"),
+    # a state machine of the users' own: its methods are named as keys would be
+    "call": lambda may, name, method, _arguments: may.write(f"{name}/{method}"),
+    "ask": lambda may, name, method, _arguments: may.read(f"{name}/{method}"),
     # queues
     "acquire": lambda may, _kind, name, lease, *_rest: _acquire(may, name, lease),
     "release": _release,
@@ -189,6 +193,9 @@ REQUESTS: Final[Mapping[str, Callable[..., None]]] = {
     "log_level": lambda may: may.admin("change what a node logs"),
     "watch": lambda may, key, prefix: may.read_all(key) if prefix else may.read(key),
     "unwatch": lambda may: may.anything(),
+    "scan": lambda may, prefix: may.read_all(prefix),
+    "scan_next": lambda may, prefix: may.read_all(prefix),
+    "scan_end": lambda may: may.anything(),
     "snapshot": lambda may: may.admin("take a snapshot"),
     "snapshot_pull": lambda may: may.admin("take a snapshot"),
     "backup_note": lambda may: may.admin("note a backup"),
@@ -206,7 +213,8 @@ def check_operation(user: User, operation: Sequence[Any], owners: Owners) -> Non
 
 def check_request(user: User, word: str, *arguments: Any) -> None:
     """Raises Denied if the user may not ask for what is no operation. `word` is the type of the
-    request on the wire; a watch has its key, and whether that is a prefix, as arguments."""
+    request on the wire; a watch has its key, and whether that is a prefix, as arguments; a scan its
+    prefix."""
     if not user.admin:
         _row(REQUESTS, word, user)(Rights(user, NOBODY), *arguments)
 

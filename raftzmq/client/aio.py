@@ -4,22 +4,43 @@ is in aio_shell.py."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from raftzmq.access.key_files import KeyPath
+from raftzmq.client.aio_claims import Election, Lock, PlainSemaphore, Semaphore
+from raftzmq.client.aio_mirrors import Mirror
 from raftzmq.client.aio_shell import AsyncShell
+from raftzmq.client.aio_views import JsonView, Scan, Views
 from raftzmq.client.base import TTL_S, BaseClient
-from raftzmq.client.handles import claims, lease, snapshot, watch
+from raftzmq.client.handles import lease, snapshot, watch
+from raftzmq.client.handles.notices import OnChange
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
 from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
-from raftzmq.client.results import Deleted, Event, Leader
+from raftzmq.client.operations.machines import call_of
+from raftzmq.client.results import Deleted, Event
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost, run_steps
 from raftzmq.client.signatures import present
+from raftzmq.state_machine.definition import StateMachine
+
+__all__ = [
+    "AsyncClient",
+    "Election",
+    "JsonView",
+    "Lease",
+    "Lock",
+    "Mirror",
+    "PlainSemaphore",
+    "Scan",
+    "Semaphore",
+    "Snapshot",
+    "Watch",
+]
 
 T = TypeVar("T")
 P = ParamSpec("P")
+MachineT = TypeVar("MachineT", bound=StateMachine)
 
 
 class Lease(lease.Lease):
@@ -42,67 +63,6 @@ class Lease(lease.Lease):
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
-
-
-class _Claim(claims.Claim):
-    lost: asyncio.Event
-
-    describe = claims.Claim._describe
-
-    async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
-        self._exit(error)
-
-
-class Lock(_Claim, claims.Lock):
-    """A lock: one holder at a time, in the order of asking. Made by `AsyncClient.lock`."""
-
-    acquire = claims.Lock._acquire
-    release = claims.Lock._release
-
-    async def __aenter__(self) -> Self:
-        return await self.acquire()
-
-
-class Election(_Claim, claims.Election):
-    """An election: the first candidate in line leads until it resigns or its lease ends. Made by
-    `AsyncClient.election`."""
-
-    campaign = claims.Election._campaign
-    resign = claims.Election._resign
-    leader = claims.Election._leader
-
-    async def observe(self) -> AsyncIterator[Leader | None]:
-        """Who leads, and then each who leads after that; None when nobody does. Leaders of whom
-        none was seen in between may be left out. Never ends by itself."""
-        term = 0
-        while True:
-            seen = await self._leader_after(term)
-            term = 0 if seen is None else seen.term
-            yield seen
-
-    async def __aenter__(self) -> Self:
-        await self.campaign()
-        return self
-
-
-class Semaphore(_Claim, claims.Semaphore):
-    """A semaphore, first come first served. Made by `AsyncClient.semaphore`."""
-
-    wait = claims.Semaphore._wait
-    signal = claims.Semaphore._signal
-    resize = claims.Semaphore._resize
-
-    async def __aenter__(self) -> Self:
-        await self.wait()
-        return self
-
-
-class PlainSemaphore(_Claim, claims.PlainSemaphore):
-    """A plain counting semaphore: waiting takes permits for good, and anybody may add some. Made
-    by `AsyncClient.semaphore` with `plain=True`."""
-
-    wait = claims.PlainSemaphore._wait
-    signal = claims.PlainSemaphore._signal
 
 
 class Watch(watch.Watch):
@@ -205,7 +165,7 @@ def deletion(
     return method
 
 
-class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapshot]):
+class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapshot], Views):
     """A connection to a cluster, for one event loop: that of the first call. `await close()` it,
     or use `async with`.
 
@@ -218,6 +178,12 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, S
     been done, or be done yet). A call whose task is cancelled may have been done too. `fence` of a
     write is a lock, semaphore or election that is held, a name and a token, or several of these: it
     is refused (Fenced) unless all of them hold.
+
+        async def greet() -> None:
+            async with AsyncClient(timeout=2) as db:
+                await db.put("greeting", "hello")
+
+        asyncio.run(greet())
     """
 
     _shell: AsyncShell
@@ -261,6 +227,7 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, S
     delete_prefix = deletion(keys.delete_prefix)
     cas = call(keys.cas)
     put_if_absent = call(keys.put_if_absent)
+    incr = call(keys.incr)
     count = call(keys.count)
     range = call(keys.range_)
     prefix = call(keys.prefix)
@@ -292,9 +259,32 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, S
 
     def lease(self, ttl: float = TTL_S, *, on_lost: OnLost = None, timeout: float = 5) -> Lease:
         """A lease of `ttl` seconds that is kept alive in the background: granted by `async with`,
-        or by awaiting it, within `timeout` seconds."""
+        or by awaiting it, within `timeout` seconds.
+
+            async with db.lease(ttl=10) as lease:
+                await db.put("workers/7", "here", lease=lease)
+        """
         state = HeldLease(milliseconds(ttl), timeout_s=timeout)
         return Lease(self._shell, state, on_lost)
+
+    def mirror(self, prefix: str, *, on_change: OnChange = None, timeout: float = 5) -> Mirror:
+        """All keys that begin with `prefix`, as a mapping that follows the cluster: read within
+        `timeout` seconds by `async with`, or by awaiting it. `on_change` is called soon after
+        changes, in the event loop, and may be a coroutine function: once for all that come
+        meanwhile. Raises Overloaded if this client has too many watches."""
+        return Mirror(self._shell, prefix, on_change, timeout)
+
+    async def call(
+        self, method: Callable[Concatenate[MachineT, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a method of the cluster's state machine: one that is marked `@replicated`, which is
+        done once like every write, or `@query`. Raises `Rejected` of raftzmq.state_machine if it
+        declines, and `MethodFailed`.
+
+            await db.call(Counter.add, 5)
+        """
+        result: T = await self._shell.run(call_of(method, args, kwargs, self._timeout))
+        return result
 
     async def close(self) -> None:
         """End the session, give up what is held, and close the sockets; calls in other tasks

@@ -55,6 +55,7 @@ class AsyncShell(Shell):
     now_ms = staticmethod(now_ms)
     time_of_day = staticmethod(time_of_day)
     flag = asyncio.Event
+    has_tasks = True
 
     def __init__(
         self, endpoints: Sequence[str], key_file: ClientKeyFile | None = None, guess: str = ""
@@ -223,11 +224,14 @@ class AsyncShell(Shell):
                 "AsyncClient is for coroutines of one event loop: use Client elsewhere"
             ) from None
         if self._loop is None:
-            self._loop = loop
-            self._links = Links(self._opened, self._closing, self._key_file)
+            self._bind(loop)
         if self._loop is not loop:
             raise InvalidRequest("this client belongs to another event loop: make one for each")
         return loop
+
+    def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._links = Links(self._opened, self._closing, self._key_file)
 
     async def _wait(self, calls: list[Call]) -> list[Call]:
         assert self._loop is not None

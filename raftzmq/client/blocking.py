@@ -3,52 +3,57 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import wraps
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from raftzmq.access.key_files import KeyPath
 from raftzmq.client.base import TTL_S, BaseClient
+from raftzmq.client.blocking_claims import Election, Lock, PlainSemaphore, Semaphore
+from raftzmq.client.blocking_mirrors import Mirror
 from raftzmq.client.blocking_shell import BlockingShell
-from raftzmq.client.handles import claims, lease, snapshot, watch
+from raftzmq.client.blocking_views import JsonView, Scan, Views
+from raftzmq.client.handles import claim, lease, snapshot, watch
+from raftzmq.client.handles.notices import OnChange
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
 from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
-from raftzmq.client.results import Deleted, Event, Leader
+from raftzmq.client.operations.machines import call_of
+from raftzmq.client.results import Deleted, Event
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost, blocking, finish, run_steps
 from raftzmq.client.signatures import present
 from raftzmq.errors import RaftzmqError
+from raftzmq.state_machine.definition import StateMachine
+
+__all__ = [
+    "Client",
+    "Election",
+    "JsonView",
+    "Lease",
+    "Lock",
+    "Mirror",
+    "PlainSemaphore",
+    "Scan",
+    "Semaphore",
+    "Snapshot",
+    "Watch",
+]
 
 T = TypeVar("T")
 P = ParamSpec("P")
-ClaimT = TypeVar("ClaimT", bound=claims.Claim)
-
-
-def _or_nothing(
-    method: Callable[Concatenate[ClaimT, P], T],
-) -> Callable[Concatenate[ClaimT, P], T]:
-    """If the method raises, it has taken nothing: an interrupt may come when it was taken already,
-    and then the caller has nothing to give back with."""
-
-    @wraps(method)
-    def taking(self: ClaimT, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        kept = tuple(self._places)
-        try:
-            return method(self, *args, **kwargs)
-        except BaseException:
-            self._acquiring.leave()
-            self._give_up_all_but(kept)
-            raise
-
-    return taking
+MachineT = TypeVar("MachineT", bound=StateMachine)
+ClaimT = TypeVar("ClaimT", bound=claim.Claim)
 
 
 class Lease(lease.Lease):
     """A lease that is kept alive in the background until it is closed: use it with `with`, or
     `close` it. `lost` is set once it has ended: also when the cluster says so, or when the cluster
     did not confirm it within its time to live by this process's own clock; then `on_lost` is called
-    too."""
+    too.
+
+        with db.lease(ttl=10) as lease:
+            db.put("workers/7", "here", lease=lease)
+    """
 
     lost: threading.Event
 
@@ -67,85 +72,6 @@ class Lease(lease.Lease):
                 self.close()
 
 
-class _Claim(claims.Claim):
-    lost: threading.Event
-    _entered = False
-
-    describe = blocking(claims.Claim._describe)
-
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        kept = tuple(self._places[:-1])
-        try:
-            self._exit(error)
-        except BaseException:  # an interrupt, perhaps: the body is over all the same
-            self._give_up_all_but(kept)
-            raise
-
-    def __del__(self) -> None:
-        """An interrupt may come before the first step of `__exit__`."""
-        if self._entered:
-            with suppress(RaftzmqError):
-                self._give_up_all_but(())
-
-
-class Lock(_Claim, claims.Lock):
-    """A lock: one holder at a time, in the order of asking. Made by `Client.lock`."""
-
-    acquire = _or_nothing(blocking(claims.Lock._acquire))
-    release = blocking(claims.Lock._release)
-
-    @_or_nothing
-    def __enter__(self) -> Self:
-        self._entered = True
-        return self.acquire()
-
-
-class Election(_Claim, claims.Election):
-    """An election: the first candidate in line leads until it resigns or its lease ends. Made by
-    `Client.election`."""
-
-    campaign = _or_nothing(blocking(claims.Election._campaign))
-    resign = blocking(claims.Election._resign)
-    leader = blocking(claims.Election._leader)
-
-    def observe(self) -> Iterator[Leader | None]:
-        """Who leads, and then each who leads after that; None when nobody does. Leaders of whom
-        none was seen in between may be left out. Never ends by itself."""
-        term = 0
-        while True:
-            seen = finish(self._leader_after(term))
-            term = 0 if seen is None else seen.term
-            yield seen
-
-    @_or_nothing
-    def __enter__(self) -> Self:
-        self._entered = True
-        self.campaign()
-        return self
-
-
-class Semaphore(_Claim, claims.Semaphore):
-    """A semaphore, first come first served. Made by `Client.semaphore`."""
-
-    wait = _or_nothing(blocking(claims.Semaphore._wait))
-    signal = blocking(claims.Semaphore._signal)
-    resize = blocking(claims.Semaphore._resize)
-
-    @_or_nothing
-    def __enter__(self) -> Self:
-        self._entered = True
-        self.wait()
-        return self
-
-
-class PlainSemaphore(_Claim, claims.PlainSemaphore):
-    """A plain counting semaphore: waiting takes permits for good, and anybody may add some. Made
-    by `Client.semaphore` with `plain=True`."""
-
-    wait = _or_nothing(blocking(claims.PlainSemaphore._wait))
-    signal = blocking(claims.PlainSemaphore._signal)
-
-
 class Watch(watch.Watch):
     """What happens to a key, or to all that begin with a prefix: every change, in order, each
     once, whatever happens to nodes meanwhile. Made by `Client.watch`.
@@ -155,6 +81,12 @@ class Watch(watch.Watch):
     any more. Raises WatchLost when events are missing: `start` is the first revision from which one
     can watch again; Denied once its user may not read all that it watches; Overloaded beyond 2,000
     watches of one client.
+
+        with db.watch("greeting") as watch:
+            db.put("greeting", "hello")
+            for event in watch:
+                print(event.revision, event.kind, event.value)
+                break
     """
 
     open = blocking(watch.Watch._open)
@@ -185,6 +117,9 @@ class Snapshot(snapshot.Snapshot):
     It comes from one node, a follower if there is one. `with` begins it, and so does iterating.
     Raises Denied for who is no admin, Refused where the nodes are too old, Overloaded if too many
     snapshots are under way, Unavailable also when the node goes in the middle: take another then.
+
+        with db.snapshot() as snapshot, open(os.devnull, "wb") as file:
+            file.writelines(snapshot)
     """
 
     open = blocking(snapshot.Snapshot._open)
@@ -230,7 +165,7 @@ def deletion(asks: Callable[P, Operation[Deleted]]) -> Callable[Concatenate[Clie
     return method
 
 
-class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapshot]):
+class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapshot], Views):
     """A connection to a cluster. Opens sockets at the first call; `close` it, or use `with`.
 
     What the cluster answers by itself is waited for 5 seconds by default. What depends on others (a
@@ -241,6 +176,9 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapsh
     (the cluster declined), Unavailable (nothing was done) or OutcomeUnknown (a write that may have
     been done, or be done yet). `fence` of a write is a lock, semaphore or election that is held, a
     name and a token, or several of these: it is refused (Fenced) unless all of them hold.
+
+        with Client(timeout=2) as db:
+            db.put("greeting", "hello")
     """
 
     _shell: BlockingShell
@@ -284,6 +222,7 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapsh
     delete_prefix = deletion(keys.delete_prefix)
     cas = call(keys.cas)
     put_if_absent = call(keys.put_if_absent)
+    incr = call(keys.incr)
     count = call(keys.count)
     range = call(keys.range_)
     prefix = call(keys.prefix)
@@ -314,7 +253,12 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapsh
     acquire = blocking(BaseClient._acquire)
 
     def lease(self, ttl: float = TTL_S, *, on_lost: OnLost = None, timeout: float = 5) -> Lease:
-        """Grant a lease of `ttl` seconds and keep it alive in the background."""
+        """Grant a lease of `ttl` seconds and keep it alive in the background.
+        For example:
+
+            with db.lease(ttl=10) as lease:
+                db.put("workers/7", "here", lease=lease)
+        """
         state = HeldLease(milliseconds(ttl), timeout_s=timeout)
         lease = Lease(self._shell, state, on_lost)
         try:
@@ -323,9 +267,36 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapsh
             lease.close()
             raise
 
+    def mirror(self, prefix: str, *, on_change: OnChange = None, timeout: float = 5) -> Mirror:
+        """All keys that begin with `prefix`, as a mapping that follows the cluster; read within
+        `timeout` seconds. `on_change` is called soon after changes, in a thread of its own: once
+        for all that come meanwhile. Raises Overloaded if this client has too many watches.
+
+            config = db.mirror("config/")
+            print(config.get("color", "red"))
+        """
+        return finish(Mirror(self._shell, prefix, on_change, timeout)._enter())
+
+    def call(
+        self, method: Callable[Concatenate[MachineT, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a method of the cluster's state machine: one that is marked `@replicated`, which is
+        done once like every write, or `@query`. Raises `Rejected` of raftzmq.state_machine if it
+        declines, and `MethodFailed`.
+
+            db.call(Counter.add, 5)
+        """
+        result: T = finish(self._shell.run(call_of(method, args, kwargs, self._timeout)))
+        return result
+
     def close(self) -> None:
         """End the session, give up what is held, and close the sockets; calls in other threads
-        fail. May be repeated."""
+        fail. May be repeated.
+
+            db = Client()
+            db.get("greeting")
+            db.close()
+        """
         self._shell.close()
 
     def __enter__(self) -> Client:

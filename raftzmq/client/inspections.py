@@ -1,13 +1,15 @@
 """Why an endpoint does not get connected although somebody listens: CURVE itself never says.
 
 An endpoint that is wanted, and not up after DOUBT_MS, is inspected in a thread of its own,
-again and again while it stays so. A connected client inspects nothing.
+again and again while it stays so. A connected client inspects nothing. The same thread looks up a
+name, for libzmq tries one of its addresses only.
 """
 
 from __future__ import annotations
 
+import _socket
 from collections import deque
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from functools import partial
 from typing import Final
 
@@ -15,7 +17,7 @@ from raftzmq.access.key_files import KeySource
 from raftzmq.access.keys import Kind
 from raftzmq.client.greenlets import new_thread
 from raftzmq.errors import InvalidRequest
-from raftzmq.naming import parse_pod_name
+from raftzmq.naming import literal, parse_address, parse_pod_name
 from raftzmq.transport.handshakes import Finding, Verdict, inspect
 
 DOUBT_MS: Final = 100
@@ -41,6 +43,7 @@ class Inspections:
         self._due_ms: dict[str, int] = {}  # of those that are down and not being inspected
         self._under_way: set[str] = set()
         self._found: deque[tuple[str, Finding]] = deque()  # the threads append
+        self._addresses: deque[tuple[str, tuple[str, ...]]] = deque()  # here too
 
     def is_up(self, endpoint: str) -> None:
         """No need to inspect this one."""
@@ -84,9 +87,16 @@ class Inspections:
             self._under_way.add(endpoint)
         return found
 
+    def take_addresses(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """What was looked up since the last time: endpoints by name, and all addresses of each."""
+        while self._addresses:
+            yield self._addresses.popleft()
+
     def _inspect(self, endpoint: str) -> None:
         finding = Finding(Verdict.SILENT)
         try:
+            if addresses := _addresses(endpoint):
+                self._addresses.append((endpoint, addresses))
             if self._key_source is None:
                 finding = inspect(endpoint, None)
             else:
@@ -108,6 +118,20 @@ class Inspections:
         if verdict is Verdict.PLAIN:
             return f"{where} runs without keys: this client will not speak unencrypted"
         return f"{endpoint} is not the cluster this key is for, or no node"
+
+
+def _addresses(endpoint: str) -> tuple[str, ...]:
+    """All addresses of an endpoint's name as endpoints, each once, in the resolver's order; () for
+    an IP address, and for a name that has none. It blocks."""
+    host, port = parse_address(endpoint)
+    if literal(host) is not None:
+        return ()
+    try:
+        found = _socket.getaddrinfo(host, port, type=_socket.SOCK_STREAM)
+    except OSError:
+        return ()
+    ips = (str(where[0]) for *_, where in found)
+    return tuple(dict.fromkeys(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip in ips))
 
 
 def _name(endpoint: str) -> str:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 __all__ = [
     "CasResult",
     "Deleted",
     "Event",
+    "Incremented",
     "Item",
     "Keys",
     "Leader",
@@ -37,27 +38,60 @@ __all__ = [
 Value = str | bytes
 """What a key holds. Text comes back as text and bytes as bytes."""
 
+if TYPE_CHECKING:  # checkers of types know it, and nobody else needs the default
+    from typing_extensions import TypeVar
+
+    ValueT_co = TypeVar("ValueT_co", default=Value, covariant=True)
+else:
+    from typing import TypeVar
+
+    ValueT_co = TypeVar("ValueT_co", covariant=True)
+"""What an item holds: a Value, but of the view `db.json` what the JSON says, or the model."""
+
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Written(Generic[ValueT_co]):
     """A put that is durable on a majority. `revision` is the key's new revision.
 
     Of a put with `if_absent`, `succeeded` may be False: nothing was written, and `revision` and
-    `current` are those of the key that is there."""
+    `current` are those of the key that is there.
+
+        written = db.put("greeting", "hello")
+        print(written.revision)
+    """
 
     index: int
     term: int
     leader: str | None
     revision: int
     succeeded: bool = True
-    current: Item | None = None
+    current: Item[ValueT_co] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incremented:
+    """The number in a key, after something was added to it.
+    `revision` is the key's new one.
+
+        visits = db.incr("visits").value
+    """
+
+    value: int
+    index: int
+    term: int
+    leader: str | None
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
     """`count` keys were deleted; 0 when there was none. `more`: it is one step of a deletion, and
     there are more keys. No method of a client returns that. `previous` is what was deleted, where
-    that was asked for; None: there was nothing."""
+    that was asked for; None: there was nothing.
+
+        deleted = db.delete("greeting", previous=True)
+        print(deleted.count, deleted.previous)
+    """
 
     count: int
     index: int
@@ -69,45 +103,59 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Item(Generic[ValueT_co]):
     """A key, its value, and the revision that wrote it.
 
     With `details`, `remaining` is how many seconds are left until the key ends, and `lease` the
-    lease that it ends with; None: it stays, or ends by itself."""
+    lease that it ends with; None: it stays, or ends by itself.
+
+        if item := db.get("greeting"):
+            print(item.value, item.revision)
+    """
 
     key: str
-    value: Value
+    value: ValueT_co
     revision: int
     lease: int | None = None
     remaining: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class CasResult:
+class CasResult(Generic[ValueT_co]):
     """A compare-and-put. If it `succeeded`, `revision` is the key's new revision and `current`
     what it now holds; otherwise they are what stood in the way: the present revision (0: the key
-    is absent) and item (None: absent)."""
+    is absent) and item (None: absent).
+
+        done = db.cas("config", "second", revision)
+        if not done.succeeded:
+            print("it is at revision", done.revision, "with", done.current)
+    """
 
     succeeded: bool
     revision: int
-    current: Item | None
+    current: Item[ValueT_co] | None
     index: int
     term: int
     leader: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """Items in the order of their keys. `more`: the limit was reached before the end; read on
-    from just behind the last key, `items[-1].key + "\\0"`. A watch from `revision + 1` goes on from
-    here without a gap."""
+class Range(Generic[ValueT_co]):
+    """Items in the order of their keys. `more`: the limit was reached before the end; `scan` of the
+    client has no such limit. A watch from `revision + 1` goes on from here without a gap.
 
-    items: tuple[Item, ...]
+        found = db.prefix("config/")
+        for item in found:
+            print(item.key, item.value)
+        watch = db.watch(prefix="config/", start=found.revision + 1)
+    """
+
+    items: tuple[Item[ValueT_co], ...]
     more: bool
     index: int
     revision: int
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[Item[ValueT_co]]:
         return iter(self.items)
 
     def __len__(self) -> int:
@@ -116,7 +164,12 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Keys alone, in their order. `more`: the limit was reached; go on `after` the last one."""
+    """Keys alone, in their order. `more`: the limit was reached; go on `after` the last one.
+    For example:
+
+        for key in db.keys("cart/"):
+            print(key)
+    """
 
     items: tuple[str, ...]
     more: bool
@@ -133,11 +186,16 @@ class Keys:
 @dataclass(frozen=True, slots=True)
 class TxnResult:
     """A transaction. `succeeded`: all compares held, and the `then` branch was executed, else
-    `otherwise`. `results` has one value for each operation of that branch: Written for Put, Deleted
-    for Delete and DeletePrefix, Item or None for Get, Range for GetRange and GetPrefix."""
+    `otherwise`. `results` has one value for each operation of that branch: Written for Put,
+    Incremented for Incr, Deleted for Delete and DeletePrefix, Item or None for Get, Range for
+    GetRange and GetPrefix.
+
+        done = db.txn(then=[Put("a", "1"), Get("b")])
+        written, item = done.results
+    """
 
     succeeded: bool
-    results: tuple[Written | Deleted | Item | Range | None, ...]
+    results: tuple[Written | Incremented | Deleted | Item | Range | None, ...]
     index: int
     term: int
     leader: str | None
@@ -147,7 +205,11 @@ class TxnResult:
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
     """What the node at `endpoint` said of itself (PROTOCOL.md has the fields), or None and the
-    `error` in words. `unauthorized`: the handshake failed there."""
+    `error` in words. `unauthorized`: the handshake failed there.
+
+        for node in db.statuses():
+            print(node.endpoint, node.error or node.status)
+    """
 
     endpoint: str
     status: dict[str, Any] | None
@@ -158,7 +220,11 @@ class NodeStatus:
 @dataclass(frozen=True, slots=True)
 class LeaseInfo:
     """A lease as the cluster knows it. `ttl` and what remains of it are in seconds; `keys` and
-    `places` are how many of either end with it."""
+    `places` are how many of either end with it.
+
+        if info := db.lease_info(db.lease_grant(60)):
+            print(info.remaining)
+    """
 
     id: int
     ttl: float
@@ -169,7 +235,11 @@ class LeaseInfo:
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """Leases in the order of their ids. `more`: go on after the last one's."""
+    """Leases in the order of their ids. `more`: go on after the last one's.
+    For example:
+
+        print(len(db.leases()))
+    """
 
     items: tuple[LeaseInfo, ...]
     more: bool
@@ -184,7 +254,11 @@ class Leases:
 @dataclass(frozen=True, slots=True)
 class Place:
     """A place in a queue: its token, the lease that it ends with, how many permits it has or waits
-    for, and what its owner said of itself."""
+    for, and what its owner said of itself.
+
+        if queue := db.describe("lock", "nightly"):
+            print([place.token for place in queue.holders])
+    """
 
     token: int
     lease: int
@@ -195,7 +269,11 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Queue:
     """A lock, semaphore, counter or election. `held` and `waiting` count its places; `holders` and
-    `waiters` are the first thousand of them, the waiters in the order of the line."""
+    `waiters` are the first thousand of them, the waiters in the order of the line.
+
+        if queue := db.describe("semaphore", "api"):
+            print(queue.free, "of", queue.capacity)
+    """
 
     kind: str
     name: str
@@ -209,7 +287,11 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class QueueSummary:
-    """A queue in a list of them: how many places hold and wait."""
+    """A queue in a list of them: how many places hold and wait.
+    For example:
+
+        print([queue.name for queue in db.queues("lock") if queue.waiting])
+    """
 
     name: str
     capacity: int
@@ -219,7 +301,11 @@ class QueueSummary:
 
 @dataclass(frozen=True, slots=True)
 class Queues:
-    """Queues in the order of their names. `more`: there are others, with longer prefixes to ask."""
+    """Queues in the order of their names. `more`: there are others, with longer prefixes to ask.
+    For example:
+
+        print(len(db.queues("lock", "report-")))
+    """
 
     items: tuple[QueueSummary, ...]
     more: bool
@@ -233,7 +319,12 @@ class Queues:
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """Who is elected: the term, which is its fencing token too, and the candidate's value."""
+    """Who is elected: the term, which is its fencing token too, and the candidate's value.
+    For example:
+
+        if leader := db.election("chief").leader():
+            print(leader.value, "leads in term", leader.term)
+    """
 
     term: int
     value: str | None
@@ -242,7 +333,13 @@ class Leader:
 class Event(NamedTuple):
     """A change of a key at a revision. `value` is None where it was deleted (also because its time
     or its lease ended); `previous` is the value before, if the watch asked for it and there was
-    one."""
+    one.
+
+        with db.watch(prefix="config/") as watch:
+            db.put("config/limits", "4")
+            if event := watch.next():
+                print(event.revision, event.kind, event.key, event.value)
+    """
 
     revision: int
     key: str

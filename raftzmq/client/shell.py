@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from raftzmq.client.forks import begin_anew_in_children
+from raftzmq.client.forks import Origin, begin_anew_in_children
 from raftzmq.client.operations.arguments import NodeRequest, Operation, Work
 from raftzmq.client.results import Deleted
 from raftzmq.client.session.calls import Call
@@ -27,6 +27,18 @@ P = ParamSpec("P")
 
 Action = Callable[[Session, int], None]
 """What is done where the session is: it gets the session, and the time."""
+
+
+def in_this_process(action: Action) -> Action:
+    """The same, and nothing in a process that is forked from this one: its parent does it."""
+    origin = Origin()
+
+    def act(session: Session, now_ms: int) -> None:
+        if origin.is_here:
+            action(session, now_ms)
+
+    return act
+
 
 OnLost = Callable[[], object] | None
 """Called once when what was held is lost: by the blocking client in a thread of its own, by the
@@ -53,6 +65,9 @@ class Shell(ABC):
 
     traced = False
     """Whether nodes are told of the traces of calls."""
+
+    has_tasks = False
+    """Whether callers are tasks: they can be cancelled, and await what they call."""
 
     def __init__(self) -> None:
         self._closed = False  # no call is taken any more

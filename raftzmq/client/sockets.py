@@ -180,6 +180,10 @@ class Links:
                     self._doubtful.add(endpoint)
         return news
 
+    def resolved(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Endpoints by name that do not get connected, with all addresses of the name."""
+        return self._inspections.take_addresses()
+
     def open_rivals(self, now: int) -> None:
         """Give those names a second socket that have not been connected for long enough."""
         for endpoint in [e for e, due_ms in self._rival_due_ms.items() if due_ms <= now]:
@@ -273,6 +277,8 @@ def turn(session: Session, links: Links) -> list[Call]:
         links.open_rivals(now)
         for endpoint, why in links.inspected(wanted, now):
             session.inspected(endpoint, why, now)
+        for endpoint, addresses in links.resolved():
+            session.resolved(endpoint, addresses)
     for endpoint in wanted:
         session.link_state(endpoint, links.is_up(endpoint), now)
     for batch in session.outgoing(now):

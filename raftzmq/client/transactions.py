@@ -21,6 +21,7 @@ __all__ = [
     "Get",
     "GetPrefix",
     "GetRange",
+    "Incr",
     "Put",
 ]
 
@@ -28,7 +29,10 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class Compare:
     """`field` is "value" or "revision" (0: the key is absent), `operator` is "=", "!=", "<" or ">";
-    the latter two only for revisions. `operand` None compares with the value of an absent key."""
+    the latter two only for revisions. `operand` None compares with the value of an absent key.
+
+        db.txn([Compare("config", "revision", "=", 0)], [Put("config", "first")])
+    """
 
     key: str
     field: str
@@ -39,7 +43,10 @@ class Compare:
 @dataclass(frozen=True, slots=True)
 class Put:
     """`ttl`, `lease` and `keep_end` as of a client's `put`; with one of them the transaction needs
-    cluster version 2."""
+    cluster version 2.
+
+        db.txn(then=[Put("cart/9", "2 books", ttl=3600), Put("carts", "9")])
+    """
 
     key: str
     value: Value
@@ -49,23 +56,60 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class Incr:
+    """`by`, `ttl` and `lease` as of a client's `incr`. If the key holds no number, nothing of the
+    transaction is done: InvalidRequest. It needs cluster version 2.
+
+        db.txn(then=[Incr("stock/apples", by=-3), Put("orders/7", "3 apples")])
+    """
+
+    key: str
+    by: int = 1
+    ttl: float | None = None
+    lease: AnyLease | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
+    """Delete a key.
+    For example:
+
+        db.txn(then=[Put("done/letter", "sent"), Delete("jobs/letter")])
+    """
+
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeletePrefix:
+    """Delete every key that begins with `prefix`, 2,048 at most.
+    For example:
+
+        db.txn(then=[DeletePrefix("cart/9/"), Delete("cart/9")])
+    """
+
     prefix: str
 
 
 @dataclass(frozen=True, slots=True)
 class Get:
+    """Read a key.
+    For example:
+
+        result = db.txn(then=[Get("config"), Get("owner")])
+        print(result.results)  # an Item or None for each
+    """
+
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class GetRange:
-    """Keys from `start` up to but excluding `end`; an empty `end` means no end."""
+    """Keys from `start` up to but excluding `end`; an empty `end` means no end.
+    For example:
+
+        db.txn(then=[GetRange("jobs/a", "jobs/n", limit=10)])
+    """
 
     start: str = ""
     end: str = ""
@@ -74,8 +118,14 @@ class GetRange:
 
 @dataclass(frozen=True, slots=True)
 class GetPrefix:
+    """Read the keys that begin with `prefix`.
+    For example:
+
+        db.txn(then=[GetPrefix("jobs/"), GetPrefix("workers/")])  # both at one moment
+    """
+
     prefix: str
     limit: int = 1000
 
 
-TxnOperation = Put | Delete | DeletePrefix | Get | GetRange | GetPrefix
+TxnOperation = Put | Incr | Delete | DeletePrefix | Get | GetRange | GetPrefix

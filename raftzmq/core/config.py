@@ -27,7 +27,8 @@ class Config:
     `keep_entries` and `keep_bytes` bound what compaction leaves in memory below the snapshot, so
     that a follower a little behind need not be sent the whole snapshot.
 
-    `spoken` are the cluster versions of this node, of which leaders are told.
+    `spoken` are the cluster versions of this node, of which leaders are told. So they are of
+    `program`: which state machine of users' own it has, as a number, and its version.
     """
 
     election_timeout_ms: int = 300
@@ -40,6 +41,7 @@ class Config:
     keep_entries: int = 4096
     keep_bytes: int = 4 * 1024 * 1024
     spoken: Spoken = SPOKEN
+    program: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         if not 0 < self.heartbeat_ms * 2 <= self.election_timeout_ms:

@@ -106,11 +106,15 @@ class Heartbeat(Message):
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatReply(Message):
-    """`lowest_version` and `highest_version` are the cluster versions that the sender speaks."""
+    """`lowest_version` and `highest_version` are the cluster versions that the sender speaks.
+    `program` says which state machine of users' own it has, by a number made of its name, and
+    `program_version` which version of that; 0: none."""
 
     round: int
     lowest_version: int = FIRST.lowest
     highest_version: int = FIRST.highest
+    program: int = 0
+    program_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

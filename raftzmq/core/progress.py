@@ -67,6 +67,9 @@ class Progress:
     spoken: Spoken | None = None
     """The cluster versions that it speaks, as it said last; None until it has."""
 
+    program: tuple[int, int] = (0, 0)
+    """Which state machine of users' own it has, and its version, as it said last."""
+
     def is_silent(self, now_ms: int, timeout_ms: int) -> bool:
         """Whether it seems to be down: it then gets heartbeats and nothing else, because entries
         would only pile up in the queues of a link that leads nowhere."""

@@ -213,6 +213,7 @@ def _handle_heartbeat_reply(raft: RaftState, message: HeartbeatReply) -> None:
     progress = _hear_follower(raft, message)
     if progress is not None:
         progress.spoken = Spoken(message.lowest_version, message.highest_version)
+        progress.program = (message.program, message.program_version)
 
 
 def _handle_accepted(raft: RaftState, message: AppendAccepted) -> None:
@@ -327,8 +328,8 @@ def _handle_heartbeat(raft: RaftState, message: Heartbeat) -> None:
         _ask_about_loss(raft, message.sender)
         return
     raft.commit_index = max(raft.commit_index, message.commit_index)
-    spoken = raft.config.spoken
-    raft.send(HeartbeatReply(raft.id, message.sender, raft.term, message.round, *spoken))
+    told = (*raft.config.spoken, *raft.config.program)
+    raft.send(HeartbeatReply(raft.id, message.sender, raft.term, message.round, *told))
 
 
 def _ask_about_loss(raft: RaftState, leader: NodeId) -> None:

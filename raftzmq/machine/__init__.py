@@ -5,6 +5,7 @@ from raftzmq.machine.bounds import bounded, owned
 from raftzmq.machine.commands.reads import UNDECIDED
 from raftzmq.machine.forms import version_of
 from raftzmq.machine.machine import Machine
+from raftzmq.machine.tables.program import Program
 from raftzmq.machine.tables.sessions import Result
 from raftzmq.machine.validation import (
     READS,
@@ -21,6 +22,7 @@ __all__ = [
     "UNDECIDED",
     "WRITES",
     "Machine",
+    "Program",
     "Result",
     "adds",
     "are_plain_gets",

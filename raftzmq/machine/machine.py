@@ -10,18 +10,21 @@ from typing import Any
 
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND, Entry
-from raftzmq.errors import InvalidRequest, UnknownEntry
+from raftzmq.errors import InvalidRequest, MissingProgram, UnknownEntry
 from raftzmq.machine import snapshots, work
-from raftzmq.machine.commands import expiry, upgrades
+from raftzmq.machine.commands import expiry, programs, upgrades
 from raftzmq.machine.commands.queues import find_place
 from raftzmq.machine.commands.reads import UNDECIDED
 from raftzmq.machine.commands.sessions import session_expired
 from raftzmq.machine.commands.table import COMMANDS, READS, SESSIONLESS
 from raftzmq.machine.put_runs import execute_puts
 from raftzmq.machine.state import State
+from raftzmq.machine.tables.frozen_span import FrozenSpan
 from raftzmq.machine.tables.keys import Change
+from raftzmq.machine.tables.program import Program
 from raftzmq.machine.tables.queues import Decision
 from raftzmq.machine.tables.sessions import Result
+from raftzmq.prefixes import prefix_end
 from raftzmq.versions import SPOKEN, Spoken
 
 
@@ -30,11 +33,18 @@ class Machine:
 
     __slots__ = ("state",)
 
-    def __init__(self, state: State | None = None, spoken: Spoken = SPOKEN) -> None:
-        """`spoken` are the cluster versions that this build speaks."""
+    def __init__(
+        self,
+        state: State | None = None,
+        spoken: Spoken = SPOKEN,
+        program: Program | None = None,
+    ) -> None:
+        """`spoken` are the cluster versions that this build speaks, and `program` runs the state
+        machine of the users' own, if this process has one."""
         self.state = State() if state is None else state
         """What is replicated: for others to look at, and to change by `apply` alone."""
         self.state.spoken = spoken
+        self.state.runner = program
 
     @property
     def applied_index(self) -> int:
@@ -54,6 +64,15 @@ class Machine:
     def holdings_above(self, version: int) -> list[str]:
         """What the state has that a cluster of that version cannot have, in words."""
         return upgrades.holdings_above(self.state, version)
+
+    def check_program(self) -> None:
+        """Raises MissingProgram if the state needs a state machine that this process lacks."""
+        programs.check_program(self.state)
+
+    def check_callable(self, op: Any) -> None:
+        """Check a validated `call`, `[serial, "call", name, method, arguments]`, by the program
+        that is in force. Raises InvalidRequest, Unsupported."""
+        programs.check_callable(self.state, *op[2:], writes=True)
 
     @property
     def work(self) -> int:
@@ -129,6 +148,9 @@ class Machine:
                 state.work += work.noted(state) - noted
                 if state.work >= most_work:
                     break
+        except MissingProgram:
+            state.applied_index = before
+            raise
         except UnknownEntry as error:
             index = state.applied_index
             state.applied_index = before
@@ -146,7 +168,7 @@ class Machine:
         read = READS.get(op[1])
         if read is None or len(op) != read.length:
             raise InvalidRequest(f"unknown read {op[1]!r:.40}")
-        if read.waits:
+        if read.waits or read.refuses:
             return self.decide(op) or ("ok", self.revision, UNDECIDED)
         return ("ok", self.revision, read.run(self.state, *op[2:]))
 
@@ -223,6 +245,10 @@ class Machine:
         """How many places there are in all queues, held or waiting."""
         return len(self.state.queues.places)
 
+    def scan(self, prefix: str) -> FrozenSpan:
+        """Return the keys that begin with `prefix` as they are now, to be read page by page."""
+        return self.state.keys.freeze_span(prefix, prefix_end(prefix), self.revision)
+
     def snapshot(self) -> Iterator[list[Any]]:
         """Return the state as JSON-able records, in an order that is the same on every node.
 
@@ -231,10 +257,16 @@ class Machine:
         return snapshots.records(self.state)
 
     @classmethod
-    def restore(cls, records: Iterable[list[Any]], spoken: Spoken = SPOKEN) -> Machine:
+    def restore(
+        cls,
+        records: Iterable[list[Any]],
+        spoken: Spoken = SPOKEN,
+        program: Program | None = None,
+    ) -> Machine:
         """Return a machine in the state of a snapshot's records. Raises DataError, also for a
-        cluster version that is not among those `spoken`."""
-        return cls(snapshots.restore(records, spoken), spoken)
+        cluster version that is not among those `spoken`. To look at the state, and to keep it,
+        takes no program: whoever goes on from it asks `check_program`."""
+        return cls(snapshots.restore(records, spoken), spoken, program)
 
     def state_hash(self) -> str:
         """Return a hash of everything replicated: equal exactly where the states are equal."""

@@ -2,6 +2,7 @@
 
     ["machine", 2, applied_index, time_ms, revision]   the first record; 2 is the format
     ["version", version, pinned, lowered_index]        the cluster version, if it is above 1 or was
+    ["program", name, version, state]                  the state machine of users' own, if any
     ["session", number, ack, used_ms]
     ["result", number, serial, code, revision, body]   after its session
     ["lease", number, ttl_ms, end_ms, owner]           without the owner if it is anybody's
@@ -31,6 +32,7 @@ from raftzmq.machine.tables.frozen_keys import FrozenKeys
 from raftzmq.machine.tables.keys import KeyTable
 from raftzmq.machine.tables.leases import Leases
 from raftzmq.machine.tables.places import KINDS, Lease, Place
+from raftzmq.machine.tables.program import ProgramState
 from raftzmq.machine.tables.queues import Queues
 from raftzmq.machine.tables.sessions import Result, Session, Sessions
 from raftzmq.machine.values import Item, from_wire, to_wire
@@ -74,10 +76,15 @@ def records(state: State) -> Iterator[list[Any]]:
     version: list[list[Any]] = []
     if state.version != FIRST.highest or state.pinned or state.lowered_index:
         version.append(["version", state.version, state.pinned, state.lowered_index])
+    own = state.program
+    program: list[list[Any]] = []
+    if own.name:
+        program.append(["program", own.name, own.version, own.text])
     keys = state.keys
     return chain(
         [header],
         version,
+        program,
         _session_records(sessions),
         _lease_records(leases),
         ending,
@@ -154,6 +161,7 @@ class _Draft:
         self._sessions: dict[int, Session] = {}
         self._leases: dict[int, Lease] = {}
         self._swept = ""
+        self._program = ProgramState()
         self._queues = Queues()
         self._places: list[tuple[Place, bool]] = []
 
@@ -173,6 +181,8 @@ class _Draft:
                 self._take_result(self._sessions[number], serial, (code, at, body))
             case ["version", int(version), bool(pinned), int(lowered_index)]:
                 self._take_version(version, pinned, lowered_index)
+            case ["program", str(name), int(version), str(text)]:
+                self._program = ProgramState(name, version, text)
             case ["lease", int(), int(), int()] | ["lease", int(), int(), int(), str()]:
                 self._leases[record[1]] = Lease(*record[1:])
             case ["ending", int(number)]:
@@ -232,7 +242,8 @@ class _Draft:
         ending = {number: lease for number, lease in self._leases.items() if lease.ended}
         leases = Leases(table, ending, self._swept)
         sessions = Sessions(self._sessions)
-        state = State(applied_index, time_ms, revision, keys, sessions, leases, self._queues)
+        queues, program = self._queues, self._program
+        state = State(applied_index, time_ms, revision, keys, sessions, leases, queues, program)
         state.spoken = self._spoken
         if self._version is not None:
             state.version, state.pinned, state.lowered_index = self._version

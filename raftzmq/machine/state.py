@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from raftzmq.machine.tables.keys import KeyTable
 from raftzmq.machine.tables.leases import Leases
+from raftzmq.machine.tables.program import Program, ProgramState
 from raftzmq.machine.tables.queues import Queues
 from raftzmq.machine.tables.sessions import Sessions
 from raftzmq.versions import FIRST, SPOKEN, Spoken
@@ -23,9 +24,11 @@ class State:
         "leases",
         "lowered_index",
         "pinned",
+        "program",
         "queues",
         "removals",
         "revision",
+        "runner",
         "sessions",
         "spoken",
         "time_ms",
@@ -42,6 +45,7 @@ class State:
         sessions: Sessions | None = None,
         leases: Leases | None = None,
         queues: Queues | None = None,
+        program: ProgramState | None = None,
     ) -> None:
         self.applied_index = applied_index
         self.time_ms = time_ms
@@ -50,6 +54,7 @@ class State:
         self.sessions = Sessions() if sessions is None else sessions
         self.leases = Leases() if leases is None else leases
         self.queues = Queues() if queues is None else queues
+        self.program = ProgramState() if program is None else program
         self.work = 0
         """How much has been done, in the units of work.py. It is this process's, not replicated."""
         self.removals = 0
@@ -64,11 +69,14 @@ class State:
         know."""
         self.spoken: Spoken = SPOKEN
         """The versions that this build speaks. It is this process's, not replicated."""
+        self.runner: Program | None = None
+        """What runs the program's methods. It is this process's, not replicated."""
 
     @property
     def memory(self) -> int:
         """About how many bytes all this takes, as memory.py counts."""
-        return self.keys.memory + self.sessions.memory + self.leases.memory + self.queues.memory
+        tables = self.keys.memory + self.sessions.memory + self.leases.memory + self.queues.memory
+        return tables + self.program.memory
 
     def room(self, bound: int) -> int:
         """How much more may be removed in an entry in which `bound` may."""

@@ -7,6 +7,7 @@ stored a third larger than they are.
 
 from __future__ import annotations
 
+import re
 from binascii import a2b_base64, b2a_base64
 from typing import Any
 
@@ -20,6 +21,8 @@ Item = tuple[Value, int]
 LIST_BYTES = 64
 """What a list adds to a body's size: more than its brackets, commas and one 16-digit revision
 take on the wire, and near to what it takes in memory."""
+
+_INTEGER = re.compile("0|-?[1-9][0-9]{0,15}")
 
 _CONTROLS = bytes(range(32))
 
@@ -62,6 +65,16 @@ def to_wire(value: Value) -> Any:
 def item_body(item: Item | None) -> list[Any] | None:
     """Return `[value, revision]` in JSON form, or None for an absent key."""
     return None if item is None else [to_wire(item[0]), item[1]]
+
+
+def integer_of(value: Value) -> int | None:
+    """Return the number that a text is in decimal, of at most 16 digits and in the one way to write
+    it; None for anything else.
+
+    >>> integer_of("-7"), integer_of("07"), integer_of(b"7")
+    (-7, None, None)
+    """
+    return int(value) if type(value) is str and _INTEGER.fullmatch(value) else None
 
 
 def text_size(text: str) -> int:

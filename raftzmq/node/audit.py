@@ -25,6 +25,7 @@ from raftzmq.transport.operator_wire import (
     TransferRequest,
     UpgradeRequest,
 )
+from raftzmq.transport.scan_wire import ScanEnd, ScanNext, ScanPage, ScanRequest
 from raftzmq.transport.snapshot_wire import (
     NoteRequest,
     PullRequest,
@@ -56,7 +57,7 @@ _SHOWN: Final = frozenset(
 )
 """The arguments that are recorded as they are."""
 
-_ONLY_DENIED: Final = frozenset({"status", "watch", "snapshot_pull"})
+_ONLY_DENIED: Final = frozenset({"status", "watch", "snapshot_pull", "scan", "scan_next"})
 """The requests beside operations that are recorded only if they are denied. A snapshot changes
 nothing either, and whoever has taken one has read everything."""
 
@@ -99,7 +100,7 @@ class Audit:
         if isinstance(request, OperationsRequest):
             for op in request.ops:
                 asked[client, op[0]] = _Asked(user.name, address, op)
-        elif not isinstance(request, UnwatchRequest):
+        elif not isinstance(request, UnwatchRequest | ScanEnd):
             name, subject = _request_described(request)
             op = [request.id, name]
             asked[client, request.id] = _Asked(user.name, address, op, subject)
@@ -121,7 +122,7 @@ class Audit:
                 self._record(client, reply.id, reply.code)
             case SnapshotBegun():
                 self._record(client, reply.id, "ok")
-            case StatusReply() | Watching() | SnapshotPiece():
+            case StatusReply() | Watching() | SnapshotPiece() | ScanPage():
                 self._asked.pop((client, reply.id), None)
 
     def _record(
@@ -148,12 +149,16 @@ class Audit:
 
 
 def _request_described(
-    request: OperatorSays | WatchRequest | SnapshotSays,
+    request: OperatorSays | WatchRequest | SnapshotSays | ScanRequest | ScanNext,
 ) -> tuple[str, dict[str, Any]]:
     """Return the name and the subject of a request that is no operation."""
     match request:
         case WatchRequest():
             return "watch", {"prefix" if request.prefix else "key": _cut(request.key)}
+        case ScanRequest():
+            return "scan", {"prefix": _cut(request.prefix)}
+        case ScanNext():
+            return "scan_next", {}
         case SnapshotRequest():
             return "snapshot", {}
         case PullRequest():

@@ -22,6 +22,7 @@ from raftzmq.machine import (
 )
 from raftzmq.node.access import Access
 from raftzmq.node.counts import READ, STALE_READ, WRITE, Counts
+from raftzmq.node.programs import Programs
 from raftzmq.node.proposals import Proposals
 from raftzmq.node.reads import Reads
 from raftzmq.node.replies import Replies
@@ -43,6 +44,7 @@ class Clients:
         proposals: Proposals,
         reads: Reads,
         upgrades: Upgrades,
+        programs: Programs,
         counts: Counts,
     ) -> None:
         self._access = access
@@ -50,6 +52,7 @@ class Clients:
         self._proposals = proposals
         self._reads = reads
         self._upgrades = upgrades
+        self._programs = programs
         self._counts = counts
 
     def operations(
@@ -99,6 +102,8 @@ class Clients:
                     self._access.check(user, op)
                 if is_write and leads and (needed := version_of(op)) > FIRST.highest:
                     self._upgrades.require(needed, name)
+                    if name == "call":
+                        self._programs.check(op)
                 if is_write:
                     writes.append(owned(bounded(op), user.name))
                 else:

@@ -29,10 +29,12 @@ from raftzmq.node.hellos import Hellos
 from raftzmq.node.interfaces import Outbox, StoreLike
 from raftzmq.node.joining import Joining, answer_hello
 from raftzmq.node.parked import Parked
+from raftzmq.node.programs import Programs
 from raftzmq.node.proposals import Proposals
 from raftzmq.node.reads import Reads
 from raftzmq.node.replies import Replies
 from raftzmq.node.scaling import Scaling
+from raftzmq.node.scans import Scans
 from raftzmq.node.snapshots import Snapshots
 from raftzmq.node.state import NodeSettings, NodeState
 from raftzmq.node.traces import Traces
@@ -41,6 +43,7 @@ from raftzmq.node.watches import Watches
 from raftzmq.storage import Restored
 from raftzmq.transport.client_wire import OperationsRequest, Request
 from raftzmq.transport.peer_wire import Envelope, Hello, Welcome
+from raftzmq.transport.scan_wire import ScanEnd, ScanNext, ScanRequest
 from raftzmq.transport.snapshot_wire import NoteRequest, PullRequest, SnapshotRequest
 from raftzmq.transport.watch_wire import UnwatchRequest, WatchRequest
 
@@ -75,11 +78,19 @@ class Node(NodeState):
         self.proposals = Proposals(self, self.replies, self.traces)
         self.reads = Reads(self, self.replies, self.parked)
         self.upgrades = Upgrades(self, self.proposals)
+        self.programs = Programs(self, self.upgrades)
         self.clients = Clients(
-            access, self.replies, self.proposals, self.reads, self.upgrades, self.counts
+            access,
+            self.replies,
+            self.proposals,
+            self.reads,
+            self.upgrades,
+            self.programs,
+            self.counts,
         )
         self.watches = Watches(self, now_ms)
         self.backups = Backups(self, self.replies)
+        self.scans = Scans(self, self.replies)
         self.expiry = Expiry(self)
         self.scaling = Scaling(self)
         self.admission = Admission(self, self.scaling, self.upgrades)
@@ -95,7 +106,7 @@ class Node(NodeState):
         """When `tick` is needed at the latest, if nothing arrives before."""
         if self.snapshots.is_busy or self._cut_short:
             return self.now_ms
-        parts = (self.joining, self.expiry, self.parked, self.watches, self.backups)
+        parts = (self.joining, self.expiry, self.parked, self.watches, self.backups, self.scans)
         due = [ms for part in parts if (ms := part.next_deadline_ms) is not None]
         return min([self.raft.next_deadline_ms, *due])
 
@@ -156,6 +167,8 @@ class Node(NodeState):
                 self.watches.unwatch(client, request)
             case SnapshotRequest() | PullRequest() | NoteRequest():
                 self.backups.request(client, request, now_ms, user)
+            case ScanRequest() | ScanNext() | ScanEnd():
+                self.scans.request(client, request, now_ms, user)
             case _:
                 self.admin.request(client, request, now_ms, user)
 
@@ -178,6 +191,7 @@ class Node(NodeState):
             self.scaling.tick(now_ms)
             self.admission.tick(now_ms)
             self.upgrades.tick()
+            self.programs.tick()
             self.admin.tick()
         self.expiry.tick(now_ms)
 
@@ -213,6 +227,7 @@ class Node(NodeState):
         self.snapshots.turn()
         self.admin.check(self.now_ms)
         self.backups.turn(self.now_ms)
+        self.scans.turn(self.now_ms)
         for name, address, greeting in self.greetings:
             out.greet(name, address, greeting)
         self.greetings.clear()
@@ -246,6 +261,7 @@ class Node(NodeState):
         if newest is not None:
             self.snapshots.abort()
             self.backups.abort()
+            self.scans.abort()
             self.restore_machine(newest)
             self.watches.restart()
         for want in ready.snapshot_sends:

@@ -55,10 +55,10 @@ class Replies:
         where = f"ask {leader}" if leader else "no leader is known"
         return NotLeader(f"{self._node.name} does not lead: {where}", leader, address)
 
-    def reply(self, client: bytes, reply: Reply) -> None:
-        """Queue the reply to an operator whose request is done."""
+    def reply(self, client: bytes, reply: Reply, kind: str = ADMIN) -> None:
+        """Queue the reply to a request of `kind` that is done."""
         self._messages.append((client, reply))
-        self._node.counts.answered[ADMIN]["ok"] += 1
+        self._node.counts.answered[kind]["ok"] += 1
 
     def add(self, client: bytes, results: Sequence[Any], index: int) -> None:
         """Queue `(id, code, revision, body)` of operations: of writes in the entry at `index`, or

@@ -20,7 +20,7 @@ from raftzmq.core.ready import HardState, SnapshotMeta
 from raftzmq.core.role import Role
 from raftzmq.errors import DataError
 from raftzmq.lines import encode_entries
-from raftzmq.machine import Machine
+from raftzmq.machine import Machine, Program
 from raftzmq.naming import client_address
 from raftzmq.node.counts import Counts
 from raftzmq.node.interfaces import StoreLike
@@ -46,7 +46,8 @@ class NodeSettings:
     `may_form` is false for a node that has set an earlier directory aside: it belonged somewhere,
     and must not form a second cluster if nobody is left to tell it where. `work_per_turn` bounds
     what a turn applies, in the units of machine/work.py: ten to forty milliseconds. `quota_bytes`
-    is how much the state may take, as machine/memory.py counts; None: whatever there is."""
+    is how much the state may take, as machine/memory.py counts; None: whatever there is. `program`
+    runs the state machine of the users' own, if this node has one."""
 
     name: str
     address: str
@@ -57,6 +58,7 @@ class NodeSettings:
     snapshot_slice_bytes: int = 32 * 1024
     work_per_turn: int = 8_000
     quota_bytes: int | None = None
+    program: Program | None = None
 
     @property
     def spoken(self) -> Spoken:
@@ -153,7 +155,7 @@ class NodeState:
         """Messages that were not acted upon, by reason, besides those that Raft counts."""
 
         self._id = NodeId(settings.name, restored.incarnation)
-        self.machine = with_observers(Machine(spoken=settings.spoken))
+        self.machine = with_observers(Machine(spoken=settings.spoken, program=settings.program))
         if restored.snapshot is not None:
             self.restore_machine(restored.snapshot)
         entries = self._fit_to_send(restored.entries)
@@ -256,9 +258,11 @@ class NodeState:
 
     def restore_machine(self, meta: SnapshotMeta) -> None:
         """Take the state of the snapshot that storage has. Raises DataError if it is another."""
-        spoken = self.settings.spoken
+        spoken, program = self.settings.spoken, self.settings.program
         self.machine = Machine()  # both states at once might be more than there is memory
-        self.machine = with_observers(Machine.restore(self.storage.snapshot_records(), spoken))
+        records = self.storage.snapshot_records()
+        self.machine = with_observers(Machine.restore(records, spoken, program))
+        self.machine.check_program()
         if self.machine.applied_index != meta.index:
             raise DataError(
                 f"the snapshot at {meta.index} holds the state at {self.machine.applied_index}: "

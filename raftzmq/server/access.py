@@ -12,11 +12,10 @@ from raftzmq.access.key_files import (
     SERVER_FILE,
     USERS_FILE,
     KeyFileError,
-    NodeKeys,
-    read_node_keys,
     stamp,
 )
 from raftzmq.access.keys import Kind, PublicKey
+from raftzmq.access.node_keys import NodeKeys, read_node_keys
 from raftzmq.access.users import ANYBODY, User, Users
 from raftzmq.server.text_log import TextLog
 from raftzmq.transport.curve import CLIENTS, NODES, VIEWS

@@ -8,8 +8,10 @@ from typing import Final
 
 from raftzmq.core.config import Config
 from raftzmq.errors import InvalidRequest
+from raftzmq.machine import Program
 from raftzmq.naming import client_address, literal, parse_address, parse_pod_name, service_address
-from raftzmq.node.state import LOG_SHARE
+from raftzmq.node.programs import offered
+from raftzmq.node.state import LOG_SHARE, NodeSettings
 from raftzmq.server.exposure import check_exposure
 from raftzmq.server.quota import LEAST_BYTES, default_quota
 from raftzmq.storage import StorageConfig
@@ -54,6 +56,9 @@ class ServerConfig:
     `audit` is the file of the audit trail, or "log" or "-" for the text log; without it there is
     none. If it is required, nothing is done that cannot be recorded.
 
+    `machine` names the class of a state machine of the users' own, PACKAGE.MODULE:CLASS. With
+    `check_machine` the node ends where a method does what another node would not do alike.
+
     `quota` is how many bytes the store may take. By default it is two thirds of the memory that the
     process may use, after 96 MiB for the node itself.
     """
@@ -81,6 +86,8 @@ class ServerConfig:
     log_format: str = "text"
     trace: bool = False
     quota: int | None = None
+    machine: str | None = None
+    check_machine: bool = False
     audit: str | None = None
     audit_required: bool = False
     storage: StorageConfig = field(default_factory=StorageConfig)
@@ -91,6 +98,8 @@ class ServerConfig:
             raise InvalidRequest("--replicas must be at least 1")
         if self.quota is not None and self.quota < LEAST_BYTES:
             raise InvalidRequest(f"--quota must be at least {LEAST_BYTES} bytes: 1MiB")
+        if self.check_machine and self.machine is None:
+            raise InvalidRequest("--check-machine needs --machine PACKAGE.MODULE:CLASS")
         if self.audit_required and self.audit in (None, *TEXT_LOG):
             raise InvalidRequest(
                 "--audit-required needs a file: give --audit FILE (the text log may lose lines)"
@@ -129,6 +138,22 @@ class ServerConfig:
     def storage_config(self) -> StorageConfig:
         """What `storage` says, with a log that fits into memory beside the store."""
         return replace(self.storage, log_memory_bytes=self.quota_bytes // LOG_SHARE)
+
+    def node_settings(self, program: Program | None, *, may_form: bool) -> NodeSettings:
+        """What the node itself is told of all this. `program` runs what `machine` names."""
+        return NodeSettings(
+            name=self.name,
+            address=self.address,
+            initial=self.initial,
+            may_form=may_form,
+            raft=Config(
+                election_timeout_ms=self.election_timeout_ms,
+                heartbeat_ms=self.heartbeat_ms,
+                program=offered(program),
+            ),
+            quota_bytes=self.quota_bytes,
+            program=program,
+        )
 
     def address_of(self, name: str) -> str:
         """The address of a node that is not among `peers`, by the Service's names."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
 
-from raftzmq.access.key_files import NodeKeys
+from raftzmq.access.node_keys import NodeKeys
 from raftzmq.access.users import Users
 from raftzmq.server.access import Access, removed_keys
 from raftzmq.server.config import ServerConfig

@@ -18,12 +18,11 @@ from typing import Final, NoReturn
 import zmq
 
 from raftzmq import __version__, standard_streams
-from raftzmq.core.config import Config
 from raftzmq.core.messages import REPLIES, Message
 from raftzmq.descriptors import limit_open_files
 from raftzmq.errors import ClockStopped, DataError, WireError
 from raftzmq.file_modes import restrict_new_files
-from raftzmq.node import Node, NodeSettings
+from raftzmq.node import Node
 from raftzmq.server.access import Access
 from raftzmq.server.announcements import Announcements
 from raftzmq.server.audit import AuditTrail, audit_of
@@ -35,6 +34,7 @@ from raftzmq.server.peers import Peers
 from raftzmq.server.ports import Ports
 from raftzmq.server.probes import Probes
 from raftzmq.server.process import calm_garbage_collector, keep_memory_private
+from raftzmq.server.programs import program_of
 from raftzmq.server.replica_feed import ReplicaFeed
 from raftzmq.server.shutdown import Shutdown
 from raftzmq.server.text_log import TextLog
@@ -145,15 +145,8 @@ class Server:
             self._poller.register(source, zmq.POLLIN)
         self._warned: set[str] = set()
         self._stopped_by_signal = False
-        settings = NodeSettings(
-            name=config.name,
-            address=config.address,
-            initial=config.initial,
-            may_form=not earlier_directories(config.data_dir),
-            raft=Config(
-                election_timeout_ms=config.election_timeout_ms, heartbeat_ms=config.heartbeat_ms
-            ),
-            quota_bytes=config.quota_bytes,
+        settings = config.node_settings(
+            program_of(config, log), may_form=not earlier_directories(config.data_dir)
         )
         random = Random(SystemRandom().getrandbits(128))
         self._now_ms = now_ms()
@@ -188,6 +181,7 @@ class Server:
             http=config.http_endpoint or NOWHERE,
             data=config.data_dir,
             quota=config.quota_bytes,
+            machine=config.machine or "none",
             keys=config.keys or "none",
         )
 

@@ -14,7 +14,7 @@ import orjson
 
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest, WireError
-from raftzmq.transport import operator_wire, snapshot_wire, watch_wire
+from raftzmq.transport import operator_wire, scan_wire, snapshot_wire, watch_wire
 from raftzmq.transport.frames import (
     VERSION,
     check_depth,
@@ -46,6 +46,7 @@ from raftzmq.transport.operator_wire import (
     TransferRequest,
     UpgradeRequest,
 )
+from raftzmq.transport.scan_wire import ScanEnd, ScanNext, ScanPage, ScanRequest
 from raftzmq.transport.snapshot_wire import (
     NoteRequest,
     PullRequest,
@@ -91,6 +92,9 @@ Request = (
     | SnapshotRequest
     | PullRequest
     | NoteRequest
+    | ScanRequest
+    | ScanNext
+    | ScanEnd
 )
 
 
@@ -123,7 +127,7 @@ class ErrorReply:
     address: str | None
 
 
-Single = StatusReply | Done | SnapshotBegun | SnapshotPiece
+Single = StatusReply | Done | SnapshotBegun | SnapshotPiece | ScanPage
 """Replies that end the one request that they answer."""
 
 Reply = Results | ErrorReply | Single | Watching | Events | WatchLost
@@ -147,6 +151,8 @@ def encode_request(request: Request) -> bytes:
             return _dump(watch_wire.request_object(request))
         case SnapshotRequest() | PullRequest() | NoteRequest():
             return _dump(snapshot_wire.request_object(request))
+        case ScanRequest() | ScanNext() | ScanEnd():
+            return _dump(scan_wire.request_object(request))
 
 
 def _operations_object(request: OperationsRequest) -> dict[str, Any]:
@@ -200,6 +206,8 @@ def encode_reply(reply: Reply) -> bytes:
             return _dump(watch_wire.reply_object(reply))
         case SnapshotBegun() | SnapshotPiece():
             return _dump(snapshot_wire.reply_object(reply))
+        case ScanPage():
+            return _dump(scan_wire.reply_object(reply))
 
 
 def encode_results(reply: Results) -> list[bytes]:
@@ -304,6 +312,7 @@ _REQUESTS: Final[dict[str, Callable[[int, dict[str, Any]], Request]]] = {
     **operator_wire.REQUESTS,
     **watch_wire.REQUESTS,
     **snapshot_wire.REQUESTS,
+    **scan_wire.REQUESTS,
 }
 
 
@@ -370,4 +379,5 @@ _REPLIES: Final[dict[str, Callable[[dict[str, Any]], Reply]]] = {
     **{word: _with_id(decode) for word, decode in operator_wire.REPLIES.items()},
     **{word: _with_id(decode) for word, decode in watch_wire.REPLIES.items()},
     **{word: _with_id(decode) for word, decode in snapshot_wire.REPLIES.items()},
+    **{word: _with_id(decode) for word, decode in scan_wire.REPLIES.items()},
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from raftzmq.access.key_files import NodeKeys
+from raftzmq.access.node_keys import NodeKeys
 from raftzmq.access.users import User
 from raftzmq.server.access import NODE_USER_ID, Access, removed_keys
 from raftzmq.transport.curve import VIEWS

@@ -11,7 +11,8 @@ from typing import Any, Final
 import zmq
 
 from raftzmq import __version__
-from raftzmq.access.key_files import ClientKey, NodeKeys
+from raftzmq.access.key_files import ClientKey
+from raftzmq.access.node_keys import NodeKeys
 from raftzmq.access.users import User
 from raftzmq.client.sockets import Links
 from raftzmq.errors import Refused, WireError

@@ -66,6 +66,8 @@ def examples(known: Known) -> Iterator[tuple[Operation, str]]:
     yield from _of_keys(known)
     yield from _of_queues(known)
     yield from _of_several(known)
+    yield ["call", "a", "k", "[]"], WRITE
+    yield ["ask", "a", "k", "[]"], READ
     yield ["lease_grant", 1000], SOMETHING
     yield ["leases", 0, 10], ADMIN
     for number, need in _leases(known):
@@ -97,6 +99,10 @@ def _of_keys(known: Known) -> Iterator[tuple[Operation, str]]:
         bound = ["put_if", "a/k", "v", None, ["lease", number]]
         yield bound, WRITE if need == NOTHING else need
         yield ["txn", [], [bound], []], WRITE if need == NOTHING else need
+        yield ["incr", "a/k", 1, ["lease", number]], WRITE if need == NOTHING else need
+    for new in (None, ["ttl", 1000]):
+        yield ["incr", "a/k", 1, new], WRITE
+        yield ["txn", [], [], [["incr", "a/k", 1, new]]], WRITE
     for end in (None, "keep", ["ttl", 1000]):
         yield ["put_if", "a/k", "v", 0, end], WRITE
     yield ["get", "a/k"], READ

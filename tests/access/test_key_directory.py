@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from raftzmq.access.key_directory import KeyDirectory
-from raftzmq.access.key_files import new_pair, read_client_key, read_node_keys, replace
+from raftzmq.access.key_files import new_pair, read_client_key, replace
 from raftzmq.access.keys import Kind
+from raftzmq.access.node_keys import read_node_keys
 from raftzmq.access.users import User
 from raftzmq.access.users_text import with_keys, with_user, without_user
 from raftzmq.errors import InvalidRequest

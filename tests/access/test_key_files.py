@@ -15,12 +15,12 @@ from raftzmq.access.key_files import (
     KeyFileError,
     new_pair,
     read_client_key,
-    read_node_keys,
     replace,
     stamp,
     write_new,
 )
 from raftzmq.access.keys import Kind, Line
+from raftzmq.access.node_keys import read_node_keys
 from raftzmq.access.users import User
 from raftzmq.errors import InvalidRequest
 

@@ -127,6 +127,7 @@ def test_a_prefix_is_the_range_to_its_end(prefix: str, granted: str) -> None:
     [
         ("status", (), "nothing"),
         ("unwatch", (), "nothing"),
+        ("scan_end", (), "nothing"),
         ("stop", (), "be an admin"),
         ("log_level", (), "be an admin"),
         ("transfer", (), "be an admin"),
@@ -135,6 +136,9 @@ def test_a_prefix_is_the_range_to_its_end(prefix: str, granted: str) -> None:
         ("snapshot_pull", (), "be an admin"),
         ("backup_note", (), "be an admin"),
         ("watch", ("a/k", False), "read a/"),
+        ("scan", ("a/",), "read a/"),
+        ("scan", ("a/k",), "read a/"),
+        ("scan_next", ("a/",), "read a/"),
         ("watch", ("a/", True), "read a/"),
         ("watch", ("a/k", True), "read a/"),
     ],
@@ -150,6 +154,13 @@ def test_every_request_by_every_right(
             check_request(user, word, *arguments)
 
 
+@pytest.mark.parametrize("prefix", ["", "a", "a0"])
+def test_a_scan_of_more_than_is_granted_is_denied(prefix: str) -> None:
+    for word in ("scan", "scan_next"):
+        with pytest.raises(Denied):
+            check_request(User(NAME, write=("a/",)), word, prefix)
+
+
 @pytest.mark.parametrize(("key", "prefix"), [("", True), ("a", True), ("a", False), ("a0", True)])
 def test_a_watch_of_more_than_is_granted_is_denied(key: str, prefix: bool) -> None:
     """GHSA-xg4h-6gfc-h4m8: a watch from a granted key on saw every key behind it."""
@@ -161,7 +172,8 @@ def test_without_keys_anybody_may_do_everything() -> None:
     for operation, _ in examples(KNOWN):
         assert why_not(ANYBODY, operation) is None
     for word in rights.REQUESTS:
-        check_request(ANYBODY, word, *(("a", True) if word == "watch" else ()))
+        arguments = {"watch": ("a", True), "scan": ("a",), "scan_next": ("a",)}
+        check_request(ANYBODY, word, *arguments.get(word, ()))
 
 
 def test_a_lease_that_is_not_known_yet_is_nobodys() -> None:

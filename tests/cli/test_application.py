@@ -17,7 +17,7 @@ from tests.cli.conftest import LIMIT_S, LocalCluster, environment
 from tests.containers.engine import ROOT, eventually
 from tests.system.ports import free_ports
 
-MANIFEST = ROOT / "tests" / "examples" / "application.yaml"
+MANIFEST = ROOT / "examples" / "application.yaml"
 
 
 def manifest() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The examples in tests/examples do what they say, against three real nodes."""
+"""The examples in examples/ do what they say, against three real nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import yaml
 
 from tests.cli.conftest import LIMIT_S, LocalCluster, Program, environment
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 pytestmark = pytest.mark.system
 

@@ -37,6 +37,10 @@ PRINTING: Final = {
     "details": ["get", "TEXT", "--details"],
     "details, table": ["get", "TEXT", "--details", "-w", "table"],
     "stale": ["get", "--prefix", "TEXT", "--stale"],
+    "scan": ["scan", "TEXT"],
+    "scan, table": ["scan", "TEXT", "-w", "table"],
+    "scan, keys only": ["scan", "TEXT", "--keys-only", "--after", "TEXT"],
+    "scan, missing": ["scan", "TEXT/missing"],
     "dump": ["dump"],
     "dump, table": ["dump", "-w", "table"],
     "export": ["export", "--prefix", "TEXT"],
@@ -149,7 +153,7 @@ def test_people_read_it_in_lines_that_nothing_in_it_can_forge(
                 assert is_safe(seen.text), (what, seen)
                 assert is_safe(seen.said), (what, seen)
                 assert "{'" in text or "{'" not in seen.text, f"{what}: a Python repr"
-                if what in ("range", "stale"):
+                if what in ("range", "stale", "scan"):
                     assert seen.text.splitlines()[0] == f"{shown}\t{shown}", what
                 if what == "watch":
                     assert seen.text == f"{revision}\tput\t{shown}\t{shown}\n"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from raftzmq.access.key_files import read_client_key, read_node_keys
+from raftzmq.access.key_files import read_client_key
+from raftzmq.access.node_keys import read_node_keys
 from raftzmq_cli.main import run
 
 Capture = pytest.CaptureFixture[str]

@@ -23,6 +23,7 @@ DONE: Final = "; the write itself was done"
 # What each command of the group `client` is run with; of those that write, first what makes it so.
 READS: Final = {
     "get": "get a",
+    "scan": "scan ''",
     "status": "status",
     "dump": "dump",
     "export": "export",
@@ -43,6 +44,7 @@ READS: Final = {
 }
 WRITES: Final = {
     "put": "put a 1",
+    "incr": "incr number",
     "delete": "delete a",
     "txn": "txn --then 'put a 2'",
     "member transfer": "member transfer",

@@ -174,7 +174,7 @@ def test_every_command_does_its_work_everywhere(
             else:
                 assert is_safe(seen.text)
                 assert is_safe(seen.said)
-            if command in ("get", "watch", "dump", "export", "shell"):
+            if command in ("get", "scan", "watch", "dump", "export", "shell"):
                 assert "grün" in seen.text
 
 

@@ -13,13 +13,17 @@ from typing import Any, TypeVar
 import pytest
 
 from raftzmq import AsyncClient, Client
-from raftzmq.client.handles.claims import Claim
+from raftzmq.client.handles.claim import Claim
+from raftzmq.client.handles.json_view import JsonView
 from raftzmq.client.handles.lease import Lease
+from raftzmq.client.handles.mirror import Mirror
 from raftzmq.client.handles.watch import Watch
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
 from raftzmq.client.sockets import Links, turn
+from raftzmq.testing import FakeCluster as InMemoryCluster
 from tests.client.fake_cluster import FakeCluster
+from tests.client.not_of_fakes import can_be_of_fakes
 
 Connect = Callable[[Sequence[str]], Any]
 T = TypeVar("T")
@@ -48,12 +52,18 @@ class InThread:
             raise
         if result is self._inner:
             return self
-        wrapped = isinstance(result, Claim | Lease | Watch) or hasattr(result, "__anext__")
+        wrapped = isinstance(result, Claim | Lease | Watch | Mirror | JsonView)
+        wrapped = wrapped or hasattr(result, "__anext__")
         return InThread(self._loop, result) if wrapped else result
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._inner, name)
+        if isinstance(value, JsonView):
+            return InThread(self._loop, value)
         return partial(self._call, value) if callable(value) else value
+
+    def __call__(self, *args: Any) -> Any:
+        return self._call(self._inner, *args)
 
     def __enter__(self) -> Any:
         return self._call(self._inner.__aenter__)
@@ -80,8 +90,8 @@ def _bare(argument: Any) -> Any:
 class AsyncInThread(InThread):
     """An AsyncClient so."""
 
-    def __init__(self, endpoints: Sequence[str]) -> None:
-        super().__init__(asyncio.new_event_loop(), AsyncClient(endpoints))
+    def __init__(self, client: AsyncClient) -> None:
+        super().__init__(asyncio.new_event_loop(), client)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -149,17 +159,30 @@ def until(ready: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
-@pytest.fixture(params=["blocking", "asyncio"])
+KINDS = ("blocking", "asyncio")
+FAKES = ("fake", "fake asyncio")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What both clients are tested with, those of raftzmq.testing are too, as far as they can."""
+    if "connect" in metafunc.fixturenames:
+        fakes = FAKES if can_be_of_fakes(metafunc.function) else ()
+        metafunc.parametrize("connect", [*KINDS, *fakes], indirect=True)
+
+
+@pytest.fixture
 def connect(request: pytest.FixtureRequest, cluster: FakeCluster) -> Iterator[Connect]:
-    """Makes clients, of the one kind and then of the other; closes them before the cluster ends."""
+    """Makes clients, of the one kind and then of the other; closes them before the cluster ends.
+    A fake has a cluster of its own, whose node always does as it should."""
     ends: list[Callable[[], None]] = []
+    fake = InMemoryCluster() if request.param in FAKES else None
 
     def make(endpoints: Sequence[str]) -> Any:
-        if request.param == "blocking":
-            client = Client(endpoints)
+        if request.param in {"blocking", "fake"}:
+            client = Client(endpoints) if fake is None else fake.client()
             ends.append(client.close)
             return client
-        proxy = AsyncInThread(endpoints)
+        proxy = AsyncInThread(AsyncClient(endpoints) if fake is None else fake.async_client())
         ends.append(proxy.end)
         return proxy
 

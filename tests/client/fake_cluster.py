@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -30,7 +30,9 @@ from raftzmq.transport.client_wire import (
     encode_reply,
 )
 from raftzmq.transport.operator_wire import Done, StatusReply, StatusRequest
+from raftzmq.transport.scan_wire import ScanEnd, ScanNext, ScanRequest
 from raftzmq.transport.watch_wire import UnwatchRequest, WatchRequest
+from tests.client.fake_scans import FakeScans
 from tests.client.fake_watches import CLUSTER, FakeWatches
 from tests.system.ports import STEP, free_ports
 
@@ -72,6 +74,8 @@ class FakeNode:
     script: deque[Action] = field(default_factory=deque)
     default: Action = SERVE
     requests: list[Request] = field(default_factory=list)
+    old: bool = False
+    """It knows no request that is newer than 0.2.0."""
 
     @property
     def endpoint(self) -> str:
@@ -88,6 +92,7 @@ class FakeCluster:
         self.index = 0
         self.time_ms = 0
         self.watches = FakeWatches(self.machine)
+        self.scans: dict[FakeNode, FakeScans] = {}
         self._held: list[tuple[FakeNode, bytes, Any]] = []  # reads whose answers are kept back
         self.executed: list[Any] = []
         self._commands: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
@@ -198,6 +203,7 @@ class FakeCluster:
     # -- in the thread ------------------------------------------------------------------------
 
     def _listen(self, node: FakeNode) -> None:
+        self.scans[node] = FakeScans(node.name, CLUSTER, lambda: self.machine)
         socket = self._context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.LINGER, 0)
         if node.port:
@@ -274,6 +280,11 @@ class FakeCluster:
             return self._operations(node, client, request)
         if isinstance(request, WatchRequest | UnwatchRequest):
             return [*self.watches.asked(node, client, request)]
+        if isinstance(request, ScanRequest | ScanNext | ScanEnd):
+            if node.old:
+                refused = self._error(node, [request.id], "malformed", None)
+                return [replace(refused, message="unknown request type")]
+            return self.scans[node].asked(client, request, self.time_ms)
         if isinstance(request, StatusRequest):
             role = "leader" if node is self.leader else "follower"
             members = [{"name": n.name, "address": f"127.0.0.1:{n.port - 1}"} for n in self.nodes]

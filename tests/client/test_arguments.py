@@ -73,17 +73,18 @@ def with_argument(argument: str) -> list[str]:
     ]
 
 
+NO_PREFIXES: tuple[Any, ...] = (False, True, 0, 5, [], b"", "\ud800")
 COUNTS = (0, -1, True, "1", 10**400, 10**5000)
 NO_FLAGS: tuple[Any, ...] = (0, 1, None, "", "yes", [])
 NO_TTLS = tuple(number for number in NO_TIMES_TO_LIVE if number is not None)  # None: it stays
-PUTS = ("put", "cas", "put_if_absent")
-HANDLES = ("lock", "semaphore", "election")
+PUTS = ("put", "cas", "put_if_absent", "incr")
+HANDLES = ("lock", "semaphore", "election", "rwlock")
 CASES: dict[str, tuple[Attempt, tuple[Any, ...]]] = {
     **{
         f"{name} {argument}": (with_wrong(name, argument), wrongs)
         for argument, wrongs in (("timeout", NUMBERS), ("ttl", NO_TIMES_TO_LIVE))
         for name in with_argument(argument)
-        if name not in (*HANDLES, "acquire")
+        if name not in (*HANDLES, "acquire", "scan")
         if (name, argument) not in product(PUTS, ["ttl"])
     },
     **{f"{name} timeout": (with_wrong(name, "timeout"), NO_TIMEOUTS) for name in HANDLES},
@@ -92,10 +93,18 @@ CASES: dict[str, tuple[Attempt, tuple[Any, ...]]] = {
         f"{name} on_lost": (with_wrong(name, "on_lost"), (5, "f", []))
         for name in (*HANDLES, "lease")
     },
+    **{
+        f"{name} cancel_on_loss": (with_wrong(name, "cancel_on_loss"), NO_FLAGS) for name in HANDLES
+    },
+    **{f"{name} owner": (with_wrong(name, "owner"), (5, b"", [])) for name in HANDLES[:2]},
     "lease timeout": (with_wrong("lease", "timeout"), NO_TIMEOUTS),
     **{f"{name} ttl": (with_wrong(name, "ttl"), NO_TTLS) for name in PUTS},
     **{f"{name} lease": (with_wrong(name, "lease"), COUNTS) for name in PUTS},
     **{f"{name} keep_end": (with_wrong(name, "keep_end"), NO_FLAGS) for name in ("put", "cas")},
+    "incr by": (
+        lambda c, wrong: c.incr("n", wrong),
+        (2**53, -(2**53), True, None, "1", 1.0, 10**400, 10**5000),
+    ),
     "put if_absent": (with_wrong("put", "if_absent"), NO_FLAGS),
     "acquire timeout": (lambda c, wrong: c.acquire("lock", "l", 1, timeout=wrong), NO_TIMEOUTS),
     "lock.acquire": (lambda c, wrong: c.lock("l").acquire(timeout=wrong), NO_TIMEOUTS),
@@ -105,12 +114,20 @@ CASES: dict[str, tuple[Attempt, tuple[Any, ...]]] = {
     "watch.open": (lambda c, wrong: c.watch("k").open(timeout=wrong), NO_TIMEOUTS),
     "watch.next": (lambda c, wrong: c.watch("k").next(timeout=wrong), NO_TIMEOUTS),
     "watch.batch": (lambda c, wrong: c.watch("k").batch(timeout=wrong), NO_TIMEOUTS),
-    "watch prefix": (lambda c, wrong: c.watch(prefix=wrong), (False, True, 0, 5, [], b"")),
-    "watch key": (lambda c, wrong: c.watch(wrong), (False, True, 0, 5, [], b"", "")),
+    "watch prefix": (lambda c, wrong: c.watch(prefix=wrong), NO_PREFIXES),
+    "watch key": (lambda c, wrong: c.watch(wrong), (*NO_PREFIXES, "")),
+    "mirror prefix": (lambda c, wrong: c.mirror(wrong), (*NO_PREFIXES, None)),
+    "mirror on_change": (lambda c, wrong: c.mirror("p", on_change=wrong), (5, "f", [])),
     "watch start": (
         lambda c, wrong: c.watch("k", start=wrong),
         (0, -1, True, "1", 10**400, 10**5000),
     ),
+    "scan timeout": (with_wrong("scan", "timeout"), NO_TIMEOUTS),  # None: the client's
+    "scan limit": (lambda c, wrong: c.scan(limit=wrong), COUNTS),
+    "scan endpoint": (lambda c, wrong: c.scan(endpoint=wrong), ("", "a", 5, [])),
+    "scan after": (lambda c, wrong: c.scan(after=wrong), (5, None, b"", [])),
+    "scan keys_only": (lambda c, wrong: c.scan(keys_only=wrong), NO_FLAGS),
+    "scan stale": (lambda c, wrong: c.scan(stale=wrong), NO_FLAGS),
     "range limit": (lambda c, wrong: c.range(limit=wrong), COUNTS),
     "cas revision": (lambda c, wrong: c.cas("k", "v", wrong), (-1, True, "1", 10**400, 10**5000)),
     "lease number": (lambda c, wrong: c.lease_keep(wrong), COUNTS),

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from raftzmq.client.handles.claims import Claim, Lock, PlainSemaphore, Semaphore
+from raftzmq.client.handles.claim import Claim
+from raftzmq.client.handles.claims import Lock, PlainSemaphore, Semaphore
 from raftzmq.client.session.acquisition import HELD, Acquisition
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.session.subscriptions import Subscription

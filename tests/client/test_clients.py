@@ -174,6 +174,22 @@ def test_a_write_is_done_once_whatever_is_lost(
     assert len(serials) == 1
 
 
+@pytest.mark.parametrize(
+    "fault", [IGNORE, LOSE_ANSWER, ANSWER_TWICE, GARBAGE, SayUnknown()], ids=str
+)
+def test_a_number_is_added_once_whatever_is_lost(
+    connect: Connect, cluster: FakeCluster, fault: Any, impatience: None
+) -> None:
+    db = connect(cluster.endpoints)
+    assert db.incr("n", 5).value == 5
+    cluster.script(cluster.nodes[0], fault)
+    assert db.incr("n").value == 6
+    assert db.get("n").value == "6"
+    assert {op[0] for op in cluster.operations("incr") if op[3] == 1} == {
+        max(op[0] for op in cluster.operations("incr"))
+    }, "a retry has the serial of the first try"
+
+
 def test_many_writes_with_many_losses_are_each_done_once(
     connect: Connect, cluster: FakeCluster, impatience: None
 ) -> None:

@@ -20,7 +20,8 @@ import pytest
 
 import raftzmq.client
 from raftzmq import Client
-from raftzmq.client.blocking import Lease, _Claim
+from raftzmq.client.blocking import Lease
+from raftzmq.client.blocking_claims import _Claim
 from raftzmq.client.operations.queues import KINDS
 from tests.client.fake_cluster import FakeCluster
 
@@ -75,6 +76,19 @@ def _lock_in_background(db: Client, objects: Objects) -> None:
     lock.release(wait=False)
 
 
+def _lock_tried(db: Client, objects: Objects) -> None:
+    lock = objects["claim"] = db.lock("n")
+    assert lock.try_acquire()
+    lock.release()
+
+
+def _decorated(db: Client, objects: Objects) -> None:
+    @db.lock("n", timeout=5)
+    def work() -> None: ...
+
+    work()
+
+
 def _with_lock(db: Client, objects: Objects) -> None:
     with db.lock("n", timeout=5) as lock:
         lock.check()
@@ -89,6 +103,14 @@ def _semaphore(db: Client, objects: Objects) -> None:
     semaphore = objects["claim"] = db.semaphore("n", 2, timeout=5)
     semaphore.wait()
     semaphore.wait()
+    semaphore.signal()
+    semaphore.signal()
+
+
+def _semaphore_tried(db: Client, objects: Objects) -> None:
+    semaphore = objects["claim"] = db.semaphore("n", 2)
+    assert semaphore.try_wait()
+    assert semaphore.try_wait()
     semaphore.signal()
     semaphore.signal()
 
@@ -132,6 +154,16 @@ def _watch(db: Client, objects: Objects) -> None:
         watch.next(timeout=5)
 
 
+def _with_rwlock(db: Client, objects: Objects) -> None:
+    with db.rwlock("n", timeout=5).write() as held:
+        held.check()
+
+
+def _mirror(db: Client, objects: Objects) -> None:
+    with db.mirror("k") as mirror:
+        mirror.copy()
+
+
 ACTS: tuple[Act, ...] = (
     lambda db, _: db.get("k"),
     lambda db, _: db.put("k", "v"),
@@ -140,8 +172,11 @@ ACTS: tuple[Act, ...] = (
     lambda db, _: db.queues("lock"),
     _lock,
     _lock_in_background,
+    _lock_tried,
     _with_lock,
+    _decorated,
     _semaphore,
+    _semaphore_tried,
     _with_semaphore,
     _election,
     _with_election,
@@ -150,6 +185,8 @@ ACTS: tuple[Act, ...] = (
     _with_lease,
     _acquire,
     _watch,
+    _mirror,
+    _with_rwlock,
 )
 STEP = 7
 """Of the lines, each seventh: all with --proof."""

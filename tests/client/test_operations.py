@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from raftzmq import limits
 from raftzmq.client.operations import cluster, keys, leases, transactions
 from raftzmq.client.operations.arguments import Answer, Operation
-from raftzmq.client.results import CasResult, Deleted, Item, Keys, Range, Written
+from raftzmq.client.results import CasResult, Deleted, Incremented, Item, Keys, Range, Written
 from raftzmq.client.session.calls import Call
 from raftzmq.client.transactions import (
     Compare,
@@ -21,6 +21,7 @@ from raftzmq.client.transactions import (
     Get,
     GetPrefix,
     GetRange,
+    Incr,
     Put,
 )
 from raftzmq.errors import InvalidRequest, WireError
@@ -36,6 +37,8 @@ steps = st.one_of(
     st.builds(Put, some_keys, values, st.floats(0.5, limits.KEY_TTL_MAX_MS / 1000)),
     st.builds(Put, some_keys, values, lease=st.integers(1, limits.INDEX_MAX)),
     st.builds(Put, some_keys, values, keep_end=st.just(True)),
+    st.builds(Incr, some_keys, st.integers(-limits.NUMBER_MAX, limits.NUMBER_MAX)),
+    st.builds(Incr, some_keys, lease=st.integers(1, limits.INDEX_MAX)),
     st.builds(Delete, some_keys),
     st.builds(DeletePrefix, texts),
     st.builds(Get, some_keys),
@@ -228,6 +231,31 @@ def test_a_delete_says_what_it_deleted_if_that_is_asked_for() -> None:
     assert (done.count, done.previous) == (1, Item("k", b"v", 2))
     again = store.do(keys.delete("k", previous=True))
     assert (again.count, again.previous) == (0, None)
+
+
+def test_a_number_is_counted_up_and_down() -> None:
+    store = Store()
+    assert store.do(keys.incr("n")) == Incremented(1, 2, 3, "raft-0", 2)
+    assert store.do(keys.incr("n", -4, ttl=60)) == Incremented(-3, 3, 3, "raft-0", 3)
+    assert store.get("n") == Item("n", "-3", 3)
+    assert store.machine.next_expiry_ms == limits.SESSION_TTL_MS, "it was there, and stays"
+    assert store.do(keys.incr("timed", 2**53 - 1, ttl=60)).value == 2**53 - 1
+    assert store.machine.next_expiry_ms == 60_000
+    done = store.do(transactions.txn(then=[Incr("n", 5), Incr("m", ttl=30), Get("n")]))
+    assert done.results == (
+        Incremented(2, 5, 3, "raft-0", 5),
+        Incremented(1, 5, 3, "raft-0", 5),
+        Item("n", "2", 5),
+    )
+    assert store.machine.next_expiry_ms == 30_000
+
+
+@pytest.mark.parametrize("body", [None, "1", 1.5, True, [1]], ids=repr)
+def test_an_answer_that_is_no_number_is_none(body: Any) -> None:
+    call = Call(keys.incr("n"), 0, 1)
+    call.answer = Answer(True, 2, body, 3, "raft-0", index=2)
+    with pytest.raises(WireError, match="not a whole number"):
+        call.result()
 
 
 def test_deletes_count() -> None:

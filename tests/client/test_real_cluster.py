@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from raftzmq import AsyncClient, Client, Compare, Fenced, Get, Put, Refused
+from raftzmq import AsyncClient, Client, Compare, Fenced, Get, Incr, InvalidRequest, Put, Refused
 from tests.client.conftest import AsyncInThread
 from tests.system.processes import STEADY, Cluster, wait_for
 
@@ -30,7 +30,7 @@ def db(request: pytest.FixtureRequest, nodes: Cluster) -> Iterator[Any]:
         with Client(nodes.endpoints) as client:
             yield client
     else:
-        proxy = AsyncInThread(nodes.endpoints)
+        proxy = AsyncInThread(AsyncClient(nodes.endpoints))
         yield proxy
         proxy.end()
 
@@ -54,6 +54,11 @@ def test_every_operation_works(db: Any) -> None:
     assert (once.succeeded, once.current.value) == (False, "1")
     assert db.cas("op/once", "2", once.revision, keep_end=True).succeeded
     assert db.txn(then=[Put("op/once", "3", keep_end=True)]).succeeded
+    assert [db.incr("op/number", by).value for by in (1, 5, -7)] == [1, 6, -1]
+    assert db.txn(then=[Incr("op/number", 2)]).results[0].value == 1
+    with pytest.raises(InvalidRequest, match="'op/a' does not hold a decimal integer; nothing was"):
+        db.incr("op/a")
+    assert db.delete("op/number", previous=True).previous.value == "1"
     assert db.put("op/once", "4", lease=db.lease_grant(10)).succeeded
     found = db.get("op/once", details=True)
     assert found.lease is not None
@@ -151,7 +156,7 @@ def test_locks_pass_on_and_a_watch_misses_nothing_while_a_leader_is_killed(
                 written.append(put.revision)
                 inside.clear()
 
-    watcher = AsyncInThread(nodes.endpoints)
+    watcher = AsyncInThread(AsyncClient(nodes.endpoints))
     with Client(nodes.endpoints) as client, watcher.watch(prefix="seen/") as watch:
         with ThreadPoolExecutor(6) as pool:
             workers = [pool.submit(work, worker) for worker in range(6)]

@@ -121,3 +121,42 @@ def test_the_list_of_another_cluster_is_taken_whatever_its_index() -> None:
     again = asked(talk, EVERY_MS + 200)
     talk.answer(A, StatusReply(again.ids[0], status(A, C, applied=3, name="0" * 16)))
     assert talk.session.endpoints.known == (A, C)
+
+
+NAME = "db.test:6001"
+ADDRESSES = ("10.9.9.1:6001", "10.9.9.2:6001", "10.9.9.3:6001")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("alive", ADDRESSES)
+def test_a_name_is_all_of_its_addresses(kind: str, alive: str) -> None:
+    talk = Conversation([NAME], learns_members=True)
+    talk.down = {NAME, *ADDRESSES} - {alive}
+    talk.call(KINDS[kind](), timeout=10)
+    assert talk.later(1000) == []
+    talk.session.resolved(NAME, ADDRESSES)
+    assert any(sent.endpoint == alive for sent in talk.later(3000))
+
+
+def test_a_watch_tries_all_addresses_of_a_name() -> None:
+    talk = Conversation([NAME], learns_members=True)
+    talk.down = {NAME, *ADDRESSES[:2]}
+    talk.session.subscribe(Subscription("k", None, None, False), talk.now_ms)
+    assert talk.later(1000) == []
+    talk.session.resolved(NAME, ADDRESSES)
+    assert any(sent.endpoint == ADDRESSES[2] for sent in talk.later(3000))
+
+
+def test_addresses_that_a_name_had_before_are_forgotten() -> None:
+    talk = Conversation([NAME, A])
+    talk.session.resolved(NAME, ADDRESSES)
+    talk.session.resolved(NAME, ADDRESSES[1:])
+    assert list(talk.session.endpoints.known) == [NAME, A, *ADDRESSES[1:]]
+    talk.session.resolved(NAME, ADDRESSES[:1])  # of one, libzmq knows by the name
+    assert list(talk.session.endpoints.known) == [NAME, A]
+
+
+def test_names_that_nobody_gave_are_not_looked_into() -> None:
+    talk = Conversation([A])
+    talk.session.resolved("raft-7.elsewhere:6001", ADDRESSES)
+    assert talk.session.endpoints.known == (A,)

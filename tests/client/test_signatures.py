@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from raftzmq import Item, Leader, Queue, Written
 
 CLIENTS = [Client, AsyncClient]
-HANDLES = ["Lease", "Lock", "Semaphore", "PlainSemaphore", "Election", "Watch"]
+HANDLES = ["Lease", "Lock", "Semaphore", "PlainSemaphore", "Election", "Watch", "Scan", "JsonView"]
 ASKING = [
     function
     for module in (keys, transactions, cluster, leases, queues)

@@ -1,4 +1,5 @@
-"""The newest Python, which the image has: a clone is installed there, and tests pass."""
+"""The newest Python, which the image has: wheel and sdist install there and work, and so does a
+clone, in which tests pass."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from raftzmq import __version__
 from tests.containers.engine import ROOT, answer, base_image, docker, unique, why_not
 
 pytestmark = [pytest.mark.system, pytest.mark.proof]
@@ -17,11 +19,33 @@ what objects take; and the pure parts that take seconds. With installing, 130 s 
 
 LIMIT_S: Final = 900.0
 
-SCRIPT: Final = f"""
+UNPACK: Final = """
 mkdir /clone
 tar -C /given --exclude=./.venv --exclude=./.git --exclude='*_cache' -c . | tar -C /clone -x
 cd /clone
+"""
+
+TESTS: Final = f"""{UNPACK}
 ./justw test -q -n 2 -m "not system and not proof" {" ".join(f"tests/{name}" for name in FOLDERS)}
+"""
+
+PACKAGES: Final = f"""{UNPACK}
+python3 -m venv /build
+/build/bin/pip install --quiet build
+/build/bin/python -m build --outdir /dist . >/dev/null
+cd /
+for made in /dist/*; do
+    python3 -m venv --clear /fresh
+    /fresh/bin/pip install --quiet "$made"
+    /fresh/bin/raftzmq --version
+    /fresh/bin/python -c '
+from raftzmq.testing import Cluster
+with Cluster(3) as cluster, cluster.client() as db:
+    db.put("greeting", "hello")
+    cluster.kill_leader()
+    print(db.get("greeting", timeout=30).value)
+'
+done
 """
 
 FILTERS: Final = ("--cap-add", "NET_ADMIN")
@@ -39,22 +63,31 @@ def base() -> str:
     return base_image()
 
 
-def test_a_clone_is_installed_and_its_tests_pass(base: str) -> None:
+def run(base: str, script: str) -> str:
+    """Run a script in a container with the checkout in /given; what it printed."""
     name = unique("newest")
     mount = f"type=bind,src={ROOT},dst=/given,readonly"
     try:
         ended = docker(
             *("run", "--name", name, "--init", "--network", "host", *FILTERS, "--mount", mount),
-            *(base, "sh", "-ec", SCRIPT),
+            *(base, "sh", "-ec", script),
             timeout_s=LIMIT_S,
         )
     finally:
         docker("rm", "--force", name)
-    said = (ended.out + ended.err)[-8000:]
-    assert ended.code == 0, said
-    passed = re.search(r"(\d+) passed", ended.out)
-    assert passed, said
-    assert int(passed[1]) > PASSED_MIN, said
+    assert ended.code == 0, (ended.out + ended.err)[-8000:]
+    return ended.out
+
+
+def test_wheel_and_sdist_are_installed_and_run_three_nodes(base: str) -> None:
+    assert run(base, PACKAGES).splitlines() == [f"raftzmq {__version__}", "hello"] * 2
+
+
+def test_a_clone_is_installed_and_its_tests_pass(base: str) -> None:
+    said = run(base, TESTS)
+    passed = re.search(r"(\d+) passed", said)
+    assert passed, said[-8000:]
+    assert int(passed[1]) > PASSED_MIN, said[-8000:]
 
 
 def test_the_image_has_the_newest_python_of_the_classifiers(base: str) -> None:

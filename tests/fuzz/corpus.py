@@ -83,7 +83,11 @@ OPERATIONS: Final[list[list[object]]] = [
     [38, "keys", "k", "key", 10],
     [33, "put_if", "key", "v", 0, ["ttl", 500]],
     [34, "put_if", "key", "v", None, ["lease", 13]],
+    [39, "call", "bank", "pay", '["a","b",5]'],
+    [40, "ask", "bank", "balance", '["a"]'],
     [35, "txn", [], [["put_if", "key", "v", None, "keep"]], []],
+    [39, "incr", "number", -3, ["ttl", 500]],
+    [40, "txn", [], [["incr", "number", 1, None]], []],
 ]
 """One of each kind, as a client sends them."""
 

@@ -1,16 +1,10 @@
-"""A real API server takes the manifests. It is asked to store nothing.
-
-Only where the variable names a context of kubectl: nobody's cluster is touched unasked.
-"""
+"""A real API server takes the manifests. It is asked to store nothing."""
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,33 +14,13 @@ from raftzmq_cli.cluster.api_versions import understood_by
 from raftzmq_cli.cluster.deployment import Deployment
 from raftzmq_cli.cluster.kubectl import Kubectl
 from tests.kube.manifests import BUDGETS, EVERY, KUBE, objects, rendered
-from tests.system.processes import wait_for
+from tests.kube.server import CONTEXT, ON_A_SERVER, kubectl, made_namespace
 
-VARIABLE = "RAFTZMQ_TEST_CONTEXT"
-CONTEXT = os.environ.get(VARIABLE, "")
 BUDGET_V1 = (1, 21)
 VERSIONS = 'jsonpath={range .items[*]}{.metadata.uid} {.metadata.generation}{"\\n"}{end}'
 """Of each object: a change makes another generation of it."""
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.kubernetes,
-    pytest.mark.skipif(not CONTEXT, reason=f"{VARIABLE} names no context of kubectl to try"),
-]
-
-
-def kubectl(*words: str, stdin: str = "") -> str:
-    done = subprocess.run(
-        ["kubectl", "--context", CONTEXT, *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == "", "kubectl has warned"
-    return done.stdout
+pytestmark = ON_A_SERVER
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +28,6 @@ def server() -> tuple[int, int]:
     """The version of the server."""
     found = json.loads(kubectl("get", "--raw", "/version"))
     return int(found["major"]), int(found["minor"].rstrip("+"))
-
-
-@contextmanager
-def made_namespace() -> Iterator[str]:
-    """Its pods wait for Secrets that nobody makes."""
-    name = f"raftzmq-test-{secrets.token_hex(4)}"
-    kubectl("create", "namespace", name)
-    account = ("get", "serviceaccounts", "-n", name, "-o", "name")
-    try:
-        # Without it no pod is made, and it comes a moment after the namespace.
-        wait_for("a service account", lambda: "default" in kubectl(*account))
-        yield name
-    finally:
-        kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture

@@ -189,6 +189,19 @@ class Coordination:
             self.bonds[key] = bond
         return "ok", None
 
+    def incr(self, key: str, by: int, end: Any) -> tuple[Any, ...]:
+        if isinstance(end, list) and end[0] == "lease" and end[1] not in self.leases:
+            return ("lease_expired",)
+        held = self.keys[key][0] if key in self.keys else "0"
+        try:
+            number = int(held)
+        except (TypeError, ValueError):
+            return ("invalid",)
+        if held != str(number) or abs(number + by) > limits.NUMBER_MAX:
+            return ("invalid",)
+        self.put_if(key, str(number + by), None, "keep" if key in self.keys else end)
+        return "ok", number + by
+
     # -- queues ---------------------------------------------------------------------------------
 
     def of_queue(self, kind: str, name: str, *, held: bool) -> list[int]:

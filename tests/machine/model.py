@@ -10,8 +10,15 @@ from typing import Any
 from raftzmq import limits
 from raftzmq.machine.values import body_size
 from tests.machine.coordination_model import Coordination
+from tests.machine.program_model import Banking
 
-READS = {"leases": "leases_after", "queues": "queues_of", "await": "awaited", "keys": "keys_after"}
+READS = {
+    "leases": "leases_after",
+    "queues": "queues_of",
+    "await": "awaited",
+    "keys": "keys_after",
+    "ask": "asked",
+}
 """What reads are called here, where it is something else."""
 
 
@@ -20,11 +27,12 @@ def session_number(index: int, secret: str = "") -> int:
     return int(sha256(f"{secret} {index}".encode()).hexdigest()[:16], 16) if secret else index
 
 
-class Model(Coordination):
+class Model(Coordination, Banking):
     """Values stay in their wire form, tables are copied whole, everything is searched linearly."""
 
     def __init__(self) -> None:
-        super().__init__()
+        Coordination.__init__(self)
+        Banking.__init__(self)
         self.keys: dict[str, tuple[Any, int]] = {}
         self.sessions: dict[int, dict[str, Any]] = {}
         self.index = 0
@@ -39,8 +47,8 @@ class Model(Coordination):
         self.index, self.time_ms = index, max(self.time_ms, time_ms)
         if name == "open":
             return self.open(*arguments)
-        if name == "cluster_version":
-            return ("ok", index, arguments[0])
+        if name in ("cluster_version", "program"):
+            return ("ok", index, arguments[0] if name == "cluster_version" else self.program())
         if name == "expire" and arguments:
             return ("ok", index, self.expire(*arguments))
         if name == "expire":

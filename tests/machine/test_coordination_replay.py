@@ -127,10 +127,13 @@ class Caller:
         if choice < 0.7:
             revision = random.choice([None, 0, self.model.revision(key), self.model.revision(key)])
             return ["put_if", key, self.value(), revision, self.end()]
-        if choice < 0.8:  # it is rolled back if more is left than may be read
+        if choice < 0.78:
+            return ["incr", key, random.choice([1, -4, limits.NUMBER_MAX]), self.new_end()]
+        if choice < 0.85:  # it is rolled back if more is left than may be read
             ending = ["put_if", key, "v", None, self.end()]
+            number = ["incr", key, 1, self.new_end()]
             changes = [["put", key, "v"], ["delete", key], ["delete_prefix", "a"], ending, ending]
-            change = random.choice(changes)
+            change = random.choice([*changes, number])
             return ["txn", [], [["put", "b", "v"], change, ["range", "", "", 9]], []]
         return operation(random)
 
@@ -141,6 +144,11 @@ class Caller:
         return random.choice(
             [None, "keep", "keep", ["lease", lease], ["lease", lease], ["ttl", 700]]
         )
+
+    def new_end(self) -> Any:
+        """When a new key ends, as `incr` says it."""
+        end = self.end()
+        return None if end == "keep" else end
 
     def fenced(self) -> list[Any]:
         fences = [list(self.place()[1:]) for _ in range(self.random.choice([1, 1, 2]))]
@@ -229,6 +237,7 @@ def test_the_random_commands_come_to_everything_that_they_may_come_to() -> None:
         "put_leased": "ok lease_expired",
         "put_ttl": "ok",
         "put_if": "ok compare_failed lease_expired",
+        "incr": "ok invalid lease_expired",
         "acquire": "ok lease_expired not_found invalid busy overloaded",
         "release": "ok not_held",
         "cancel": "ok not_held",

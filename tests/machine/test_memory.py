@@ -123,8 +123,8 @@ def test_only_ascii_text_takes_a_byte_for_a_character() -> None:
 def test_everything_that_writes_says_whether_it_adds() -> None:
     adding = {name for name in WRITES if table.COMMANDS.get(name) and table.COMMANDS[name].adds}
     assert adding == {
-        *("put", "cas", "put_leased", "put_ttl", "put_if"),
-        *("lease_grant", "acquire", "signal", "resize"),
+        *("put", "cas", "put_leased", "put_ttl", "put_if", "incr"),
+        *("lease_grant", "acquire", "signal", "resize", "call"),
     }
 
 
@@ -133,6 +133,8 @@ def test_everything_that_writes_says_whether_it_adds() -> None:
     [
         (["put", "k", "v"], True),
         (["put_if", "k", "v", None, ["ttl", 500]], True),
+        (["incr", "k", 1, None], True),
+        (["txn", [], [], [["incr", "k", 1, None]]], True),
         (["delete", "k"], False),
         (["open"], False),
         (["close"], False),

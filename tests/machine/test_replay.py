@@ -22,6 +22,7 @@ from raftzmq.lines import encode_entry
 from raftzmq.machine import Machine, bounded, owned, validate_write
 from raftzmq.machine.tables import keys
 from tests.machine.driver import restored
+from tests.machine.key_changes import change
 from tests.machine.model import Model, session_number
 
 ALPHABET = ["a", "b", "aa", "ab", "a/", "\ud7ff", "\ue000", "\U0010ffff", "a\U0010ffff", "\x00"]
@@ -187,17 +188,7 @@ def test_frozen_keys_are_those_of_their_moment_however_late_they_are_read(
         table = keys.KeyTable(dict.fromkeys(random.sample(names, 60), ("v", 0)))
         readers: list[tuple[Iterator[Any], list[Any], list[Any]]] = []
         for revision in range(1, 300):
-            some = random.choices(names, k=random.randint(1, 6))
-            change = random.random()
-            if change < 0.4:
-                revisions = range(revision, revision + len(some))
-                table.put_all(some, ["w"] * len(some), revisions)
-            elif change < 0.6:
-                table.put(some[0], "x", revision)
-            elif change < 0.95:
-                table.remove(some[0], revision)
-            else:
-                table.remove_span(some[0], random.choice([some[-1], ""]), revision)
+            change(table, names, revision, random)
             if random.random() < 0.05:
                 expected = sorted(table.items.items())
                 readers.append((iter(table.freeze()), expected, []))

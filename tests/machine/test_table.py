@@ -49,7 +49,7 @@ def test_every_operation_has_one_row() -> None:
 
 def test_clients_may_send_every_row_but_those_of_leaders() -> None:
     internal = {name for name, row in table.SESSIONLESS.items() if row.internal}
-    assert internal == {"expire", "cluster_version"}
+    assert internal == {"expire", "cluster_version", "program"}
     assert not any(row.internal for row in table.COMMANDS.values())
     assert {*table.COMMANDS, *table.SESSIONLESS} - internal == WRITES
     assert set(table.READS) == READS
@@ -65,7 +65,8 @@ def test_what_runs_takes_the_state_and_every_argument(row: Operation) -> None:
 @pytest.mark.parametrize("row", table.SESSIONLESS.values(), ids=named)
 def test_what_needs_no_session_takes_the_state_and_its_number(row: Command) -> None:
     assert takes(row.run, 2 + len(row.arguments) + row.bounded)
-    older = 2 if row.name == "cluster_version" else 0  # the others once had no arguments
+    always = row.name in ("cluster_version", "program")  # the others once had no arguments
+    older = 2 if always else 0
     assert len(row.arguments) == row.newer + older
 
 
@@ -80,7 +81,7 @@ def test_every_argument_has_a_check_that_refuses_what_is_nothing(row: Operation)
 
 def test_what_may_stand_behind_a_fence() -> None:
     deletes = {"delete", "delete_prefix", "delete_first"}
-    allowed = {"put", "put_leased", "put_ttl", "put_if", "cas", "txn"} | deletes
+    allowed = {"put", "put_leased", "put_ttl", "put_if", "incr", "cas", "txn"} | deletes
     assert set(fences.FENCED) == allowed
     assert {name for name, row in table.COMMANDS.items() if row.fenced} == allowed
 
@@ -105,7 +106,7 @@ def test_what_belongs_to_the_user_whose_name_the_leader_adds() -> None:
 def test_what_may_stand_within_a_transaction() -> None:
     commands = {name for name, row in table.COMMANDS.items() if row.touches is not None}
     reads = {name for name, row in table.READS.items() if row.in_transaction}
-    assert commands == {"put", "put_if", "delete", "delete_prefix"}
+    assert commands == {"put", "put_if", "incr", "delete", "delete_prefix"}
     assert reads == {"get", "range", "prefix"}
     assert set(transactions.BRANCH) == commands | reads
 

@@ -72,6 +72,7 @@ def test_a_write_is_recorded_when_it_is_answered(trail: Audit) -> None:
         (["put_ttl", "k", "secret", 500], {"key": "k", "ttl_ms": 500}),
         (["put_leased", "k", "secret", 7], {"key": "k", "lease": 7}),
         (["put_if", "k", "secret", 3, ["ttl", 500]], {"key": "k", "revision": 3}),
+        (["incr", "k", 5, ["ttl", 500]], {"key": "k"}),
         (["delete", "k"], {"key": "k"}),
         (["delete_prefix", "k/"], {"prefix": "k/"}),
         (["delete_first", "k/", 5], {"prefix": "k/", "limit": 5}),

@@ -23,6 +23,7 @@ from raftzmq.transport.operator_wire import (
     StopRequest,
     TransferRequest,
 )
+from raftzmq.transport.scan_wire import ScanSays
 from raftzmq.transport.snapshot_wire import SnapshotSays
 from raftzmq.transport.watch_wire import UnwatchRequest, Watching, WatchLost, WatchRequest
 from tests.access.product import BEYOND, NAME, USERS, Known, examples
@@ -111,8 +112,10 @@ def test_what_reaches_beyond_the_prefix_is_denied(stale: bool) -> None:
 
 def test_every_request_that_is_no_operation_has_a_word_of_the_wire() -> None:
     of_others = {"watch", "unwatch", "snapshot", "snapshot_pull", "backup_note"}
+    of_others |= {"scan", "scan_next", "scan_end"}  # test_scans.py
     assert set(WORDS.values()) | of_others == set(client_wire._REQUESTS)
     others = {OperationsRequest, WatchRequest, UnwatchRequest, *get_args(SnapshotSays)}
+    others |= {*get_args(ScanSays)}
     assert set(WORDS) | others == set(get_args(client_wire.Request))
 
 

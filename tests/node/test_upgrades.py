@@ -233,6 +233,9 @@ NEWER: list[list[Any]] = [
     PUT_IF,
     ["txn", [], [["get", "k"]], [["put_if", "k", "v", None, "keep"]]],
     ["fenced", [["q", 1]], PUT_IF],
+    ["incr", "k", 1, None],
+    ["txn", [], [], [["incr", "k", 1, None]]],
+    ["fenced", [["q", 1]], ["incr", "k", 1, None]],
 ]
 
 

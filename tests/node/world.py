@@ -10,7 +10,9 @@ from typing import Any
 from raftzmq.access.users import ANYBODY, User
 from raftzmq.core.config import Config
 from raftzmq.core.messages import Message
+from raftzmq.machine import Program
 from raftzmq.node import Node, NodeSettings
+from raftzmq.node.programs import offered
 from raftzmq.storage import MemoryFiles, MemoryStorage, StorageConfig
 from raftzmq.transport.client_wire import (
     OperationsRequest,
@@ -52,6 +54,7 @@ class World:
         storage: StorageConfig | None = None,
         quota_bytes: int | None = None,
         spoken: Spoken = SPOKEN,
+        program: Program | None = None,
     ) -> None:
         self.now_ms = 1_000
         self.random = Random(seed)
@@ -71,10 +74,13 @@ class World:
         self.serial = 0
         self.spoken: dict[str, Spoken] = {}
         """What the build of a node speaks, if it is not this one."""
+        self.programs: dict[str, Program | None] = {}
+        """The state machine of users' own that a node is started with."""
         self.replicas: int | None = None
         """What the nodes are told of spec.replicas, if anything; freshly read in every step."""
         for name in self.initial:
             self.spoken[name] = spoken
+            self.programs[name] = program
             self.start(name)
 
     # -- nodes --------------------------------------------------------------------------------
@@ -87,14 +93,18 @@ class World:
             incarnation=lambda: f"{self.random.getrandbits(64):016x}",
         )
         self.stores[name] = store
+        program = self.programs.get(name)
         settings = NodeSettings(
             name=name,
             address=f"{name}.raft-service:6000",
             initial=self.initial,
             raft=Config(
-                keep_entries=self.config.keep_entries, spoken=self.spoken.get(name, SPOKEN)
+                keep_entries=self.config.keep_entries,
+                spoken=self.spoken.get(name, SPOKEN),
+                program=offered(program),
             ),
             quota_bytes=self.quota_bytes,
+            program=program,
         )
         node = Node(
             settings, store, store.open(name), Random(self.random.random()), self.clock(name)

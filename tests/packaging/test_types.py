@@ -15,12 +15,26 @@ import pytest
 import yaml
 
 import raftzmq
+from tests import docstrings
 from tests.containers.engine import ROOT
+from tests.documents import fences_of, indented_blocks_of, is_python
 
-DOCUMENTS: Final = ("README.md", "docs/python.md", "docs/tracing.md", "raftzmq/__init__.py")
-EXAMPLES: Final = ROOT / "tests" / "examples"
+DOCUMENTS: Final = (
+    "README.md",
+    "docs/python.md",
+    "docs/coming-from.md",
+    "docs/coordination.md",
+    "docs/quickstart.md",
+    "docs/state-machines.md",
+    "docs/testing.md",
+    "docs/tracing.md",
+    "docs/tutorial.md",
+    "raftzmq/__init__.py",
+)
+EXAMPLES: Final = ROOT / "examples"
 
 FRAME: Final = """\
+import asyncio
 import time
 from raftzmq import AsyncClient, Client, Delete, Put
 
@@ -29,13 +43,33 @@ async def example(db: Client, revision: int) -> None:
 """What an example may take for granted: what the one before it on the page has."""
 
 
+DOCSTRING_FRAME: Final = """\
+import asyncio
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from counter import Counter
+from raftzmq import *
+
+@dataclass
+class Job:
+    page: int
+
+def example(db: Client, revision: int, request: str, worker: str) -> None:
+"""
+"""The same for the example of a docstring."""
+
+
 def blocks(text: str) -> Iterator[str]:
-    """The indented blocks that are Python and use the package."""
-    for block in re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.MULTILINE):
-        code = textwrap.dedent(block).strip()
-        if "db." in code and "$ " not in code and not code.startswith(("raftzmq ", "./")):
-            ast.parse(code)
+    """The blocks that are Python and use the package, and the programs."""
+    for found in indented_blocks_of(text):
+        code = textwrap.dedent(found[0]).strip()
+        if is_python(code):
             yield code + "\n"
+    for language, code in fences_of(text):
+        if language == "python" and is_python(code):
+            yield code
 
 
 def examples() -> dict[str, str]:
@@ -45,13 +79,18 @@ def examples() -> dict[str, str]:
         for item in yaml.safe_load_all(manifest.read_text()):
             if item["kind"] == "ConfigMap":
                 (found[manifest.stem],) = item["data"].values()
+    for name, code in docstrings.examples().items():
+        found[f"docstring_of_{name.replace('.', '_')}"] = DOCSTRING_FRAME + textwrap.indent(
+            code, "    "
+        )
     for document in DOCUMENTS:
         text = (ROOT / document).read_text()
         if document.endswith(".py"):
             text = f"{ast.get_docstring(ast.parse(text))}\n"
         for k, code in enumerate(blocks(text)):
             name = re.sub(r"\W", "_", document)
-            found[f"{name}_{k}"] = FRAME + textwrap.indent(code, "    ")
+            is_program = code.startswith("# ")  # and its name
+            found[f"{name}_{k}"] = code if is_program else FRAME + textwrap.indent(code, "    ")
     return found
 
 
@@ -88,4 +127,4 @@ def test_every_example_is_strictly_typed(tmp_path: Path) -> None:
 
     careless = FRAME + '    print(db.get("greeting").value)\n'
     done = strict(tmp_path, {"careless": careless})
-    assert 'Item "None" of "Item | None" has no attribute "value"' in done.stdout
+    assert 'Item "None" of "Item[str | bytes] | None" has no attribute "value"' in done.stdout

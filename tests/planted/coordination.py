@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from raftzmq.client.handles import rwlock
 from raftzmq.client.operations import queues as queue_operations
 from raftzmq.client.session import leases as client_leasing
+from raftzmq.client.session.mirrors import Mirrored
 from raftzmq.client.session.places import Acquisitions
 from raftzmq.client.session.watches import Watches
 from raftzmq.core.raft import Raft
@@ -130,6 +132,26 @@ def take_a_piece_for_the_whole(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Watches, "_events", hear)
 
 
+def follow_from_now_on(patch: pytest.MonkeyPatch) -> None:
+    """A mirror watches what is new, whatever happened since it was read."""
+    begin_at = Mirrored.begin_at
+
+    def begin(mirror: Mirrored, revision: int) -> None:
+        begin_at(mirror, revision)
+        mirror.start = None
+
+    patch.setattr(Mirrored, "begin_at", begin)
+
+
+def write_with_one_permit_less(patch: pytest.MonkeyPatch) -> None:
+    """A writer leaves one permit of a read/write lock, which is a reader's."""
+
+    def permits_of(*, writes: bool) -> int:
+        return rwlock.READERS - 1 if writes else 1
+
+    patch.setattr(rwlock, "permits_of", permits_of)
+
+
 def keep_what_a_counter_granted(patch: pytest.MonkeyPatch) -> None:
     """What a counter has granted is gone, whether or not anybody takes it."""
     leave = Queues.leave
@@ -239,6 +261,20 @@ DEFECTS: Final = (
         take_a_piece_for_the_whole,
         told="at revision .* got .*, and it was",
         seeds=60,
+    ),
+    Defect(
+        37,
+        "a writer and a reader hold a read/write lock together",
+        write_with_one_permit_less,
+        told="is held by a writer and by others",
+        seeds=100,
+    ),
+    Defect(
+        38,
+        "a mirror misses what happens between its reading and its watch",
+        follow_from_now_on,
+        told="the mirror of .*: holds .*, and there was",
+        seeds=150,
     ),
     Defect(
         26,

@@ -10,8 +10,9 @@ import pytest
 
 from raftzmq import Client
 from raftzmq.access.key_directory import KeyDirectory
-from raftzmq.access.key_files import ClientKey, new_pair, read_client_key, read_node_keys
+from raftzmq.access.key_files import ClientKey, new_pair, read_client_key
 from raftzmq.access.keys import Kind
+from raftzmq.access.node_keys import read_node_keys
 from raftzmq.access.users import User
 from raftzmq.client import sockets
 from raftzmq.errors import RaftzmqError, Unauthorized

@@ -109,6 +109,19 @@ def execute_retries(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Session, "__init__", forgetful)
 
 
+def add_again_when_sent_again(patch: pytest.MonkeyPatch) -> None:
+    """The result of an `incr` is kept under its serial, and is not looked for there."""
+    execute = machine._execute
+
+    def forgetful(state: State, number: int, ack: int, op: Any) -> Result:
+        session = state.sessions.table.get(number)
+        if session is not None and op[1] == "incr":
+            session.results.pop(op[0], None)
+        return execute(state, number, ack, op)
+
+    patch.setattr(machine, "_execute", forgetful)
+
+
 def leave_sessions_out_of_snapshots(patch: pytest.MonkeyPatch) -> None:
     """And out of the state's hash, which is made of the same records: so it does not tell."""
     records = snapshots.records
@@ -257,5 +270,13 @@ DEFECTS: Final = (
         told="ValueError: the value is too large",
         seeds=20,
         half="c",
+    ),
+    Defect(
+        36,
+        "an incr that is sent again adds again",
+        add_again_when_sent_again,
+        told=r"for serial \d+, and now|should have given \('ok'|is not linearizable",
+        seeds=60,
+        start=5030,
     ),
 )

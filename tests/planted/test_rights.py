@@ -156,7 +156,7 @@ DEFECTS: Final = [
         "a branch of a transaction is not checked",
         row("txn", check_the_first_branch),
         by_every_right,
-        r"none: \['txn', \[\], \[\], \[\['put', 'a/k', 'v'\]\]\] is ok",
+        r"none: \['txn', \[\], \[\], \[\['(put|incr)', 'a/k', .*\]\]\] is ok",
     ),
     Defect(
         "the compares of a transaction are not checked",

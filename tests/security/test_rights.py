@@ -197,6 +197,9 @@ def test_clients_are_told_what_they_may(crowd: Crowd) -> None:
             lambda: db.stop(crowd.endpoints[0]),
             lambda: db.log_level(crowd.endpoints[0], "debug"),
             lambda: db.snapshot().open(),
+            lambda: next(db.scan("orders/")),
+            lambda: next(db.scan("orders/", stale=True)),
+            lambda: next(db.scan("", keys_only=True)),
         ]
         for call in calls:
             began = time.monotonic()
@@ -204,6 +207,7 @@ def test_clients_are_told_what_they_may(crowd: Crowd) -> None:
                 call()
             assert time.monotonic() - began < PATIENCE_S / 2
         assert db.range("billing/", "billing0").items[0].value == "v"
+        assert [item.value for item in db.scan("billing/")] == ["v"]
         with db.lock("billing/lock"):
             db.put("billing/1", "w")
 

@@ -8,8 +8,10 @@ from the pool is put back into it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from raftzmq.client.handles import rwlock
 from raftzmq.client.operations import fences, keys, queues, transactions
 from raftzmq.client.operations.arguments import Operation
 from raftzmq.client.operations.fences import Fence
@@ -18,7 +20,7 @@ from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.transactions import Put
 from raftzmq.machine.tables.places import COUNTER, ELECTION, LOCK, SEMAPHORE
 from tests.sim.history import OK, UNKNOWN, Op
-from tests.sim.ledger import REGISTER
+from tests.sim.ledger import REGISTER, RWLOCK, WRITES
 from tests.sim.pool import CAPACITY, POOL, Withdrawal
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class Claim:
     def __init__(self, client: Coordinator) -> None:
         self._client = client
         self._random = client.random
+        self._rwlocks = Random(f"read/write locks of {client.name} in {client.world.seed}")
+        """Apart, so that which claims these are does not depend on what the others draw."""
         self.place: Acquisition | None = None
         self.lease: HeldLease | None = None
         """Its own; None while it has none, or uses the client's."""
@@ -79,6 +83,9 @@ class Claim:
         if kind == COUNTER and random.random() < 0.8:
             self._ask_for(self._withdrawal(ttl_ms), impatience=0.4)
             return
+        if kind == SEMAPHORE and self._rwlocks.random() < 0.5:
+            self._ask_for(self._read_or_write(ttl_ms), impatience=0.1)
+            return
         if kind in (SEMAPHORE, COUNTER):
             permits, capacity = random.randint(1, CAPACITY), random.choice([0, 0, CAPACITY])
         place = Acquisition(
@@ -92,6 +99,20 @@ class Claim:
             value=self._client.name if kind == ELECTION else None,
         )
         self._ask_for(place, impatience=0.1)
+
+    def _read_or_write(self, ttl_ms: int) -> Acquisition:
+        """A claim to the read/write lock, which says what it is for."""
+        writes = self._rwlocks.random() < 0.4
+        return Acquisition(
+            SEMAPHORE,
+            RWLOCK,
+            timeout_ms=self._rwlocks.choice(TIMEOUTS_MS),
+            lease=self.lease,
+            ttl_ms=ttl_ms,
+            permits=rwlock.permits_of(writes=writes),
+            capacity=rwlock.READERS,
+            value=WRITES if writes else None,
+        )
 
     def _withdrawal(self, ttl_ms: int) -> Withdrawal:
         return Withdrawal(

@@ -18,7 +18,8 @@ from raftzmq.client.session.session import Session
 from raftzmq.client.session.verdicts import REFUSALS
 from raftzmq.client.transactions import Compare, Delete, DeletePrefix, Get, GetPrefix, GetRange, Put
 from raftzmq.errors import Denied, OutcomeUnknown, RaftzmqError
-from tests.sim.history import FAILED, NEVER, ODD, OK, REFUSED, UNKNOWN, Op
+from tests.sim import banking
+from tests.sim.history import COUNTER, FAILED, NEVER, ODD, OK, REFUSED, UNKNOWN, Op
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -49,6 +50,9 @@ READS: Final = {"get": 9, "prefix": 1}
 NEWER: Final = 0.3
 """Share of the worlds in which clients also send what is new in cluster version 2. They draw it
 from numbers of their own, so every other world stays as it was."""
+
+COUNTING: Final = 0.4
+"""Share of these in which a put becomes an `incr`, and a get one of the counter."""
 
 NAP: Final = 0.02
 """How often a client sleeps before its next request, and perhaps longer than its session lives."""
@@ -102,6 +106,7 @@ class SimClient:
         self.secrets = Random(f"{world.seed} {name} secrets")
         newer = Random(f"newer in {world.seed}").random() < NEWER
         self.newer = Random(f"{world.seed} {name} newer") if newer else None
+        self.customer = banking.customer(world, name)
         self.session = self._session(endpoints, Random(self.random.getrandbits(64)))
         self._ops: dict[Call, Op | Callable[[Call], None]] = {}
         self._values = 0
@@ -152,7 +157,7 @@ class SimClient:
         else:
             weights = self._weights()
             kind = self.random.choices(list(weights), list(weights.values()))[0]
-            op, work = self._of_version_2(*self._draw(kind))
+            op, work = self._of_the_bank(*self._of_version_2(*self._draw(kind)))
             timeouts = READER_TIMEOUTS_S if self.reader else TIMEOUTS_S
             self._submit(op, work, self.random.choice(timeouts))
 
@@ -242,13 +247,18 @@ class SimClient:
         return self._op(name, *arguments), work
 
     def _of_version_2(self, op: Op, work: Work) -> tuple[Op, Work]:
-        """In some worlds, now and then, a newer form of a put or cas. Of keys that never end it
-        does the same."""
+        """In some worlds, now and then, a newer form of a put or cas, which of keys that never end
+        does the same; or a put or get becomes one of the counter."""
         random = self.newer
         if random is None or random.random() < 0.5:
             return op, work
+        counts = random.random() < COUNTING
         newer: Work
         match op.name, *op.arguments:
+            case "put", _, _ if counts:
+                newer = keys.incr(COUNTER, random.choice([1, 1, 5]))
+            case "get", _ if counts and not op.stale:
+                newer = keys.get(COUNTER)
             case "put", key, value:
                 newer = keys.put(key, unwired(value), keep_end=True)
             case "cas", key, value, revision if revision:
@@ -266,6 +276,16 @@ class SimClient:
                 return op, work
         name, *arguments = orjson.loads(b"[" + newer.tail)
         return replace(op, name=name, arguments=arguments), newer
+
+    def _of_the_bank(self, op: Op, work: Work) -> tuple[Op, Work]:
+        """Where there is a bank, now and then a call of it instead."""
+        call = None
+        if self.customer is not None:
+            call = banking.drawn(self.customer, reads=self.reader)
+        if call is None:
+            return op, work
+        name, arguments = banking.form_of(call)
+        return self._op(name, *arguments), call
 
     def _op(self, name: str, *arguments: Any) -> Op:
         return Op(self.name, name, list(arguments), self.world.moment())
@@ -337,7 +357,9 @@ class SimClient:
 
     def _remember(self, op: Op) -> None:
         seen = self.world.seen
+        self.world.counts["incr done"] += op.name == "incr"
         self.world.counts["put_if done"] += op.name == "put_if" and op.compared
+        self.world.counts["calls done"] += op.name == "call"
         if op.name in ("put", "cas", "put_if") and op.compared:
             seen[op.arguments[0]] = (op.arguments[1], op.index)
         elif op.name == "get" and op.body is not None:

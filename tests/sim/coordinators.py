@@ -16,6 +16,7 @@ from raftzmq.client.operations import fences, keys, leases, queues
 from raftzmq.client.operations.arguments import Work
 from raftzmq.client.session.acquisition import Acquisition
 from raftzmq.client.session.leases import HeldLease
+from raftzmq.client.session.mirrors import Mirrored
 from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.session.tasks import Task
@@ -24,6 +25,7 @@ from tests.sim.claims import Claim
 from tests.sim.clients import SimClient, wire
 from tests.sim.history import Op
 from tests.sim.ledger import REGISTER
+from tests.sim.mirrors import Mirroring
 from tests.sim.pool import CAPACITY, Account
 from tests.sim.watchers import Watcher
 
@@ -80,6 +82,7 @@ class Coordinator(SimClient):
         super().__init__(world, name)
         self._claims = [Claim(self) for _ in range(world.options.claims)]
         self._watchers = [Watcher(self) for _ in range(self.random.choice([1, 2, 3]))]
+        self._mirroring = Mirroring(self)
 
     def _session(self, endpoints: list[str], random: Random) -> Session:
         return Session(endpoints, random, self.secrets, learns_members=False)
@@ -104,11 +107,13 @@ class Coordinator(SimClient):
         """Whether all its watchers have everything up to a revision."""
         for one in self._watchers:
             one.news()  # without events there is none, and yet time goes on
-        return all(one.done_to >= revision for one in self._watchers)
+        self._mirroring.look()
+        watched = all(one.done_to >= revision for one in self._watchers)
+        return watched and self._mirroring.has(revision)
 
     def lagging(self) -> str:
-        """Its watchers and their places, for a person."""
-        return ", ".join(map(str, self._watchers))
+        """Its watchers and its mirror, and how far they are, for a person."""
+        return ", ".join(map(str, [*self._watchers, self._mirroring]))
 
     # -- for claims and watchers ----------------------------------------------------------------
 
@@ -129,6 +134,14 @@ class Coordinator(SimClient):
     def unsubscribe(self, watcher: Watcher) -> None:
         del self._watched[watcher.subscription]
         self.session.unsubscribe(watcher.subscription, self.world.now_ms)
+        self.turn()
+
+    def keep(self, mirror: Mirrored) -> None:
+        self.session.mirror(mirror, self.world.now_ms)
+        self.turn()
+
+    def keep_no_more(self, mirror: Mirrored) -> None:
+        self.session.mirror_no_more(mirror, self.world.now_ms)
         self.turn()
 
     def read_register(self, done: Callable[[Op], None], timeout: float) -> None:
@@ -198,6 +211,8 @@ class Coordinator(SimClient):
                 watcher = self._watched.get(subscription)
                 if watcher is not None:
                     watcher.news()
+                elif subscription is self._mirroring.mirror:
+                    self._mirroring.look()
             super().turn()
 
     # -- what it asks for besides ---------------------------------------------------------------

@@ -35,6 +35,7 @@ SETTLED_S: Final = 30.0
 class Drill(World):
     """A world whose second phase is the recovery."""
 
+    bank_share = 0.0  # what works on directories runs no state machine of users' own
     _aftermath: _Aftermath | None = None
 
     def run(self) -> Drill:

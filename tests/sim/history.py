@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from raftzmq.client.session.packer import READ_IDS
 
@@ -13,7 +13,7 @@ OK, REFUSED, FAILED, UNKNOWN = "ok", "refused", "failed", "unknown"
 READS = frozenset(
     {
         *("get", "item", "prefix", "range", "count", "keys"),
-        *("lease", "leases", "describe", "queues", "await", "observe"),
+        *("lease", "leases", "describe", "queues", "await", "observe", "ask"),
     }
 )
 
@@ -63,6 +63,9 @@ class Op:
 
 
 NEVER = ("never",)
+
+COUNTER: Final = "count"
+"""The key that clients count in, and do nothing else with."""
 
 
 @dataclass(slots=True)

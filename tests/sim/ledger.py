@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 REGISTER: Final = "register"
 """A key that is written only by those who hold a lock: each adds one to what it read."""
 
+RWLOCK: Final = "rwlock"
+WRITES: Final = "writes"
+"""A read/write lock, and what a writer's place says of itself."""
+
 ROUNDING_MS: Final = 10
 """Clocks show whole milliseconds, and each leader begins with the stamp of the one before."""
 
@@ -211,6 +215,10 @@ class Ledger:
             self._resized.discard(name)
         if new and (min(new) <= last or new != sorted(new)):
             raise Violation(f"{told} was granted to the tokens {new} after {last}")
+        if queue.name == RWLOCK and len(queue.holders) > 1:
+            of = [place.value for place in queue.holders.values()]
+            if WRITES in of:
+                raise Violation(f"{told} is held by a writer and by others: {of}")
         waiters = list(queue.waiters.values())
         most = max((waiter.permits for waiter in waiters), default=0)
         if queue.kind == SEMAPHORE and most > queue.capacity:

@@ -20,7 +20,18 @@ from raftzmq.client.session.verdicts import DONE, REFUSALS
 from raftzmq.core.entry import Entry
 from tests.machine.entries import commands_of, follow
 from tests.machine.model import Model
-from tests.sim.history import FAILED, NEVER, ODD, OK, REFUSED, UNKNOWN, History, Op, is_serial
+from tests.sim.history import (
+    COUNTER,
+    FAILED,
+    NEVER,
+    ODD,
+    OK,
+    REFUSED,
+    UNKNOWN,
+    History,
+    Op,
+    is_serial,
+)
 from tests.sim.story import Violation
 
 BUDGET: Final = 300_000
@@ -70,6 +81,9 @@ def _take(step: Step, state: Value) -> tuple[bool, Value]:
             if done:
                 return succeeds, value
             return not succeeds and state == found, state
+        case "incr":
+            total = int(state or 0) + value
+            return result is ANY or result == total, str(total)
         case "delete":
             return result is ANY or result == (state is not None), None
         case "holds":  # compares of a transaction held (or not), and then perhaps a write
@@ -92,7 +106,7 @@ def check_keys(history: History, budget: int = BUDGET) -> int:
             continue
         for key, step in _steps(op, history.keys):
             # Those that it does not name may end by themselves, which only the log tells.
-            if not history.keys or key in history.keys:
+            if not history.keys or key in history.keys or key == COUNTER:
                 by_key[key].append(step)
     for key, steps in sorted(by_key.items()):
         check_key(key, steps, budget)
@@ -124,6 +138,8 @@ def _steps(op: Op, keys: Sequence[str]) -> Iterable[tuple[str, Step]]:
             result = (op.compared, found)
             expected = op.expected if op.expected is NEVER else token(op.expected)
             yield arguments[0], step("cas", token(arguments[1]), expected, result)
+        case "incr":
+            yield arguments[0], step("incr", arguments[1], result=op.body)
         case "delete":
             yield arguments[0], step("delete", result=op.body == 1)
         case "delete_prefix":
@@ -190,7 +206,8 @@ class _Search:
     Four things keep it small, and lose no order. A known step that fits and that would change
     nothing wherever it stood is taken at once. A step of unknown outcome that would change nothing
     is left for later. Of several such steps that do the same, only the first is tried. A value is
-    not replaced while some known step has yet to find it, for it is written only once.
+    not replaced while some known step has yet to find it, for it is written only once: a counter
+    only grows.
     """
 
     def __init__(self, key: str, steps: list[Step], budget: int) -> None:
@@ -264,7 +281,8 @@ class _Search:
             if step.known:
                 found[place] = place
             else:
-                value = step.value if step.value in self._told else None
+                told = step.value in self._told or step.kind == "incr"
+                value = step.value if told else None
                 same = (step.kind, step.value is None, value, step.expected)
                 found[same] = place  # the last of them was asked first
         return list(found.values())
@@ -317,6 +335,8 @@ def _found(step: Step) -> Value:
             return step.expected if done else found
         case "holds" if step.result is True and step.expected[0] == "=":
             return step.expected[1]
+        case "incr" if step.result is not ANY and step.result != step.value:
+            return str(step.result - step.value)
     return None
 
 

@@ -23,6 +23,7 @@ from raftzmq.core.role import Role
 from raftzmq.errors import CorruptLine, DataError, WireError
 from raftzmq.naming import client_address
 from raftzmq.node import Node, NodeSettings
+from raftzmq.node.programs import offered
 from raftzmq.storage import MemoryStorage, SnapshotWriter, Storage
 from raftzmq.transport.client_wire import (
     Reply,
@@ -42,6 +43,7 @@ from raftzmq.transport.peer_wire import (
 )
 from raftzmq.transport.watch_wire import Events
 from raftzmq.versions import SPOKEN
+from tests.sim.banking import program_of
 from tests.sim.builds import check_entries, check_records
 from tests.sim.disks import DATA, Durable, PowerCut, SimFiles
 
@@ -227,11 +229,13 @@ class SimProcess:
         self.store = store
         restored = store.open(self.name)
         world.rules.opened(self, restored)
+        program = program_of(world)
         settings = NodeSettings(
             name=self.name,
             address=self.address,
             initial=world.initial,
-            raft=replace(options.raft, spoken=world.builds.of(self)),
+            raft=replace(options.raft, spoken=world.builds.of(self), program=offered(program)),
+            program=program,
             chunk_bytes=options.chunk_bytes,
             snapshot_slice_bytes=options.slice_bytes,
             work_per_turn=10 * options.raft.max_committed_entries,  # about so many writes

@@ -12,7 +12,7 @@ import pytest
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND, Entry
 from raftzmq.lines import encode_entry
-from tests.sim.history import FAILED, NEVER, ODD, OK, UNKNOWN, History, Op
+from tests.sim.history import COUNTER, FAILED, NEVER, ODD, OK, UNKNOWN, History, Op
 from tests.sim.linearizability import ANY, Step, _take, check_key, check_keys, check_log
 from tests.sim.story import Violation
 
@@ -36,6 +36,35 @@ def is_wrong(*ops: Op) -> bool:
     except Violation as violation:
         return "is not linearizable" in str(violation)
     return False
+
+
+# -- numbers ------------------------------------------------------------------------------------
+
+
+def added(asked: int, told: int, by: int, total: int) -> Op:
+    return done(asked, told, "incr", COUNTER, by, None, body=total)
+
+
+def test_numbers_that_were_counted_one_after_the_other_are_right() -> None:
+    counted = added(1, 2, 1, 1), added(3, 9, 5, 6), added(4, 8, 1, 7)
+    assert not is_wrong(*counted, done(10, 11, "get", COUNTER, body=["7", 3]))
+    assert not is_wrong(done(1, 20, "get", COUNTER, body=None), *counted)
+
+
+def test_a_number_that_was_added_twice_or_not_at_all_is_found() -> None:
+    assert is_wrong(added(1, 2, 1, 1), added(3, 4, 1, 3))
+    assert is_wrong(added(1, 2, 1, 1), added(3, 4, 1, 1))
+    assert is_wrong(added(1, 2, 1, 1), done(3, 4, "get", COUNTER, body=["2", 2]))
+    assert is_wrong(added(1, 2, 1, 2), added(3, 4, 1, 1)), "in the wrong order"
+
+
+def test_an_incr_of_unknown_outcome_is_added_once_or_never() -> None:
+    tried = lost(1, "incr", COUNTER, 5, None), lost(1, "incr", COUNTER, 1, None)
+    for total in (2, 3, 7, 8):
+        assert is_wrong(*tried, added(2, 3, 1, total)) is (total not in (2, 7)), total
+    once = added(2, 3, 1, 6)
+    assert not is_wrong(*tried, once, added(4, 5, 1, 8))
+    assert is_wrong(*tried, once, added(4, 5, 1, 13))
 
 
 # -- by key, from values and moments alone ------------------------------------------------------

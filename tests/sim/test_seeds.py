@@ -36,6 +36,7 @@ def test_much_happened_in_these_worlds(summary: Summary) -> None:
     assert counts["snapshot received"] > 0
     assert counts["op unknown"] > 0, "no client was ever left without an answer"
     assert counts["put_if done"] > 0, "nothing of cluster version 2 was written"
+    assert counts["incr done"] > 0, "nobody counted"
     assert counts["claims held"] > COUNT
     assert counts["claims lost"] > 0
     assert counts["events watched"] > 10 * COUNT

@@ -18,7 +18,9 @@ from raftzmq import limits
 from raftzmq.core.entry import COMMAND, COMMANDS
 from raftzmq.lines import with_body
 from raftzmq.machine import Machine
+from raftzmq.state_machine.checks import NotDeterministic
 from tests.sim import options as opts
+from tests.sim.banking import checked_program_of
 from tests.sim.builds import Builds
 from tests.sim.clients import SimClient
 from tests.sim.coordinators import Coordinator
@@ -46,6 +48,9 @@ _DELIVERY, _TURN = 0, 1
 
 class World:
     """See the module. `run` plays the seed and raises SimFailure; counts are there afterwards."""
+
+    bank_share = 0.3
+    """Share of the worlds that have a bank, if all machines have the same build."""
 
     def __init__(
         self,
@@ -176,7 +181,7 @@ class World:
                 self._play()
         except SimFailure:
             raise
-        except Exception as error:
+        except (Exception, NotDeterministic) as error:
             raise self._failure(error) from error
         return self
 
@@ -234,7 +239,7 @@ class World:
         self.story.tell("world", "is judged")
         self.stranger.judge()
         rules = self.rules
-        machine = Machine()
+        machine = Machine(program=checked_program_of(self))
         for entry in rules.entries:
             if entry.kind in (COMMAND, COMMANDS):
                 machine.apply_all([with_body(entry)])
@@ -251,7 +256,7 @@ class World:
         self.counts["rule checks"] += rules.checks
         self.counts["states compared"] += len(rules.hashes)
 
-    def _failure(self, error: Exception) -> SimFailure:
+    def _failure(self, error: BaseException) -> SimFailure:
         problem = str(error) or type(error).__name__
         if not isinstance(error, AssertionError):
             problem = f"{type(error).__name__}: {problem}"

@@ -23,20 +23,14 @@ TTL_S = 2.0
 PATIENCE_S = 120.0
 
 
-def load(db: Client, names: list[str], lease: int = 0) -> None:
-    """Write the keys, from many threads."""
+def load(db: Client, names: list[str], lease: int | None = None) -> None:
+    """Write the keys, a hundred in a transaction, from many threads."""
 
     def put(group: list[str]) -> None:
-        db.txn(then=[Put(name, "v") for name in group], timeout=PATIENCE_S)
-
-    def put_leased(name: str) -> None:
-        db.put(name, "v", lease=lease, timeout=PATIENCE_S)
+        db.txn(then=[Put(name, "v", lease=lease) for name in group], timeout=PATIENCE_S)
 
     with ThreadPoolExecutor(32) as pool:
-        if lease:
-            list(pool.map(put_leased, names))
-        else:
-            list(pool.map(put, [names[at : at + 100] for at in range(0, len(names), 100)]))
+        list(pool.map(put, [names[at : at + 100] for at in range(0, len(names), 100)]))
 
 
 def term_of(cluster: Cluster) -> int:

@@ -26,6 +26,7 @@ from raftzmq.transport.operator_wire import (
     UpgradeRequest,
 )
 from raftzmq.transport.peer_wire import Hello, Neighbour, Welcome
+from raftzmq.transport.scan_wire import ScanEnd, ScanNext, ScanPage, ScanRequest
 from raftzmq.transport.snapshot_wire import (
     NoteRequest,
     PullRequest,
@@ -113,6 +114,11 @@ REQUESTS: list[Request] = [
     SnapshotRequest(8, CLUSTER, 4711, "2026-11-30T14:34:00Z"),
     PullRequest(9, 8231, 262144),
     NoteRequest(10, 4712, 1_796_052_591),
+    ScanRequest(11, CLUSTER, 4711, "jobs/", "", None, False),
+    ScanRequest(12, "", 0, "", "jobs/7", 100, True),
+    ScanNext(13, 8231, "jobs/7", 99),
+    ScanNext(14, 8231, "", None),
+    ScanEnd(15, 8231),
 ]
 
 REPLIES: list[Reply] = [
@@ -141,6 +147,9 @@ REPLIES: list[Reply] = [
     WatchLost(6, "compacted", "the history begins at revision 4000", 4000),
     SnapshotBegun(8, 8231, "raft-1", CLUSTER, 4712, 2),
     SnapshotPiece(9, 262144, b"\x00\xff\r\n any bytes", True),
+    ScanPage(11, 8231, "raft-1", 4712, ["a", "b"], ["x", {"b64": "aGVsbG8="}], [4711, 3], False),
+    ScanPage(12, 8231, "raft-1", 4712, ["a", "b"], [], [], True),
+    ScanPage(13, 8231, "raft-1", 4712, [], [], [], True),
 ]
 
 terms = st.integers(1, limits.TERM_MAX)

@@ -14,7 +14,8 @@ from typing import Any, Final
 import pytest
 
 from raftzmq.access.key_directory import KeyDirectory
-from raftzmq.access.key_files import ClientKey, read_client_key, read_node_keys
+from raftzmq.access.key_files import ClientKey, read_client_key
+from raftzmq.access.node_keys import read_node_keys
 from raftzmq.access.users import User
 from raftzmq.errors import Denied, RaftzmqError, Unauthorized
 from raftzmq.views.client import ViewsClient

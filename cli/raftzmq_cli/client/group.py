@@ -19,7 +19,9 @@ from raftzmq_cli.common.settings import (
 FILES: Final = {
     "get": "raftzmq_cli.client.keys",
     "put": "raftzmq_cli.client.keys",
+    "incr": "raftzmq_cli.client.numbers",
     "delete": "raftzmq_cli.client.keys",
+    "scan": "raftzmq_cli.client.scans",
     "txn": "raftzmq_cli.client.txn",
     "check": "raftzmq_cli.client.check",
     "bench": "raftzmq_cli.client.bench",

@@ -84,7 +84,7 @@ def get(
 
     Reads are linearizable, unless --stale: they see every write that completed before.
     With --prefix or --range-end each line has a key and its value. Keys are read in pages: each
-    page is a point in time, all of them together are not.
+    page is a point in time, all of them together are not. 'client scan' prints keys of one moment.
 
     Control characters are shown as escapes in such lines, in tables and on a terminal. A single
     value goes to a file or a pipe as it is, and -w json is exact.

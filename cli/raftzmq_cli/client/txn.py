@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from base64 import b64decode
 from collections.abc import Callable, Sequence
@@ -51,6 +52,11 @@ _OPERATIONS: Final[dict[str, tuple[int, Callable[..., Operation]]]] = {
     "range": (3, GetRange),
     "prefix": (2, GetPrefix),
 }
+_ENDS: Final = frozenset({"ttl", "lease", "keep_end"})
+"""When the key of a put ends: what may stand behind its value."""
+
+_NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
+
 _SECTIONS: Final = {"if": 0, "compares": 0, "then": 1, "else": 2, "otherwise": 2}
 
 
@@ -62,6 +68,7 @@ commands = Commands(shared=SHARED)
     """
     raftzmq client txn --if 'lock revision = 0' --then 'put lock me' --else 'get lock'
     raftzmq client txn --if 'a value = "x y"' --then 'put a z' --then 'delete b'
+    raftzmq client txn --if 'job revision = 0' --then 'put job me ttl=60' --then 'put n 1 keep_end'
     raftzmq client txn txn.json
     echo '{"if": [["a","value","=","1"]], "then": [["put","a","2"]], "else": []}' |
         raftzmq client txn -
@@ -74,7 +81,8 @@ def txn(
         str | None,
         typer.Argument(
             metavar="FILE",
-            help='JSON {"if": [...], "then": [...], "else": [...]} as in PROTOCOL.md; -: stdin.',
+            help='JSON {"if": [...], "then": [...], "else": [...]} as in PROTOCOL.md; -: stdin. '
+            'A put may have {"ttl": 60} behind its value, {"lease": 173} or {"keep_end": true}.',
         ),
     ] = None,
     compares: Annotated[
@@ -90,8 +98,9 @@ def txn(
         typer.Option(
             "--then",
             metavar="OPERATION",
-            help="'put KEY VALUE', 'get KEY', 'delete KEY', 'delete_prefix PREFIX', "
-            "'range START END LIMIT' or 'prefix PREFIX LIMIT'. Repeatable.",
+            help="'put KEY VALUE [ttl=SECONDS | lease=LEASE | keep_end]', 'get KEY', "
+            "'delete KEY', 'delete_prefix PREFIX', 'range START END LIMIT' or "
+            "'prefix PREFIX LIMIT'. Repeatable.",
         ),
     ] = None,
     otherwise: Annotated[
@@ -204,9 +213,30 @@ def _compare_of_words(part: str) -> Compare:
 
 def _operation_of_words(part: str) -> Operation:
     words: list[Any] = _words(part)
+    if len(words) > 3 and words[0] == "put":
+        return _operation([*words[:3], _end_of_words(part, words[3:])])
     if len(words) > 1 and words[0] in ("range", "prefix") and words[-1].isdecimal():
         words[-1] = int(words[-1])
     return _operation(words)
+
+
+def _end_of_words(part: str, words: Sequence[str]) -> dict[str, Any]:
+    """When the key of a put ends: `ttl=60`, `lease=173` or `keep_end`."""
+    end: dict[str, Any] = {}
+    for word in words:
+        name, _, number = word.partition("=")
+        if word == "keep_end":
+            end[name] = True
+        elif name == "lease" and number.isascii() and number.isdigit():
+            end[name] = int(number)
+        elif name == "ttl" and _NUMBER.fullmatch(number):
+            end[name] = float(number)
+        else:
+            hint = " (if a key is missing: --if 'KEY revision = 0')" if name == "if_absent" else ""
+            raise InvalidRequest(
+                f"{quoted(part)}: {quoted(word)} is not ttl=SECONDS, lease=LEASE or keep_end{hint}"
+            )
+    return end
 
 
 def _compare(part: Any) -> Compare:
@@ -221,9 +251,21 @@ def _operation(part: Any) -> Operation:
     if not isinstance(name, str) or name not in _OPERATIONS:
         raise InvalidRequest(f"{_quoted(part)} is not an operation: {', '.join(_OPERATIONS)}")
     count, make = _OPERATIONS[name]
+    if name == "put" and len(part) == count + 2:
+        return _ending_put(part)
     if len(part) != count + 1:
         raise InvalidRequest(f"{_quoted(part)}: {name} takes {count} argument(s)")
     return make(*(_value(argument) for argument in part[1:]))
+
+
+def _ending_put(part: list[Any]) -> Put:
+    _, key, value, end = part
+    if not isinstance(end, dict) or not end.keys() <= _ENDS:
+        raise InvalidRequest(
+            f'{_quoted(part)}: behind the value stands {{"ttl": SECONDS}}, {{"lease": LEASE}} or '
+            '{"keep_end": true}'
+        )
+    return Put(key, _value(value), **end)
 
 
 def _value(part: Any) -> Any:

@@ -171,7 +171,7 @@ def _usage_line(error: Any) -> str:
     if name == "node" and option.startswith("-") and not option.startswith("--"):
         cure = f"{option!r} is not a pod name: it must be NAME-ORDINAL, such as raft-0"
         return f"{cure} (see '{command} --help')"
-    if name in ("put", "get", "delete") and type(error).__name__ == "NoSuchOption":
+    if name in ("put", "get", "incr", "delete") and type(error).__name__ == "NoSuchOption":
         message += "; write -- before a key or value that starts with a dash"
     if name in ("lock", "elect", "watch", "run") and type(error).__name__ == "NoSuchOption":
         message += "; write -- before COMMAND"

@@ -69,9 +69,20 @@ def write_bytes(data: bytes) -> None:
 
 def write_texts(texts: Iterable[bytes]) -> None:
     """Print many pieces of JSON, a block at a time."""
+    if sys.stdout.isatty():
+        texts = (safe_json(text.decode()).encode() for text in texts)
+    _write_blocks(texts)
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Print many lines of text, a block at a time."""
+    _write_blocks(escaped(line, "\t").encode() + b"\n" for line in lines)
+
+
+def _write_blocks(pieces: Iterable[bytes]) -> None:
     held = bytearray()
-    for text in texts:
-        held += safe_json(text.decode()).encode() if sys.stdout.isatty() else text
+    for piece in pieces:
+        held += piece
         if len(held) >= BLOCK_BYTES:
             _write(bytes(held))
             held.clear()

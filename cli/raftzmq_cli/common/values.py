@@ -16,9 +16,9 @@ from raftzmq_cli.common.escaping import escaped, fields, quoted
 from raftzmq_cli.common.invocation import Invocation
 
 if TYPE_CHECKING:
-    from raftzmq import CasResult, Deleted, Item, TxnResult, Written
+    from raftzmq import CasResult, Deleted, Incremented, Item, TxnResult, Written
 
-    Done = Written | CasResult | Deleted | TxnResult
+    Done = Written | Incremented | CasResult | Deleted | TxnResult
 
 Value = str | bytes
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from raftzmq.access.key_directory import KeyDirectory
-from raftzmq.access.key_files import read_node_keys
+from raftzmq.access.node_keys import read_node_keys
 from raftzmq.errors import DataError, InvalidRequest
 from raftzmq.storage.directory import Layout, data_errors, read_all, user_of
 from raftzmq.storage.files import OsFiles

@@ -13,6 +13,7 @@ import typer
 from raftzmq.access import key_files
 from raftzmq.access.key_directory import ADMIN, KeyDirectory
 from raftzmq.access.keys import Kind
+from raftzmq.access.node_keys import read_node_keys
 from raftzmq.errors import InvalidRequest
 from raftzmq_cli.common.commands import Commands
 from raftzmq_cli.keys.options import DEFAULT, Directory
@@ -46,7 +47,7 @@ def secret(
 def secrets(directory: Path, user: str = ADMIN) -> dict[str, Any]:
     """The Secrets as one document of Kubernetes. Raises KeyFileError."""
     keys = KeyDirectory(directory)
-    key_files.read_node_keys(directory)  # says what is wrong
+    read_node_keys(directory)  # says what is wrong
     key_files.read_lines(keys.file_of(user), Kind.USER, Kind.SERVER)
     nodes = (key_files.NODE_FILE, key_files.SERVER_FILE, key_files.USERS_FILE)
     return {

@@ -50,6 +50,8 @@ _PASSED_ON: Final = (
     "RAFTZMQ_HEARTBEAT_MS",
     "RAFTZMQ_PING_MS",
     "RAFTZMQ_DEAD_MS",
+    "RAFTZMQ_MACHINE",
+    "RAFTZMQ_CHECK_MACHINE",
 )
 
 
@@ -119,6 +121,9 @@ class LocalNode:
             restrict(made_before)
         environ = {k: v for k, v in os.environ.items() if not k.startswith("RAFTZMQ_")}
         environ |= {k: os.environ[k] for k in _PASSED_ON if k in os.environ}
+        if "RAFTZMQ_MACHINE" in environ:  # its module may be here, and the node runs elsewhere
+            places = [str(Path.cwd()), environ.get("PYTHONPATH")]
+            environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
         with self.log_file.open("ab") as log:
             self.child = subprocess.Popen(
                 self.command,

@@ -11,9 +11,8 @@ from raftzmq.client.forks import Origin
 from raftzmq.client.handles.exclusive import Exclusive
 from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, timeout_ms
 from raftzmq.client.results import Event
-from raftzmq.client.session.session import Session
 from raftzmq.client.session.subscriptions import Subscription
-from raftzmq.client.shell import Action, Shell
+from raftzmq.client.shell import Action, Shell, in_this_process
 from raftzmq.errors import InvalidRequest, Unavailable, WatchLost
 
 
@@ -125,13 +124,7 @@ class Watch:
 
 def _unsubscribe(one: Subscription) -> Action:
     """Of a function of its own: it must not hold the watch, or that would never be garbage."""
-    origin = Origin()
-
-    def leave(session: Session, now_ms: int) -> None:
-        if origin.is_here:
-            session.unsubscribe(one, now_ms)
-
-    return leave
+    return in_this_process(lambda session, now: session.unsubscribe(one, now))
 
 
 def _has_begun(one: Subscription) -> bool:

@@ -32,7 +32,11 @@ from raftzmq.transport.operator_wire import (
 
 
 def status(endpoint: str | None = None, *, timeout: float = 5) -> NodeRequest[dict[str, Any]]:
-    """What the node at `endpoint`, or any, says of itself; PROTOCOL.md has the fields."""
+    """What the node at `endpoint`, or any, says of itself; PROTOCOL.md has the fields.
+    For example:
+
+        print(db.status()["leader"])
+    """
     return NodeRequest(
         StatusRequest,
         _status,
@@ -44,7 +48,11 @@ def status(endpoint: str | None = None, *, timeout: float = 5) -> NodeRequest[di
 
 
 def stop(endpoint: str, *, timeout: float = 5) -> NodeRequest[str]:
-    """Stop the node at `endpoint`, as SIGTERM does. Returns what it said."""
+    """Stop the node at `endpoint`, as SIGTERM does. Returns what it said.
+    For example:
+
+        db.stop("127.0.0.1:6011")
+    """
     return NodeRequest(
         StopRequest,
         _message,
@@ -57,7 +65,10 @@ def stop(endpoint: str, *, timeout: float = 5) -> NodeRequest[str]:
 
 def log_level(endpoint: str, level: str, *, timeout: float = 5) -> NodeRequest[str]:
     """Let the node at `endpoint` log DEBUG, INFO, WARNING or ERROR and above until it ends. Returns
-    what it said."""
+    what it said.
+
+        db.log_level("127.0.0.1:6011", "DEBUG")
+    """
     if not isinstance(level, str) or level.upper() not in LOG_LEVELS:
         raise InvalidRequest(f"a level is {', '.join(LOG_LEVELS)}, not {quoted(level)}")
     return NodeRequest(
@@ -71,34 +82,58 @@ def log_level(endpoint: str, level: str, *, timeout: float = 5) -> NodeRequest[s
 
 
 def transfer(to: str | None = None, *, timeout: float = 5) -> NodeRequest[str]:
-    """Hand leadership to the node named `to`, or to whoever is most caught up."""
+    """Hand leadership to the node named `to`, or to whoever is most caught up.
+    For example:
+
+        db.transfer("raft-1")
+    """
     if to is not None:
         _check_node(to)
     return _to_leader(lambda ident: TransferRequest(ident, to), timeout)
 
 
 def member_add(name: str, *, timeout: float = 5) -> NodeRequest[str]:
-    """Admit the waiting node `name`; done when it is a voter."""
+    """Admit the waiting node `name`; done when it is a voter.
+    For example:
+
+        db.member_add("raft-3", timeout=60)
+    """
     return _member("add", name, timeout)
 
 
 def member_promote(name: str, *, timeout: float = 5) -> NodeRequest[str]:
-    """Make the learner `name` a voter."""
+    """Make the learner `name` a voter.
+    For example:
+
+        db.member_promote("raft-3")
+    """
     return _member("promote", name, timeout)
 
 
 def member_remove(name: str, *, timeout: float = 5) -> NodeRequest[str]:
-    """Remove the member `name`."""
+    """Remove the member `name`.
+    For example:
+
+        db.member_remove("raft-3")
+    """
     return _member("remove", name, timeout)
 
 
 def upgrade_finish(*, timeout: float = 5) -> NodeRequest[str]:
-    """Raise the cluster version to what all members speak, and take back a downgrade."""
+    """Raise the cluster version to what all members speak, and take back a downgrade.
+    For example:
+
+        db.upgrade_finish()  # when each node runs the new release
+    """
     return _to_leader(lambda ident: UpgradeRequest(ident, "finish"), timeout)
 
 
 def upgrade_downgrade(*, timeout: float = 5) -> NodeRequest[str]:
-    """Lower the cluster version by one, and keep it there, so that older nodes can run."""
+    """Lower the cluster version by one, and keep it there, so that older nodes can run.
+    For example:
+
+        db.upgrade_downgrade()  # and then each node may run the release before
+    """
     return _to_leader(lambda ident: UpgradeRequest(ident, "downgrade"), timeout)
 
 

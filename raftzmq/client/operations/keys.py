@@ -27,7 +27,16 @@ from raftzmq.client.operations.arguments import (
 )
 from raftzmq.client.operations.fences import AnyFence, guarded
 from raftzmq.client.operations.leases import number_of
-from raftzmq.client.results import CasResult, Deleted, Item, Keys, Range, Value, Written
+from raftzmq.client.results import (
+    CasResult,
+    Deleted,
+    Incremented,
+    Item,
+    Keys,
+    Range,
+    Value,
+    Written,
+)
 from raftzmq.errors import InvalidRequest
 
 T = TypeVar("T")
@@ -95,7 +104,11 @@ def get(
     """Read a key; None if it is absent. Linearizable, unless `stale`: then whichever node is
     asked, or the one at `endpoint`, answers from what it has applied. With `details` the item has
     the key's `lease` and `remaining` time too; a node of release 0.2.0 does not know them, and
-    Unsupported is raised."""
+    Unsupported is raised.
+
+        if item := db.get("greeting"):
+            print(item.value, item.revision)
+    """
 
     def decode(answer: Answer) -> Item | None:
         return decode_item(key, answer.body)
@@ -116,7 +129,10 @@ def count(
 ) -> Operation[int]:
     """How many keys begin with `prefix`, of all of them at one moment and without reading them.
 
-    Example: `db.count("jobs/")`. Raises Unsupported where a node of release 0.2.0 is asked."""
+    Raises Unsupported where a node of release 0.2.0 is asked.
+
+        print(db.count("jobs/"))
+    """
     args = [check_bound("prefix", prefix)]
     return read("count", args, decode_number, timeout, stale=stale, endpoint=endpoint)
 
@@ -131,7 +147,11 @@ def keys_(
     timeout: float = 5,
 ) -> Operation[Keys]:
     """Read the keys that begin with `prefix` and come behind `after`, at most `limit`, without
-    their values. Raises Unsupported where a node of release 0.2.0 is asked."""
+    their values. Raises Unsupported where a node of release 0.2.0 is asked.
+
+        for key in db.keys("jobs/", limit=100):
+            print(key)
+    """
     args = [check_bound("prefix", prefix), check_bound("after", after), check_limit(limit)]
     return read("keys", args, _keys, timeout, stale=stale, endpoint=endpoint)
 
@@ -139,7 +159,11 @@ def keys_(
 def delete(
     key: str, *, previous: bool = False, fence: AnyFence = None, timeout: float = 5
 ) -> Operation[Deleted]:
-    """Delete a key, if it is there. With `previous` the result has what it was."""
+    """Delete a key, if it is there. With `previous` the result has what it was.
+    For example:
+
+        print(db.delete("greeting", previous=True).previous)
+    """
     if not previous:
         return guarded(write("delete", [check_key(key)], _deleted, timeout), fence)
 
@@ -158,6 +182,8 @@ def delete_prefix(prefix: str, *, fence: AnyFence = None, timeout: float = 5) ->
     each step has `timeout`; what is written meanwhile may be deleted too. The result is that of the
     last step, with the `count` of all. If a later step fails, the error says how many keys are
     deleted already: Refused, or OutcomeUnknown whatever the cause. Ask again for the rest.
+
+        print(db.delete_prefix("cart/9/").count)
     """
     args = [check_bound("prefix", prefix), limits.REMOVALS_PER_ENTRY]
     return guarded(write("delete_first", args, _deleted_first, timeout), fence)
@@ -181,7 +207,12 @@ def cas(
     timeout: float = 5,
 ) -> Operation[CasResult]:
     """Write a key if its revision is `revision` (0: if it is absent). `ttl`, `lease` and `keep_end`
-    say when it ends, as of `put`; with one of them it needs cluster version 2: Unsupported."""
+    say when it ends, as of `put`; with one of them it needs cluster version 2: Unsupported.
+
+        if item := db.get("visits"):
+            done = db.cas("visits", str(int(item.value) + 1), item.revision)
+            print(done.succeeded)
+    """
     if type(revision) is not int or not 0 <= revision <= limits.INDEX_MAX:
         raise InvalidRequest(f"a revision is a whole number, 0 or above, not {quoted(revision)}")
 
@@ -212,8 +243,39 @@ def put_if_absent(
     fence: AnyFence = None,
     timeout: float = 5,
 ) -> Operation[CasResult]:
-    """Write a key if it is absent. `ttl` and `lease` as of `cas`."""
+    """Write a key if it is absent. `ttl` and `lease` as of `cas`.
+    For example:
+
+        print(db.put_if_absent("config", "first").succeeded)
+    """
     return cas(key, value, 0, ttl=ttl, lease=lease, fence=fence, timeout=timeout)
+
+
+def incr(
+    key: str,
+    by: int = 1,
+    *,
+    ttl: float | None = None,
+    lease: AnyLease | None = None,
+    fence: AnyFence = None,
+    timeout: float = 5,
+) -> Operation[Incremented]:
+    """Add `by`, which may be below 0, to the number that a key holds as decimal text; the result
+    has the sum as `value`. It is added once, however often the request had to be sent. An absent
+    key counts as 0, and ends as `ttl` or `lease` say; a key that is there goes on to end as it did.
+
+        if db.incr("calls/7/12:03", ttl=120).value > 100:
+            print("too many calls in this minute")
+
+    InvalidRequest: the key holds something else, or would get further from 0 than 2**53 - 1. It
+    needs cluster version 2: Unsupported.
+    """
+    if type(by) is not int or abs(by) > limits.NUMBER_MAX:
+        raise InvalidRequest(
+            f"by is a whole number, at most {limits.NUMBER_MAX} up and down, not {quoted(by)}"
+        )
+    args = [check_key(key), by, _end(ttl, lease, keep_end=False)]
+    return guarded(write("incr", args, _incremented, timeout), fence)
 
 
 def _end(ttl: float | None, lease: AnyLease | None, keep_end: bool) -> Any:
@@ -255,7 +317,12 @@ def range_(
     endpoint: str | None = None,
     timeout: float = 5,
 ) -> Operation[Range]:
-    """Read the keys from `start` up to but excluding `end` ("": no end), at most `limit`."""
+    """Read the keys from `start` up to but excluding `end` ("": no end), at most `limit`.
+    For example:
+
+        for item in db.range("jobs/a", "jobs/n"):
+            print(item.key, item.value)
+    """
     args = [check_bound("start", start), check_bound("end", end), check_limit(limit)]
     return read("range", args, _range, timeout, stale=stale, endpoint=endpoint)
 
@@ -268,7 +335,12 @@ def prefix(
     endpoint: str | None = None,
     timeout: float = 5,
 ) -> Operation[Range]:
-    """Read the keys that begin with `prefix`, at most `limit`."""
+    """Read the keys that begin with `prefix`, at most `limit`.
+    For example:
+
+        for item in db.prefix("config/"):
+            print(item.key, item.value)
+    """
     args = [check_bound("prefix", prefix), check_limit(limit)]
     return read("prefix", args, _range, timeout, stale=stale, endpoint=endpoint)
 
@@ -278,6 +350,12 @@ def prefix(
 
 def _written(answer: Answer) -> Written:
     return Written(answer.index, answer.term, answer.leader, answer.revision)
+
+
+def _incremented(answer: Answer) -> Incremented:
+    if type(answer.body) is not int:
+        raise TypeError("not a whole number")
+    return Incremented(answer.body, answer.index, answer.term, answer.leader, answer.revision)
 
 
 def _written_if(key: str) -> Callable[[Answer], Written]:

@@ -26,23 +26,44 @@ def number_of(lease: AnyLease) -> int:
 
 
 def lease_grant(ttl: float, *, timeout: float = 5) -> Operation[int]:
-    """Grant a lease that nobody keeps alive but by `lease_keep`; return its number."""
+    """Grant a lease that nobody keeps alive but by `lease_keep`; return its number.
+    For example:
+
+        lease = db.lease_grant(60)
+        db.put("workers/7", "here", lease=lease)
+    """
     return write("lease_grant", [milliseconds(ttl)], decode_number, timeout)
 
 
 def lease_keep(lease: int, *, timeout: float = 5) -> Operation[float]:
-    """Let a lease's time begin anew; return how many seconds that is. Raises LeaseExpired."""
+    """Let a lease's time begin anew; return how many seconds that is. Raises LeaseExpired.
+    For example:
+
+        lease = db.lease_grant(60)
+        print(db.lease_keep(lease))  # 60.0
+    """
     args = [check_lease(lease)]
     return write("lease_keep", args, lambda answer: answer.body / 1000, timeout)
 
 
 def lease_revoke(lease: int, *, timeout: float = 5) -> Operation[None]:
-    """End a lease, with all that it holds. Raises LeaseExpired."""
+    """End a lease, with all that it holds. Raises LeaseExpired.
+    For example:
+
+        lease = db.lease_grant(60)
+        db.lease_revoke(lease)
+    """
     return write("lease_revoke", [check_lease(lease)], decode_nothing, timeout)
 
 
 def lease_info(lease: int, *, timeout: float = 5) -> Operation[LeaseInfo | None]:
-    """A lease as the cluster knows it; None if it has ended."""
+    """A lease as the cluster knows it; None if it has ended.
+    For example:
+
+        lease = db.lease_grant(60)
+        if info := db.lease_info(lease):
+            print(info.remaining, info.keys, info.places)
+    """
 
     def decode(answer: Answer) -> LeaseInfo | None:
         return None if answer.body is None else _lease_info([lease, *answer.body])
@@ -51,7 +72,12 @@ def lease_info(lease: int, *, timeout: float = 5) -> Operation[LeaseInfo | None]
 
 
 def leases(after: int = 0, limit: int = 1000, *, timeout: float = 5) -> Operation[Leases]:
-    """The leases with numbers above `after`, at most `limit`."""
+    """The leases with numbers above `after`, at most `limit`.
+    For example:
+
+        for info in db.leases():
+            print(info.id, info.ttl, info.remaining)
+    """
 
     def decode(answer: Answer) -> Leases:
         items, more = answer.body

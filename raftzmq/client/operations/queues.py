@@ -38,32 +38,55 @@ KINDS: Final = (LOCK, SEMAPHORE, COUNTER, ELECTION)
 
 
 def release(kind: str, name: str, token: int, *, timeout: float = 5) -> Operation[None]:
-    """Give up a place, whether it holds or waits. Raises NotHeld if it does neither."""
+    """Give up a place, whether it holds or waits. Raises NotHeld if it does neither.
+    For example:
+
+        token = db.acquire("lock", "nightly", db.lease_grant(60))
+        db.release("lock", "nightly", token)
+    """
     args = [_kind(kind), check_name(name), check_token(token)]
     return write("release", args, decode_nothing, timeout)
 
 
 def signal(name: str, permits: int = 1, *, timeout: float = 5) -> Operation[int]:
-    """Add permits to a plain semaphore, made if there is none; return how many it has."""
+    """Add permits to a plain semaphore, made if there is none; return how many it has.
+    For example:
+
+        print(db.signal("tickets", 3))
+    """
     args = [check_name(name), _permits("permits", permits)]
     return write("signal", args, decode_number, timeout)
 
 
 def resize(name: str, permits: int, *, timeout: float = 5) -> Operation[None]:
-    """Let a semaphore have so many permits; it is made if there is none."""
+    """Let a semaphore have so many permits; it is made if there is none.
+    For example:
+
+        db.resize("mail", 5)
+    """
     args = [check_name(name), _permits("permits", permits)]
     return write("resize", args, decode_nothing, timeout)
 
 
 def forget(kind: str, name: str, *, timeout: float = 5) -> Operation[None]:
-    """Remove a semaphore or counter. Raises NotFound, or NotAcquired while it is in use."""
+    """Remove a semaphore or counter. Raises NotFound, or NotAcquired while it is in use.
+    For example:
+
+        db.resize("mail", 5)
+        db.forget("semaphore", "mail")
+    """
     if kind not in (SEMAPHORE, COUNTER):
         raise InvalidRequest(f"only a semaphore or counter is forgotten, not a {quoted(kind)}")
     return write("forget", [kind, check_name(name)], decode_nothing, timeout)
 
 
 def describe(kind: str, name: str, *, timeout: float = 5) -> Operation[Queue | None]:
-    """Who holds and who waits; None if there is no such queue."""
+    """Who holds and who waits; None if there is no such queue.
+    For example:
+
+        if queue := db.describe("lock", "nightly"):
+            print([place.value for place in queue.holders], queue.waiting)
+    """
 
     def decode(answer: Answer) -> Queue | None:
         body = answer.body
@@ -89,7 +112,12 @@ def describe(kind: str, name: str, *, timeout: float = 5) -> Operation[Queue | N
 def queues(
     kind: str, prefix: str = "", limit: int = 1000, *, timeout: float = 5
 ) -> Operation[Queues]:
-    """The queues of a kind whose names begin with `prefix`, at most `limit`."""
+    """The queues of a kind whose names begin with `prefix`, at most `limit`.
+    For example:
+
+        for queue in db.queues("lock", "report-"):
+            print(queue.name, queue.held, queue.waiting)
+    """
 
     def decode(answer: Answer) -> Queues:
         items, more = answer.body

@@ -25,6 +25,7 @@ from raftzmq.client.transactions import (
     Get,
     GetPrefix,
     GetRange,
+    Incr,
     Put,
     TxnOperation,
 )
@@ -40,7 +41,14 @@ def txn(
     timeout: float = 5,
 ) -> Operation[TxnResult]:
     """Do the operations of `then` if every compare holds, else those of `otherwise`, all at one
-    index."""
+    index.
+
+        db.txn(
+            compares=[Compare("config", "revision", "=", 0)],
+            then=[Put("config", "first"), Put("owner", "me")],
+            otherwise=[Get("owner")],
+        )
+    """
     for what, part in (("compares", compares), ("then", then), ("otherwise", otherwise)):
         if not isinstance(part, list | tuple):
             raise InvalidRequest(f"{what} is a list, not {quoted(part)}")
@@ -88,6 +96,8 @@ def _request(operation: TxnOperation) -> Operation[Any]:
     match operation:
         case Put(key, value, ttl, lease, keep_end):
             return keys.put_in_transaction(key, value, ttl, lease, keep_end)
+        case Incr(key, by, ttl, lease):
+            return keys.incr(key, by, ttl=ttl, lease=lease)
         case Delete(key):
             return keys.delete(key)
         case DeletePrefix(prefix):

@@ -22,6 +22,7 @@ class Acquisition(Task):
     has ended; `on_lost` is told once."""
 
     __slots__ = (
+        "busy",
         "call",
         "capacity",
         "deadline_ms",
@@ -67,6 +68,7 @@ class Acquisition(Task):
         self.value = value
         self.token = 0
         self.phase = LEASE
+        self.busy = False  # the cluster said that it cannot be had at once
         self.lost = False
         self.on_lost: Callable[[], None] | None = None
         self.on_lease_end: Callable[[int], None] | None = None

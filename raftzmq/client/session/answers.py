@@ -81,12 +81,14 @@ class Answers:
         self._calls.end_all(done, now_ms)
         self.again(again)
 
-    def single(self, reply: Single, now_ms: int) -> None:
+    def single(self, endpoint: str, reply: Single, now_ms: int) -> None:
+        """A node answered a request that is a message of its own."""
         call = self._flight.by_id.get(reply.id)
         if call is not None and isinstance(call.work, NodeRequest):
             if call.batch is not None:
                 call.batch.lane.answered()
             call.answer = reply
+            call.answered_by = endpoint
             self._calls.end(call, now_ms)
 
     def of_a_watch(self, endpoint: str, reply: WatcherHears, now_ms: int) -> None:

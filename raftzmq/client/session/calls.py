@@ -46,6 +46,7 @@ class Call:
     __slots__ = (
         "alone",
         "answer",
+        "answered_by",
         "batch",
         "deadline_ms",
         "done",
@@ -115,6 +116,7 @@ class Call:
         self.done = False
         self.answer: Answer | Single | None = None
         self.error: RaftzmqError | None = None
+        self.answered_by: str  # the endpoint, of a request that is a message of its own
 
     def result(self) -> Any:
         """Return what the call returns, or raise its error."""

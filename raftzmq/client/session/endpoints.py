@@ -9,6 +9,9 @@ from typing import Final
 HINTED_LINKS: Final = 8
 """Most links kept to endpoints that are not known, but were named by nodes or callers."""
 
+ADDRESSES_MOST: Final = 64
+"""Most addresses of a name that are tried."""
+
 
 @dataclass(slots=True)
 class Link:
@@ -23,13 +26,16 @@ class Link:
 
 
 class Endpoints:
-    """The configured endpoints, in order, those of members that nodes told of (`learned`), others
-    that nodes named, and what each last said."""
+    """The configured endpoints, in order, the addresses behind their names, those of members that
+    nodes told of (`learned`), others that nodes named, and what each last said."""
 
     def __init__(self, configured: tuple[str, ...], guess: str = "") -> None:
         self.configured = configured
         self._guess = guess
+        self.given = configured
+        """The configured ones, and all addresses of names among them, where that was looked up."""
         self.learned: tuple[str, ...] = ()
+        self._addresses: dict[str, tuple[str, ...]] = {}
         self.links: dict[str, Link] = {}
         self._said: dict[str, tuple[int, str]] = {}
 
@@ -42,11 +48,19 @@ class Endpoints:
     @property
     def known(self) -> tuple[str, ...]:
         """All that may be asked: the configured ones first."""
-        return self.configured + self.learned
+        return self.given + self.learned
 
     def learn(self, addresses: Iterable[str]) -> None:
         """Take these as the members' endpoints."""
         self.learned = tuple(e for e in dict.fromkeys(addresses) if e not in self.configured)
+
+    def resolve(self, name: str, addresses: Iterable[str]) -> None:
+        """Take all addresses of a configured name for endpoints of their own: libzmq tries one of
+        them, and it may be the one where nobody is."""
+        if name in self.configured:
+            self._addresses[name] = tuple(addresses)[:ADDRESSES_MOST]
+            every = (one for some in self._addresses.values() if len(some) > 1 for one in some)
+            self.given = tuple(dict.fromkeys((*self.configured, *every)))
 
     def heard_last(self) -> str | None:
         """The endpoint that said something last."""
@@ -65,12 +79,12 @@ class Endpoints:
         """The next endpoint to try: the next in turn that is not suspect nor known to be out of
         reach, if there is any. Members' own addresses may mean nothing here: they come after the
         configured ones, those that are connected first."""
-        others = [*_in_turn(self.configured, endpoint), *_in_turn(self.learned, endpoint)]
+        others = [*_in_turn(self.given, endpoint), *_in_turn(self.learned, endpoint)]
 
         def cost(candidate: str) -> tuple[bool, bool, bool]:
             link = self.links.get(candidate)
             up = None if link is None else link.up
-            unsure = candidate in self.learned and not up
+            unsure = candidate not in self.given and not up
             return self.is_suspect(candidate, now_ms), up is False, unsure
 
         return min(others, key=cost, default=self.configured[0])

@@ -172,6 +172,7 @@ class Acquisitions:
             assert place.lease is not None
             self._leases.end(place.lease, error, now_ms)
         except NotAcquired as error:
+            place.busy = True
             self._over(place)
             self._fail(place, NotAcquired(f"could not acquire {_named(place)} at once ({error})"))
         except RaftzmqError as error:

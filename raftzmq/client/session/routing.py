@@ -113,7 +113,7 @@ class Routing:
         if self._endpoints.link(endpoint).up:
             return
         waited_ms = now_ms - lane.aimed_ms
-        if endpoint in self._endpoints.configured:
+        if endpoint in self._endpoints.given:
             if waited_ms >= UNREACHABLE_MS or (
                 waited_ms >= HEDGE_MS and self._endpoints.connected(now_ms)
             ):

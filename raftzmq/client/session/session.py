@@ -8,7 +8,7 @@ how it decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import Final
 
@@ -20,6 +20,7 @@ from raftzmq.client.session.endpoints import Endpoints
 from raftzmq.client.session.flight import Flight
 from raftzmq.client.session.leases import HeldLease, LeaseKeeper
 from raftzmq.client.session.members import MemberSearch
+from raftzmq.client.session.mirrors import Mirrored, Mirrors
 from raftzmq.client.session.outstanding import CALL_BYTES_MOST, CALLS_MOST, Outstanding
 from raftzmq.client.session.packer import Packer
 from raftzmq.client.session.places import Acquisitions
@@ -75,6 +76,7 @@ class Session:
             self.leases, calls.submit, calls.cancel, self._finish, self.endpoints.account
         )
         self.watches = Watches(calls, self._routing)
+        self.mirrors = Mirrors(calls, self.watches)
         self._answers = Answers(
             self.endpoints,
             self._routing,
@@ -114,6 +116,7 @@ class Session:
         """Fail every call and every task."""
         self.places.close(why)
         self.leases.close(why, self._now_ms)
+        self.mirrors.close(why)
         self.watches.close(why)
         self._calls.close(why, self._now_ms)
 
@@ -160,6 +163,15 @@ class Session:
         self._now_ms = now_ms
         self.watches.unsubscribe(subscription, now_ms)
 
+    def mirror(self, mirror: Mirrored, now_ms: int) -> None:
+        """Begin to keep a mirror; `take_news` gives it back whenever it has changed, or failed."""
+        self._now_ms = now_ms
+        self.mirrors.begin(mirror, now_ms)
+
+    def mirror_no_more(self, mirror: Mirrored, now_ms: int) -> None:
+        self._now_ms = now_ms
+        self.mirrors.end(mirror, now_ms)
+
     def take_news(self) -> list[Subscription]:
         """The watches to which something happened since the last time."""
         return self.watches.take_news()
@@ -185,7 +197,7 @@ class Session:
         elif isinstance(reply, ErrorReply):
             self._answers.refused(endpoint, reply, now_ms)
         elif isinstance(reply, Single):
-            self._answers.single(reply, now_ms)
+            self._answers.single(endpoint, reply, now_ms)
         else:
             self._answers.of_a_watch(endpoint, reply, now_ms)
 
@@ -214,6 +226,10 @@ class Session:
         if (every := self.endpoints.refusal()) is not None:
             self._calls.refuse(every, None, now_ms)
 
+    def resolved(self, endpoint: str, addresses: Iterable[str]) -> None:
+        """Say which addresses the name of an endpoint has: it is not connected."""
+        self.endpoints.resolve(endpoint, addresses)
+
     def tick(self, now_ms: int) -> None:
         """Do what is due by now."""
         self._now_ms = now_ms
@@ -227,6 +243,8 @@ class Session:
             self.places.tick(now_ms)
         if now_ms >= self.watches.due_ms:
             self.watches.tick(now_ms)
+        if now_ms >= self.mirrors.due_ms:
+            self.mirrors.tick(now_ms)
         if self._members is not None and now_ms >= self._members.due_ms:
             self._members.tick(now_ms)
 
@@ -248,7 +266,7 @@ class Session:
             if lane.queue:
                 wanted.add(lane.target)
                 if self._routing.hedges(lane, self._now_ms):
-                    wanted.update(self.endpoints.configured)
+                    wanted.update(self.endpoints.given)
         for endpoint in wanted:
             self.endpoints.link(endpoint).used_ms = self._now_ms
         for endpoint, link in self.endpoints.links.items():
@@ -291,7 +309,9 @@ class Session:
 
     def next_deadline_ms(self) -> int | None:
         """When `tick` and the state of links are due next; None: when something else happens."""
-        due_ms = min(self.leases.due_ms, self.places.due_ms, self.watches.due_ms)
+        due_ms = min(
+            self.leases.due_ms, self.places.due_ms, self.watches.due_ms, self.mirrors.due_ms
+        )
         if self._members is not None:
             due_ms = min(due_ms, self._members.due_ms)
         if self.watches:

@@ -53,6 +53,12 @@ class Subscription:
         if start is not None and (type(start) is not int or not 1 <= start <= limits.INDEX_MAX):
             raise InvalidRequest(f"a watch starts at a revision, 1 or above, not {quoted(start)}")
         self.key = key if key is not None else check_bound("prefix", prefix)  # type: ignore[arg-type]  # one of them is given
+        try:
+            self.key.encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest(
+                f"what a watch is of is text, and {quoted(self.key)} has lone surrogates"
+            ) from None
         self.prefix = prefix is not None
         self.start = start
         self.previous = bool(previous)
@@ -85,6 +91,14 @@ class Subscription:
     @property
     def has_news(self) -> bool:
         return bool(self.batches) or self.error is not None
+
+    def end(self, error: RaftzmqError) -> None:
+        """No more will come: `take` says why, once everything before is taken."""
+        self.stream = None
+        self.error = error
+
+    def reached(self, through: int, now_ms: int) -> None:
+        """Everything up to a revision has come. What is taken in batches has it from them."""
 
     def deliver(self, events: tuple[Event, ...], through: int) -> None:
         if events[0].revision <= self.after:

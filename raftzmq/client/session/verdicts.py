@@ -30,6 +30,7 @@ from raftzmq.errors import (
     Unavailable,
     Unsupported,
 )
+from raftzmq.state_machine.errors import MethodFailed, Rejected
 from raftzmq.transport.client_wire import ErrorReply
 
 RETRIED: Final = frozenset({"not_leader", "forming", "unsupported_version", "session_expired"})
@@ -47,7 +48,8 @@ STAYING: Final = frozenset(
 """Answers after which another node would be no better to ask."""
 
 REFUSALS: Final[Mapping[str, type[Refused]]] = {
-    error.code: error for error in (LeaseExpired, NotAcquired, NotHeld, NotFound, Fenced)
+    error.code: error
+    for error in (LeaseExpired, NotAcquired, NotHeld, NotFound, Fenced, Rejected, MethodFailed)
 }
 """Results too, of operations that were executed and changed nothing: as final as any."""
 

@@ -104,6 +104,10 @@ class Watches:
         frames, self._frames = self._frames, []
         return frames
 
+    def tell(self, subscription: Subscription) -> None:
+        """Something happened to it."""
+        self._news[subscription] = None
+
     def take_news(self) -> list[Subscription]:
         """The subscriptions to which something happened since the last time."""
         news, self._news = list(self._news), {}
@@ -214,6 +218,8 @@ class Watches:
                 news[one] = None
                 if one.received - one.taken > BACKLOG_EVENTS:
                     self._too_slow(one, through, now_ms)
+        for one in list(stream.members):
+            one.reached(through, now_ms)
         stream.position = through
 
     def _too_slow(self, one: Subscription, through: int, now_ms: int) -> None:
@@ -224,7 +230,7 @@ class Watches:
             through + 1,
         )
         self.unsubscribe(one, now_ms)
-        one.error = error
+        one.end(error)
         self._news[one] = None
 
     def _lost(
@@ -329,17 +335,18 @@ class Watches:
 
     def _refuse(self, one: Subscription) -> None:
         """Not even if another node had room: it would not have when it is the last one left."""
-        one.error = Overloaded(
-            f"this client has {self._count} watches, the most that a node serves it: close those "
-            "that are not needed, or use a further client"
+        one.end(
+            Overloaded(
+                f"this client has {self._count} watches, the most that a node serves it: close "
+                "those that are not needed, or use a further client"
+            )
         )
         self._news[one] = None
 
     def _fail(self, stream: Stream, error: RaftzmqError) -> None:
         members, stream.members = list(stream.members), {}
         for one in members:
-            one.stream = None
-            one.error = error
+            one.end(error)
             self._news[one] = None
         self._forget(stream)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest, UnknownEntry
-from raftzmq.machine.commands import keys, leases, queues, transactions
+from raftzmq.machine.commands import keys, leases, numbers, queues, transactions
 from raftzmq.machine.commands.checks import check_key, check_token, kind_of
 from raftzmq.machine.commands.operation import Command, check_nested
 from raftzmq.machine.commands.outcomes import Outcome, refused
@@ -19,6 +19,7 @@ FENCED: Final = {
         *keys.COMMANDS,
         *transactions.COMMANDS,
         *leases.COMMANDS,
+        *numbers.COMMANDS,
         *queues.COMMANDS,
     )
     if row.fenced

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from raftzmq import limits
-from raftzmq.errors import InvalidRequest
 from raftzmq.machine.commands.checks import (
     check_key,
     check_key_ttl,
@@ -15,24 +14,13 @@ from raftzmq.machine.commands.checks import (
     check_value,
 )
 from raftzmq.machine.commands.ends import end_leases, size_of
+from raftzmq.machine.commands.key_ends import LEASE, check_end, end_of, put_ending
 from raftzmq.machine.commands.keys import the_key
 from raftzmq.machine.commands.operation import Command
 from raftzmq.machine.commands.outcomes import DONE, Outcome, no_room, refused
 from raftzmq.machine.state import State
 from raftzmq.machine.tables.bonds import Bond
-from raftzmq.machine.values import (
-    Value,
-    expect_integers,
-    expect_text,
-    from_wire,
-    item_body,
-    unknown_argument,
-)
-
-KEEP: Final = "keep"
-LEASE: Final = "lease"
-TTL: Final = "ttl"
-"""How `put_if` says when its key ends: as it did, with a lease, or after a time to live."""
+from raftzmq.machine.values import Value, expect_integers, expect_text, from_wire, item_body
 
 
 def lease_expired(number: int) -> Outcome:
@@ -98,9 +86,9 @@ def put_ttl(state: State, key: str, value: Any, ttl_ms: int) -> Outcome:
 
 def put_if(state: State, key: str, value: Any, revision: int | None, end: Any) -> Outcome:
     """`put_if key value revision end`: put a key, if its revision is still `revision` (0: absent;
-    None: whatever it is). It ends as `end` says: see `_ending`."""
+    None: whatever it is). It ends as `end` says: see key_ends.py."""
     stored = from_wire(value)
-    kind, number = _ending(end)
+    kind, number = end_of(end)
     item = state.keys.items.get(expect_text(key))
     if revision is not None:
         expect_integers(revision)
@@ -108,27 +96,8 @@ def put_if(state: State, key: str, value: Any, revision: int | None, end: Any) -
             return "compare_failed", item_body(item)
     if kind == LEASE and number not in state.leases.table:
         return lease_expired(number)
-    bond = {
-        None: None,
-        KEEP: state.keys.bonds.of_key.get(key),
-        LEASE: Bond(number, 0),
-        TTL: Bond(0, state.time_ms + number),
-    }[kind]
-    state.keys.put(key, stored, state.revision)
-    if bond is not None:
-        state.keys.bonds.bind(key, bond)
+    put_ending(state, key, stored, kind, number)
     return DONE
-
-
-def _ending(end: Any) -> tuple[str | None, int]:
-    """When a key ends: None (it stays), "keep" (as before), `["lease", number]` or
-    `["ttl", milliseconds]`; as a word and a number, 0 if it has none. Raises UnknownEntry."""
-    if end is None or end == KEEP:
-        return end, 0
-    if type(end) in (list, tuple) and len(end) == 2 and end[0] in (LEASE, TTL):
-        expect_integers(end[1])
-        return end[0], end[1]
-    raise unknown_argument()
 
 
 def _stored(key: Any, value: Any, number: Any) -> Value:
@@ -140,15 +109,6 @@ def _stored(key: Any, value: Any, number: Any) -> Value:
 def _check_condition(revision: Any, what: str) -> None:
     if revision is not None:
         check_revision(revision, what)
-
-
-def _check_end(end: Any, what: str) -> None:
-    checks = {LEASE: check_lease, TTL: check_key_ttl}
-    if end is None or end == KEEP:
-        return
-    if type(end) is not list or len(end) != 2 or end[0] not in (LEASE, TTL):
-        raise InvalidRequest(f'the {what} must be null, "keep", ["lease", N] or ["ttl", MS]')
-    checks[end[0]](end[1], end[0])
 
 
 COMMANDS: Final = (
@@ -181,7 +141,7 @@ COMMANDS: Final = (
             "key": check_key,
             "value": check_value,
             "revision": _check_condition,
-            "end": _check_end,
+            "end": check_end,
         },
         run=put_if,
         fenced=True,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from raftzmq.errors import InvalidRequest
 from raftzmq.machine.commands.checks import shown
 from raftzmq.machine.commands.outcomes import Outcome
+
+NAME_SHOWN: Final = 24
+"""The most characters of an unknown name that a message shows: no name is so long."""
 
 Check = Callable[[Any, str], None]
 """Takes an argument and its name. Raises InvalidRequest if the argument is wrong in itself."""
@@ -90,12 +93,16 @@ class Read(Operation):
     is nothing to say."""
 
     waits: bool = False
+    refuses: bool = False
+    """Whether it may be refused: `run` then gives its outcome, as for one that waits."""
     in_transaction: bool = False
     """Whether it may stand within a transaction."""
 
 
 def unknown_operation(kind: str, name: Any, rows: Mapping[str, Operation]) -> InvalidRequest:
     """Return the error about a name that none of the rows has."""
+    if type(name) is str:
+        name = name[:NAME_SHOWN]
     return InvalidRequest(f"unknown {kind} {shown(name)}; there are {', '.join(rows)}")
 
 

@@ -10,7 +10,7 @@ from raftzmq import limits
 from raftzmq.errors import InvalidRequest, UnknownEntry
 from raftzmq.machine import work
 from raftzmq.machine.commands import keys as key_commands
-from raftzmq.machine.commands import leases, queues, reads
+from raftzmq.machine.commands import leases, numbers, queues, reads
 from raftzmq.machine.commands.checks import check_key, check_revision, check_value, kind_of, shown
 from raftzmq.machine.commands.operation import Command, Read, check_nested
 from raftzmq.machine.commands.outcomes import Outcome, no_room, refused
@@ -32,7 +32,12 @@ _Row = Command | Read
 BRANCH: Final[dict[str, _Row]] = {
     **{
         row.name: row
-        for row in (*key_commands.COMMANDS, *leases.COMMANDS, *queues.COMMANDS)
+        for row in (
+            *key_commands.COMMANDS,
+            *leases.COMMANDS,
+            *numbers.COMMANDS,
+            *queues.COMMANDS,
+        )
         if row.touches is not None
     },
     **{row.name: row for row in reads.READS if row.in_transaction},

@@ -14,6 +14,7 @@ from weakref import ref
 from raftzmq.machine.memory import BOND, KEY, memory_of, memory_of_all
 from raftzmq.machine.tables.bonds import Bonds
 from raftzmq.machine.tables.frozen_keys import FrozenKeys
+from raftzmq.machine.tables.frozen_span import FrozenSpan
 from raftzmq.machine.values import Item, Value
 
 Change = tuple[str, Value | None, int, Value | None]
@@ -58,7 +59,7 @@ class KeyTable:
         self._bytes = sum(map(memory_of, self.items))
         self._bytes += sum(memory_of(value) for value, _ in self.items.values())
         """What the keys and their values take, by memory.py."""
-        self._frozen: list[ref[FrozenKeys]] = []
+        self._frozen: list[ref[FrozenKeys | FrozenSpan]] = []
         """Those that somebody still reads."""
         self._own: set[int] = set()
         """Which buckets have been copied since the last of them was made. An id is of use here as
@@ -191,9 +192,21 @@ class KeyTable:
     def freeze(self) -> FrozenKeys:
         """Return the keys and their items as they are now; later changes do not show in it."""
         frozen = FrozenKeys(self._buckets.copy(), self.items)
+        self._add_frozen(frozen)
+        return frozen
+
+    def freeze_span(self, start: str, end: str, revision: int) -> FrozenSpan:
+        """Return those from `start` up to before `end` ("": no end) as they are now, at `revision`,
+        to be read page by page."""
+        first, _ = self._position(start)
+        last = self._position(end)[0] + 1 if end else len(self._buckets)
+        frozen = FrozenSpan(self._buckets[first:last], self.items, start, end, revision)
+        self._add_frozen(frozen)
+        return frozen
+
+    def _add_frozen(self, frozen: FrozenKeys | FrozenSpan) -> None:
         self._frozen.append(ref(frozen, self._frozen.remove))
         self._own.clear()
-        return frozen
 
     @property
     def frozen_count(self) -> int:

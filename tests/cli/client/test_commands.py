@@ -147,6 +147,26 @@ def test_put_once_for_a_while_and_keep_its_end(raftzmq: Program) -> None:
     assert "--ttl, --lease and --keep-end: give one of them" in both.err
 
 
+def test_incr(raftzmq: Program) -> None:
+    assert raftzmq("client", "incr", "incr/visits").out == "1\n"
+    assert raftzmq("client", "incr", "incr/visits", "--by", "41").out == "42\n"
+    document = raftzmq("client", "incr", "incr/visits", "--by", "-50", "-w", "json").json
+    assert document.keys() == {"value", "index", "term", "leader", "revision"}
+    assert document["value"] == -8
+    assert raftzmq("client", "get", "incr/visits").out == "-8\n"
+    raftzmq("client", "incr", "incr/timed", "--ttl", "3600")
+    assert (
+        0
+        < raftzmq("client", "get", "incr/timed", "--details", "-w", "json").json[0]["ttl_s"]
+        <= 3600
+    )
+    raftzmq("client", "put", "incr/text", "v")
+    refused = raftzmq("client", "incr", "incr/text")
+    assert (refused.code, refused.out) == (2, "")
+    assert "'incr/text' does not hold a decimal integer; nothing was changed" in refused.err
+    assert raftzmq("client", "incr", "n", "--ttl", "5", "--lease", "3").code == 2
+
+
 def test_put_if_revision(raftzmq: Program) -> None:
     revision = raftzmq("client", "put", "a", "1", "-w", "json").json["revision"]
     put = ("client", "put", "a", "2", "--if-revision", str(revision), "-w", "json")
@@ -205,6 +225,18 @@ def test_a_transaction_from_options(raftzmq: Program) -> None:
     assert other.json["succeeded"] is False
     (read,) = other.json["results"]
     assert (read["op"], read["key"], read["value"]) == ("get", "a", "2")
+
+
+def test_a_transaction_whose_keys_end(raftzmq: Program) -> None:
+    raftzmq("client", "put", "ends/2", "v", "--ttl", "600")
+    txn = ("client", "txn", "--then", "put ends/1 a ttl=60", "--then", "put ends/2 b keep_end")
+    assert raftzmq(*txn).code == 0
+    for key, most in (("ends/1", 60), ("ends/2", 600)):
+        (item,) = raftzmq("client", "get", key, "--details", "-w", "json").json
+        assert most / 2 < item["ttl_s"] <= most
+    for wrong in ("ttl=0.1", "lease=0", "ttl=5 lease=7"):
+        assert raftzmq("client", "txn", "--then", f"put ends/1 c {wrong}").code == 2
+    assert raftzmq("client", "get", "ends/1").out == "a\n"
 
 
 def test_a_transaction_from_json(raftzmq: Program, tmp_path: Path) -> None:

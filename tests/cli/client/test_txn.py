@@ -46,6 +46,35 @@ def test_options_spell_the_same_in_words() -> None:
     )
 
 
+def test_a_put_says_when_its_key_ends() -> None:
+    words = ["put a 1 ttl=60", "put b 2 ttl=0.5", "put c 3 lease=173", "put d 4 keep_end"]
+    document = b"""{"then": [["put", "a", "1", {"ttl": 60}], ["put", "b", "2", {"ttl": 0.5}],
+        ["put", "c", "3", {"lease": 173}], ["put", "d", "4", {"keep_end": true}]]}"""
+    expected = [
+        Put("a", "1", ttl=60),
+        Put("b", "2", ttl=0.5),
+        Put("c", "3", lease=173),
+        Put("d", "4", keep_end=True),
+    ]
+    assert from_words([], words, []) == from_json(document) == ([], expected, [])
+    assert from_words([], [], words)[2] == expected
+    assert from_words([], ["put a ttl=60"], [])[1] == [Put("a", "ttl=60")], "that is the value"
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["ttl=", "ttl", "ttl=soon", "ttl=nan", "ttl=-1", "lease=x", "lease=1.5", "keep_end=1", "ever"],
+)
+def test_what_says_no_end_is_refused(word: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"'{word}' is not ttl=SECONDS, lease=LEASE or keep_e"):
+        from_words([], [f"put a 1 {word}"], [])
+
+
+def test_a_put_of_what_is_missing_is_a_compare() -> None:
+    with pytest.raises(InvalidRequest, match=r"\(if a key is missing: --if 'KEY revision = 0'\)$"):
+        from_words([], ["put a 1 if_absent"], [])
+
+
 def test_a_number_as_a_value_stays_text() -> None:
     assert from_words(["a value = 3"], ["put a 3"], []) == (
         [Compare("a", "value", "=", "3")],
@@ -67,6 +96,9 @@ def test_a_number_as_a_value_stays_text() -> None:
         (b'{"then": [["put", "a", {"b64": "!"}]]}', "b64"),
         (b'{"then": [["put", "a", {"b64": "AA==", "x": 1}]]}', "b64"),
         (b'{"then": [["put", "a", {}]]}', "b64"),
+        (b'{"then": [["put", "a", "1", 60]]}', "behind the value"),
+        (b'{"then": [["put", "a", "1", {"until": 5}]]}', "behind the value"),
+        (b'{"then": [["put", "a", "1", {"ttl": 60}, {}]]}', "2 argument"),
         (b'{"if": [["a", "value", "="]]}', "KEY"),
     ],
 )

@@ -1,0 +1,144 @@
+"""A process that has imported the server, and forks nodes: each is up in a fraction of the time.
+
+Started as `python -m raftzmq.testing.nursery` by `nodes.py`. It takes a line of JSON for each
+request, and answers with one. Once its standard input ends, because whoever started it has ended in
+whatever way, it kills its nodes and ends. If it is killed itself, the kernel kills them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import mmap
+import os
+import signal
+import sys
+import traceback
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from raftzmq.core.messages import Message
+from raftzmq.errors import RaftzmqError
+from raftzmq.file_modes import restrict_new_files
+from raftzmq.server.config import ServerConfig
+from raftzmq.server.server import Server
+from raftzmq.server.text_log import TextLog
+from raftzmq.storage import StorageConfig
+from raftzmq.transport.peer_wire import Hello, Welcome
+
+_PR_SET_PDEATHSIG: Final = 1
+_FAILED: Final = 1
+
+
+class Cuts:
+    """Which nodes cannot send to which, in a file that all map: a byte for each pair."""
+
+    def __init__(self, file: Path, names: list[str], name: str) -> None:
+        size = len(names) ** 2
+        with file.open("rb") as opened:
+            self._bytes = mmap.mmap(opened.fileno(), size, access=mmap.ACCESS_READ)
+        row = names.index(name) * len(names)
+        self._places = {other: row + k for k, other in enumerate(names)}
+
+    def __contains__(self, name: str) -> bool:
+        place = self._places.get(name)
+        return place is not None and self._bytes[place] != 0
+
+
+class PartedServer(Server):
+    """A node whose messages to some others are lost: the connections stay."""
+
+    cuts: Cuts
+
+    def send(self, address: str | None, cluster: str, message: Message) -> bool:
+        """As of Server; what is lost on its way seems sent."""
+        return message.to.name in self.cuts or super().send(address, cluster, message)
+
+    def greet(self, name: str, address: str, greeting: Hello | Welcome) -> None:
+        """As of Server."""
+        if name not in self.cuts:
+            super().greet(name, address, greeting)
+
+
+def _serve(node: dict[str, Any]) -> None:
+    config = ServerConfig(
+        name=node["name"],
+        data_dir=Path(node["data_dir"]),
+        peers=node["peers"],
+        http_listen="none",
+        log_level=node["log_level"],
+        election_timeout_ms=node["election_timeout_ms"],
+        heartbeat_ms=node["heartbeat_ms"],
+        storage=StorageConfig(),
+    )
+    restrict_new_files()
+    with ExitStack() as stack:
+        log = stack.enter_context(TextLog(config.name, config.log_level, config.log_format))
+        server = PartedServer(config, log, stack)
+        server.cuts = Cuts(Path(node["cuts"]), list(node["peers"]), config.name)
+        server.run()
+
+
+def _live(node: dict[str, Any], parent: int) -> None:
+    """Be a node. Does not return."""
+    code = _FAILED
+    try:
+        prctl = getattr(ctypes.CDLL(None), "prctl", None)
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            return
+        log = os.open(node["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.closerange(3, 256)
+        try:
+            _serve(node)
+            code = 0
+        except RaftzmqError as error:
+            sys.stderr.write(f"{error}\n")
+        except BaseException:
+            traceback.print_exc()
+    finally:
+        with suppress(Exception):
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _exit_code(pid: int, options: int) -> int | None:
+    done, status = os.waitpid(pid, options)
+    return os.waitstatus_to_exitcode(status) if done else None
+
+
+def main() -> None:
+    """Answer requests until there can be no more."""
+    gc.collect()
+    gc.freeze()
+    nodes: set[int] = set()
+    parent = os.getpid()
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "start" in request:
+            pid = os.fork()
+            if pid == 0:
+                _live(request["start"], parent)
+            nodes.add(pid)
+            answer: int | None = pid
+        else:
+            pid = request["pid"]
+            answer = _exit_code(pid, 0 if request["wait"] else os.WNOHANG)
+            if answer is not None:
+                nodes.discard(pid)
+        sys.stdout.write(f"{json.dumps(answer)}\n")
+        sys.stdout.flush()
+    for pid in nodes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

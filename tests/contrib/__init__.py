@@ -1,0 +1,1 @@
+"""raftzmq within frameworks, against three real nodes."""
