@@ -26,9 +26,6 @@ from raftzmq.node.state import NodeState
 from raftzmq.node.upgrades import why_not_spoken
 from raftzmq.transport.peer_wire import Hello, Neighbour, Welcome
 
-HELLO_INTERVAL_MS: Final = 300
-"""A node that is not a member greets the others this often."""
-
 LEADERLESS_MS: Final = 2000
 """A member without a leader for this long asks whether it still is a member: whoever is removed
 is not sent the entry that removes it."""
@@ -117,7 +114,7 @@ class Joining:
             return
         if node.is_member and not node.raft.must_ask and now_ms - self._led_ms < LEADERLESS_MS:
             return
-        self._next_hello_ms = now_ms + HELLO_INTERVAL_MS
+        self._next_hello_ms = now_ms + node.settings.hello_interval_ms
         if self._asks_no_more:
             return
         if not node.cluster and self._may_form(now_ms):

@@ -36,6 +36,9 @@ LOG_SHARE: Final = 12
 """The log since the last snapshot takes about this part of the quota in memory when the next one is
 begun, and as much again may come while that is written."""
 
+HELLO_INTERVAL_MS: Final = 300
+"""A node that is not a member greets the others this often, unless its settings say otherwise."""
+
 HISTORY_SHARE: Final = 16
 """The history for watches takes at most this part of the quota."""
 
@@ -47,7 +50,8 @@ class NodeSettings:
     and must not form a second cluster if nobody is left to tell it where. `work_per_turn` bounds
     what a turn applies, in the units of machine/work.py: ten to forty milliseconds. `quota_bytes`
     is how much the state may take, as machine/memory.py counts; None: whatever there is. `program`
-    runs the state machine of the users' own, if this node has one."""
+    runs the state machine of the users' own, if this node has one. A node that is not a member
+    greets the others every `hello_interval_ms`."""
 
     name: str
     address: str
@@ -59,6 +63,7 @@ class NodeSettings:
     work_per_turn: int = 8_000
     quota_bytes: int | None = None
     program: Program | None = None
+    hello_interval_ms: int = HELLO_INTERVAL_MS
 
     @property
     def spoken(self) -> Spoken:

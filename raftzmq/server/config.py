@@ -11,7 +11,7 @@ from raftzmq.errors import InvalidRequest
 from raftzmq.machine import Program
 from raftzmq.naming import client_address, literal, parse_address, parse_pod_name, service_address
 from raftzmq.node.programs import offered
-from raftzmq.node.state import LOG_SHARE, NodeSettings
+from raftzmq.node.state import HELLO_INTERVAL_MS, LOG_SHARE, NodeSettings
 from raftzmq.server.exposure import check_exposure
 from raftzmq.server.quota import LEAST_BYTES, default_quota
 from raftzmq.storage import StorageConfig
@@ -56,6 +56,8 @@ class ServerConfig:
     `audit` is the file of the audit trail, or "log" or "-" for the text log; without it there is
     none. If it is required, nothing is done that cannot be recorded.
 
+    A node that is not a member yet greets the others every `hello_interval_ms`.
+
     `machine` names the class of a state machine of the users' own, PACKAGE.MODULE:CLASS. With
     `check_machine` the node ends where a method does what another node would not do alike.
 
@@ -82,6 +84,7 @@ class ServerConfig:
     grace_s: float = GRACE_S
     election_timeout_ms: int = _TIMING.election_timeout_ms
     heartbeat_ms: int = _TIMING.heartbeat_ms
+    hello_interval_ms: int = HELLO_INTERVAL_MS
     log_level: str = "INFO"
     log_format: str = "text"
     trace: bool = False
@@ -153,6 +156,7 @@ class ServerConfig:
             ),
             quota_bytes=self.quota_bytes,
             program=program,
+            hello_interval_ms=self.hello_interval_ms,
         )
 
     def address_of(self, name: str) -> str:

@@ -1,15 +1,15 @@
-"""The HTTP port of a node: /livez, /readyz and /metrics."""
+"""The HTTP port of a node, if it has one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from raftzmq.server import health
-from raftzmq.server.metrics import CONTENT_TYPE, Metrics
 from raftzmq.server.text_log import TextLog
 from raftzmq.server.vitals import Vitals
-from raftzmq.server.web import Page, Web
+
+if TYPE_CHECKING:
+    from raftzmq.server.web import Web
 
 
 class Probes:
@@ -22,15 +22,23 @@ class Probes:
         self.parts: dict[str, Callable[[], bool]] = {"text_log": lambda: log.is_alive}
         self._clock_ms = clock_ms
         self._vitals: Callable[[], Vitals]
-        self._metrics = Metrics()
-        pages = {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._show_metrics}
-        self._web = Web(endpoint, pages) if endpoint is not None else None
+        self._web = self._bind(endpoint) if endpoint is not None else None
+
+    def _bind(self, endpoint: str) -> Web:
+        # Imported late: these take asyncio and prometheus_client, and nothing else of a node does.
+        from raftzmq.server.pages import pages
+        from raftzmq.server.web import Web
+
+        return Web(endpoint, pages(self._newest, self.parts, self._clock_ms))
 
     def start(self, vitals: Callable[[], Vitals]) -> None:
         """Start to answer from the newest `vitals`, which is called in another thread."""
         self._vitals = vitals
         if self._web is not None:
             self._web.start()
+
+    def _newest(self) -> Vitals:
+        return self._vitals()
 
     def check(self) -> None:
         """Raise RuntimeError if the thread that answers has died."""
@@ -40,18 +48,3 @@ class Probes:
     def close(self) -> None:
         if self._web is not None:
             self._web.close()
-
-    def _livez(self) -> Page:
-        parts = {name: is_alive() for name, is_alive in self.parts.items()}
-        return _page(health.liveness(self._vitals(), parts, self._clock_ms()))
-
-    def _readyz(self) -> Page:
-        return _page(health.readiness(self._vitals(), self._clock_ms()))
-
-    def _show_metrics(self) -> Page:
-        return Page(HTTPStatus.OK, self._metrics.page(self._vitals()), CONTENT_TYPE)
-
-
-def _page(checks: list[health.Check]) -> Page:
-    passed, text = health.report(checks)
-    return Page(HTTPStatus.OK if passed else HTTPStatus.SERVICE_UNAVAILABLE, text.encode())

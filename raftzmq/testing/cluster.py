@@ -9,13 +9,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from raftzmq.client.aio import AsyncClient
-from raftzmq.client.blocking import Client
 from raftzmq.errors import InvalidRequest
-from raftzmq.testing.nodes import NURSERY, POLL_S, NodeProcess
+from raftzmq.testing.nodes import NURSERY, POLL_S, NodeProcess, start_together
 from raftzmq.testing.ports import STEP, free_ports
+
+if TYPE_CHECKING:
+    from raftzmq.client.aio import AsyncClient
+    from raftzmq.client.blocking import Client
 
 T = TypeVar("T")
 
@@ -79,7 +81,8 @@ class Cluster:
         }
         self._sides: dict[str, object] = dict.fromkeys(self._nodes)
         self._clients: list[Client] = []
-        self._asking = Client(self.endpoints)
+        NURSERY.begin()  # imports what nodes need while this process imports what clients need
+        self._asking = _client(self.endpoints)
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -114,11 +117,13 @@ class Cluster:
 
     def client(self, *, timeout: float | None = None) -> Client:
         """A client of all nodes. It is closed with the cluster."""
-        self._clients.append(Client(self.endpoints, timeout=timeout))
+        self._clients.append(_client(self.endpoints, timeout))
         return self._clients[-1]
 
     def async_client(self, *, timeout: float | None = None) -> AsyncClient:
         """An asyncio client of all nodes, to be used with `async with`."""
+        from raftzmq.client.aio import AsyncClient
+
         return AsyncClient(self.endpoints, timeout=timeout)
 
     # -- its life -------------------------------------------------------------------------------
@@ -126,8 +131,7 @@ class Cluster:
     def start(self) -> Self:
         """Start all nodes, and return once the cluster takes writes. Raises TimeoutError."""
         self._cuts.write_bytes(bytes(len(self._nodes) ** 2))
-        for node in self._nodes.values():
-            node.start(self._settings)
+        start_together([*self._nodes.values()], self._settings)
         self.wait_until_ready()
         return self
 
@@ -182,7 +186,7 @@ class Cluster:
         """Start a node on its data again, after killing it if it runs. Raises InvalidRequest."""
         node = self._node(name)
         node.kill()
-        node.start(self._settings)
+        start_together([node], self._settings)
 
     def kill_leader(self) -> str:
         """Kill the node that leads; return its name. Raises TimeoutError."""
@@ -228,8 +232,8 @@ class Cluster:
         for node in self._nodes.values():
             if node.paused:
                 node.resume()
-            if not node.is_running:
-                node.start(self._settings)
+        ended = [node for node in self._nodes.values() if not node.is_running]
+        start_together(ended, self._settings)
         self.wait_until_ready()
 
     def _divide(self, sides: dict[str, object]) -> None:
@@ -288,3 +292,9 @@ class Cluster:
             if time.monotonic() > until_s:
                 raise TimeoutError(f"not within {self._timeout:g} s: {what}")
             time.sleep(POLL_S)
+
+
+def _client(endpoints: tuple[str, ...], timeout: float | None = None) -> Client:
+    from raftzmq.client.blocking import Client
+
+    return Client(endpoints, timeout=timeout)

@@ -24,18 +24,23 @@ class Nursery:
         self._owner = 0
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self, node: dict[str, Any]) -> int:
-        """Fork a node; return its process id."""
-        pid = self._ask({"start": node})
-        assert pid is not None
-        return pid
+    def begin(self) -> None:
+        """Start it, without waiting until it answers."""
+        with self._lock:
+            self._running()
+
+    def start(self, nodes: list[dict[str, Any]]) -> list[int]:
+        """Fork nodes; return their process ids once they listen."""
+        pids: list[int] = self._ask({"start": nodes})
+        return pids
 
     def exit_code(self, pid: int, *, wait: bool) -> int | None:
         """The exit code of a node that has ended, or, with `wait`, that is ending; None: it has
         not. To be asked no more once it is known."""
-        return self._ask({"pid": pid, "wait": wait})
+        code: int | None = self._ask({"pid": pid, "wait": wait})
+        return code
 
-    def _ask(self, request: dict[str, Any]) -> int | None:
+    def _ask(self, request: dict[str, Any]) -> Any:
         with self._lock:
             process = self._running()
             assert process.stdin is not None
@@ -45,8 +50,7 @@ class Nursery:
             line = process.stdout.readline()
         if not line:
             raise RuntimeError("the process that starts nodes has ended: see its error above")
-        answer: int | None = json.loads(line)
-        return answer
+        return json.loads(line)
 
     def _running(self) -> subprocess.Popen[str]:
         """The process; a forked child has one of its own."""
@@ -101,13 +105,6 @@ class NodeProcess:
                 self.pid = 0
         return bool(self.pid)
 
-    def start(self, settings: dict[str, Any]) -> None:
-        """Start the process."""
-        own = {"name": self.name, "data_dir": str(self.data_dir), "log": str(self.log_file)}
-        self.pid = NURSERY.start({**settings, **own})
-        self.paused = False
-        self.ended = None
-
     def kill(self) -> None:
         """kill -9: it gets no chance to do anything."""
         self._end(signal.SIGKILL)
@@ -140,6 +137,18 @@ class NodeProcess:
     def log(self) -> str:
         """All that its processes have said."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+
+def start_together(nodes: list[NodeProcess], settings: dict[str, Any]) -> None:
+    """Start the processes of nodes; return once they listen."""
+    own = [
+        {"name": node.name, "data_dir": str(node.data_dir), "log": str(node.log_file)}
+        for node in nodes
+    ]
+    for node, pid in zip(nodes, NURSERY.start([{**settings, **one} for one in own]), strict=True):
+        node.pid = pid
+        node.paused = False
+        node.ended = None
 
 
 def _stands_still(task: Path) -> bool:

@@ -12,6 +12,7 @@ import gc
 import json
 import mmap
 import os
+import select
 import signal
 import sys
 import traceback
@@ -28,8 +29,35 @@ from raftzmq.server.text_log import TextLog
 from raftzmq.storage import StorageConfig
 from raftzmq.transport.peer_wire import Hello, Welcome
 
+HELLO_INTERVAL_MS: Final = 20
+"""Nodes on one machine hear one another at once, so a cluster need not take long to form."""
+
+TOGETHER_S: Final = 5
+"""How long nodes wait for the others that are started with them."""
+
 _PR_SET_PDEATHSIG: Final = 1
 _FAILED: Final = 1
+
+
+class Together:
+    """Processes that go on when all of them are ready, or have ended: then a pipe ends that each of
+    them keeps open until it is."""
+
+    def __init__(self) -> None:
+        self._all_ready, self._not_ready = os.pipe()
+
+    def close_all_but(self) -> None:
+        """Close what this process has inherited, but for its standard streams and this pipe."""
+        first, second = sorted((self._all_ready, self._not_ready))
+        os.closerange(3, first)
+        os.closerange(first + 1, second)
+        os.closerange(second + 1, 256)
+
+    def ready(self) -> None:
+        """Say that this process is ready, and return once all are."""
+        os.close(self._not_ready)
+        select.select([self._all_ready], [], [], TOGETHER_S)
+        os.close(self._all_ready)
 
 
 class Cuts:
@@ -62,7 +90,7 @@ class PartedServer(Server):
             super().greet(name, address, greeting)
 
 
-def _serve(node: dict[str, Any]) -> None:
+def _serve(node: dict[str, Any], together: Together) -> None:
     config = ServerConfig(
         name=node["name"],
         data_dir=Path(node["data_dir"]),
@@ -71,6 +99,7 @@ def _serve(node: dict[str, Any]) -> None:
         log_level=node["log_level"],
         election_timeout_ms=node["election_timeout_ms"],
         heartbeat_ms=node["heartbeat_ms"],
+        hello_interval_ms=HELLO_INTERVAL_MS,
         storage=StorageConfig(),
     )
     restrict_new_files()
@@ -78,10 +107,11 @@ def _serve(node: dict[str, Any]) -> None:
         log = stack.enter_context(TextLog(config.name, config.log_level, config.log_format))
         server = PartedServer(config, log, stack)
         server.cuts = Cuts(Path(node["cuts"]), list(node["peers"]), config.name)
+        together.ready()  # nobody finds a port closed, and waits before trying again
         server.run()
 
 
-def _live(node: dict[str, Any], parent: int) -> None:
+def _live(node: dict[str, Any], parent: int, together: Together) -> None:
     """Be a node. Does not return."""
     code = _FAILED
     try:
@@ -95,9 +125,9 @@ def _live(node: dict[str, Any], parent: int) -> None:
         os.dup2(nothing, 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        os.closerange(3, 256)
+        together.close_all_but()
         try:
-            _serve(node)
+            _serve(node, together)
             code = 0
         except RaftzmqError as error:
             sys.stderr.write(f"{error}\n")
@@ -107,6 +137,20 @@ def _live(node: dict[str, Any], parent: int) -> None:
         with suppress(Exception):
             sys.stderr.flush()
         os._exit(code)
+
+
+def _start(nodes: list[dict[str, Any]]) -> list[int]:
+    """Fork nodes; return their process ids once they listen."""
+    parent = os.getpid()
+    together = Together()
+    pids = []
+    for node in nodes:
+        pid = os.fork()
+        if pid == 0:
+            _live(node, parent, together)
+        pids.append(pid)
+    together.ready()
+    return pids
 
 
 def _exit_code(pid: int, options: int) -> int | None:
@@ -119,15 +163,11 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     nodes: set[int] = set()
-    parent = os.getpid()
     for line in sys.stdin:
         request = json.loads(line)
         if "start" in request:
-            pid = os.fork()
-            if pid == 0:
-                _live(request["start"], parent)
-            nodes.add(pid)
-            answer: int | None = pid
+            answer: Any = _start(request["start"])
+            nodes.update(answer)
         else:
             pid = request["pid"]
             answer = _exit_code(pid, 0 if request["wait"] else os.WNOHANG)

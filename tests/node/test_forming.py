@@ -40,6 +40,19 @@ def test_nobody_forms_while_one_initial_member_is_silent() -> None:
     world.formed()
 
 
+@pytest.mark.parametrize("interval_ms", [20, 300])
+def test_a_node_greets_the_others_as_often_as_it_is_told(interval_ms: int) -> None:
+    world = World(1)
+    store = MemoryStorage()
+    initial = {name: f"{name}:6000" for name in ("raft-0", "raft-1")}
+    settings = NodeSettings(
+        name="raft-0", address="raft-0:6000", initial=initial, hello_interval_ms=interval_ms
+    )
+    node = Node(settings, store, store.open("raft-0"), world.random, 1000)
+    node.tick(1000)
+    assert node.joining.next_deadline_ms == 1000 + interval_ms
+
+
 def test_a_founder_that_set_a_directory_aside_forms_no_second_cluster() -> None:
     world = World(1)
     world.kill("raft-0")

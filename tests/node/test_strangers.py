@@ -18,8 +18,7 @@ from raftzmq.core.messages import (
 )
 from raftzmq.errors import StaleData
 from raftzmq.node import Node, admission, hellos
-from raftzmq.node.joining import HELLO_INTERVAL_MS
-from raftzmq.node.state import ADDRESSES_MAX
+from raftzmq.node.state import ADDRESSES_MAX, HELLO_INTERVAL_MS
 from raftzmq.transport.operator_wire import Done
 from raftzmq.transport.peer_wire import Envelope, Hello, Neighbour, Welcome
 from raftzmq.versions import SPOKEN

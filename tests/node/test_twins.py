@@ -6,7 +6,8 @@ import pytest
 
 from raftzmq.core.identity import NodeId
 from raftzmq.node import Node
-from raftzmq.node.joining import HELLO_INTERVAL_MS, answer_hello
+from raftzmq.node.joining import answer_hello
+from raftzmq.node.state import HELLO_INTERVAL_MS
 from raftzmq.transport.operator_wire import Done, StatusReply, StatusRequest
 from raftzmq.transport.peer_wire import Hello, Welcome
 from raftzmq.versions import SPOKEN

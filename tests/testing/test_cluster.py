@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -60,6 +61,14 @@ def test_a_leader_that_is_killed_is_replaced_and_comes_back(cluster: Cluster) ->
     item = db.get("kept", stale=True, endpoint=cluster.endpoint(killed), timeout=60)
     assert item is not None
     assert item.value == "x"
+
+
+def test_a_node_listens_when_it_has_been_started(cluster: Cluster) -> None:
+    name = cluster.names[0]
+    cluster.restart(name)
+    host, _, port = cluster.endpoint(name).rpartition(":")
+    socket.create_connection((host, int(port))).close()
+    cluster.wait_until_ready()
 
 
 @pytest.mark.proof
@@ -121,6 +130,16 @@ def test_a_body_that_raises_has_the_logs_shown_and_kept(
     with Cluster(1) as other:
         pass
     assert not other.directory.exists()
+
+
+def test_nodes_load_nothing_for_a_port_that_they_do_not_have() -> None:
+    script = (
+        "import sys\n"
+        "import raftzmq.testing.nursery\n"
+        "loaded = {'asyncio', 'prometheus_client', 'ssl'} & {*sys.modules}\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
 PROGRAM = """
