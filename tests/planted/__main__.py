@@ -9,7 +9,16 @@ from statistics import mean
 from typing import Any, Final
 
 from tests import told
-from tests.planted import consensus, coordination, keys, processes, service, strangers, upgrades
+from tests.planted import (
+    consensus,
+    coordination,
+    keys,
+    processes,
+    programs,
+    service,
+    strangers,
+    upgrades,
+)
 from tests.planted.defect import START, Caught, Defect, catch
 from tests.planted.processes import ProcessDefect
 
@@ -31,6 +40,7 @@ def main() -> int:
         *coordination.DEFECTS,
         *strangers.DEFECTS,
         *upgrades.DEFECTS,
+        *programs.DEFECTS,
         *processes.DEFECTS,
         *keys.DEFECTS,
     ]

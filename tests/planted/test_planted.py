@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.planted import consensus, coordination, processes, service, strangers, upgrades
+from tests.planted import consensus, coordination, processes, programs, service, strangers, upgrades
 from tests.planted.defect import Defect, catch
 from tests.planted.processes import ProcessDefect
 from tests.sim.world import World
@@ -22,6 +22,7 @@ DEFECTS = sorted(
         *coordination.DEFECTS,
         *strangers.DEFECTS,
         *upgrades.DEFECTS,
+        *programs.DEFECTS,
     ),
     key=lambda d: (d.number, d.half),
 )
@@ -49,7 +50,7 @@ def test_a_lock_without_fences_does_not_keep_a_register_right() -> None:
 
 
 def test_all_are_planted() -> None:
-    assert {defect.number for defect in PLANTED} == set(range(1, 39))
+    assert {defect.number for defect in PLANTED} == set(range(1, 43))
     names = [(defect.number, defect.half) for defect in PLANTED]
     assert len(set(names)) == len(names)
 

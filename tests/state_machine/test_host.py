@@ -162,6 +162,11 @@ def test_what_is_kept_outside_the_state_is_found_by_running_twice() -> None:
         run("add")
 
 
+def test_a_replay_finds_a_method_that_looks_at_the_clock() -> None:
+    with pytest.raises(NotDeterministic, match=r"Outside\.wall_clock calls time\.time, which is"):
+        replay("tests.state_machine.bad:Outside", [("wall_clock", [])])
+
+
 def test_the_order_of_a_set_is_found_in_other_processes() -> None:
     names = [f"name {k}" for k in range(20)]
     place = "tests.state_machine.bad:Sets"
