@@ -68,3 +68,25 @@ def test_the_clients_import_nothing_that_only_the_command_and_nodes_need() -> No
         "assert not others & loaded, others & loaded\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+RARE = """
+    raftzmq.access.key_files raftzmq.access.keys raftzmq.client.aio raftzmq.client.otel
+    raftzmq.client.transactions raftzmq.lines raftzmq.machine raftzmq.node raftzmq.server
+    raftzmq.state_machine.definition raftzmq.storage raftzmq.testing raftzmq.transport.curve
+    raftzmq.transport.handshakes raftzmq.views
+    asyncio ctypes hashlib logging socket ssl tempfile
+""".split()  # noqa: SIM905 -- a list of twenty quoted words is harder to read
+"""A blocking client loads these when they are used: keys, transactions, a link that is down."""
+
+
+def test_the_blocking_client_imports_nothing_that_few_calls_need() -> None:
+    script = (
+        "import sys\n"
+        "import dataclasses, threading, orjson, zmq\n"
+        "before = set(sys.modules)\n"
+        "from raftzmq import Client\n"
+        "loaded = (set(sys.modules) - before) & {*sys.argv[1:]}\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", script, *RARE], check=True, timeout=120)

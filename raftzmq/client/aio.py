@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from raftzmq.access.key_files import KeyPath
 from raftzmq.client.aio_claims import Election, Lock, PlainSemaphore, Semaphore
 from raftzmq.client.aio_mirrors import Mirror
 from raftzmq.client.aio_shell import AsyncShell
@@ -22,7 +21,10 @@ from raftzmq.client.results import Deleted, Event
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost, run_steps
 from raftzmq.client.signatures import present
-from raftzmq.state_machine.definition import StateMachine
+
+if TYPE_CHECKING:
+    from raftzmq.access.key_files import KeyPath
+    from raftzmq.state_machine.definition import StateMachine
 
 __all__ = [
     "AsyncClient",
@@ -40,7 +42,7 @@ __all__ = [
 
 T = TypeVar("T")
 P = ParamSpec("P")
-MachineT = TypeVar("MachineT", bound=StateMachine)
+MachineT = TypeVar("MachineT", bound="StateMachine")
 
 
 class Lease(lease.Lease):

@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import isawaitable
 from random import Random, SystemRandom
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from raftzmq.access.key_files import ClientKeyFile
 from raftzmq.client.operations import cluster
 from raftzmq.client.operations.arguments import NodeRequest, Operation, Work, check_callback
 from raftzmq.client.session.calls import Call
@@ -24,6 +23,9 @@ from raftzmq.client.session.tasks import Task
 from raftzmq.client.shell import Action, OnLost, Shell, Teller
 from raftzmq.client.sockets import Links, Socket, descriptor, now_ms, time_of_day, turn
 from raftzmq.errors import InvalidRequest, Unavailable
+
+if TYPE_CHECKING:
+    from raftzmq.access.key_files import ClientKeyFile
 
 T = TypeVar("T")
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, overload
 
-from raftzmq.access.key_files import ClientKeyFile, KeyPath, key_file
 from raftzmq.client import discovery
 from raftzmq.client.handles.claims import Election, Lock, PlainSemaphore, Semaphore
 from raftzmq.client.handles.lease import held_lease
@@ -22,6 +21,9 @@ from raftzmq.client.session.calls import Call
 from raftzmq.client.session.subscriptions import Subscription
 from raftzmq.client.shell import OnLost, Shell
 from raftzmq.errors import RaftzmqError, Unauthorized
+
+if TYPE_CHECKING:
+    from raftzmq.access.key_files import ClientKeyFile, KeyPath
 
 TTL_S: Final = 10.0
 
@@ -63,7 +65,8 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT, SnapshotT
         self._timeout = timeout
         place = discovery.find(endpoints)
         self.endpoints = place.endpoints
-        return place.endpoints, key_file(place.key if key is None else key), place.guess
+        key = place.key if key is None else key
+        return place.endpoints, _key_file(key), place.guess
 
     def lock(
         self,
@@ -319,6 +322,15 @@ class BaseClient(Generic[LockT, SemaphoreT, PlainT, ElectionT, WatchT, SnapshotT
             raise
         finally:
             self._shell.post(lambda session, _: session.places.given_back(place))
+
+
+def _key_file(path: KeyPath) -> ClientKeyFile | None:
+    """A user's key file, if one is given. Raises KeyFileError."""
+    if path is None:
+        return None
+    from raftzmq.access.key_files import ClientKeyFile  # most clients have no key
+
+    return ClientKeyFile(path)
 
 
 def _node_status(endpoint: str, call: Call) -> NodeStatus:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
-from raftzmq.access.key_files import KeyPath
 from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.blocking_claims import Election, Lock, PlainSemaphore, Semaphore
 from raftzmq.client.blocking_mirrors import Mirror
@@ -23,7 +22,10 @@ from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost, blocking, finish, run_steps
 from raftzmq.client.signatures import present
 from raftzmq.errors import RaftzmqError
-from raftzmq.state_machine.definition import StateMachine
+
+if TYPE_CHECKING:
+    from raftzmq.access.key_files import KeyPath
+    from raftzmq.state_machine.definition import StateMachine
 
 __all__ = [
     "Client",
@@ -41,7 +43,7 @@ __all__ = [
 
 T = TypeVar("T")
 P = ParamSpec("P")
-MachineT = TypeVar("MachineT", bound=StateMachine)
+MachineT = TypeVar("MachineT", bound="StateMachine")
 ClaimT = TypeVar("ClaimT", bound=claim.Claim)
 
 

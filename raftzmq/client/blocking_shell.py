@@ -18,9 +18,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
 from random import Random, SystemRandom
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from raftzmq.access.key_files import ClientKeyFile
 from raftzmq.client.greenlets import (
     call_uncalled,
     new_flag,
@@ -40,6 +39,9 @@ from raftzmq.client.session.verdicts import abandoned
 from raftzmq.client.shell import Action, OnLost, Shell, Teller
 from raftzmq.client.sockets import Links, Sleeper, now_ms, time_of_day, turn
 from raftzmq.errors import InvalidRequest, Unavailable
+
+if TYPE_CHECKING:
+    from raftzmq.access.key_files import ClientKeyFile
 
 T = TypeVar("T")
 
@@ -190,12 +192,7 @@ class _IoThread:
     one nobody uses any more can go."""
 
     def __init__(
-        self,
-        endpoints: Sequence[str],
-        key_file: ClientKeyFile | None,
-        guess: str,
-        *,
-        traced: bool,
+        self, endpoints: Sequence[str], key_file: ClientKeyFile | None, guess: str, *, traced: bool
     ) -> None:
         self.pid = os.getpid()
         self._key_file = key_file

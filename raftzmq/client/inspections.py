@@ -11,14 +11,15 @@ import _socket
 from collections import deque
 from collections.abc import Iterator, Set
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from raftzmq.access.key_files import KeySource
-from raftzmq.access.keys import Kind
 from raftzmq.client.greenlets import new_thread
 from raftzmq.errors import InvalidRequest
 from raftzmq.naming import literal, parse_address, parse_pod_name
-from raftzmq.transport.handshakes import Finding, Verdict, inspect
+
+if TYPE_CHECKING:
+    from raftzmq.access.key_files import KeySource
+    from raftzmq.transport.handshakes import Finding, Verdict
 
 DOUBT_MS: Final = 100
 """How long an endpoint may take to get connected before it is inspected."""
@@ -75,7 +76,12 @@ class Inspections:
             found.append((endpoint, finding))
         for endpoint in self._due_ms.keys() - wanted:
             del self._due_ms[endpoint]
-        for endpoint in [e for e, due_ms in self._due_ms.items() if due_ms <= now_ms]:
+        due = [e for e, due_ms in self._due_ms.items() if due_ms <= now_ms]
+        if due:
+            # Imported late, for most clients never need it; and not in a thread: among greenlets
+            # that would have to wait for them.
+            import raftzmq.transport.handshakes  # noqa: F401
+        for endpoint in due:
             if len(self._under_way) >= AT_ONCE:
                 break
             try:
@@ -93,6 +99,8 @@ class Inspections:
             yield self._addresses.popleft()
 
     def _inspect(self, endpoint: str) -> None:
+        from raftzmq.transport.handshakes import Finding, Verdict, inspect
+
         finding = Finding(Verdict.SILENT)
         try:
             if addresses := _addresses(endpoint):
@@ -111,6 +119,9 @@ class Inspections:
         key = None if self._key_source is None else self._key_source.key
         if key is None:
             return f"{where} wants a key: give {self._option}"
+        from raftzmq.access.keys import Kind
+        from raftzmq.transport.handshakes import Verdict
+
         if verdict is Verdict.UNKNOWN_KEY:
             is_node = key.own.public.kind is Kind.NODE
             cure = "give both the same node.key" if is_node else "add it to users.toml"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 
 
 def this_process() -> str:
@@ -11,5 +10,7 @@ def this_process() -> str:
 
     A host name that is no text is shown as far as it is.
     """
+    import socket  # only who claims something needs it
+
     host = socket.gethostname().encode("utf-8", "replace").decode()
     return f"{host}:{os.getpid()}"

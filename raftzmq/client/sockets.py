@@ -9,19 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Set
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import zmq
 
-from raftzmq.access.key_files import KeySource
-from raftzmq.access.keys import PublicKey
 from raftzmq.client.inspections import Inspections
 from raftzmq.client.session.calls import Call
 from raftzmq.client.session.session import Session
 from raftzmq.naming import literal
 from raftzmq.transport import options
-from raftzmq.transport.curve import Credentials, connect_with
-from raftzmq.transport.handshakes import Verdict
+
+if TYPE_CHECKING:
+    from raftzmq.access.key_files import KeySource
+    from raftzmq.access.keys import PublicKey
+    from raftzmq.transport.curve import Credentials
 
 FRAMES_PER_TURN: Final = 64
 """Most frames read from one link in a turn, so that none keeps the others waiting."""
@@ -62,7 +63,10 @@ def dealer(
     """A socket that connects to the endpoint; `ipv6` is for which address of a name."""
     socket = context.socket(zmq.DEALER)
     options.client_link(socket)
-    connect_with(socket, credentials)
+    if credentials is not None:
+        from raftzmq.transport.curve import connect_with  # most clients have no key
+
+        connect_with(socket, credentials)
     socket.set(zmq.IPV6, ipv6)
     socket.connect(f"tcp://{endpoint}")
     return socket
@@ -109,6 +113,8 @@ class Links:
     def _credentials(self, endpoint: str) -> Credentials | None:
         if self._key_source is None:
             return None
+        from raftzmq.transport.curve import Credentials
+
         key = self._key_source.key
         proven = self._proven.get(endpoint)
         return Credentials(key.own, proven if proven in key.servers else key.servers[0])
@@ -168,7 +174,7 @@ class Links:
                 news.append((endpoint, self._inspections.words(endpoint, finding.verdict)))
                 continue
             news.append((endpoint, None))
-            if finding.verdict is Verdict.FINE:
+            if finding.verdict.is_fine:
                 if finding.server is not None:
                     self._proven[endpoint] = finding.server
                 if endpoint in self._doubtful or self._credentials(endpoint) != self._used.get(

@@ -63,6 +63,11 @@ class Verdict(Enum):
     PLAIN = auto()  # it runs without keys
 
     @property
+    def is_fine(self) -> bool:
+        """Whether a connection will come up."""
+        return self is Verdict.FINE
+
+    @property
     def is_refusal(self) -> bool:
         """Whether to try again in the same way leads nowhere."""
         return self not in (Verdict.FINE, Verdict.SILENT)

@@ -7,7 +7,6 @@ and clients have them.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +86,8 @@ def router(context: Context) -> Socket:
     be the same in every process. A connection may choose any id for itself. If it chooses the one
     that libzmq gives to a later connection, libzmq aborts the process.
     """
+    import ctypes  # clients do without
+
     ctypes.CDLL(None).srand(int.from_bytes(os.urandom(4), "little"))
     return context.socket(zmq.ROUTER)
 

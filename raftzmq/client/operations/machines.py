@@ -18,7 +18,6 @@ from raftzmq.client.operations.arguments import (
     write,
 )
 from raftzmq.errors import InvalidRequest
-from raftzmq.state_machine.definition import method_of
 
 _PLAIN: Final = (
     orjson.OPT_PASSTHROUGH_DATACLASS
@@ -35,6 +34,8 @@ def call_of(
 ) -> Operation[Any]:
     """Call a method that `replicated` or `query` marks, with arguments that it takes. Raises
     InvalidRequest."""
+    from raftzmq.state_machine.definition import method_of  # it is there, if the call is right
+
     found = method_of(method)
     if found is None or not found.owner:
         raise InvalidRequest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raftzmq import limits
 from raftzmq.client.operations import keys
@@ -18,18 +18,10 @@ from raftzmq.client.operations.arguments import (
 )
 from raftzmq.client.operations.fences import AnyFence, guarded
 from raftzmq.client.results import TxnResult
-from raftzmq.client.transactions import (
-    Compare,
-    Delete,
-    DeletePrefix,
-    Get,
-    GetPrefix,
-    GetRange,
-    Incr,
-    Put,
-    TxnOperation,
-)
 from raftzmq.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from raftzmq.client.transactions import Compare, TxnOperation
 
 
 def txn(
@@ -75,6 +67,8 @@ def txn(
 
 
 def _encode_compare(compare: Compare) -> list[Any]:
+    from raftzmq.client.transactions import Compare
+
     if not isinstance(compare, Compare):
         raise InvalidRequest(f"compares are made with Compare(...), not {quoted(compare)}")
     key, field, operator, operand = compare.key, compare.field, compare.operator, compare.operand
@@ -93,6 +87,17 @@ def _encode_compare(compare: Compare) -> list[Any]:
 
 def _request(operation: TxnOperation) -> Operation[Any]:
     """What the same would be by itself."""
+    # Imported late: whoever has such an operation has imported them.
+    from raftzmq.client.transactions import (
+        Delete,
+        DeletePrefix,
+        Get,
+        GetPrefix,
+        GetRange,
+        Incr,
+        Put,
+    )
+
     match operation:
         case Put(key, value, ttl, lease, keep_end):
             return keys.put_in_transaction(key, value, ttl, lease, keep_end)
