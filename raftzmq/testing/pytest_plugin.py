@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from raftzmq.client.aio import AsyncClient
     from raftzmq.client.blocking import Client
     from raftzmq.testing import Cluster, FakeCluster
 
@@ -51,30 +52,50 @@ def raftzmq_client(
     raftzmq_prefix: str,  # noqa: ARG001 -- for the order in which both end
 ) -> Iterator[Client]:
     """A client of raftzmq_cluster, in which no fault of an earlier test is left. It is closed, and
-    has given up what it held, before what is under raftzmq_prefix is deleted."""
+    has given up what it held, before what the test has written is deleted."""
     from raftzmq.client.blocking import Client
 
-    raftzmq_cluster.repair()
     with Client(raftzmq_cluster.endpoints) as client:
         yield client
 
 
 @pytest.fixture
+def raftzmq_async_client(
+    raftzmq_cluster: Cluster,
+    raftzmq_prefix: str,  # noqa: ARG001 -- as above
+) -> AsyncClient:
+    """The same for asyncio, for an `async with` of the test: the event loop is that of the plugin
+    which runs it."""
+    return raftzmq_cluster.async_client()
+
+
+@pytest.fixture
 def raftzmq_prefix(raftzmq_cluster: Cluster) -> Iterator[str]:
-    """A prefix for the keys and names of this test. Afterwards there is nothing under it."""
+    """A prefix for the keys and names of this test. Afterwards what the test has written is gone,
+    there and elsewhere; what was there before stays."""
     from raftzmq.client.blocking import Client
     from raftzmq.errors import Refused
 
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     prefix = f"test-{worker}-{secrets.token_hex(4)}/"
-    yield prefix
     raftzmq_cluster.repair()
     with Client(raftzmq_cluster.endpoints, timeout=30) as client:
+        revision, queues = client.keys(limit=1).revision, _queues(client)
+        yield prefix
+        raftzmq_cluster.repair()
         client.delete_prefix(prefix)
-        for kind in ("semaphore", "counter"):
-            for queue in client.queues(kind, prefix):
-                with suppress(Refused):  # a client of the test's own has it yet
-                    client.forget(kind, queue.name)
+        for item in client.scan():
+            if item.revision > revision:
+                client.delete(item.key)
+        for kind, name in _queues(client) - queues:
+            with suppress(Refused):  # a client of the test's own has it yet
+                client.forget(kind, name)
+
+
+def _queues(client: Client) -> set[tuple[str, str]]:
+    """The kinds and names of what stays when nobody has a place in it."""
+    kinds = ("semaphore", "counter")
+    return {(kind, queue.name) for kind in kinds for queue in client.queues(kind)}
 
 
 @pytest.hookimpl(wrapper=True)
