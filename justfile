@@ -37,10 +37,20 @@ fix: _venv
     .venv/bin/ruff format .
     .venv/bin/python -m tests.documents
 
-# Replay one simulated world exactly: just sim SEED [-v]
+# Replay one simulated world exactly: just sim SEED [-v] [--plain] [--nodes N] [--faults KIND,…]
 [no-exit-message]
 sim seed *options: _venv
     @exec .venv/bin/python -m tests.sim run "$@"
+
+# List the stories of Raft, or tell one: just story [NAME]
+[no-exit-message]
+story *name: _venv
+    @exec .venv/bin/python -m tests.show story "$@"
+
+# Write the page that plays a story, a simulated world or a recording: just show STORY|SEED|FILE.json
+[no-exit-message]
+show what *options: _venv
+    @exec .venv/bin/python -m tests.show show "$@"
 
 # Try many simulated worlds: just swarm [N] [--start SEED]
 [no-exit-message]
@@ -81,6 +91,10 @@ docs: _venv
 docs-serve: _venv
     .venv/bin/python -m tests.site
     .venv/bin/mkdocs serve
+
+# Build raftzmq/page/page.html from page/src (needs npm)
+page:
+    cd page && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 # Draw docs/demo.svg, the README's picture, from a real run
 picture: _venv

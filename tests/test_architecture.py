@@ -74,6 +74,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "raftzmq.node",
         "raftzmq.state_machine",
     ),
+    "raftzmq.page": ("raftzmq.errors", "raftzmq.core"),
     "raftzmq.state_machine": ("raftzmq.limits", "raftzmq.errors"),
     "raftzmq.client": (
         *FOUNDATION,
@@ -305,6 +306,7 @@ def test_imports_point_one_way() -> None:
         ("raftzmq.contrib.django", "raftzmq.limits"),
         ("raftzmq.client.blocking", "raftzmq.contrib.django"),
         ("raftzmq_cli.main", "raftzmq.contrib.django"),
+        ("raftzmq.page.recording", "raftzmq.node.node"),
         ("raftzmq_cli.common.commands", "raftzmq_cli.client.group"),
         ("raftzmq_cli.client.locks", "raftzmq_cli.main"),
         ("raftzmq_cli.views.status", "raftzmq_cli.local.views"),

@@ -65,4 +65,5 @@ def form_of(work: Operation[Any]) -> tuple[str, list[Any]]:
 def _has_bank(world: World) -> bool:
     """Drawn by itself, so that all else in a world is as it would be without."""
     chance = Random(f"bank in {world.seed}").random()
-    return chance < world.bank_share and not world.builds.began_mixed
+    alone = world.options.alone
+    return chance < world.bank_share and not world.builds.began_mixed and not alone

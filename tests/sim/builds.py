@@ -38,7 +38,7 @@ class Builds:
     def __init__(self, world: World, random: Random) -> None:
         self._world = world
         self._random = random
-        self.mixed = self.began_mixed = random.random() < MIXED
+        self.mixed = self.began_mixed = random.random() < MIXED and not world.options.alone
         self._old: set[str] = set()
         self._phase = self._forth
         self._asked = False

@@ -95,7 +95,7 @@ def _repair(process: SimProcess) -> None:
 def _sick(world: World) -> SimProcess | None:
     """In many worlds one node that runs, the leader if there is one, more often than
     not: its disk is not to be repaired."""
-    if world.random.random() >= SICK:
+    if world.options.alone or world.random.random() >= SICK:
         return None
     up = [process for process in world.processes.values() if process.up]
     leader = _leader(world)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
@@ -44,6 +45,9 @@ FAULTS: Final[dict[str, float]] = {
     "client dies": 0.5,
 }
 """Every kind of fault with its weight among those that a seed makes use of."""
+
+PLAIN_SECONDS: Final = 5.0
+"""How long a plain world lives under faults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +93,12 @@ class Options:
     places: int = 100_000
     removals: int = 2048
     parked: int = 20_000
+    alone: bool = False
+    """Whether the world has one build of raftzmq, no bank, no stranger, no sick disk in the end,
+    whatever its seed says."""
 
     def __str__(self) -> str:
+        faults = f"a fault every {self.fault_mean_ms} ms: {', '.join(self.faults)}"
         parts = [
             f"{self.size} nodes",
             f"{self.clients} clients, {self.readers} readers and {self.coordinators} coordinators",
@@ -100,7 +108,7 @@ class Options:
             f"duplication {self.duplication:g}",
             f"drift {self.drift:g}",
             f"snapshot every {self.storage.snapshot_entries} entries",
-            f"a fault every {self.fault_mean_ms} ms: {', '.join(self.faults)}",
+            faults if self.faults else "no faults",
         ]
         return "; ".join(parts)
 
@@ -164,3 +172,74 @@ def draw(random: Random, seconds: float) -> Options:
         removals=pick([1, 2, 2048]),
         parked=pick([2, 20_000, 20_000]),
     )
+
+
+def narrowed(
+    options: Options, *, nodes: int | None = None, faults: Sequence[str] | None = None
+) -> Options:
+    """The same with so many nodes, and with only these kinds of faults. Raises ValueError for a
+    kind that there is not."""
+    if nodes is not None:
+        options = replace(options, size=nodes)
+    if faults is not None:
+        for kind in faults:
+            if kind not in FAULTS:
+                raise ValueError(
+                    f"no kind of fault is called {kind!r}; there are {', '.join(FAULTS)}"
+                )
+        chosen = {kind: FAULTS[kind] for kind in faults}
+        options = replace(options, faults=chosen, last_ambush=False)
+    return options
+
+
+def plain(seconds: float) -> Options:
+    """A world for the first look: three nodes, one of them killed now and then, two clients, and
+    a network that loses nothing and is slow enough to be watched."""
+    return Options(
+        size=3,
+        seconds=seconds,
+        raft=Config(keep_entries=5),
+        storage=StorageConfig(
+            segment_bytes=1 << 20,
+            segment_entries=100,
+            snapshot_bytes=1 << 30,
+            snapshot_entries=20,
+            keep_entries=5,
+        ),
+        chunk_bytes=1 << 18,
+        slice_bytes=1 << 18,
+        session_ttl_ms=3_600_000,
+        sessions=10_000,
+        proposals=16_384,
+        delay_ms=(10, 30),
+        slow_share=0,
+        loss=0,
+        duplication=0,
+        drift=0,
+        disk_ms=(0, 0),
+        clients=2,
+        readers=0,
+        outstanding=1,
+        think_ms=300,
+        keys=3,
+        fault_mean_ms=2500,
+        faults_from_ms=1500,
+        last_ambush=False,
+        faults={"kill": FAULTS["kill"]},
+        alone=True,
+    )
+
+
+def chosen(
+    seed: int,
+    seconds: float,
+    *,
+    first_look: bool = False,
+    nodes: int | None = None,
+    faults: Sequence[str] | None = None,
+) -> Options | None:
+    """The options that a command line asks for; None: what the seed draws, as in a swarm."""
+    if not first_look and nodes is None and faults is None:
+        return None
+    drawn = plain(seconds) if first_look else draw(Random(f"raftzmq {seed}"), seconds)
+    return narrowed(drawn, nodes=nodes, faults=faults)

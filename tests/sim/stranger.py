@@ -78,7 +78,7 @@ class Stranger:
     def __init__(self, world: World, random: Random) -> None:
         self._world = world
         self._random = random
-        self.present = random.random() < SHARE
+        self.present = random.random() < SHARE and not world.options.alone
         self._sent = 0
         self._end_ms = 0
 

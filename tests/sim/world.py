@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from raftzmq import limits
 from raftzmq.core.entry import COMMAND, COMMANDS
@@ -51,6 +51,7 @@ class World:
 
     bank_share = 0.3
     """Share of the worlds that have a bank, if all machines have the same build."""
+    network_kind = Network
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class World:
         self._order = count()
         self._names = {True: count(), False: count()}
         self._events: list[tuple[int, int, int, Callable[[], None]]] = []
-        self.network = Network(
+        self.network = self.network_kind(
             self.options, Random(self.random.getrandbits(64)), self.at, self.counts
         )
         self.initial = {
@@ -163,9 +164,13 @@ class World:
                     return True
             _, _, _, what = heapq.heappop(events)
             self.now_ms = self.story.now_ms = when_ms
-            what()
+            self.happen(what)
         self.now_ms = self.story.now_ms = end_ms
         return done is not None and done()
+
+    def happen(self, what: Callable[[], None]) -> None:
+        """Let the next event happen; who looks on does it here (tests/show)."""
+        what()
 
     def links_changed(self, process: SimProcess) -> None:
         """Connections to a process broke: its clients notice soon."""
@@ -174,7 +179,7 @@ class World:
 
     # -- the two phases -------------------------------------------------------------------------
 
-    def run(self) -> World:
+    def run(self) -> Self:
         """Play the seed. Raises SimFailure."""
         try:
             with self._limits():
