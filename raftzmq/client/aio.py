@@ -3,16 +3,17 @@ is in aio_shell.py."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from raftzmq.client.aio_claims import Election, Lock, PlainSemaphore, Semaphore
+from raftzmq.client.aio_groups import Barrier, Group, Member
+from raftzmq.client.aio_leases import Lease
 from raftzmq.client.aio_mirrors import Mirror
 from raftzmq.client.aio_shell import AsyncShell
 from raftzmq.client.aio_views import JsonView, Scan, Views
 from raftzmq.client.base import TTL_S, BaseClient
-from raftzmq.client.handles import lease, snapshot, watch
+from raftzmq.client.handles import snapshot, watch
 from raftzmq.client.handles.notices import OnChange
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
 from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient",
+    "Barrier",
     "Election",
+    "Group",
     "JsonView",
     "Lease",
     "Lock",
+    "Member",
     "Mirror",
     "PlainSemaphore",
     "Scan",
@@ -43,28 +47,6 @@ __all__ = [
 T = TypeVar("T")
 P = ParamSpec("P")
 MachineT = TypeVar("MachineT", bound="StateMachine")
-
-
-class Lease(lease.Lease):
-    """A lease that is kept alive in the background until it is closed: use it with `async with`, or
-    await it and `close` it. `lost` is set once it has ended: also when the cluster says so, or when
-    the cluster did not confirm it within its time to live by this process's own clock; then
-    `on_lost` is called too."""
-
-    lost: asyncio.Event
-
-    open = lease.Lease._open
-    revoke = lease.Lease._revoke
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self.open().__await__()
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self._enter()
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
 
 
 class Watch(watch.Watch):
@@ -275,6 +257,24 @@ class AsyncClient(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, S
         changes, in the event loop, and may be a coroutine function: once for all that come
         meanwhile. Raises Overloaded if this client has too many watches."""
         return Mirror(self._shell, prefix, on_change, timeout)
+
+    def group(self, name: str) -> Group:
+        """A party of live members: `join` it with what others shall see, ask for its `members`,
+        or follow them with `mirror`. Members are the keys that begin with NAME/.
+
+            async with db.group("workers").join("10.0.0.7:8000"):
+                print(await db.group("workers").members())
+        """
+        return Group(self._shell, name, self._timeout)
+
+    def barrier(self, name: str, parties: int, *, ttl: float = TTL_S) -> Barrier:
+        """Where `parties` wait for one another: `wait` returns once as many have arrived. One that
+        dies before then has not arrived any more, `ttl` seconds later. It opens once: name each
+        anew.
+
+            await db.barrier("start/7", parties=1).wait(timeout=60)
+        """
+        return Barrier(self._shell, name, parties, ttl, self._timeout)
 
     async def call(
         self, method: Callable[Concatenate[MachineT, P], T], /, *args: P.args, **kwargs: P.kwargs

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from raftzmq.client.base import TTL_S, BaseClient
 from raftzmq.client.blocking_claims import Election, Lock, PlainSemaphore, Semaphore
+from raftzmq.client.blocking_groups import Barrier, Group, Member
+from raftzmq.client.blocking_leases import Lease
 from raftzmq.client.blocking_mirrors import Mirror
 from raftzmq.client.blocking_shell import BlockingShell
 from raftzmq.client.blocking_views import JsonView, Scan, Views
-from raftzmq.client.handles import claim, lease, snapshot, watch
+from raftzmq.client.handles import claim, snapshot, watch
 from raftzmq.client.handles.notices import OnChange
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
 from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
@@ -21,18 +21,20 @@ from raftzmq.client.results import Deleted, Event
 from raftzmq.client.session.leases import HeldLease
 from raftzmq.client.shell import OnLost, blocking, finish, run_steps
 from raftzmq.client.signatures import present
-from raftzmq.errors import RaftzmqError
 
 if TYPE_CHECKING:
     from raftzmq.access.key_files import KeyPath
     from raftzmq.state_machine.definition import StateMachine
 
 __all__ = [
+    "Barrier",
     "Client",
     "Election",
+    "Group",
     "JsonView",
     "Lease",
     "Lock",
+    "Member",
     "Mirror",
     "PlainSemaphore",
     "Scan",
@@ -45,33 +47,6 @@ T = TypeVar("T")
 P = ParamSpec("P")
 MachineT = TypeVar("MachineT", bound="StateMachine")
 ClaimT = TypeVar("ClaimT", bound=claim.Claim)
-
-
-class Lease(lease.Lease):
-    """A lease that is kept alive in the background until it is closed: use it with `with`, or
-    `close` it. `lost` is set once it has ended: also when the cluster says so, or when the cluster
-    did not confirm it within its time to live by this process's own clock; then `on_lost` is called
-    too.
-
-        with db.lease(ttl=10) as lease:
-            db.put("workers/7", "here", lease=lease)
-    """
-
-    lost: threading.Event
-
-    revoke = blocking(lease.Lease._revoke)
-
-    def __enter__(self) -> Self:
-        return self._enter()
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        """An interrupt may come before anybody has it, or before the first step of `__exit__`."""
-        if self._is_forgotten() or (self._entered and not self.lost.is_set()):
-            with suppress(RaftzmqError):
-                self.close()
 
 
 class Watch(watch.Watch):
@@ -278,6 +253,24 @@ class Client(BaseClient[Lock, Semaphore, PlainSemaphore, Election, Watch, Snapsh
             print(config.get("color", "red"))
         """
         return finish(Mirror(self._shell, prefix, on_change, timeout)._enter())
+
+    def group(self, name: str) -> Group:
+        """A party of live members: `join` it with what others shall see, ask for its `members`,
+        or follow them with `mirror`. Members are the keys that begin with NAME/.
+
+            with db.group("workers").join("10.0.0.7:8000"):
+                print(db.group("workers").members())
+        """
+        return Group(self._shell, name, self._timeout)
+
+    def barrier(self, name: str, parties: int, *, ttl: float = TTL_S) -> Barrier:
+        """Where `parties` wait for one another: `wait` returns once as many have arrived. One that
+        dies before then has not arrived any more, `ttl` seconds later. It opens once: name each
+        anew.
+
+            db.barrier("start/7", parties=1).wait(timeout=60)
+        """
+        return Barrier(self._shell, name, parties, ttl, self._timeout)
 
     def call(
         self, method: Callable[Concatenate[MachineT, P], T], /, *args: P.args, **kwargs: P.kwargs

@@ -14,6 +14,7 @@ import pytest
 
 from raftzmq import AsyncClient, Client
 from raftzmq.client.handles.claim import Claim
+from raftzmq.client.handles.group import Group
 from raftzmq.client.handles.json_view import JsonView
 from raftzmq.client.handles.lease import Lease
 from raftzmq.client.handles.mirror import Mirror
@@ -52,7 +53,7 @@ class InThread:
             raise
         if result is self._inner:
             return self
-        wrapped = isinstance(result, Claim | Lease | Watch | Mirror | JsonView)
+        wrapped = isinstance(result, Claim | Group | Lease | Watch | Mirror | JsonView)
         wrapped = wrapped or hasattr(result, "__anext__")
         return InThread(self._loop, result) if wrapped else result
 

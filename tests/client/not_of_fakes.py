@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-FILES: Final = ("test_clients", "test_locks", "test_watches")
+FILES: Final = ("test_clients", "test_groups", "test_locks", "test_watches")
 """Where the tests are that fakes run."""
 
 NOT_OF_FAKES: Final[dict[str, str]] = {

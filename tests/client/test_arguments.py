@@ -39,6 +39,7 @@ GIVEN: dict[str, Any] = {
     "token": 1,
     "lease": 1,
     "permits": 1,
+    "parties": 2,
     "endpoint": "a:1",
     "ttl": 5,
     "level": "debug",

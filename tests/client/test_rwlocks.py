@@ -1,9 +1,8 @@
-"""Read/write locks, the first leader that an observer hears of, and what docs/coordination.md
-builds of leases, keys and mirrors: of both clients."""
+"""Read/write locks, the first leader that an observer hears of, and a leader that changes what is
+known of it, as docs/coordination.md has it: of both clients."""
 
 from __future__ import annotations
 
-import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -100,20 +99,6 @@ def test_an_observer_hears_at_once_that_nobody_leads(db: Any) -> None:
     assert next(leaders) is None
 
 
-# -- recipes of docs/coordination.md ------------------------------------------------------------
-
-
-def test_a_group_is_keys_of_leases_and_a_mirror_of_them(db: Any, cluster: FakeCluster) -> None:
-    with db.lease(10) as other:
-        db.put(f"workers/{other.id}", "other", lease=other.id)
-        with db.lease(10) as me:
-            db.put(f"workers/{me.id}", "me", lease=me.id)
-            workers = db.mirror("workers/")
-            assert workers.copy() == {str(other.id): "other", str(me.id): "me"}
-        until(lambda: workers.copy() == {str(other.id): "other"})
-    until(lambda: workers.copy() == {})
-
-
 def test_a_leader_changes_what_is_known_of_it_behind_its_fence(db: Any) -> None:
     chief = db.mirror("chief/")
     with db.lease(10) as lease, db.election("chief", lease=lease) as won:
@@ -124,29 +109,6 @@ def test_a_leader_changes_what_is_known_of_it_behind_its_fence(db: Any) -> None:
     until(lambda: chief.copy() == {})
     with pytest.raises(Fenced):
         db.put("chief/address", "10.0.0.7", fence=("chief", term))
-
-
-def test_a_barrier_counts_those_who_have_arrived(connect: Connect, cluster: FakeCluster) -> None:
-    parties = 3
-    arrived = itertools.count(1)
-    passed: list[int] = []
-    clients = [connect(cluster.endpoints) for _ in range(parties)]
-
-    def party(db: Any, name: str) -> None:
-        with db.watch(prefix="start/7/") as arrivals:
-            next(arrived)
-            db.put(f"start/7/{name}", "", ttl=86_400)
-            while db.count("start/7/") < parties:
-                arrivals.next(timeout=60)
-        passed.append(next(arrived))
-
-    threads = [threading.Thread(target=party, args=[c, str(n)]) for n, c in enumerate(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(passed) == parties
-    assert min(passed) > parties, "nobody passed before all had arrived"
 
 
 if TYPE_CHECKING:
