@@ -43,7 +43,8 @@ class Cluster:
 
     Everything ends with the `with`, or with this process in whatever way that ends. If the body
     raises, the last lines of each log go to standard error, and the directory stays. Faults are
-    undone by `heal`, `resume` and `restart`.
+    undone by `heal`, `resume` and `restart`. Without `with`, as in a notebook, `start` and
+    `close` begin and end it.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Cluster:
             for k in range(size)
         }
         self._cuts = self.directory / "cuts"
+        self._cuts.write_bytes(bytes(size**2))
         self._settings = {
             "peers": {node.name: node.address for node in self._nodes.values()},
             "cuts": str(self._cuts),
@@ -81,6 +83,7 @@ class Cluster:
         }
         self._sides: dict[str, object] = dict.fromkeys(self._nodes)
         self._clients: list[Client] = []
+        self._closed = False
         NURSERY.begin()  # imports what nodes need while this process imports what clients need
         self._asking = _client(self.endpoints)
 
@@ -126,12 +129,15 @@ class Cluster:
 
         return AsyncClient(self.endpoints, timeout=timeout)
 
+    def __repr__(self) -> str:
+        nodes = [f"{node.name} at {node.endpoint} {node.state}" for node in self._nodes.values()]
+        return f"<Cluster: {', '.join(nodes)}>"
+
     # -- its life -------------------------------------------------------------------------------
 
     def start(self) -> Self:
         """Start all nodes, and return once the cluster takes writes. Raises TimeoutError."""
-        self._cuts.write_bytes(bytes(len(self._nodes) ** 2))
-        start_together([*self._nodes.values()], self._settings)
+        self._start_what_does_not_run()
         self.wait_until_ready()
         return self
 
@@ -141,6 +147,7 @@ class Cluster:
 
     def close(self, *, keep: bool = False) -> None:
         """End the nodes, and close the clients. The directory goes too, unless `keep`."""
+        self._closed = True
         for client in [*self._clients, self._asking]:
             client.close()
         for node in self._nodes.values():
@@ -186,13 +193,20 @@ class Cluster:
         """Start a node on its data again, after killing it if it runs. Raises InvalidRequest."""
         node = self._node(name)
         node.kill()
-        start_together([node], self._settings)
+        self._start([node])
 
     def kill_leader(self) -> str:
         """Kill the node that leads; return its name. Raises TimeoutError."""
         name = self.leader
         self.kill(name)
         return name
+
+    def wipe(self, name: str) -> None:
+        """Kill a node, and take its disk: `restart` brings it back as a machine with an empty one.
+        Raises InvalidRequest."""
+        node = self._node(name)
+        node.kill()
+        shutil.rmtree(node.data_dir, ignore_errors=True)
 
     def pause(self, name: str) -> None:
         """Have a node stand still, with its connections open. Raises InvalidRequest, also if it
@@ -232,9 +246,16 @@ class Cluster:
         for node in self._nodes.values():
             if node.paused:
                 node.resume()
-        ended = [node for node in self._nodes.values() if not node.is_running]
-        start_together(ended, self._settings)
+        self._start_what_does_not_run()
         self.wait_until_ready()
+
+    def _start_what_does_not_run(self) -> None:
+        self._start([node for node in self._nodes.values() if not node.is_running])
+
+    def _start(self, nodes: list[NodeProcess]) -> None:
+        if self._closed:
+            raise InvalidRequest("this cluster is closed: make another")
+        start_together(nodes, self._settings)
 
     def _divide(self, sides: dict[str, object]) -> None:
         self._sides = sides
@@ -279,7 +300,7 @@ class Cluster:
         seen, running = self._leaders_seen(), self.running
         for node in self._nodes.values():
             if node.ended is not None:
-                last = node.log().splitlines()[-1:]
+                last = "".join(node.log().splitlines()[-1:]) or "it has logged nothing"
                 raise RuntimeError(f"{node.name} has ended with code {node.ended}: {last}")
         return len(seen) == len(running) and len(set(seen)) == 1 and seen[0] in running
 

@@ -105,6 +105,11 @@ class NodeProcess:
                 self.pid = 0
         return bool(self.pid)
 
+    @property
+    def state(self) -> str:
+        """Whether it runs, in a word."""
+        return "is down" if not self.is_running else "stands still" if self.paused else "runs"
+
     def kill(self) -> None:
         """kill -9: it gets no chance to do anything."""
         self._end(signal.SIGKILL)

@@ -1,8 +1,8 @@
 """A process that has imported the server, and forks nodes: each is up in a fraction of the time.
 
 Started as `python -m raftzmq.testing.nursery` by `nodes.py`. It takes a line of JSON for each
-request, and answers with one. Once its standard input ends, because whoever started it has ended in
-whatever way, it kills its nodes and ends. If it is killed itself, the kernel kills them.
+request, and answers with one. Once whoever started it has ended, in whatever way, it kills its
+nodes and ends. If it is killed itself, the kernel kills them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -158,13 +159,22 @@ def _exit_code(pid: int, options: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if done else None
 
 
+def _requests() -> Iterator[dict[str, Any]]:
+    """What is asked, until nobody can ask any more. Children that whoever started this has forked
+    keep its standard input open, so the end of that process is waited for too."""
+    sources: list[Any] = [sys.stdin]
+    with suppress(OSError, AttributeError):  # it has ended already, or this system cannot tell
+        sources.append(os.pidfd_open(os.getppid()))
+    while select.select(sources, [], [])[0] == [sys.stdin] and (line := sys.stdin.readline()):
+        yield json.loads(line)
+
+
 def main() -> None:
     """Answer requests until there can be no more."""
     gc.collect()
     gc.freeze()
     nodes: set[int] = set()
-    for line in sys.stdin:
-        request = json.loads(line)
+    for request in _requests():
         if "start" in request:
             answer: Any = _start(request["start"])
             nodes.update(answer)

@@ -26,7 +26,10 @@ def free_ports(nodes: int = 1) -> int:
             if all(_lock(base + STEP * node, locks) for node in range(nodes)):
                 _held.push(locks.pop_all())
                 return base
-    raise RuntimeError("no free ports in a row on this machine")
+    raise RuntimeError(
+        f"no ports are free for {nodes} nodes, {STEP} in a row for each, between {_RANGE.start} "
+        f"and {_RANGE.stop}: `ss -tlnp` shows who holds them"
+    )
 
 
 def _lock(base: int, locks: ExitStack) -> bool:

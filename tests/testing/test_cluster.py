@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from raftzmq import Client, InvalidRequest, Unavailable
-from raftzmq.testing import Cluster
+from raftzmq.testing import Cluster, ports
 
 pytestmark = pytest.mark.system
 
@@ -31,6 +31,10 @@ def until(ready: Callable[[], object]) -> None:
     while not ready():
         assert time.monotonic() < deadline_s, "not within 60 s"
         time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def test_it_takes_writes_of_both_clients(cluster: Cluster) -> None:
@@ -69,6 +73,30 @@ def test_a_node_listens_when_it_has_been_started(cluster: Cluster) -> None:
     host, _, port = cluster.endpoint(name).rpartition(":")
     socket.create_connection((host, int(port))).close()
     cluster.wait_until_ready()
+
+
+def test_a_node_that_has_lost_its_disk_gets_everything_again(cluster: Cluster) -> None:
+    db = cluster.client(timeout=60)
+    db.put("before", "x")
+    wiped = next(name for name in cluster.names if name != cluster.leader)
+    cluster.wipe(wiped)
+    assert not (cluster.directory / wiped).exists()
+    cluster.restart(wiped)
+    cluster.wait_until_ready()
+    item = db.get("before", stale=True, endpoint=cluster.endpoint(wiped), timeout=60)
+    assert item is not None
+    assert item.value == "x"
+
+
+def test_it_shows_itself_and_its_nodes(cluster: Cluster) -> None:
+    cluster.kill("raft-1")
+    cluster.pause("raft-2")
+    first, second, third = cluster.endpoints
+    assert repr(cluster) == (
+        f"<Cluster: raft-0 at {first} runs, raft-1 at {second} is down, "
+        f"raft-2 at {third} stands still>"
+    )
+    cluster.repair()
 
 
 @pytest.mark.proof
@@ -116,6 +144,44 @@ def test_what_is_wrong_is_said(cluster: Cluster) -> None:
         Cluster(0)
 
 
+def test_to_start_it_again_does_nothing_and_not_after_its_end(cluster: Cluster) -> None:
+    pids = [node.pid for node in cluster._nodes.values()]
+    cluster.start()
+    assert [node.pid for node in cluster._nodes.values()] == pids
+    other = Cluster(1)
+    other.close()
+    with pytest.raises(InvalidRequest, match="closed: make another"):
+        other.start()
+
+
+def test_a_lack_of_ports_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(ports, "_RANGE", range(port, port + 1))
+        with pytest.raises(RuntimeError, match=f"no ports are free for 3 nodes.* between {port}"):
+            ports.free_ports(3)
+
+
+def test_a_lack_of_descriptors_is_said(tmp_path: Path) -> None:
+    script = (
+        "import resource\n"
+        "from raftzmq.testing import Cluster\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n"
+        "Cluster(1).start()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("RuntimeError: raft-0 has ended with code -"), result.stderr
+    assert "Too many open files" in last
+
+
 @pytest.mark.proof
 def test_a_body_that_raises_has_the_logs_shown_and_kept(
     capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -143,10 +209,13 @@ def test_nodes_load_nothing_for_a_port_that_they_do_not_have() -> None:
 
 
 PROGRAM = """
-import time
+import os, time
 from raftzmq.testing import Cluster
+from raftzmq.testing.nodes import NURSERY
 with Cluster(1) as cluster:
-    print(*(node.pid for node in cluster._nodes.values()), cluster.directory, flush=True)
+    child = os.fork()
+    if child:
+        print(child, NURSERY._process.pid, cluster._nodes["raft-0"].pid, flush=True)
     time.sleep(600)
 """
 
@@ -158,7 +227,11 @@ def test_all_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
         [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env=environment
     ) as tests:
         assert tests.stdout is not None
-        pid = int(tests.stdout.readline().split()[0])
-        assert Path(f"/proc/{pid}").exists()
+        child, *others = (int(pid) for pid in tests.stdout.readline().split())
+        assert all(map(is_alive, others))
         tests.send_signal(signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{pid}").exists())
+        try:
+            until(lambda: not any(map(is_alive, others)))
+            assert is_alive(child)  # and it has what its parent had open
+        finally:
+            os.kill(child, signal.SIGKILL)
