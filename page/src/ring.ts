@@ -41,7 +41,7 @@ export class Ring {
       xs.push(place.x);
       ys.push(place.y);
     });
-    const left = Math.min(...xs) - 78, top = Math.min(...ys) - 62;
+    const left = Math.min(...xs) - 78, top = Math.min(...ys) - 98;
     const width = Math.max(...xs) + 78 - left, height = Math.max(...ys) + 96 - top;
     this.root.setAttribute("viewBox", `${left} ${top} ${width} ${height}`);
     this.root.replaceChildren(this.links, this.flights, this.nodes);
@@ -80,8 +80,9 @@ export class Ring {
       svg("text", { class: "name", y: -12 }, name),
       svg("text", { class: "role", y: 7 }, what),
       svg("text", { class: "term", y: 26 }, `term ${node.term}`),
-      svg("text", { class: "indexes", y: RADIUS + 22 }, `committed ${node.commit}`),
-      svg("text", { class: "indexes", y: RADIUS + 38 }, `applied ${node.applied}`),
+      // On the outer side, where no messages pass.
+      svg("text", { class: "indexes", y: y < 0 ? -RADIUS - 30 : RADIUS + 24 }, `committed ${node.commit}`),
+      svg("text", { class: "indexes", y: y < 0 ? -RADIUS - 14 : RADIUS + 40 }, `applied ${node.applied}`),
     );
     return group;
   }

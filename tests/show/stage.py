@@ -12,6 +12,7 @@ from raftzmq.core.membership import Membership
 from raftzmq.core.messages import Message
 from raftzmq.core.raft import Raft
 from raftzmq.core.ready import Ready, SnapshotMeta
+from raftzmq.core.role import Role
 from raftzmq.page.recording import Recorder
 from tests.core.cluster import Cluster, Node
 from tests.core.disk import Disk
@@ -171,6 +172,14 @@ class Stage(Cluster):
     def heal(self) -> None:
         super().heal()
         self.recorder.links(self.at_ms, self.cuts, "the network is whole")
+
+    def elect_slowly(self, name: str) -> None:
+        """Have a node time out and win, and stop there: what it sends then is on its way."""
+        self._almost()
+        self.now_ms = max(self.now_ms, self[name].next_deadline_ms)
+        self._almost(but=name)
+        self.tick(name, self.now_ms)
+        self.when(lambda raft: raft.role is Role.LEADER, name)
 
     # -- clients --------------------------------------------------------------------------------
 

@@ -360,3 +360,76 @@ def _lost_disk(story: Story) -> Stage:
     stage.pass_ms(120)
     assert stage.nodes["c"].commands() == ["x = 1", "x = 2"]
     return stage
+
+
+@story(
+    "check-quorum",
+    "A leader that nobody hears",
+    "A leader that reaches no majority gives up by itself, so that clients look elsewhere.",
+)
+def _check_quorum(story: Story) -> Stage:
+    stage = Stage(story.recorder())
+    stage.elect("a")
+    stage.pass_ms(60)
+    stage.part("a", "bc")
+    stage.part("b", "c")
+    stage.ask_read("a")
+    stage.say("All links are cut. For all that a knows, b and c have elected somebody meanwhile.")
+    stage.pass_ms(750)
+    assert stage["a"].role is not Role.LEADER
+    assert stage.nodes["a"].failed_reads
+    stage.say("Two election timeouts without a majority: a has stepped down.", "check quorum")
+    stage.heal()
+    stage.elect("c")
+    stage.pass_ms(60)
+    return stage
+
+
+@story(
+    "no-op",
+    "Why a new leader writes nothing",
+    "A new leader cannot know what is committed until an entry of its own term is.",
+)
+def _no_op(story: Story) -> Stage:
+    disks = _disks({"a": [2, 2], "b": [2, 2], "c": [2]}, 2)
+    stage = Stage(story.recorder(), disks=disks)
+    stage.say("A leader of term 2 has died. Were its two writes committed? a and b have both.")
+    stage.elect_slowly("a")
+    stage.ask_read("a")
+    assert stage["a"].commit_index == 0
+    stage.say(
+        "a leads, and most have what it has. Still it must not say that this is committed, nor "
+        "answer the read: see figure-8. So it appends an empty entry of its own term.",
+        "no-op",
+    )
+    stage.settle()
+    assert stage["a"].commit_index == 4
+    stage.say("The empty entry is on a majority, and with it all before it. The read is answered.")
+    stage.pass_ms(60)
+    assert stage.nodes["a"].reads
+    return stage
+
+
+@story(
+    "figure-7",
+    "Figure 7: six logs that differ",
+    "A new leader meets followers who lack entries, have too many, or both, and makes them equal.",
+)
+def _figure_7(story: Story) -> Stage:
+    logs = {
+        "a": [1, 1, 1, 4, 4, 5, 5, 6, 6],
+        "b": [1, 1, 1, 4],
+        "c": [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6],
+        "d": [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7],
+        "e": [1, 1, 1, 4, 4, 4, 4],
+        "f": [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3],
+        "g": [1, 1, 1, 4, 4, 5, 5, 6, 6, 6],
+    }
+    stage = Stage(story.recorder(), disks=_disks(logs, 7))
+    stage.say("The logs of the figure, each behind an entry with the members. g stands in term 8.")
+    stage.elect("g")
+    stage.say("c and d have more than g, and did not vote for it. Five of seven did.", "vote")
+    stage.pass_ms(200)
+    assert [terms_of(stage, name) for name in logs] == [[*logs["g"], 8]] * 7
+    stage.say("All logs are equal. Each took a question or two, for whole terms are skipped.")
+    return stage

@@ -9,7 +9,7 @@ import pytest
 
 from raftzmq.page.recording import decode, encode, facts_of
 from tests.page.replaying import play
-from tests.show.world import RecordedWorld
+from tests.show.world import RecordedWorld, describe
 from tests.sim.options import FAULTS, chosen, plain
 from tests.sim.world import World
 
@@ -66,6 +66,31 @@ def test_a_plain_world_is_quiet() -> None:
     assert len(world.initial) == 3
     assert not world.stranger.present
     assert not world.builds.began_mixed
+
+
+def test_the_first_world_has_a_kill_and_then_an_election() -> None:
+    """`just show 42` is what newcomers are told to try."""
+    events = RecordedWorld(42, 5, plain(5)).run().recorder.document()["events"]
+    texts = [event.get("text", "") for event in events]
+    killed = next(n for n, text in enumerate(texts) if text.endswith("is killed"))
+    assert any(text.endswith("wins, and leads term 3") for text in texts[killed:])
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ((7, 1, [[1, "put", "k", "v"]]), "put k v"),
+        (
+            [[7, 1, [[1, "put", "k", "v"], [2, "delete", "k"]]], [8, 2, [[4, "incr", "n", 1]]]],
+            "put k v; delete k; incr n 1",
+        ),
+        (None, ""),
+        ("x = 1", "x = 1"),
+        ([3, 4], "[3, 4]"),
+    ],
+)
+def test_a_command_is_described_by_its_operations(body: object, words: str) -> None:
+    assert describe(body) == words
 
 
 def test_a_world_has_the_nodes_and_the_faults_that_one_asks_for() -> None:

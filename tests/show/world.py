@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from raftzmq.core.messages import Message
@@ -31,12 +31,23 @@ ENDS: Final = ("is killed", "loses power", "goes down", "dies", "has stopped", "
 
 
 def describe(body: Any) -> str:
-    """What the body of a command is: the operations of the clients in it."""
-    if not isinstance(body, list):
-        return str(body)
-    if len(body) == 3 and isinstance(body[2], list):
-        return "; ".join(" ".join(map(str, one[1:])) for one in body[2] if isinstance(one, list))
-    return " ".join(map(str, body))
+    """What commands do: the operations in them, such as `put k0 v; delete k1`."""
+    if body is None:
+        return ""
+    found = list(_operations(body))
+    return "; ".join(found) if found else str(body)
+
+
+def _operations(body: Any) -> Iterator[str]:
+    """Those of a client are somewhere inside, each [serial, name, argument, …]."""
+    if not isinstance(body, list | tuple):
+        return
+    match body:
+        case [int(), str(name), *arguments]:
+            yield " ".join([name, *map(str, arguments)])
+        case _:
+            for one in body:
+                yield from _operations(one)
 
 
 class RecordedNetwork(Network):
@@ -113,7 +124,7 @@ class RecordedWorld(World):
         self.story = story
         self.recorder = Recorder(
             f"The world of seed {seed}",
-            f"{self.options}.",
+            _about(self.options),
             source="world",
             name=str(seed),
             describe=describe,
@@ -183,6 +194,13 @@ class RecordedWorld(World):
     def _cut(self) -> list[tuple[str, str]]:
         names = self.processes
         return [link for link in self.network.cut if link[0] in names and link[1] in names]
+
+
+def _about(options: Options) -> str:
+    faults = ", ".join(options.faults) or "none"
+    nodes = "1 node" if options.size == 1 else f"{options.size} nodes"
+    known = f"{nodes} and {options.clients} clients for {options.seconds:g} s; faults: {faults}."
+    return known if options.alone else f"{options}."
 
 
 def _answer(op: Op) -> str:
