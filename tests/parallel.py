@@ -40,6 +40,7 @@ SHARED: Final = {
     "tests/cli/test_faults.py": "the cluster of tests/cli",
     "tests/cli/test_first_steps.py": "the cluster of tests/cli",
     "tests/cli/test_hostile_texts.py": "the cluster of tests/cli",
+    "tests/cli/test_postgres_fence.py": "the cluster of tests/cli",
     "tests/cli/test_surroundings.py": "the cluster of tests/cli",
     "tests/cli/top/test_top.py": "the cluster of tests/cli",
     "tests/system/test_hostile_messages.py": "a cluster that nothing disturbs",
