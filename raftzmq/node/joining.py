@@ -22,7 +22,7 @@ from raftzmq.errors import DiskFull
 from raftzmq.lines import encode_entry
 from raftzmq.naming import descends, parse_pod_name
 from raftzmq.node.admission import Admission
-from raftzmq.node.state import NodeState
+from raftzmq.node.state import HELLO_INTERVAL_MS, NodeState
 from raftzmq.node.upgrades import why_not_spoken
 from raftzmq.transport.peer_wire import Hello, Neighbour, Welcome
 
@@ -47,6 +47,7 @@ class Joining:
         self._node = node
         self._admission = admission
         self._next_hello_ms = now_ms
+        self._hellos_ms = node.settings.first_hellos_ms
         self._empty: dict[str, int] = {}  # initial member -> when it last said that it is empty
         self._nonces: deque[str] = deque(maxlen=NONCES)  # of the newest hellos
         self._reason = ""
@@ -114,7 +115,8 @@ class Joining:
             return
         if node.is_member and not node.raft.must_ask and now_ms - self._led_ms < LEADERLESS_MS:
             return
-        self._next_hello_ms = now_ms + node.settings.hello_interval_ms
+        self._next_hello_ms = now_ms + self._hellos_ms
+        self._hellos_ms = min(2 * self._hellos_ms, HELLO_INTERVAL_MS)
         if self._asks_no_more:
             return
         if not node.cluster and self._may_form(now_ms):

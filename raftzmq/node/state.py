@@ -37,7 +37,7 @@ LOG_SHARE: Final = 12
 begun, and as much again may come while that is written."""
 
 HELLO_INTERVAL_MS: Final = 300
-"""A node that is not a member greets the others this often, unless its settings say otherwise."""
+"""A node that is not a member greets the others this often."""
 
 HISTORY_SHARE: Final = 16
 """The history for watches takes at most this part of the quota."""
@@ -50,8 +50,9 @@ class NodeSettings:
     and must not form a second cluster if nobody is left to tell it where. `work_per_turn` bounds
     what a turn applies, in the units of machine/work.py: ten to forty milliseconds. `quota_bytes`
     is how much the state may take, as machine/memory.py counts; None: whatever there is. `program`
-    runs the state machine of the users' own, if this node has one. A node that is not a member
-    greets the others every `hello_interval_ms`."""
+    runs the state machine of the users' own, if this node has one. Between its first two
+    hellos are `first_hellos_ms`, and then twice as many each time, up to HELLO_INTERVAL_MS: a node
+    that greets at short intervals for ever takes the late answers of a busy machine for none."""
 
     name: str
     address: str
@@ -63,7 +64,7 @@ class NodeSettings:
     work_per_turn: int = 8_000
     quota_bytes: int | None = None
     program: Program | None = None
-    hello_interval_ms: int = HELLO_INTERVAL_MS
+    first_hellos_ms: int = HELLO_INTERVAL_MS
 
     @property
     def spoken(self) -> Spoken:

@@ -56,7 +56,8 @@ class ServerConfig:
     `audit` is the file of the audit trail, or "log" or "-" for the text log; without it there is
     none. If it is required, nothing is done that cannot be recorded.
 
-    A node that is not a member yet greets the others every `hello_interval_ms`.
+    A node that is not a member yet greets the others, and again after `first_hellos_ms`, which
+    grows up to HELLO_INTERVAL_MS.
 
     `machine` names the class of a state machine of the users' own, PACKAGE.MODULE:CLASS. With
     `check_machine` the node ends where a method does what another node would not do alike.
@@ -84,7 +85,7 @@ class ServerConfig:
     grace_s: float = GRACE_S
     election_timeout_ms: int = _TIMING.election_timeout_ms
     heartbeat_ms: int = _TIMING.heartbeat_ms
-    hello_interval_ms: int = HELLO_INTERVAL_MS
+    first_hellos_ms: int = HELLO_INTERVAL_MS
     log_level: str = "INFO"
     log_format: str = "text"
     trace: bool = False
@@ -156,7 +157,7 @@ class ServerConfig:
             ),
             quota_bytes=self.quota_bytes,
             program=program,
-            hello_interval_ms=self.hello_interval_ms,
+            first_hellos_ms=self.first_hellos_ms,
         )
 
     def address_of(self, name: str) -> str:

@@ -30,7 +30,7 @@ from raftzmq.server.text_log import TextLog
 from raftzmq.storage import StorageConfig
 from raftzmq.transport.peer_wire import Hello, Welcome
 
-HELLO_INTERVAL_MS: Final = 20
+FIRST_HELLOS_MS: Final = 20
 """Nodes on one machine hear one another at once, so a cluster need not take long to form."""
 
 TOGETHER_S: Final = 5
@@ -100,7 +100,7 @@ def _serve(node: dict[str, Any], together: Together) -> None:
         log_level=node["log_level"],
         election_timeout_ms=node["election_timeout_ms"],
         heartbeat_ms=node["heartbeat_ms"],
-        hello_interval_ms=HELLO_INTERVAL_MS,
+        first_hellos_ms=FIRST_HELLOS_MS,
         storage=StorageConfig(),
     )
     restrict_new_files()

@@ -9,6 +9,7 @@ import pytest
 
 from raftzmq.errors import StaleData
 from raftzmq.node import Node, NodeSettings
+from raftzmq.node.state import HELLO_INTERVAL_MS
 from raftzmq.storage import MemoryStorage
 from raftzmq.transport.client_wire import ErrorReply
 from raftzmq.transport.operator_wire import Done
@@ -40,17 +41,25 @@ def test_nobody_forms_while_one_initial_member_is_silent() -> None:
     world.formed()
 
 
-@pytest.mark.parametrize("interval_ms", [20, 300])
-def test_a_node_greets_the_others_as_often_as_it_is_told(interval_ms: int) -> None:
+@pytest.mark.parametrize(
+    ("first_ms", "intervals_ms"),
+    [(20, [20, 40, 80, 160, 300, 300]), (HELLO_INTERVAL_MS, [300, 300, 300])],
+)
+def test_a_node_greets_the_others_less_and_less_often(
+    first_ms: int, intervals_ms: list[int]
+) -> None:
     world = World(1)
     store = MemoryStorage()
     initial = {name: f"{name}:6000" for name in ("raft-0", "raft-1")}
     settings = NodeSettings(
-        name="raft-0", address="raft-0:6000", initial=initial, hello_interval_ms=interval_ms
+        name="raft-0", address="raft-0:6000", initial=initial, first_hellos_ms=first_ms
     )
-    node = Node(settings, store, store.open("raft-0"), world.random, 1000)
-    node.tick(1000)
-    assert node.joining.next_deadline_ms == 1000 + interval_ms
+    now_ms = 1000
+    node = Node(settings, store, store.open("raft-0"), world.random, now_ms)
+    for interval_ms in intervals_ms:
+        node.tick(now_ms)
+        assert node.joining.next_deadline_ms == now_ms + interval_ms
+        now_ms += interval_ms
 
 
 def test_a_founder_that_set_a_directory_aside_forms_no_second_cluster() -> None:
