@@ -367,7 +367,7 @@ class UnknownEntry(DataError):
 
 
 class MissingProgram(UnknownEntry):
-    """An entry, or the state, needs a state machine that this node was not started with."""
+    """An entry, or the state, needs a state machine of the users' own that is not here."""
 
 
 class CorruptLine(RaftzmqError):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from raftzmq.errors import DataError, InvalidRequest
+from raftzmq.machine import Program
 from raftzmq.naming import parse_address, parse_pod_name
 from raftzmq.offline.founding import NewCluster
 from raftzmq.offline.recovery import confirmation, recover, repeats
@@ -79,6 +80,15 @@ def command(
             help="Although another DIR is newer or cannot be read, or they are a majority.",
         ),
     ] = False,
+    machine: Annotated[
+        str,
+        typer.Option(
+            envvar="RAFTZMQ_MACHINE",
+            metavar="MODULE:CLASS",
+            help="The class of a state machine of your own, as the nodes had it: their logs have "
+            "calls of its methods.",
+        ),
+    ] = "",
     output: GroupOutput = None,
 ) -> int:
     """Show what the data directories of stopped nodes have, when a majority is lost for good.
@@ -89,17 +99,20 @@ def command(
     """
     _check(name, address)
     files = OsFiles()
-    survivors = [survey(files, directory) for directory in dict.fromkeys(directories)]
+    program = _program_of(machine)
+    survivors = [survey(files, directory, program) for directory in dict.fromkeys(directories)]
     if not as_new_cluster:
-        return _show(survivors, output or Output.SIMPLE)
+        return _show(survivors, machine, output or Output.SIMPLE)
     chosen, others = survivors[0], survivors[1:]
     if chosen.damage:
         raise DataError(chosen.damage)
-    repeated = repeats(files, chosen.path, chosen.cluster, confirm)
+    repeated = repeats(files, chosen.path, chosen.cluster, confirm, program)
     found = [] if repeated else objections(chosen, others)
     if found and not even_so:
         raise InvalidRequest(f"{'; '.join(found)}. Use that one, or say --even-so")
-    cluster = recover(files, chosen.path, confirm=confirm, name=name, address=address)
+    cluster = recover(
+        files, chosen.path, confirm=confirm, name=name, address=address, program=program
+    )
     _show_recovered(chosen, cluster, repeated, output or Output.SIMPLE)
     return exits.DONE
 
@@ -111,14 +124,24 @@ def _check(name: str, address: str) -> None:
         parse_address(address)
 
 
-def _show(survivors: Sequence[Survivor], output: Output) -> int:
+def _program_of(machine: str) -> Program | None:
+    """What runs the calls in the logs. Raises InvalidRequest."""
+    if not machine:
+        return None
+    # Imported late: most clusters have none.
+    from raftzmq.state_machine.loading import host_of
+
+    return host_of(machine)
+
+
+def _show(survivors: Sequence[Survivor], machine: str, output: Output) -> int:
     best = newest(survivors)
     rows = [_row(survivor, best) for survivor in survivors]
     if best is None:
         printers.show(output, {"survivors": rows, "newest": None}, _lines(rows), list(COLUMNS))
         return exits.NO
     others = [survivor for survivor in survivors if survivor is not best]
-    next_command = _next_command(best, others)
+    next_command = _next_command(best, others, machine)
     document = {
         "survivors": rows,
         "newest": str(best.path),
@@ -172,10 +195,11 @@ def _lines(rows: Sequence[dict[str, Any]]) -> list[str]:
     return printers.aligned(rows, COLUMNS)
 
 
-def _next_command(best: Survivor, others: Sequence[Survivor]) -> list[str]:
+def _next_command(best: Survivor, others: Sequence[Survivor], machine: str) -> list[str]:
     directories = [str(best.path), *(str(other.path) for other in others)]
     confirm = ["--confirm", confirmation(best.revision)]
-    return ["raftzmq", "recover", *directories, "--as-new-cluster", *confirm]
+    own = ["--machine", machine] if machine else []
+    return ["raftzmq", "recover", *directories, "--as-new-cluster", *confirm, *own]
 
 
 def _verdict(best: Survivor, others: Sequence[Survivor], command: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raftzmq.errors import DataError, InvalidRequest
+from raftzmq.machine import Program
 from raftzmq.naming import descends
 from raftzmq.offline.founding import NewCluster, fill, interrupted, mark, new_cluster, random_id
 from raftzmq.offline.survivors import Remains, read_remains, survey
@@ -33,21 +34,23 @@ def recover(
     confirm: str,
     name: str = "",
     address: str = "",
+    program: Program | None = None,
     draw: Callable[[], str] = random_id,
 ) -> NewCluster:
     """Make the directory that of the only node of a new cluster, with all that its log has.
 
     What is there is set aside in it first. After an interruption, at whatever moment, the same call
     goes on; once it is done it does nothing, and returns what there is. `name` and `address` are
-    the node's from now on; by default what they were. Raises DataLocked, DataError; InvalidRequest
+    the node's from now on; by default what they were. `program` runs calls of a state machine of
+    the users' own. Raises DataLocked, DataError; InvalidRequest
     if `confirm` is not `confirmation` of its revision, or no address is known. DiskFull.
     """
     layout = Layout(path)
     if not is_used(files, layout):
-        read_remains(files, path)  # says why not; the lock would make a file there
+        read_remains(files, path, program)  # says why not; the lock would make a file there
     with data_errors(path), contextlib.closing(lock_directory(files, layout)):
-        remains = read_remains(files, path)
-        if repeats(files, path, remains.identity.cluster, confirm):
+        remains = read_remains(files, path, program)
+        if repeats(files, path, remains.identity.cluster, confirm, program):
             meta = remains.found.snapshot
             term = meta.term if meta else remains.last_term
             return NewCluster(remains.identity.cluster, remains.membership, term, remains.machine)
@@ -66,11 +69,13 @@ def recover(
         return cluster
 
 
-def repeats(files: Files, path: Path, own: str, confirm: str) -> bool:
+def repeats(
+    files: Files, path: Path, own: str, confirm: str, program: Program | None = None
+) -> bool:
     """Whether a directory, of cluster `own`, is what a recovery with these words has made."""
     for name in files.names(path):
         if name.startswith("aside-"):
-            old = survey(files, path / name)
+            old = survey(files, path / name, program)
             is_origin = old.cluster != own and descends(own, old.cluster)
             if is_origin and not old.damage and confirm == confirmation(old.revision):
                 return True

@@ -13,7 +13,7 @@ from raftzmq.core.identity import NodeId
 from raftzmq.core.membership import Membership
 from raftzmq.errors import CorruptFile, DataError
 from raftzmq.lines import with_body
-from raftzmq.machine import Machine
+from raftzmq.machine import Machine, Program
 from raftzmq.offline.founding import interrupted
 from raftzmq.storage.directory import Found, Layout, data_errors, read_all, user_of
 from raftzmq.storage.files import Files
@@ -89,8 +89,9 @@ def old_layout(files: Files, path: Path) -> Layout:
     return layout
 
 
-def read_remains(files: Files, path: Path) -> Remains:
-    """Read a directory and apply its whole log. Raises CorruptFile, UnknownEntry, DataError."""
+def read_remains(files: Files, path: Path, program: Program | None = None) -> Remains:
+    """Read a directory and apply its whole log; `program` runs calls of a state machine of the
+    users' own. Raises CorruptFile, UnknownEntry, MissingProgram, DataError."""
     with data_errors(path):
         layout = old_layout(files, path)
         if not files.exists(layout.node):
@@ -102,7 +103,10 @@ def read_remains(files: Files, path: Path) -> Remains:
         if found.snapshot:
             at = found.snapshot.index, found.snapshot.term
             records = read_records(files, snapshot_path(layout.snapshots, *at))
-        machine = Machine.restore(records) if found.snapshot else Machine()
+        if found.snapshot:
+            machine = Machine.restore(records, program=program)
+        else:
+            machine = Machine(program=program)
     membership = found.snapshot.membership if found.snapshot else Membership()
     entries = [entry for entry in found.entries if entry.index > machine.applied_index]
     for entry in entries:
@@ -129,13 +133,13 @@ def _nothing(files: Files, path: Path) -> str:
     return f"{path} holds no node's data: there is no node.json"
 
 
-def survey(files: Files, path: Path) -> Survivor:
+def survey(files: Files, path: Path, program: Program | None = None) -> Survivor:
     """Look at a directory. Whatever is wrong with it is said in what is returned."""
     layout = Layout(path)
     user = user_of(files, layout)
     try:
         unfinished = interrupted(files, layout) is not None
-        remains = read_remains(files, path)
+        remains = read_remains(files, path, program)
         lacks_index = _lacks(files, old_layout(files, path))
     except (DataError, OSError) as error:
         owner = _owner(files, path)

@@ -6,12 +6,16 @@ import json
 import os
 import shlex
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from raftzmq.storage import OsFiles, Storage
 from tests.cli.conftest import Program
 from tests.offline.remains import live
+from tests.offline.test_programs import CALLS
+
+MACHINE: Final = "examples.counter:Counter"
 
 
 @pytest.fixture
@@ -136,3 +140,37 @@ def test_damage_is_told_with_file_line_and_byte(program: Program, here: Path) ->
     (row,) = json.loads(shown.out)["survivors"]
     assert row["damage"].endswith(f"line 2, byte {len(lines[0])}: the checksum does not match")
     assert row["node"] == "raft-1"
+
+
+def test_a_log_with_calls_of_a_state_machine_needs_it_and_the_next_command_has_it(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(OsFiles(), tmp_path / "d1", calls=CALLS)
+    shown = program("recover", str(tmp_path / "d1"), "-w", "json")
+    assert shown.code == 1
+    assert "give it --machine PACKAGE.MODULE:CLASS" in shown.json["survivors"][0]["damage"]
+    shown = program("recover", str(tmp_path / "d1"), "--machine", MACHINE, "-w", "json")
+    assert shown.json["command"].endswith(f" --machine {MACHINE}")
+    monkeypatch.setenv("RAFTZMQ_MACHINE", MACHINE)
+    words = ["--as-new-cluster", "--confirm", shown.json["confirm"]]
+    done = program("recover", str(tmp_path / "d1"), *words)
+    assert done.code == 0
+    storage = Storage(tmp_path / "d1")
+    storage.open("raft-1")
+    assert ["program", "Counter", 1, '{"count":11}'] in list(storage.snapshot_records())
+    storage.close()
+
+
+def test_a_state_machine_that_is_wrong_is_refused(program: Program, tmp_path: Path) -> None:
+    live(OsFiles(), tmp_path / "d1", calls=CALLS)
+    for wrong in (
+        "nowhere:Counter",
+        "examples.counter:Nothing",
+        "examples.counter",
+        "examples.bank:",
+    ):
+        refused = program("recover", str(tmp_path / "d1"), "--machine", wrong)
+        assert refused.code == 2
+        assert "--machine" in refused.err
+    other = program("recover", str(tmp_path / "d1"), "--machine", "examples.bank:Bank")
+    assert "this process has Bank version 1" in other.out

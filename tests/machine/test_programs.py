@@ -165,14 +165,17 @@ def test_a_state_can_be_read_and_kept_without_the_program_and_not_gone_on_from()
     db = Cluster(Tally())
     copied = Machine.restore(db.machine.snapshot())
     assert copied.state_hash() == db.machine.state_hash()
-    with pytest.raises(MissingProgram, match="tally version 1, and this node has none: start it"):
+    with pytest.raises(MissingProgram, match="tally version 1, and this process has none: give it"):
         copied.check_program()
     assert isinstance(MissingProgram(), DataError)
 
 
 @pytest.mark.parametrize(
     ("program", "words"),
-    [(None, "this node has none"), (Tally(), "tally version 2, and this node has tally version 1")],
+    [
+        (None, "this process has none"),
+        (Tally(), "tally version 2, and this process has tally version 1"),
+    ],
 )
 def test_a_node_that_lacks_the_program_stops_at_its_entry(program: Any, words: str) -> None:
     db = Cluster(program, begun=False)

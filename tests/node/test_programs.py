@@ -201,7 +201,9 @@ def test_a_node_that_lacks_it_stops_rather_than_guess(
         restart(world, name, cls)
         world.run(5)
 
-    with pytest.raises(MissingProgram, match=f"tally version 2, and this node has {has}: start it"):
+    with pytest.raises(
+        MissingProgram, match=f"tally version 2, and this process has {has}: give it"
+    ):
         come_back()
     world.nodes.pop(name, None)
     assert caller.call("tally", "add")[0] == "ok", "the others go on"

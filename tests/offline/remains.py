@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,19 @@ MEMBERS = Membership(
 )
 
 
-def log(last: int, term: int = 3, members: Membership = MEMBERS) -> list[Entry]:
-    """The members, a session, and then a key in each entry; the last is a new leader's."""
+def log(
+    last: int, term: int = 3, members: Membership = MEMBERS, calls: Sequence[Any] = ()
+) -> list[Entry]:
+    """The members, a session, and then a key in each entry; the last is a new leader's, but for
+    `calls` behind it, which are entries of commands."""
     bodies: list[tuple[str, Any]] = [
         (CONFIG, members.to_body()),
         (COMMANDS, [[0, 0, [[0, "open"]]]]),
     ]
     bodies += [(COMMANDS, [[2, 0, [[n, "put", f"key-{n}", f"value-{n}"]]]]) for n in range(3, last)]
     bodies.append((NOOP, None))
-    terms = [1] * (last - 1) + [term]
+    bodies += [(COMMANDS, body) for body in calls]
+    terms = [1] * (last - 1) + [term] * (1 + len(calls))
     return [
         encode_entry(index, at, index * 10, kind, body)
         for index, (at, (kind, body)) in enumerate(zip(terms, bodies, strict=True), 1)
@@ -65,12 +70,13 @@ def live(
     *,
     members: Membership = MEMBERS,
     config: StorageConfig | None = None,
+    calls: Sequence[Any] = (),
 ) -> None:
     """Make a directory that of a node with such a log."""
     storage = Storage(path, files, config=config, incarnation=lambda: f"incarnation-{node}")
     storage.open(f"raft-{node}")
     storage.adopt(CLUSTER)
-    entries = log(last, term, members)
+    entries = log(last, term, members, calls)
     storage.save(HardState(term + 1))
     for entry in entries:
         storage.save(None, [entry])

@@ -15,7 +15,7 @@ from raftzmq import limits
 from raftzmq.core.entry import COMMAND, COMMANDS, Entry
 from raftzmq.errors import DataError, DiskFull
 from raftzmq.lines import with_body
-from raftzmq.machine import Machine
+from raftzmq.machine import Machine, Program
 from raftzmq.node import Node
 from raftzmq.offline.founding import NewCluster
 from raftzmq.offline.recovery import confirmation, recover
@@ -24,6 +24,7 @@ from raftzmq.storage import MemoryFiles
 from raftzmq.transport.operator_wire import MemberRequest
 from raftzmq.transport.peer_wire import Envelope
 from tests.node import world as nodes
+from tests.sim.banking import program_of
 from tests.sim.disks import DATA, PowerCut, SimFiles
 from tests.sim.process import SimProcess
 from tests.sim.story import Violation
@@ -35,7 +36,6 @@ SETTLED_S: Final = 30.0
 class Drill(World):
     """A world whose second phase is the recovery."""
 
-    bank_share = 0.0  # what works on directories runs no state machine of users' own
     _aftermath: _Aftermath | None = None
 
     def run(self) -> Drill:
@@ -71,7 +71,8 @@ class Drill(World):
     def _destroy(self) -> SimProcess | None:
         """Take the disks of a majority of the voters away, all but copies that may turn up. Return
         the machine whose disk is the newest of those that are left."""
-        found = {name: survey(p.files, DATA) for name, p in self.processes.items()}
+        own = program_of(self)
+        found = {name: survey(p.files, DATA, own) for name, p in self.processes.items()}
         for name, one in found.items():
             process = self.processes[name]
             if one.damage and one.cluster and not (process.damaged or process.stale):
@@ -89,18 +90,20 @@ class Drill(World):
     def _recovered(self, survivor: SimProcess, applied: int) -> NewCluster:
         """Recover, and look whether all is there that the survivor had applied."""
         files, old = survivor.files, self.found[survivor.name]
-        remains = read_remains(files, DATA)
+        remains = read_remains(files, DATA, program_of(self))
         if remains.last_index < applied:
             raise Violation(f"{survivor.name} had applied {applied}, of {remains.last_index} now")
         base = max(applied, old.snapshot_index)
         committed = self.rules.entries[:base]
         after = [entry for entry in remains.found.entries if entry.index > base]
-        if replayed([*committed, *after]).state_hash() != remains.machine.state_hash():
+        of_its_log = replayed([*committed, *after], program_of(self))
+        if of_its_log.state_hash() != remains.machine.state_hash():
             raise Violation(f"the state of {survivor.name} is not that of its log")
         cluster = self._in_spite_of_crashes(survivor, old)
         if len(cluster.machine) != old.keys or cluster.id == old.cluster:
             raise Violation(f"{cluster} is not what was left: {old}")
         self.counts["recovered"] += 1
+        self.counts["with a bank"] += bool(remains.machine.state.program.name)
         self.counts["entries kept"] += remains.last_index
         return cluster
 
@@ -113,6 +116,7 @@ class Drill(World):
                     DATA,
                     confirm=confirmation(old.revision),
                     address=survivor.address,
+                    program=program_of(self),
                     draw=lambda: f"{self.drill.getrandbits(64):016x}",
                 )
             except (PowerCut, DataError, DiskFull) as stop:
@@ -122,18 +126,18 @@ class Drill(World):
                     survivor.files.capacity = None  # somebody makes room
                 survivor.files.lose_power(self.drill)
                 self.counts["interrupted"] += 1
-                again = survey(survivor.files, DATA)
+                again = survey(survivor.files, DATA, program_of(self))
                 if again.cluster == old.cluster and again.place == old.place and not again.damage:
                     continue
                 if again.revision == old.revision + limits.REVISION_GAP:  # it was finished
-                    remains = read_remains(survivor.files, DATA)
+                    remains = read_remains(survivor.files, DATA, program_of(self))
                     identity = remains.identity.cluster
                     return NewCluster(identity, remains.membership, again.term, remains.machine)
                 raise Violation(f"an interruption has left {again} of {old}") from None
 
 
-def replayed(entries: Sequence[Entry]) -> Machine:
-    machine = Machine()
+def replayed(entries: Sequence[Entry], program: Program | None) -> Machine:
+    machine = Machine(program=program)
     for entry in entries:
         if entry.kind in (COMMAND, COMMANDS):
             machine.apply_all([with_body(entry)])
@@ -151,6 +155,7 @@ class _Aftermath(nodes.World):
         self._cluster = cluster
         self._survivor = survivor.name
         self.initial = {**drill.initial, survivor.name: survivor.address}
+        self.programs = dict.fromkeys({*self.initial, *drill.old}, program_of(drill))
         self._returned = {name: drill.old[name] for name in _too_few(drill)}
         self.disks |= {survivor.name: survivor.files, **self._returned}
         for files in self.disks.values():

@@ -19,4 +19,5 @@ def test_whatever_is_left_goes_on_and_nothing_that_it_had_applied_is_missing() -
     assert counts["interrupted"] >= len(SEEDS) // 4
     assert counts["came back"] >= len(SEEDS) // 4
     assert counts["joined"] >= len(SEEDS) // 4
+    assert counts["with a bank"] >= len(SEEDS) // 20
     assert counts["entries kept"] >= 10 * len(SEEDS)

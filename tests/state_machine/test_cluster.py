@@ -63,7 +63,9 @@ def test_a_counter_outlives_the_kill_of_every_node(tmp_path: Path) -> None:
         lacking.arguments = ["--peers", cluster.peers, *STEADY]
         code, said = lacking.run()
         assert code == 1
-        assert "the cluster has the state machine Counter version 1, and this node has none" in said
+        assert (
+            "the cluster has the state machine Counter version 1, and this process has none" in said
+        )
         assert "Traceback" not in said
 
 

@@ -26,6 +26,8 @@ ANNOTATION: Final = "raftzmq/recovery"
 POD: Final = "raft-recover"
 DATA: Final = "/data"
 _INITIAL: Final = "RAFTZMQ_REPLICAS"
+_OF_A_MACHINE: Final = ("RAFTZMQ_MACHINE", "PYTHONPATH")
+"""Where nodes find a state machine of their users' own, if they have one."""
 
 commands = Commands()
 
@@ -220,7 +222,10 @@ def manifest(live: Object, survivor: str, confirm: str) -> Object:
         "command": ["raftzmq", *words],
         "volumeMounts": [{"name": "data", "mountPath": DATA}],
     }
-    for field in ("securityContext", "resources", "imagePullPolicy"):
+    own = [one for one in node.get("env", []) if one["name"] in _OF_A_MACHINE]
+    if own:
+        container["env"] = own
+    for field in ("securityContext", "resources", "imagePullPolicy", "workingDir"):
         if field in node:
             container[field] = node[field]
     pod: Object = {

@@ -90,8 +90,8 @@ def why_missing(name: str, version: int, runner: Program | None) -> str:
     """What the cluster's program is, what this process has, and what to do."""
     has = "none" if runner is None else f"{runner.name} version {runner.version}"
     return (
-        f"the cluster has the state machine {name} version {version}, and this node has {has}: "
-        "start it with --machine PACKAGE.MODULE:CLASS, of that version or a later one"
+        f"the cluster has the state machine {name} version {version}, and this process has {has}: "
+        "give it --machine PACKAGE.MODULE:CLASS, of that version or a later one"
     )
 
 

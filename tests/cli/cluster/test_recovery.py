@@ -105,6 +105,20 @@ def test_what_was_recovered_long_ago_keeps_its_volumes(program: Program, lost: P
     assert changes(lost) == [BEGUN, *RECOVER, START, DONE]
 
 
+def test_a_state_machine_of_users_own_goes_with_it() -> None:
+    nodes = live()
+    (container,) = nodes["spec"]["template"]["spec"]["containers"]
+    own = [
+        {"name": "RAFTZMQ_MACHINE", "value": "shop.bank:Bank"},
+        {"name": "PYTHONPATH", "value": "/shop"},
+    ]
+    container["env"] = [*container.get("env", []), *own]
+    container["workingDir"] = "/shop"
+    (recovering,) = manifest(nodes, "raft-2", CONFIRM)["spec"]["containers"]
+    assert recovering["env"] == own
+    assert recovering["workingDir"] == "/shop"
+
+
 def test_a_recovery_that_is_refused_starts_the_nodes_again(
     program: Program, lost: Programs
 ) -> None:
