@@ -26,6 +26,7 @@ FILES: Final = {
     "cluster": "raftzmq_cli.cluster.group",
     "keys": "raftzmq_cli.keys.group",
     "recover": "raftzmq_cli.recover",
+    "show": "raftzmq_cli.show",
     "views": "raftzmq_cli.views.group",
 }
 _COMPLETION: Final = "_RAFTZMQ_COMPLETE"
