@@ -92,6 +92,10 @@ docs-serve: _venv
     .venv/bin/python -m tests.site
     .venv/bin/mkdocs serve
 
+# Draw the stories of docs/see-it.md anew
+stories: _venv
+    .venv/bin/python -m tests.show.diagram
+
 # Build raftzmq/page/page.html from page/src (needs npm)
 page:
     cd page && npm ci --ignore-scripts --no-audit --no-fund && npm run build
