@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from raftzmq.client.aio import AsyncClient as AsyncClient
-    from raftzmq.client.blocking import Client as Client
+    from raftzmq.client.aio_names import *  # noqa: F403 (it has `__all__`)
+    from raftzmq.client.blocking import *  # noqa: F403 (it has `__all__`)
     from raftzmq.client.results import *  # noqa: F403 (it has `__all__`)
     from raftzmq.client.transactions import *  # noqa: F403 (it has `__all__`)
     from raftzmq.errors import *  # noqa: F403 (it has `__all__`)
@@ -27,13 +28,20 @@ if TYPE_CHECKING:
 __version__ = "0.3.0.dev0"
 
 _CLIENTS: Final = {"AsyncClient": "raftzmq.client.aio", "Client": "raftzmq.client.blocking"}
-_HOMES: Final = ("raftzmq.errors", "raftzmq.client.results", "raftzmq.client.transactions")
+"""What most programs import, which needs no look into the other homes."""
+_HOMES: Final = (
+    "raftzmq.errors",
+    "raftzmq.client.results",
+    "raftzmq.client.transactions",
+    "raftzmq.client.blocking",
+    "raftzmq.client.aio_names",
+)
 """Modules whose `__all__` lists the names that are imported from here too."""
 
 
 def _public() -> list[str]:
     listed = [name for home in _HOMES for name in import_module(home).__all__]
-    return sorted([*_CLIENTS, *listed, "__version__"])
+    return sorted({*_CLIENTS, *listed, "__version__"})
 
 
 def __getattr__(name: str) -> Any:

@@ -17,8 +17,9 @@ _NO_DOCSTRING: Final = {"__version__", "Value"}
 
 
 def documented() -> Iterator[tuple[str, Any]]:
-    """Each public name, each method of a client, and what methods of a client return."""
-    for name in {*raftzmq.__all__} - _NO_DOCSTRING:
+    """Each public name, each method of a client, and what methods of a client return; what those of
+    AsyncClient return has the methods of its sibling."""
+    for name in {*raftzmq.__all__} - _NO_DOCSTRING - {f"Async{name}" for name in HANDLES}:
         yield name, getattr(raftzmq, name)
     for name, member in members(raftzmq.Client):
         yield f"Client.{name}", member

@@ -9,16 +9,44 @@ import pytest
 
 import raftzmq
 from raftzmq import errors
-from raftzmq.client import results, transactions
+from raftzmq.client import aio, blocking, results, transactions
+from raftzmq.testing import FakeCluster
+
+HANDLES = {*blocking.__all__} - {"Client"}
+"""What methods of the blocking client return."""
+SIBLINGS = HANDLES - {"ReadWriteLock"}
+"""Those of which the asyncio client has its own."""
 
 
-def test_the_package_has_the_names_of_its_homes_and_both_clients() -> None:
-    listed = {*errors.__all__, *results.__all__, *transactions.__all__}
-    assert {*raftzmq.__all__} == {*listed, "AsyncClient", "Client", "__version__"}
+def test_the_package_has_the_names_of_its_homes_both_clients_and_what_these_return() -> None:
+    listed = {*errors.__all__, *results.__all__, *transactions.__all__, *HANDLES}
+    siblings = {f"Async{name}" for name in SIBLINGS}
+    assert {*raftzmq.__all__} == {*listed, *siblings, "AsyncClient", "Client", "__version__"}
     assert {*raftzmq.__all__} <= {*dir(raftzmq)}
-    for home in (errors, results, transactions):
+    for home in (errors, results, transactions, blocking):
         for name in home.__all__:
             assert getattr(raftzmq, name) is getattr(home, name)
+
+
+def test_the_asyncio_sibling_of_a_handle_has_its_name_too() -> None:
+    assert {*aio.__all__} == {*SIBLINGS, "AsyncClient"}
+    for name in SIBLINGS:
+        assert getattr(raftzmq, f"Async{name}") is getattr(aio, name)
+
+
+def test_what_a_method_returns_is_of_the_public_type() -> None:
+    with FakeCluster().client() as db:
+        assert type(db.lock("nightly")) is raftzmq.Lock
+        assert type(db.semaphore("api", 3)) is raftzmq.Semaphore
+        assert type(db.semaphore("api", plain=True)) is raftzmq.PlainSemaphore
+        assert type(db.election("chief")) is raftzmq.Election
+        assert type(db.rwlock("catalog")) is raftzmq.ReadWriteLock
+        assert type(db.group("workers")) is raftzmq.Group
+        assert type(db.barrier("start", 2)) is raftzmq.Barrier
+        with db.lease(10) as lease, db.mirror("config/") as mirror, db.watch("key") as watch:
+            assert type(lease) is raftzmq.Lease
+            assert type(mirror) is raftzmq.Mirror
+            assert type(watch) is raftzmq.Watch
 
 
 def test_a_star_import_brings_them_all() -> None:
@@ -31,7 +59,7 @@ def test_a_star_import_brings_them_all() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
-@pytest.mark.parametrize("name", ["DataError", "Nothing", "nothing", "Lock"])
+@pytest.mark.parametrize("name", ["DataError", "Nothing", "nothing", "Locks", "AsyncReadWriteLock"])
 def test_it_has_no_other_names(name: str) -> None:
     with pytest.raises(AttributeError, match=f"module 'raftzmq' has no attribute '{name}'"):
         getattr(raftzmq, name)

@@ -14,6 +14,7 @@ from raftzmq.client.blocking_shell import BlockingShell
 from raftzmq.client.blocking_views import JsonView, Scan, Views
 from raftzmq.client.handles import claim, snapshot, watch
 from raftzmq.client.handles.notices import OnChange
+from raftzmq.client.handles.rwlock import ReadWriteLock
 from raftzmq.client.operations import cluster, keys, leases, queues, transactions
 from raftzmq.client.operations.arguments import NodeRequest, Operation, milliseconds
 from raftzmq.client.operations.machines import call_of
@@ -37,6 +38,7 @@ __all__ = [
     "Member",
     "Mirror",
     "PlainSemaphore",
+    "ReadWriteLock",
     "Scan",
     "Semaphore",
     "Snapshot",

@@ -55,9 +55,12 @@ def page_of_handles() -> str:
         "# Locks, leases, watches and the like\n",
         "Methods of a client return these. `AsyncClient` returns its own, with the same methods: "
         "those that wait are coroutines, `with` is `async with`, and `for` is `async for`.\n",
+        "All can be imported from `raftzmq`, for annotations; only clients make them.\n",
     ]
     for name, handle in HANDLES.items():
         parts += _class(name, handle)
+        if sibling := getattr(raftzmq, f"Async{name}", None):
+            parts += _head(f"Async{name}", sibling)
     return "\n".join(parts)
 
 

@@ -20,7 +20,7 @@ from raftzmq.errors import (
 )
 from raftzmq_cli.client import queues
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
-from raftzmq_cli.client.options import Grace, Ttl, Words, without_command
+from raftzmq_cli.client.options import Grace, Owner, Ttl, Words, without_command
 from raftzmq_cli.client.subprocess_runner import (
     GRACE_S,
     LOST,
@@ -51,6 +51,7 @@ commands = Commands(shared=SHARED)
     raftzmq client lock nightly -- ./report.sh
     raftzmq client lock nightly --timeout 0 -- ./report.sh    (only if it is free)
     raftzmq client lock deploy --ttl 30 --grace 10 -- sh -c 'make && make install'
+    raftzmq client lock nightly --owner 'report of 3 May' -- ./report.sh
     raftzmq client lock nightly --describe
     """,
 )
@@ -63,6 +64,7 @@ def lock(
     *,
     ttl: Ttl = 10.0,
     grace: Grace = None,
+    owner: Owner = None,
     describe: Annotated[
         bool, typer.Option("--describe", help="Show who holds the lock and who waits; run nothing.")
     ] = False,
@@ -78,7 +80,8 @@ def lock(
         without_command(words)
         queues.describe(run, "lock", name)
         return exits.DONE
-    make = partial(run.client.lock, name, ttl=ttl, timeout=run.settings.waiting_s())
+    waiting_s = run.settings.waiting_s()
+    make = partial(run.client.lock, name, ttl=ttl, timeout=waiting_s, owner=owner)
     return hold(run, make, "LOCK", words or [], ttl, grace)
 
 

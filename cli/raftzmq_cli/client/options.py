@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from raftzmq.errors import InvalidRequest
-from raftzmq_cli.common.values import text
+from raftzmq_cli.common.values import is_text, text
 
 TTL_HELP: Final = "Time to live without renewal, in seconds: 0.5 to a day."
 
@@ -40,6 +40,14 @@ Grace = Annotated[
         metavar="SECONDS",
         help="Time from SIGTERM to SIGKILL for COMMAND, at most half of --ttl (default: a third of "
         "--ttl, at most 5).",
+    ),
+]
+Owner = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        callback=is_text("owner"),
+        help="Whose it is, as describe shows it.",
     ),
 ]
 Words = Annotated[

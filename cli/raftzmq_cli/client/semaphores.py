@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,7 +15,7 @@ from raftzmq.errors import InvalidRequest, LeaseExpired, NotAcquired, RaftzmqErr
 from raftzmq_cli.client import queues
 from raftzmq_cli.client.invocation import SHARED, ClientInvocation
 from raftzmq_cli.client.locks import hold
-from raftzmq_cli.client.options import TTL_HELP, Grace, Ttl, Words
+from raftzmq_cli.client.options import TTL_HELP, Grace, Owner, Ttl, Words
 from raftzmq_cli.client.subprocess_runner import ending_with_signals
 from raftzmq_cli.common.commands import Group
 from raftzmq_cli.common.exits import NotInTime
@@ -83,6 +83,7 @@ def run_with(
     permits: Permits = 1,
     ttl: Ttl = 10.0,
     grace: Grace = None,
+    owner: Owner = None,
 ) -> int:
     """Acquire permits, run COMMAND, then give them back. Exits with COMMAND's exit code.
 
@@ -90,7 +91,8 @@ def run_with(
     RAFTZMQ_SEMAPHORE_NAME and RAFTZMQ_SEMAPHORE_TOKEN in its environment.
     """
     waiting_s = run.settings.waiting_s()
-    make = partial(run.client.semaphore, name, size or 0, permits, ttl=ttl, timeout=waiting_s)
+    options: dict[str, Any] = {"ttl": ttl, "timeout": waiting_s, "owner": owner}
+    make = partial(run.client.semaphore, name, size or 0, permits, **options)
     return hold(run, make, "SEMAPHORE", words or [], ttl, grace)
 
 
@@ -116,6 +118,7 @@ def wait(
         int | None,
         typer.Option(min=1, metavar="LEASE", help="The lease to hold the permits under."),
     ] = None,
+    owner: Owner = None,
     plain: Plain = False,
 ) -> None:
     """Acquire permits (P), and keep them after this command has ended.
@@ -127,6 +130,8 @@ def wait(
     """
     if plain and (ttl is not None or lease is not None):
         raise InvalidRequest("--plain permits are taken for good: they need no --lease or --ttl")
+    if plain and owner is not None:
+        raise InvalidRequest("--plain permits are taken for good: nobody is their --owner")
     if not plain and (ttl is None) is (lease is None):
         raise InvalidRequest("give --lease, or --ttl for a new lease, to hold the permits under")
     with ending_with_signals():
@@ -134,7 +139,7 @@ def wait(
             if plain:
                 _take(run, name, size, permits)
             else:
-                _hold(run, name, size, permits, ttl, lease)
+                _hold(run, name, size, permits, ttl, lease, owner)
         except NotAcquired as error:
             raise NotInTime(str(error)) from None
 
@@ -221,6 +226,7 @@ def _hold(
     permits: int,
     ttl_s: float | None,
     lease: int | None,
+    owner: str | None,
 ) -> None:
     client = run.client
     answer_s = run.settings.answer_s()
@@ -234,6 +240,7 @@ def _hold(
                 number,
                 permits=permits,
                 capacity=size or 0,
+                value=owner,
                 timeout=run.settings.waiting_s(),
             )
     except BaseException:

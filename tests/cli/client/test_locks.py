@@ -179,6 +179,26 @@ def test_one_that_waits_leaves_the_line_when_it_is_ended(
         assert described(raftzmq, "lock", "line", "--describe") == (1, 0)
 
 
+def test_a_place_says_whose_it_is(raftzmq: Program, db: Client, start: Start) -> None:
+    lock = ("lock", "lock", "owned")
+    permit = ("semaphore", "sem", "run", "owned", "-n", "1")
+    for kind, *words in (lock, permit):
+        holder = start(*words, "--owner", "the report", "--", "sh", "-c", "echo runs; sleep 600")
+        assert holder.line() == "runs"
+        queue = db.describe(kind, "owned")
+        assert queue is not None
+        assert [place.value for place in queue.holders] == ["the report"]
+        holder.process.send_signal(signal.SIGINT)
+        assert holder.end().code == 128 + signal.SIGINT
+    wait = ("client", "sem", "wait", "kept", "-n", "1", "--ttl", "600", "--owner", "the report")
+    assert raftzmq(*wait).code == 0
+    queue = db.describe("semaphore", "kept")
+    assert queue is not None
+    assert [place.value for place in queue.holders] == ["the report"]
+    plain = raftzmq("client", "sem", "wait", "jobs", "--plain", "--owner", "me")
+    assert (plain.code, plain.err.count("\n")) == (2, 1)
+
+
 def test_a_leader_is_seen_with_its_term_and_value(raftzmq: Program, start: Start) -> None:
     script = 'echo "$RAFTZMQ_ELECTION_NAME $RAFTZMQ_ELECTION_TOKEN"; sleep 600'
     elected = start("elect", "chief", "--value", "me:1", "--", "sh", "-c", script)
