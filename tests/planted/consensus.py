@@ -318,6 +318,7 @@ DEFECTS: Final = (
         "changes the membership before it may",
         500,
         half="a",
+        start=5017,
     ),
     Defect(
         7,
@@ -326,6 +327,7 @@ DEFECTS: Final = (
         "goes by the membership of entry|has a snapshot SnapshotMeta",
         300,
         half="b",
+        start=5072,
     ),
     Defect(
         8,
@@ -333,6 +335,7 @@ DEFECTS: Final = (
         deposed_leader_is_not_told,
         _CALM,
         150,
+        start=5017,
     ),
     Defect(
         9,
@@ -340,7 +343,7 @@ DEFECTS: Final = (
         conflicting_suffix_kept,
         "it was written after one of term|refuses a directory that nothing has harmed",
         800,
-        start=6000,
+        start=5058,
     ),
     Defect(
         10,
@@ -396,6 +399,7 @@ DEFECTS: Final = (
         _CALM,
         150,
         half="c",
+        start=5040,
     ),
     Defect(
         27,

@@ -224,6 +224,7 @@ DEFECTS: Final = (
         told="before its time|and it holds nothing",
         seeds=60,
         half="b",
+        start=5014,
     ),
     Defect(
         22,

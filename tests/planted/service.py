@@ -184,6 +184,7 @@ DEFECTS: Final = (
         cut_at_the_first_damage,
         told="found damage, and came back to|lacks entries that its node has acknowledged",
         seeds=120,
+        start=5053,
     ),
     Defect(
         4,
