@@ -93,6 +93,11 @@ RULES: Final[dict[str, Rule]] = {
         "at a time, so old and new majorities share a node.",
         "4.1",
     ),
+    "leaves": Rule(
+        "A leader that is to leave leads until that is committed, without counting itself. Then it "
+        "steps down.",
+        "4.2.2",
+    ),
     "restart": Rule(
         "Term, vote and log are on disk before anybody hears of them. The rest is learned anew.",
         "3.8",

@@ -74,7 +74,8 @@ def _role(name: str, before: Facts, after: Facts, change: Facts) -> Step:
             return Step(
                 "election", f"{name} steps down: there is a term {term}", "later term", change
             )
-        return Step("election", f"{name} steps down from term {term}", "check quorum", change)
+        rule = "check quorum" if after.get("member") else "leaves"
+        return Step("election", f"{name} steps down from term {term}", rule, change)
     if change.get("vote"):
         return Step("vote", f"{name} votes for {after['vote']} in term {term}", "vote", change)
     if change.get("leader") and after["leader"] != name:

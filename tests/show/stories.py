@@ -8,7 +8,7 @@ from typing import Final
 
 from raftzmq.core.config import Config
 from raftzmq.core.entry import COMMAND
-from raftzmq.core.messages import AppendEntries, Message
+from raftzmq.core.messages import AppendEntries, HeartbeatReply, Message
 from raftzmq.core.ready import HardState
 from raftzmq.core.role import Role
 from raftzmq.lines import encode_entry
@@ -432,4 +432,54 @@ def _figure_7(story: Story) -> Stage:
     stage.pass_ms(200)
     assert [terms_of(stage, name) for name in logs] == [[*logs["g"], 8]] * 7
     stage.say("All logs are equal. Each took a question or two, for whole terms are skipped.")
+    return stage
+
+
+@story(
+    "membership-rollback",
+    "A membership is taken back",
+    "A membership is in force where it is appended, and gone where its entry is removed.",
+)
+def _membership_rollback(story: Story) -> Stage:
+    stage = Stage(story.recorder())
+    stage.elect("a")
+    stage.pass_ms(60)
+    stage.isolate("a")
+    stage.change("a", membership("ab"))
+    assert stage["a"].membership == membership("ab")
+    stage.say(
+        "a counts by the new members at once: itself and b. But it reaches nobody.", "membership"
+    )
+    stage.elect("b")
+    stage.say("Old and new majorities share a node, so a alone has committed nothing.")
+    stage.heal()
+    stage.pass_ms(240)
+    assert stage["a"].membership == membership("abc")
+    stage.say("The entry of a has given way, and with it the membership: c never left.", "conflict")
+    return stage
+
+
+@story(
+    "removes-itself",
+    "A leader removes itself",
+    "It leads until most of the others have its removal, does not count itself, and hands over.",
+)
+def _removes_itself(story: Story) -> Stage:
+    stage = Stage(story.recorder())
+    stage.elect("a")
+    stage.pass_ms(60)
+    stage.hold = lambda m: m.sender.name == "c" and not isinstance(m, HeartbeatReply)
+    stage.change("a", membership("bc"))
+    stage.settle()
+    assert stage["a"].commit_index == 2
+    stage.say(
+        "b has the entry. a does not count itself any more, and b alone is no majority of two."
+    )
+    stage.release()
+    stage.settle()
+    assert stage["b"].role is Role.LEADER
+    stage.say("Committed: a has stepped down, and told b to stand at once.", "transfer")
+    stage.ask("b", "x = 1")
+    stage.settle()
+    stage.pass_ms(60)
     return stage

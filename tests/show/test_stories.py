@@ -75,6 +75,8 @@ def text_of(name: str) -> str:
         ("snapshot", "c installs a snapshot of everything up to 5"),
         ("transfer", "b stands for election in term 3"),
         ("new-member", "d is a learner"),
+        ("membership-rollback", "a removes entry 3, and takes entry 3"),
+        ("removes-itself", "b wins, and leads term 3"),
         ("lost-disk", "c starts, with an empty log"),
     ],
 )
