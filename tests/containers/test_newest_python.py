@@ -21,7 +21,8 @@ LIMIT_S: Final = 900.0
 
 UNPACK: Final = """
 mkdir /clone
-tar -C /given --exclude=./.venv --exclude=./.git --exclude='*_cache' -c . | tar -C /clone -x
+without="--exclude=./.venv --exclude=./.git --exclude=node_modules --exclude=*_cache"
+tar -C /given $without -c . | tar -C /clone -x
 cd /clone
 """
 
