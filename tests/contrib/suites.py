@@ -27,6 +27,15 @@ def source_of(library: str, directory: Path) -> Path:
     return found
 
 
+def installed(libraries: Sequence[str], directory: Path) -> Path:
+    """A directory with what a suite needs besides, and nothing else does."""
+    options = ("--quiet", "--disable-pip-version-check", "--target", str(directory))
+    words = [sys.executable, "-m", "pip", "install", *options, *libraries]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
 def run(words: Sequence[str], directory: Path, **environment: str) -> str:
     """Run Python with these words. Returns what it printed; fails unless it succeeded."""
     done = subprocess.run(

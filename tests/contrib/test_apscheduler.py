@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,7 +17,9 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from raftzmq import Client, InvalidRequest, OutcomeUnknown
 from raftzmq.contrib.apscheduler import RaftzmqExecutor
 from tests.amounts import amount
+from tests.contrib import suites
 from tests.contrib.rivals import Inside, Rivals
+from tests.sim.story import ROOT
 from tests.system.processes import wait_for
 
 pytestmark = pytest.mark.system
@@ -117,3 +121,68 @@ def test_no_time_is_run_twice_though_schedulers_are_killed(
         counts = Counter(when for when, _, _ in rivals.runs())
     assert len(counts) > rivals.kills
     assert [when for when, count in counts.items() if count > 1] == []
+
+
+# -- APScheduler's own tests of executors and schedulers -------------------------------------------
+
+PLUGIN = """
+import os
+import uuid
+
+from apscheduler.executors import pool
+
+from raftzmq import contrib
+from raftzmq.contrib import apscheduler
+
+
+class OwnNames(apscheduler.RaftzmqExecutor):
+    # Tests have jobs and times alike, so each executor is the only one of its namespace.
+    def __init__(self, max_workers=10):
+        endpoints, namespace = os.environ["ENDPOINTS"], f"suite/{uuid.uuid4()}/"
+        super().__init__(endpoints, namespace=namespace, max_workers=max_workers)
+
+
+pool.ThreadPoolExecutor = OwnNames
+# The suite replaces it there.
+apscheduler.run_job = lambda *arguments: pool.run_job(*arguments)
+
+
+def pytest_sessionfinish():
+    while contrib._clients:
+        contrib._clients.popitem()[1].close()
+"""
+
+# The first submits one time of a job twice, and wants two runs: that is what this executor is
+# against. The others are of executors of other kinds, or of libraries that are not here.
+EXCEPTIONS = ("test_max_instances", "test_broken_pool", "processpool", "Qt", "Twisted", "Gevent")
+
+
+@pytest.mark.proof
+def test_the_suite_of_apscheduler(client: Client, endpoints: str, tmp_path: Path) -> None:
+    source = suites.source_of("apscheduler", tmp_path)
+    needs = suites.installed(["pytz", "tornado"], tmp_path / "needs")
+    source.joinpath("raftzmq_executor.py").write_text(PLUGIN)
+    conftest = source / "tests" / "conftest.py"
+    patient = conftest.read_text().replace('"misfire_grace_time": 1,', '"misfire_grace_time": 60,')
+    conftest.write_text(patient)  # machines may be slow
+    options = (
+        "-p",
+        "raftzmq_executor",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "addopts=",
+        "-W",
+        "default",
+    )
+    files = ("tests/test_executors.py", "tests/test_schedulers.py")
+    without = ["-k", " and ".join(f"not {name}" for name in EXCEPTIONS)]
+    said = suites.run(
+        ["-m", "pytest", "-q", *options, *files, *without],
+        source,
+        ENDPOINTS=endpoints,
+        PYTHONPATH=os.pathsep.join([str(needs), str(ROOT)]),
+    )
+    assert int(re.findall(r"(\d+) passed", said)[0]) > 190
+    claims = client.count("suite/")
+    assert claims > 5, "its jobs were claimed"
