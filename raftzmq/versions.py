@@ -83,7 +83,7 @@ _FORMS: Final[dict[int, tuple[str, ...]]] = {
     2: (
         "field Heartbeat.leader_commit_index Heartbeat.unheard",
         "field HeartbeatReply.program HeartbeatReply.program_version",
-        "operation call/3 incr/3 program/2 put_if/4",
+        "operation call/3 incr/3 proclaim/3 program/2 put_if/4",
         "branch incr put_if",
         "fenced incr put_if",
         "record program/4",

@@ -175,11 +175,13 @@ OPERATIONS: Final[Mapping[str, Callable[..., None]]] = {
     "cancel": lambda may, kind, name, token: may.give_up(kind, name, token),
     "signal": lambda may, name, _permits: may.write(name),
     "resize": lambda may, name, _capacity: may.write(name),
+    "proclaim": lambda may, name, _token, _value: may.write(name),
     "forget": lambda may, _kind, name: may.write(name),
     "describe": lambda may, _kind, name: may.read(name),
     "queues": lambda may, _kind, prefix, _limit: may.read_all(prefix),
     "await": lambda may, _kind, name, _token, _hold_ms: may.read(name),
     "observe": lambda may, name, _token, _hold_ms: may.read(name),
+    "proclaimed": lambda may, name, _token, _value, _hold_ms: may.read(name),
 }
 """What every operation needs, of its arguments as in PROTOCOL.md. There is no other: what is
 missing here is a defect, and denied."""

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import cached_property, wraps
 from typing import Any, ParamSpec, Self, TypeVar
 
-from raftzmq import limits
 from raftzmq.client.cancellation import Cancellation
 from raftzmq.client.handles import claim, claims
 from raftzmq.client.handles.decorating import check_function, name_of_call
@@ -95,15 +94,16 @@ class Election(_Held, claims.Election):
 
     campaign = claims.Election._campaign
     resign = claims.Election._resign
+    proclaim = claims.Election._proclaim
     leader = claims.Election._leader
 
     async def observe(self) -> AsyncIterator[Leader | None]:
-        """Who leads now, at once, and then each who leads after that; None when nobody does.
-        Leaders of whom none was seen in between may be left out. Never ends by itself."""
-        term = limits.INDEX_MAX  # nobody's: the first answer does not wait for a change
+        """Who leads now, at once, and then each who leads after that, or is known by another value;
+        None when nobody does. What changed back in between may be left out. Never ends by
+        itself."""
+        seen: Leader | None = claims.NOBODY
         while True:
-            seen = await self._leader_after(term)
-            term = 0 if seen is None else seen.term
+            seen = await self._leader_after(seen)
             yield seen
 
     _enter = claims.Election._campaign

@@ -9,7 +9,6 @@ from contextlib import suppress
 from functools import wraps
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from raftzmq import limits
 from raftzmq.client.handles import claim, claims
 from raftzmq.client.handles.decorating import check_function, name_of_call
 from raftzmq.client.results import Leader
@@ -111,15 +110,16 @@ class Election(_Held, claims.Election):
 
     campaign = _or_nothing(blocking(claims.Election._campaign))
     resign = blocking(claims.Election._resign)
+    proclaim = blocking(claims.Election._proclaim)
     leader = blocking(claims.Election._leader)
 
     def observe(self) -> Iterator[Leader | None]:
-        """Who leads now, at once, and then each who leads after that; None when nobody does.
-        Leaders of whom none was seen in between may be left out. Never ends by itself."""
-        term = limits.INDEX_MAX  # nobody's: the first answer does not wait for a change
+        """Who leads now, at once, and then each who leads after that, or is known by another value;
+        None when nobody does. What changed back in between may be left out. Never ends by
+        itself."""
+        seen: Leader | None = claims.NOBODY
         while True:
-            seen = finish(self._leader_after(term))
-            term = 0 if seen is None else seen.term
+            seen = finish(self._leader_after(seen))
             yield seen
 
     @_or_nothing

@@ -173,8 +173,8 @@ class Machine:
         return ("ok", self.revision, read.run(self.state, *op[2:]))
 
     def decide(self, op: Any) -> Result | None:
-        """Return the result of a validated `await` or `observe` as soon as the applied state
-        decides it; None as long as it does not, whatever its `hold_ms`: time is the caller's."""
+        """Return the result of a validated read that waits as soon as the applied state decides it;
+        None as long as it does not, whatever its `hold_ms`: time is the caller's."""
         outcome = READS[op[1]].run(self.state, *op[2:])
         return None if outcome is None else (outcome[0], self.revision, outcome[1])
 
@@ -207,9 +207,9 @@ class Machine:
         self.state.queues.decisions = [] if wanted else None
 
     def take_decisions(self) -> list[Decision]:
-        """Return kind, name and token of each place that was granted or given up, in order, and
-        forget them. No other `await` is decided than of these tokens, and no other `observe` than
-        of these elections."""
+        """Return kind, name and token of each place that was granted, given up or given another
+        value, in order, and forget them. No other `await` is decided than of these tokens, and no
+        other `observe` or `proclaimed` than of these elections."""
         decisions = self.state.queues.decisions
         if not decisions:
             return []

@@ -1,4 +1,4 @@
-"""Reads that wait for what they ask: `await` and `observe` (PROTOCOL.md).
+"""Reads that wait for what they ask: `await`, `observe` and `proclaimed` (PROTOCOL.md).
 
 A linearizable read that finds its question undecided is kept here, and answered in the turn in
 which an entry that decides it is applied, or with what it found when its time has passed. The
@@ -144,6 +144,6 @@ def _subject(op: Any) -> Subject | None:
     match op[1]:
         case "await":
             return op[2], op[3], op[4]
-        case "observe":
+        case "observe" | "proclaimed":
             return ELECTION, op[2], 0
     return None

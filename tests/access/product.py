@@ -133,6 +133,8 @@ def _of_queues(known: Known) -> Iterator[tuple[Operation, str]]:
     yield ["cancel", "counter", "a/k", known.own_counted], NOTHING
     yield ["release", "lock", "a/k", known.own_place], NOTHING
     yield ["observe", "a/k", 0, 0], READ
+    yield ["proclaimed", "a/k", 0, None, 0], READ
+    yield ["proclaim", "a/k", known.others_place, "v"], WRITE
     yield ["signal", "a/k", 1], WRITE
     yield ["resize", "a/k", 3], WRITE
     yield ["forget", "semaphore", "a/k"], WRITE

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from raftzmq import AsyncClient, Client, Fenced, InvalidRequest, NotAcquired
+from raftzmq import (
+    AsyncClient,
+    Client,
+    Fenced,
+    InvalidRequest,
+    NotAcquired,
+    NotHeld,
+    Unsupported,
+)
 from raftzmq.client.handles.rwlock import READERS
+from raftzmq.client.operations import queues
 from tests.client.conftest import Connect, InThread, until
 from tests.client.fake_cluster import FakeCluster
 
@@ -96,6 +105,46 @@ def test_an_observer_hears_at_once_that_nobody_leads(db: Any) -> None:
         seen = next(leaders)
         assert (seen.term, seen.value) == (won.term, "me")
         assert next(db.election("e").observe()) == seen
+    assert next(leaders) is None
+
+
+def test_a_leader_proclaims_another_value_and_observers_hear_it(db: Any) -> None:
+    leaders: Any = db.election("e").observe()
+    with db.election("e", "here") as won:
+        assert next(leaders).value == "here"
+        for value in ("there", None):
+            won.proclaim(value)
+            seen = next(leaders)
+            assert (seen.term, seen.value) == (won.term, value)
+            assert db.election("e").leader() == seen
+        with pytest.raises(InvalidRequest):
+            won.proclaim(5)
+    with pytest.raises(NotHeld):
+        won.proclaim("late")
+
+
+def test_who_leads_no_more_proclaims_nothing(db: Any) -> None:
+    with db.lease(10) as lease, db.lease(10) as other:
+        first = db.election("e", "here", lease=lease)
+        first.campaign()
+        db.release("election", "e", first.term)  # by others: it does not know
+        with db.election("e", "another", lease=other):
+            with pytest.raises(Fenced, match="nothing was written"):
+                first.proclaim("there")
+            assert db.election("e").leader().value == "another"
+
+
+def test_where_an_older_node_leads_an_observer_hears_of_leaders(
+    db: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_old(*_: Any) -> Any:
+        raise Unsupported("unknown operation")
+
+    monkeypatch.setattr(queues, "proclaimed", too_old)
+    leaders: Any = db.election("e").observe()
+    assert next(leaders) is None
+    with db.election("e", "me") as won:
+        assert next(leaders).term == won.term
     assert next(leaders) is None
 
 

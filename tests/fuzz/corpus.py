@@ -73,6 +73,8 @@ OPERATIONS: Final[list[list[object]]] = [
     [25, "fenced", [["l", 18]], ["put", "key", "v"]],
     [26, "await", "lock", "l", 18, 100],
     [27, "observe", "e", 0, 100],
+    [41, "proclaim", "e", 20, "me:2"],
+    [42, "proclaimed", "e", 20, "me:1", 100],
     [28, "describe", "lock", "l"],
     [29, "queues", "lock", "", 10],
     [30, "leases", 0, 10],

@@ -311,6 +311,13 @@ class Coordination:
         self.settle()
         return "ok", None
 
+    def proclaim(self, name: str, token: int, value: str | None) -> tuple[Any, ...]:
+        place = self.place(token)
+        if place is None or place[0] != ("election", name) or not place[4]:
+            return ("fenced",)
+        place[3] = value
+        return "ok", None
+
     def forget(self, kind: str, name: str) -> tuple[Any, ...]:
         if (kind, name) not in self.queues:
             return ("not_found",)
@@ -374,3 +381,10 @@ class Coordination:
             return None if token else False
         (holder,) = holders
         return False if holder == token else [holder, self.places[holder][3]]
+
+    def proclaimed(self, name: str, token: int, value: str | None, _hold_ms: int) -> Any:
+        """False: nothing to tell."""
+        found = self.observe(name, 0, 0)
+        if found is False:
+            return None if token else False
+        return False if found == [token, value] else found

@@ -77,6 +77,7 @@ class Caller:
             self.acquire: 30,
             self.release: 16,
             self.sizes: 8,
+            self.proclaim: 6,
             self.leases: 18,
             self.keys: 14,
             self.fenced: 6,
@@ -97,6 +98,10 @@ class Caller:
 
     def release(self) -> list[Any]:
         return [self.random.choice(["release", "cancel"]), *self.place()]
+
+    def proclaim(self) -> list[Any]:
+        _, name, token = self.place()
+        return ["proclaim", name, token, self.random.choice([None, "moved", "address"])]
 
     def sizes(self) -> list[Any]:
         random = self.random
@@ -170,6 +175,7 @@ class Caller:
             ["describe", kind, name],
             ["await", *self.place(), 0],
             ["observe", name, known, 0],
+            ["proclaimed", name, known, random.choice([None, "moved", "address"]), 0],
         ]
 
 
@@ -243,6 +249,7 @@ def test_the_random_commands_come_to_everything_that_they_may_come_to() -> None:
         "cancel": "ok not_held",
         "signal": "ok invalid",
         "resize": "ok",
+        "proclaim": "ok fenced",
         "forget": "ok not_found busy",
         "fenced": "ok fenced",
         "txn": "ok invalid lease_expired",
@@ -275,9 +282,10 @@ def test_what_is_observed_is_all_that_changes(seed: int) -> None:
         there = {key: value for key, value in followed.items() if value is not None}
         assert there == {key: value for key, (value, _) in state.keys.items.items()}
         decided = {token for _, _, token in machine.take_decisions()}
-        now = {token: place.held for token, place in state.queues.places.items()}
-        changed = {t for t in standing.keys() | now.keys() if standing.get(t) is not now.get(t)}
-        assert {t for t in changed if now.get(t) is not False} == decided
+        places = state.queues.places
+        now = {token: (place.held, place.value) for token, place in places.items()}
+        changed = {t for t in standing.keys() | now.keys() if standing.get(t) != now.get(t)}
+        assert {t for t in changed if t not in now or places[t].held} == decided
         standing = now
 
 

@@ -48,6 +48,8 @@ GOOD_WRITES: list[list[Any]] = [
     [1, "resize", "q", PERMITS],
     [1, "forget", "semaphore", "q"],
     [1, "forget", "counter", "q"],
+    [1, "proclaim", "q", 1, None],
+    [1, "proclaim", NAME, MAX, "a" * 1022],
     [1, "fenced", [["q", 1]], PUT],
     [1, "fenced", [["q", 1]] * 16, ["delete", "k"]],
     [1, "fenced", [["q", 1]], ["delete_prefix", ""]],
@@ -65,6 +67,8 @@ GOOD_READS: list[list[Any]] = [
     [1, "await", "counter", "q", 1, 0],
     [1, "await", "lock", "q", MAX, limits.AWAIT_MS],
     [1, "observe", "q", 0, 0],
+    [1, "proclaimed", "q", 0, None, 0],
+    [1, "proclaimed", "q", MAX, "me:1", limits.AWAIT_MS],
 ]
 
 BAD_WRITES: list[tuple[list[Any], str]] = [
@@ -150,6 +154,12 @@ BAD_WRITES: list[tuple[list[Any], str]] = [
     ([1, "resize", "", 1], "the name must not be empty"),
     ([1, "forget", "lock", "q"], "the kind must be semaphore or counter, not 'lock'"),
     ([1, "forget", "semaphore", ""], "the name must not be empty"),
+    ([1, "proclaim", "", 1, "v"], "the name must not be empty"),
+    ([1, "proclaim", "q", 0, "v"], "the token must be an integer from 1 to"),
+    ([1, "proclaim", "q", 1, 5], "the value must be a string or null, not the number 5"),
+    ([1, "proclaim", "q", 1, "a" * 1023], "the value takes 1025 bytes, the limit is 1024"),
+    ([1, "proclaim", "q", 1], "proclaim takes name, token, value; 2 given"),
+    ([1, "fenced", [["q", 1]], ["proclaim", "q", 1, "v"]], "unknown .* a fence 'proclaim'"),
     ([1, "fenced", None, PUT], "fences must be a list, not null"),
     ([1, "fenced", [], PUT], "there must be 1 to 16 fences, not 0"),
     ([1, "fenced", [["q", 1]] * 17, PUT], "there must be 1 to 16 fences, not 17"),
@@ -186,6 +196,10 @@ BAD_READS: list[tuple[list[Any], str]] = [
     ([1, "observe", "", 0, 0], "the name must not be empty"),
     ([1, "observe", "q", None, 0], "the token must be .* not null"),
     ([1, "observe", "q", 0, 2001], "hold_ms must be"),
+    ([1, "proclaimed", "", 0, None, 0], "the name must not be empty"),
+    ([1, "proclaimed", "q", -1, None, 0], "the token must be an integer from 0"),
+    ([1, "proclaimed", "q", 0, 5, 0], "the value must be a string or null"),
+    ([1, "proclaimed", "q", 0, "v", 2001], "hold_ms must be"),
 ]
 
 

@@ -124,7 +124,7 @@ def test_everything_that_writes_says_whether_it_adds() -> None:
     adding = {name for name in WRITES if table.COMMANDS.get(name) and table.COMMANDS[name].adds}
     assert adding == {
         *("put", "cas", "put_leased", "put_ttl", "put_if", "incr"),
-        *("lease_grant", "acquire", "signal", "resize", "call"),
+        *("lease_grant", "acquire", "signal", "resize", "proclaim", "call"),
     }
 
 

@@ -376,6 +376,42 @@ def test_an_observer_learns_of_each_leader_with_term_and_address(db: Queues) -> 
     assert db.read("observe", "q", 0, 0) is False
 
 
+def test_a_leader_is_known_by_another_value_and_goes_on_leading(db: Queues) -> None:
+    first = db.join("election", db.anna, value="anna:80")
+    second = db.join("election", db.ben, value="ben:80")
+    assert db.read("proclaimed", "q", first, "anna:80", 0) is False
+    assert db.write("proclaim", "q", first, "anna:81")[0] == "ok"
+    assert db.read("observe", "q", first, 0) is False, "older clients would ask again at once"
+    assert db.read("proclaimed", "q", first, "anna:80", 0) == [first, "anna:81"]
+    assert db.read("proclaimed", "q", first, "anna:81", 0) is False
+    assert db.read("describe", "election", "q")["holders"][0][3] == "anna:81"
+    assert db.write("proclaim", "q", first, None)[0] == "ok"
+    assert db.read("proclaimed", "q", first, "anna:81", 0) == [first, None]
+    db.write("lease_revoke", db.anna)
+    assert db.read("proclaimed", "q", first, None, 0) == [second, "ben:80"]
+    db.release("election", second)
+    assert db.read("proclaimed", "q", second, "ben:80", 0) is None
+    assert db.read("proclaimed", "q", 0, None, 0) is False
+
+
+def test_who_does_not_lead_proclaims_nothing(db: Queues) -> None:
+    deposed = db.join("election", db.anna, value="anna:80")
+    waits = db.join("election", db.ben, value="ben:80")
+    db.join("lock", db.ben)
+    lock = db.index
+    assert db.write("proclaim", "q", waits, "x")[0] == "fenced", "a candidate"
+    assert db.write("proclaim", "q", lock, "x")[0] == "fenced", "the holder of a lock"
+    assert db.write("proclaim", "other", deposed, "x")[0] == "fenced", "of another election"
+    db.write("lease_revoke", db.anna)
+    code, _, body = db.write("proclaim", "q", deposed, "x")
+    assert (code, body["message"]) == (
+        "fenced",
+        f"fenced: token {deposed} does not hold 'q'; nothing was written",
+    )
+    holders = db.read("describe", "election", "q")["holders"]
+    assert [place[3] for place in holders] == ["ben:80"]
+
+
 # -- fences -------------------------------------------------------------------------------------
 
 

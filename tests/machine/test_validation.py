@@ -246,8 +246,10 @@ def test_the_names_are_those_of_the_protocol() -> None:
     leases = {"lease_grant", "lease_keep", "lease_revoke", "put_leased", "put_ttl", "put_if"}
     numbers = {"incr"}
     queues = {"acquire", "release", "cancel", "signal", "resize", "forget", "fenced"}
+    queues |= {"proclaim"}
     assert keys | leases | numbers | queues | {"call"} == WRITES
     reads = {"item", "count", "keys", "lease", "leases", "describe", "queues", "await", "observe"}
+    reads |= {"proclaimed"}
     assert {"get", "range", "prefix", "ask"} | reads == READS
 
 

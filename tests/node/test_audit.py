@@ -79,6 +79,7 @@ def test_a_write_is_recorded_when_it_is_answered(trail: Audit) -> None:
         (["lease_grant", 500], {"ttl_ms": 500}),
         (["lease_revoke", 7], {"lease": 7}),
         (["release", "lock", "n", 9], {"kind": "lock", "name": "n", "token": 9}),
+        (["proclaim", "n", 9, "secret"], {"name": "n", "token": 9}),
         (["open"], {}),
         (
             ["acquire", "election", "n", 7, 1, 0, True, "secret"],

@@ -201,3 +201,13 @@ def test_an_election_is_observed_from_one_holder_to_the_next() -> None:
     lock.world.run(0.1)
     lock.write("release", "election", "e", second)
     assert lock.waiter.answers[4] == ("ok", None)
+
+
+def test_who_observes_values_hears_a_new_one_when_it_is_applied() -> None:
+    lock = Lock()
+    first = lock.write("acquire", "election", "e", lock.lease, 1, 0, True, "here")[3][0]
+    lock.waiter.ask(lock.leader, 1, "proclaimed", "e", first, "here", HOLD_MS)
+    lock.waiter.ask(lock.leader, 2, "observe", "e", first, HOLD_MS)
+    lock.world.run(0.1)
+    lock.write("proclaim", "e", first, "there")
+    assert lock.waiter.answers == {1: ("ok", [first, "there"])}

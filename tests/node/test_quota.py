@@ -70,6 +70,7 @@ def test_a_full_store_refuses_what_adds_and_takes_the_rest() -> None:
         ["txn", [], [["put_if", "k000", "v", None, "keep"]], []],
         ["incr", "new", 1, None],
         ["txn", [], [["incr", "new", 1, None]], []],
+        ["proclaim", "held", token, "v"],
         ["lease_grant", 1000],
         ["acquire", "lock", "other", lease, 1, 0, True, None],
         ["txn", [], [["delete", "k000"], ["put", "k000", "v"]], []],

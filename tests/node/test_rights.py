@@ -478,13 +478,17 @@ def test_a_watch_is_not_inherited_by_who_gets_a_connection_of_the_same_name() ->
 # -- reads that wait -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("op", ["await", "observe"])
+@pytest.mark.parametrize("op", ["await", "observe", "proclaimed"])
 def test_reads_that_wait_are_refused_when_their_users_lose_the_right(op: str) -> None:
     cluster = Cluster()
     kind = "lock" if op == "await" else "election"
     lease = cluster.granted(ANYBODY)
     tokens = [cluster.place(kind, "a/k", lease) for _ in range(2)]
-    ask = ["await", "lock", "a/k", tokens[1]] if op == "await" else ["observe", "a/k", tokens[0]]
+    ask = {
+        "await": ["await", "lock", "a/k", tokens[1]],
+        "observe": ["observe", "a/k", tokens[0]],
+        "proclaimed": ["proclaimed", "a/k", tokens[0], None],
+    }[op]
     heard: dict[str, list[Any]] = {NAME: [], "orders": [], "": []}
     for user in (WRITER, OTHER, ANYBODY):
         cluster.world.listeners[user.name.encode()] = codes_into(heard[user.name])

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from raftzmq import limits
 from raftzmq.client.handles.claim import Claim, Timeout
 from raftzmq.client.operations import queues
 from raftzmq.client.results import Leader
+from raftzmq.errors import Unsupported
+
+NOBODY: Final = Leader(limits.INDEX_MAX, None)
+"""A leader that never was: the first answer to an observer differs from it, and does not wait."""
 
 
 class Lock(Claim):
@@ -40,12 +47,23 @@ class Election(Claim):
             return None
         return Leader(queue.holders[0].token, queue.holders[0].value)
 
-    async def _leader_after(self, term: int) -> Leader | None:
-        """Who leads, once that is not the one of `term`."""
+    async def _proclaim(self, value: str | None, *, timeout: float = 5) -> None:
+        """Be known by another value while leading: observers hear it, and `leader` and `describe`
+        show it. Raises NotHeld or LeaseExpired as `check` does, and Fenced if it leads no more, or
+        nothing is changed; Unsupported before cluster version 2."""
+        self.check()
+        await self._shell.run(queues.proclaim(self.name, self.term, value, timeout))
+
+    async def _leader_after(self, seen: Leader | None) -> Leader | None:
+        """Who leads, once that is another or known by another value."""
+        term, value = (0, None) if seen is None else (seen.term, seen.value)
         while True:
-            seen = await self._shell.run(queues.observe(self.name, term))
-            if not isinstance(seen, bool):
-                return seen
+            try:
+                found = await self._shell.run(queues.proclaimed(self.name, term, value))
+            except Unsupported:  # then nobody can proclaim either
+                found = await self._shell.run(queues.observe(self.name, term))
+            if not isinstance(found, bool):
+                return found
 
 
 class Semaphore(Claim):

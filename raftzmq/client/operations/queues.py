@@ -166,10 +166,24 @@ def observe(name: str, token: int) -> Operation[Leader | bool | None]:
     """Who is elected, once that is not the one with this token (None: nobody); False: still
     the same after a while."""
 
-    def decode(answer: Answer) -> Leader | bool | None:
-        return answer.body if answer.body in (None, False) else Leader(*answer.body)
+    return _held("observe", [check_name(name), check_count("token", token)], _leader)
 
-    return _held("observe", [check_name(name), check_count("token", token)], decode)
+
+def proclaimed(name: str, token: int, value: str | None) -> Operation[Leader | bool | None]:
+    """As `observe`, and also once the one with this token is known by another value. Raises
+    Unsupported where a node of release 0.2.0 leads."""
+    args = [check_name(name), check_count("token", token), _place_value(value)]
+    return _held("proclaimed", args, _leader)
+
+
+def proclaim(name: str, token: int, value: str | None, timeout_s: float) -> Operation[None]:
+    """Let the leader of an election be known by another value."""
+    args = [check_name(name), check_token(token), _place_value(value)]
+    return write("proclaim", args, decode_nothing, timeout_s)
+
+
+def _leader(answer: Answer) -> Leader | bool | None:
+    return answer.body if answer.body in (None, False) else Leader(*answer.body)
 
 
 def _held(name: str, args: list[Any], decode: Callable[[Answer], T]) -> Operation[T]:

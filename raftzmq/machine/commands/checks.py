@@ -12,6 +12,7 @@ from typing import Any
 from raftzmq import limits
 from raftzmq.errors import InvalidRequest
 from raftzmq.machine.tables.places import KINDS, SIZED
+from raftzmq.machine.values import text_size
 
 INTEGER = f"an integer from 0 to {limits.INDEX_MAX}"
 
@@ -159,3 +160,17 @@ def kind_of(value: Any) -> str:
 def shown(word: Any) -> str:
     """Return a word that was not understood, short and on one line."""
     return f"{word[:40]!r}" if type(word) is str else kind_of(word)
+
+
+def check_place_value(value: Any, what: str) -> None:
+    """Raise InvalidRequest for what a place may not be known by."""
+    if value is None:
+        return
+    if type(value) is not str:
+        raise InvalidRequest(f"the {what} must be a string or null, not {kind_of(value)}")
+    check_value(value, what)
+    size = text_size(value)
+    if size > limits.PLACE_VALUE_BYTES:
+        raise InvalidRequest(
+            f"the {what} takes {size} bytes, the limit is {limits.PLACE_VALUE_BYTES}"
+        )

@@ -9,7 +9,7 @@ from raftzmq.errors import InvalidRequest, UnknownEntry
 from raftzmq.machine.commands import keys, leases, numbers, queues, transactions
 from raftzmq.machine.commands.checks import check_key, check_token, kind_of
 from raftzmq.machine.commands.operation import Command, check_nested
-from raftzmq.machine.commands.outcomes import Outcome, refused
+from raftzmq.machine.commands.outcomes import Outcome
 from raftzmq.machine.state import State
 from raftzmq.machine.values import expect_text
 
@@ -49,9 +49,7 @@ def _refusal(state: State, fences: Any) -> Outcome | None:
         name, token = fence
         place = queues.find_place(state.queues, token)
         if place is None or not place.held or place.queue.name != expect_text(name):
-            return refused(
-                "fenced", f"fenced: token {token} does not hold {name[:40]!r}; nothing was written"
-            )
+            return queues.lost_fence(name, token)
     return None
 
 

@@ -13,18 +13,17 @@ from raftzmq.machine.commands.checks import (
     check_kind,
     check_lease,
     check_permits,
+    check_place_value,
     check_sized_kind,
     check_token,
-    check_value,
-    kind_of,
 )
 from raftzmq.machine.commands.leases import lease_expired
 from raftzmq.machine.commands.operation import Command
 from raftzmq.machine.commands.outcomes import DONE, Outcome, refused
 from raftzmq.machine.state import State
-from raftzmq.machine.tables.places import COUNTER, SEMAPHORE, SIZED, Place, Queue
+from raftzmq.machine.tables.places import COUNTER, ELECTION, SEMAPHORE, SIZED, Place, Queue
 from raftzmq.machine.tables.queues import Queues
-from raftzmq.machine.values import expect_integers, expect_text, text_size, unknown_argument
+from raftzmq.machine.values import expect_integers, expect_text, unknown_argument
 
 
 def acquire(
@@ -144,6 +143,25 @@ def forget(state: State, kind: str, name: str) -> Outcome:
     return DONE
 
 
+def proclaim(state: State, name: str, token: int, value: str | None) -> Outcome:
+    """`proclaim name token value`: the leader of an election is known by another value. The token
+    is its fence: whoever leads no more changes nothing."""
+    if value is not None:
+        expect_text(value)
+    place = _place(state.queues, ELECTION, name, token)
+    if place is None or not place.held:
+        return lost_fence(name, token)
+    state.queues.rename(place, value)
+    return DONE
+
+
+def lost_fence(name: str, token: int) -> Outcome:
+    """Return the outcome of a write behind a fence that does not hold."""
+    return refused(
+        "fenced", f"fenced: token {token} does not hold {name[:40]!r}; nothing was written"
+    )
+
+
 def not_held(kind: str, name: str, token: int) -> Outcome:
     """Return the outcome of what needs a place that is not there."""
     return refused("not_held", f"{kind} {name[:40]!r} has no place with token {token}")
@@ -186,19 +204,6 @@ def _check_capacity(capacity: Any, what: str) -> None:
     check_integer(capacity, what, 0, limits.PERMITS)
 
 
-def _check_place_value(value: Any, what: str) -> None:
-    if value is None:
-        return
-    if type(value) is not str:
-        raise InvalidRequest(f"the {what} must be a string or null, not {kind_of(value)}")
-    check_value(value, what)
-    size = text_size(value)
-    if size > limits.PLACE_VALUE_BYTES:
-        raise InvalidRequest(
-            f"the {what} takes {size} bytes, the limit is {limits.PLACE_VALUE_BYTES}"
-        )
-
-
 def _check_claim(
     kind: str,
     _name: str,
@@ -222,7 +227,7 @@ COMMANDS: Final = (
             "permits": check_permits,
             "capacity": _check_capacity,
             "wait": check_flag,
-            "value": _check_place_value,
+            "value": check_place_value,
         },
         run=acquire,
         check_together=_check_claim,
@@ -248,6 +253,12 @@ COMMANDS: Final = (
         name="resize",
         arguments={"name": check_key, "capacity": check_permits},
         run=resize,
+        adds=True,
+    ),
+    Command(
+        name="proclaim",
+        arguments={"name": check_key, "token": check_token, "value": check_place_value},
+        run=proclaim,
         adds=True,
     ),
     Command(name="forget", arguments={"kind": check_sized_kind, "name": check_key}, run=forget),

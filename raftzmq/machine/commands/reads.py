@@ -17,6 +17,7 @@ from raftzmq.machine.commands.checks import (
     check_kind,
     check_lease,
     check_limit,
+    check_place_value,
     check_revision,
     check_token,
 )
@@ -192,6 +193,20 @@ def observe_state(state: State, name: str, token: int, _hold_ms: int) -> Outcome
     return None if holder.token == token else ("ok", [holder.token, holder.value])
 
 
+def proclaimed_state(
+    state: State, name: str, token: int, value: str | None, _hold_ms: int
+) -> Outcome | None:
+    """`proclaimed name token value hold_ms`: as `observe`, and also once the holder with `token`
+    is known by another value than `value`."""
+    queue = state.queues.tables[ELECTION].get(name)
+    if queue is None:
+        return ("ok", None) if token else None
+    holder = next(iter(queue.holders.values()))
+    if (holder.token, holder.value) == (token, value):
+        return None
+    return "ok", [holder.token, holder.value]
+
+
 def _check_after(after: Any, _what: str) -> None:
     check_revision(after, "lease to begin after")
 
@@ -244,6 +259,17 @@ READS: Final = (
         name="observe",
         arguments={"name": check_key, "token": check_revision, "hold_ms": _check_hold},
         run=observe_state,
+        waits=True,
+    ),
+    Read(
+        name="proclaimed",
+        arguments={
+            "name": check_key,
+            "token": check_revision,
+            "value": check_place_value,
+            "hold_ms": _check_hold,
+        },
+        run=proclaimed_state,
         waits=True,
     ),
 )

@@ -10,7 +10,8 @@ from raftzmq.machine.memory import PLACE, QUEUE, memory_of
 from raftzmq.machine.tables.places import COUNTER, KINDS, SIZED, Lease, Place, Queue
 
 Decision = tuple[str, str, int]
-"""Kind, name and token of a place that was granted, or that is no more."""
+"""Kind, name and token of a place that was granted, that is known by another value, or that is no
+more."""
 
 
 class Queues:
@@ -91,6 +92,15 @@ class Queues:
         del (queue.holders if place.held else queue.waiters)[token]
         if self.decisions is not None:
             self.decisions.append((queue.kind, queue.name, token))
+
+    def rename(self, place: Place, value: str | None) -> None:
+        """Let a place that holds be known by another value."""
+        if value == place.value:
+            return
+        self._bytes += memory_of(value or "") - memory_of(place.value or "")
+        place.value = value
+        if self.decisions is not None:
+            self.decisions.append((place.queue.kind, place.queue.name, place.token))
 
     def resize(self, queue: Queue, capacity: int) -> None:
         """Let a semaphore have so many permits. Whoever waits for more of them leaves the line: it
