@@ -86,7 +86,7 @@ _FORMS: Final[dict[int, tuple[str, ...]]] = {
         "operation call/3 incr/3 proclaim/3 program/2 put_if/4",
         "branch incr put_if",
         "fenced incr put_if",
-        "record program/4",
+        "record key/5 program/4",
     ),
 }
 

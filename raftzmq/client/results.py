@@ -107,7 +107,9 @@ class Item(Generic[ValueT_co]):
     """A key, its value, and the revision that wrote it.
 
     With `details`, `remaining` is how many seconds are left until the key ends, and `lease` the
-    lease that it ends with; None: it stays, or ends by itself.
+    lease that it ends with; None: it stays, or ends by itself. `version` is how many times the key
+    has been written since it was created: 1, 2, and so on. None: it was created while the cluster
+    was at cluster version 1, which does not count.
 
         if item := db.get("greeting"):
             print(item.value, item.revision)
@@ -118,6 +120,7 @@ class Item(Generic[ValueT_co]):
     revision: int
     lease: int | None = None
     remaining: float | None = None
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@
     ["swept", key]                                     where the search for its keys goes on
     ["queue", kind, name, permits]                     of a counter the count, else the capacity
     ["place", kind, name, token, lease, permits, value, held]    after its queue and lease
-    ["key", key, value, revision]
+    ["key", key, value, revision, version]             without the version if nobody counted
     ["bond", key, lease, end_ms]                       after its key and lease
 
 Records come in order of session numbers, serials, leases, kinds and names, tokens and keys: equal
@@ -117,8 +117,11 @@ def _queue_records(queues: list[_QueueCopy]) -> Iterator[list[Any]]:
 
 
 def _key_records(keys: FrozenKeys, bonds: dict[str, Bond]) -> Iterator[list[Any]]:
-    for name, (value, revision) in keys:
-        yield ["key", name, to_wire(value), revision]
+    for name, (value, revision, version) in keys:
+        if version:
+            yield ["key", name, to_wire(value), revision, version]
+        else:
+            yield ["key", name, to_wire(value), revision]
         if name in bonds:
             yield ["bond", name, *bonds[name]]
 
@@ -168,13 +171,12 @@ class _Draft:
     def take(self, record: Any) -> None:  # noqa: PLR0912 -- a case for each kind of record
         """Add what a record says. Raises UnknownEntry, or whatever its nonsense leads to."""
         if record[0] == "key":  # most are, and a match takes three times as long
-            _, key, value, revision = record
-            if type(key) is str and type(value) is str and type(revision) is int:
-                self._items[key] = (value, revision)
+            _, key, value, revision, version = record if len(record) == 5 else [*record, 0]
+            if type(key) is str and type(revision) is type(version) is int:
+                stored = value if type(value) is str else from_wire(value)
+                self._items[key] = (stored, revision, version)
                 return
         match record:
-            case ["key", str(key), value, int(revision)]:
-                self._items[key] = (from_wire(value), revision)
             case ["session", int(number), int(ack), int(used_ms)]:
                 self._sessions[number] = Session(number, used_ms, ack)
             case ["result", int(number), int(serial), str(code), int(at), body]:

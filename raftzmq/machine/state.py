@@ -7,7 +7,7 @@ from raftzmq.machine.tables.leases import Leases
 from raftzmq.machine.tables.program import Program, ProgramState
 from raftzmq.machine.tables.queues import Queues
 from raftzmq.machine.tables.sessions import Sessions
-from raftzmq.versions import FIRST, SPOKEN, Spoken
+from raftzmq.versions import FIRST, SPOKEN, Spoken, since
 
 
 class State:
@@ -19,6 +19,7 @@ class State:
     """
 
     __slots__ = (
+        "_version",
         "applied_index",
         "keys",
         "leases",
@@ -32,7 +33,6 @@ class State:
         "sessions",
         "spoken",
         "time_ms",
-        "version",
         "work",
     )
 
@@ -60,8 +60,7 @@ class State:
         self.removals = 0
         """What commands that have a bound have removed in the present entry. It means nothing
         between entries, and is in no snapshot."""
-        self.version = FIRST.highest
-        """The cluster version: which forms entries and snapshots may have."""
+        self._version = FIRST.highest
         self.pinned = False
         """An operator has lowered it: no leader raises it by itself."""
         self.lowered_index = 0
@@ -71,6 +70,18 @@ class State:
         """The versions that this build speaks. It is this process's, not replicated."""
         self.runner: Program | None = None
         """What runs the program's methods. It is this process's, not replicated."""
+
+    @property
+    def version(self) -> int:
+        """The cluster version: which forms entries and snapshots may have."""
+        return self._version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        counts = version >= since("record key/5")
+        if counts is not (self._version >= since("record key/5")):
+            self.keys.count_versions(counts)
+        self._version = version
 
     @property
     def memory(self) -> int:

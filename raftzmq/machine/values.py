@@ -15,8 +15,9 @@ from raftzmq.errors import UnknownEntry
 
 Value = str | bytes
 
-Item = tuple[Value, int]
-"""A key's value and its revision: the number of the command that wrote it."""
+Item = tuple[Value, int, int]
+"""A key's value, its revision, which is the number of the command that wrote it, and its version:
+how often it was written since it was created. 0: nobody knows, for nobody counted then."""
 
 LIST_BYTES = 64
 """What a list adds to a body's size: more than its brackets, commas and one 16-digit revision

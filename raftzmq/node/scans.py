@@ -171,8 +171,8 @@ class Scans:
             self._node.name,
             scan.span.revision,
             keys,
-            [] if scan.keys_only else [to_wire(value) for value, _ in items],
-            [] if scan.keys_only else [revision for _, revision in items],
+            [] if scan.keys_only else [to_wire(value) for value, _, _ in items],
+            [] if scan.keys_only else [revision for _, revision, _ in items],
             not more,
         )
         self._replies.reply(of_request[0], page, READ)

@@ -327,7 +327,7 @@ def test_the_rules_notice_when_they_are_broken(world: Recorded) -> None:
     with pytest.raises(AssertionError, match="commit index"):
         watched.check()
     watched = Watched(deepcopy(world.moments["follower"]))
-    watched.model.keys["k1"] = ("another", 1)
+    watched.model.keys["k1"] = ("another", 1, 0)
     with pytest.raises(AssertionError, match="keys differ"):
         agree(watched.node, watched.model)
     watched = Watched(deepcopy(world.moments["follower"]))

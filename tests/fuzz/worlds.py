@@ -196,8 +196,8 @@ def model_of(node: Node) -> Model:
     model = Model()
     for record in node.machine.snapshot():
         match record:
-            case ["key", key, value, revision]:
-                model.keys[key] = (value, revision)
+            case ["key", key, value, revision, *version]:
+                model.keys[key] = (value, revision, version[0] if version else 0)
             case ["session", number, ack, used_ms]:
                 model.sessions[number] = {"ack": ack, "used_ms": used_ms, "results": {}}
             case ["result", number, serial, code, index, body]:
@@ -213,6 +213,7 @@ def model_of(node: Node) -> Model:
     model.places = dict(sorted(model.places.items()))
     model.time_ms = node.machine.time_ms
     model.index = node.machine.revision
+    model.counting = int(node.machine.version >= 2)
     return model
 
 

@@ -42,7 +42,7 @@ def audit(machine: Machine) -> None:
 def memory_of_state(state: State) -> int:
     """What the state takes by memory.py, added up anew from everything that is there."""
     total = 0
-    for key, (value, _) in state.keys.items.items():
+    for key, (value, _, _) in state.keys.items.items():
         total += memory.KEY + memory.memory_of(key) + memory.memory_of(value)
     total += memory.BOND * len(state.keys.bonds.of_key)
     total += memory.LEASE * (len(state.leases.table) + len(state.leases.ending))

@@ -10,7 +10,7 @@ from raftzmq import limits
 class Coordination:
     """What coordinates, in plain tables; nothing is derived, everything is looked for."""
 
-    keys: dict[str, tuple[Any, int]]
+    keys: dict[str, tuple[Any, int, int]]
     index: int
     time_ms: int
 
@@ -26,6 +26,8 @@ class Coordination:
         """Where the search for such keys goes on."""
         self.removals = 0
         """How much of what has a bound was removed in the present entry."""
+        self.counting = 0
+        """1 if the versions of keys are counted that are created now."""
         self.bonds: dict[str, tuple[int, int]] = {}
         """key -> its lease or 0, and its own end or 0"""
         self.queues: dict[tuple[str, str], int] = {}
@@ -159,7 +161,11 @@ class Coordination:
         return sum(place[1] == lease for place in self.places.values())
 
     def put(self, key: str, value: Any) -> tuple[Any, ...]:
-        self.keys[key] = (value, self.index)
+        if key not in self.keys:
+            version = self.counting
+        elif version := self.keys[key][2]:
+            version += 1
+        self.keys[key] = (value, self.index, version)
         self.bonds.pop(key, None)
         return "ok", None
 
@@ -178,7 +184,7 @@ class Coordination:
     def put_if(self, key: str, value: Any, revision: int | None, end: Any) -> tuple[Any, ...]:
         there = self.keys.get(key)
         if revision is not None and revision != (there[1] if there else 0):
-            return "compare_failed", list(there) if there else None
+            return "compare_failed", list(there[:2]) if there else None
         if isinstance(end, list):
             how, number = end
             put = {"lease": self.put_leased, "ttl": self.put_ttl}[how]

@@ -19,5 +19,7 @@ def change(table: KeyTable, names: Sequence[str], revision: int, random: Random)
         table.put(some[0], "x", revision)
     elif kind < 0.95:
         table.remove(some[0], revision)
+    elif kind < 0.98:
+        table.count_versions(random.random() < 0.5)
     else:
         table.remove_span(some[0], random.choice([some[-1], ""]), revision)

@@ -33,7 +33,7 @@ class Model(Coordination, Banking):
     def __init__(self) -> None:
         Coordination.__init__(self)
         Banking.__init__(self)
-        self.keys: dict[str, tuple[Any, int]] = {}
+        self.keys: dict[str, tuple[Any, int, int]] = {}
         self.sessions: dict[int, dict[str, Any]] = {}
         self.index = 0
         self.time_ms = 0
@@ -48,7 +48,8 @@ class Model(Coordination, Banking):
         if name == "open":
             return self.open(*arguments)
         if name in ("cluster_version", "program"):
-            return ("ok", index, arguments[0] if name == "cluster_version" else self.program())
+            set_it = self.change_version if name == "cluster_version" else self.program
+            return ("ok", index, set_it(*arguments))
         if name == "expire" and arguments:
             return ("ok", index, self.expire(*arguments))
         if name == "expire":
@@ -75,6 +76,13 @@ class Model(Coordination, Banking):
             session["results"][serial] = (code, index, *copy.deepcopy(result))
         kept: tuple[Any, ...] = session["results"][serial]
         return kept
+
+    def change_version(self, version: int, _pinned: bool) -> int:
+        """Cluster version 1 counts nothing, and what was counted is forgotten there."""
+        self.counting = int(version >= 2)
+        if not self.counting:
+            dict.update(self.keys, {k: (v, at, 0) for k, (v, at, _) in self.keys.items()})
+        return version
 
     def expire(self, bound: int) -> int:
         """What ends by itself, within a bound; sessions last."""
@@ -173,7 +181,7 @@ class Model(Coordination, Banking):
         return getattr(self, READS.get(name, name))(*arguments)
 
     def get(self, key: str) -> Any:
-        return list(self.keys[key]) if key in self.keys else None
+        return list(self.keys[key][:2]) if key in self.keys else None
 
     def item(self, key: str) -> Any:
         if key not in self.keys:
@@ -182,7 +190,8 @@ class Model(Coordination, Banking):
         if lease:
             _, end_ms = self.leases.get(lease, (0, self.time_ms))
         left = None if end_ms is None else max(0, end_ms - self.time_ms)
-        return [*self.keys[key], lease, left]
+        value, revision, version = self.keys[key]
+        return [value, revision, lease, left, version]
 
     def count(self, prefix: str) -> int:
         return len(self.having(prefix))
@@ -200,5 +209,5 @@ class Model(Coordination, Banking):
         return self.page([key for key in self.keys if key.startswith(prefix)], limit)
 
     def page(self, found: list[str], limit: int) -> Any:
-        items = [[key, *self.keys[key]] for key in sorted(found)[:limit]]
+        items = [[key, *self.keys[key][:2]] for key in sorted(found)[:limit]]
         return [items, len(found) > limit]

@@ -280,7 +280,7 @@ def test_what_is_observed_is_all_that_changes(seed: int) -> None:
             followed[key] = value
         state = machine.state
         there = {key: value for key, value in followed.items() if value is not None}
-        assert there == {key: value for key, (value, _) in state.keys.items.items()}
+        assert there == {key: value for key, (value, _, _) in state.keys.items.items()}
         decided = {token for _, _, token in machine.take_decisions()}
         places = state.queues.places
         now = {token: (place.held, place.value) for token, place in places.items()}

@@ -43,7 +43,7 @@ def read_while_it_is_written(seed: int, bucket: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keys, "BUCKET_KEYS", bucket)
         names = [f"{letter}/{number:02}" for letter in "abc" for number in range(40)]
-        table = keys.KeyTable(dict.fromkeys(random.sample(names, 60), ("v", 0)))
+        table = keys.KeyTable(dict.fromkeys(random.sample(names, 60), ("v", 0, 0)))
         readers: list[Reader] = []
         for revision in range(10, 3000, 10):
             change(table, names, revision, random)
@@ -97,7 +97,7 @@ def test_only_what_the_reader_wants_yet_is_kept() -> None:
     for revision, key in enumerate(("a/1", "a/2", "a/3", "b/1"), 1):
         table.put(key, "v" * 100, revision)
     scan = table.freeze_span("a/", "a0", 4)
-    assert scan.page("", 1, 1000) == (["a/1"], [("v" * 100, 1)], False)
+    assert scan.page("", 1, 1000) == (["a/1"], [("v" * 100, 1, 0)], False)
     table.put("b/1", "w", 5)
     assert scan.kept_bytes == 0, "it is outside"
     table.put("a/4", "w", 6)
@@ -107,11 +107,11 @@ def test_only_what_the_reader_wants_yet_is_kept() -> None:
     table.put("a/3", "w", 9)
     assert scan.kept_bytes > 200, "the first may be asked for again, the third is to come"
     before = scan.kept_bytes
-    assert scan.page("a/1", 1, 1000) == (["a/2"], [("v" * 100, 2)], False)
+    assert scan.page("a/1", 1, 1000) == (["a/2"], [("v" * 100, 2, 0)], False)
     assert scan.kept_bytes == before // 2, "the first has arrived"
     table.put("a/1", "w", 10)
     assert scan.kept_bytes == before // 2
-    assert scan.page("a/2", 9, 1000) == (["a/3"], [("v" * 100, 3)], True)
+    assert scan.page("a/2", 9, 1000) == (["a/3"], [("v" * 100, 3, 0)], True)
     assert scan.page("a/3", 9, 1000) == ([], [], True)
     assert scan.kept_bytes == 0
 
@@ -133,6 +133,6 @@ def test_a_page_has_as_much_as_was_asked_for_but_one_key_at_least() -> None:
 @pytest.mark.parametrize("prefix", ["", "x", "\U0010ffff"])
 def test_a_scan_of_nothing_ends_at_once(prefix: str) -> None:
     assert Machine().scan(prefix).page("", 1, 1) == ([], [], True)
-    table = keys.KeyTable({"k": ("v", 1)})
+    table = keys.KeyTable({"k": ("v", 1, 0)})
     assert table.freeze_span("l", "m", 1).page("", 1, 1) == ([], [], True)
     assert table.freeze_span("", "", 1).page("k", 1, 1) == ([], [], True)

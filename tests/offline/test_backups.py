@@ -186,7 +186,7 @@ def test_a_directory_for_each_node_of_a_new_cluster(files: MemoryFiles) -> None:
         machine = Machine.restore(storage.snapshot_records())
         storage.close()
         assert machine.revision == 57 + limits.REVISION_GAP
-        assert machine.state.keys.items["a"] == ("1", 50)
+        assert machine.state.keys.items["a"] == ("1", 50, 0)
         assert machine.state.leases.table[30].end_ms == 12_000
         assert machine.time_ms == 9000, "so it has the three seconds that it had left"
         hashes.add(machine.state_hash())

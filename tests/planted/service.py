@@ -152,7 +152,7 @@ def take_keys_to_be_there(patch: pytest.MonkeyPatch) -> None:
     """A comparison asks for the revision of a key that may be absent."""
 
     def cas(state: State, key: str, value: Any, revision: int) -> Outcome:
-        _, current = state.keys.items[key]
+        _, current, _ = state.keys.items[key]
         if current != revision:
             return "compare_failed", item_body(state.keys.items[key])
         return CAS.run(state, key, value, revision)
@@ -169,10 +169,10 @@ def refuse_when_applied(patch: pytest.MonkeyPatch) -> None:
     """The table of keys has the limit of values too, and is off by one."""
     put = KeyTable.put
 
-    def bounded(keys: KeyTable, key: str, value: Any, revision: int) -> None:
+    def bounded(keys: KeyTable, key: str, value: Any, *rest: Any) -> None:
         if len(value) >= limits.VALUE_BYTES:
             raise ValueError("the value is too large")
-        put(keys, key, value, revision)
+        put(keys, key, value, *rest)
 
     patch.setattr(KeyTable, "put", bounded)
 

@@ -16,7 +16,7 @@ from raftzmq.core.entry import Entry
 from raftzmq.core.membership import Membership
 from raftzmq.errors import DataError, UnknownEntry
 from raftzmq.lines import with_body
-from raftzmq.versions import SINCE, SPOKEN, Spoken
+from raftzmq.versions import SINCE, SPOKEN, Spoken, later_than
 from tests.machine.entries import commands_of
 from tests.sim.story import Violation
 
@@ -159,11 +159,8 @@ def _forms_of(name: str, arguments: Sequence[Any]) -> Iterator[str]:
 
 def check_records(records: Iterable[Any], spoken: Spoken) -> None:
     """Raises DataError if a build that speaks those versions cannot know one of the records."""
-    later = {
-        form.removeprefix("record ").partition("/")[0]
-        for form, first in SINCE.items()
-        if form.startswith("record ") and first > spoken.highest
-    }
+    later = later_than(spoken.highest, "record")
     for record in records:
-        if record[0] in later:
-            raise DataError(f"the snapshot has a record of a kind unknown here: {record[0]}")
+        form = f"{record[0]}/{len(record)}"
+        if form in later:
+            raise DataError(f"the snapshot has a record of a kind unknown here: {form}")

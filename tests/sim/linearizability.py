@@ -408,7 +408,8 @@ def _check_reads(model: Model, ops: Iterable[Op]) -> int:
 def _fits(name: str, found: Any, told: Any) -> bool:
     """Whether it is the same, but for time, which goes on also between two revisions."""
     if name == "item" and found and told:
-        return bool(found[:3] == told[:3] and 0 <= (told[3] or 0) <= (found[3] or 0))
+        *same, left_ms, version = told
+        return [*found[:3], found[4]] == [*same, version] and 0 <= (left_ms or 0) <= (found[3] or 0)
     if name == "lease" and found and told:
         return _is_same_lease(found, told)
     if name != "leases" or found[1] != told[1] or len(found[0]) != len(told[0]):

@@ -77,7 +77,7 @@ def get(
         bool, typer.Option("--keys-only", help="With --prefix: print the keys alone.")
     ] = False,
     details: Annotated[
-        bool, typer.Option("--details", help="Print the key's lease and remaining time too.")
+        bool, typer.Option("--details", help="Print the key's lease, time and version too.")
     ] = False,
 ) -> None:
     """Print the value of a key, or nothing if it is missing.
@@ -147,15 +147,25 @@ def _show_part(
         item = run.client.get(key, details=True, stale=stale, timeout=timeout_s)
         found = [] if item is None else [item]
         documents = [
-            {**item_document(each), "lease": each.lease, "ttl_s": each.remaining} for each in found
+            {
+                **item_document(each),
+                "lease": each.lease,
+                "ttl_s": each.remaining,
+                "version": each.version,
+            }
+            for each in found
         ]
-        lines = (fields(each.value, *_ending(each)) for each in found)
-        run.show(documents, lines, ["key", "value", "revision", "lease", "ttl_s"])
+        lines = (fields(each.value, *_ending(each), _version(each)) for each in found)
+        run.show(documents, lines, ["key", "value", "revision", "lease", "ttl_s", "version"])
 
 
 def _ending(item: Item) -> tuple[str, str]:
     lease = "no lease" if item.lease is None else f"lease {item.lease}"
     return lease, "stays" if item.remaining is None else f"ends in {item.remaining:g} s"
+
+
+def _version(item: Item) -> str:
+    return "version unknown" if item.version is None else f"version {item.version}"
 
 
 def _keys(run: ClientInvocation, prefix: str, limit: int | None, *, stale: bool) -> Iterator[str]:

@@ -103,8 +103,8 @@ def get(
 ) -> Operation[Item | None]:
     """Read a key; None if it is absent. Linearizable, unless `stale`: then whichever node is
     asked, or the one at `endpoint`, answers from what it has applied. With `details` the item has
-    the key's `lease` and `remaining` time too; a node of release 0.2.0 does not know them, and
-    Unsupported is raised.
+    the key's `lease`, `remaining` time and `version` too; a node of release 0.2.0 does not know
+    them, and Unsupported is raised.
 
         if item := db.get("greeting"):
             print(item.value, item.revision)
@@ -116,9 +116,10 @@ def get(
     def decode_details(answer: Answer) -> Item | None:
         if answer.body is None:
             return None
-        *item, lease, remaining_ms = answer.body
+        value, revision, lease, remaining_ms, version = answer.body
         remaining = None if remaining_ms is None else remaining_ms / 1000
-        return Item(key, decode_value(item[0]), item[1], lease or None, remaining)
+        value = decode_value(value)
+        return Item(key, value, revision, lease or None, remaining, version or None)
 
     name, decoder = ("item", decode_details) if details else ("get", decode)
     return read(name, [check_key(key)], decoder, timeout, stale=stale, endpoint=endpoint)

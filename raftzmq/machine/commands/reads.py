@@ -39,17 +39,19 @@ def get(state: State, key: str) -> list[Any] | None:
 
 
 def item(state: State, key: str) -> list[Any] | None:
-    """`item key`: `[value, revision, lease, remaining_ms]`, or None. Of a key that stays the lease
-    is 0 and the time null."""
-    body = get(state, key)
-    if body is None:
+    """`item key`: `[value, revision, lease, remaining_ms, version]`, or None. Of a key that stays
+    the lease is 0 and the time null. The version is 0 if nobody counted when it was created."""
+    found = state.keys.items.get(expect_text(key))
+    if found is None:
         return None
+    value, revision, version = found
+    body = [to_wire(value), revision]
     bond = state.keys.bonds.of_key.get(key)
     if bond is None:
-        return [*body, 0, None]
-    found = state.leases.table.get(bond.lease)  # none of a lease that has ended, and sweeps
-    end_ms = bond.end_ms if not bond.lease else state.time_ms if found is None else found.end_ms
-    return [*body, bond.lease, max(0, end_ms - state.time_ms)]
+        return [*body, 0, None, version]
+    its = state.leases.table.get(bond.lease)  # none of a lease that has ended, and sweeps
+    end_ms = bond.end_ms if not bond.lease else state.time_ms if its is None else its.end_ms
+    return [*body, bond.lease, max(0, end_ms - state.time_ms), version]
 
 
 def count(state: State, start: str) -> int:

@@ -37,6 +37,7 @@ class KeyTable:
         "_bound",
         "_buckets",
         "_bytes",
+        "_first",
         "_frozen",
         "_lasts",
         "_own",
@@ -48,6 +49,8 @@ class KeyTable:
     def __init__(self, items: dict[str, Item] | None = None) -> None:
         self.items: dict[str, Item] = {} if items is None else items
         self.bonds = Bonds()
+        self._first = 0
+        """The version of a key that is created: 1, or 0 as long as nobody counts."""
         self._bound = self.bonds.of_key
         self.changes: list[Change] | None = None
         """All changes in order, while somebody observes; None while nobody does."""
@@ -57,7 +60,7 @@ class KeyTable:
         ]
         self._lasts = [bucket[-1] for bucket in self._buckets]
         self._bytes = sum(map(memory_of, self.items))
-        self._bytes += sum(memory_of(value) for value, _ in self.items.values())
+        self._bytes += sum(memory_of(value) for value, _, _ in self.items.values())
         """What the keys and their values take, by memory.py."""
         self._frozen: list[ref[FrozenKeys | FrozenSpan]] = []
         """Those that somebody still reads."""
@@ -73,8 +76,24 @@ class KeyTable:
         """About how many bytes the table takes, as memory.py counts."""
         return self._bytes + KEY * len(self.items) + BOND * len(self._bound)
 
-    def put(self, key: str, value: Value, revision: int) -> None:
-        """Write a key, new or not. It is bound to nothing afterwards."""
+    def count_versions(self, counts: bool) -> None:
+        """Count from now on how often keys that are created are written, or forget all counts.
+
+        Forgetting goes through all keys: it is part of a downgrade.
+        """
+        self._first = int(counts)
+        if counts:
+            return
+        items = self.items
+        if self._frozen:
+            self._keep(items.keys(), items.values())
+        for key in chain.from_iterable(self._buckets):
+            value, revision, _ = items[key]
+            items[key] = (value, revision, 0)
+
+    def put(self, key: str, value: Value, revision: int, version: int | None = None) -> None:
+        """Write a key, new or not. It is bound to nothing afterwards. With a `version` it is
+        restored, and has that one."""
         items = self.items
         if self._bound:
             self.bonds.unbind(key)
@@ -84,7 +103,7 @@ class KeyTable:
             self.changes.append((key, value, revision, before))
         if self._frozen:
             self._keep([key], [item])
-        items[key] = (value, revision)
+        items[key] = (value, revision, self._next(item) if version is None else version)
         self._bytes += memory_of(value)
         if before is None:
             self._bytes += memory_of(key)
@@ -96,17 +115,20 @@ class KeyTable:
         """Write keys, none of them bound, one after the other. The hot path of every node."""
         before = list(map(self.items.get, keys))
         old = [None if item is None else item[0] for item in before]
-        newest = dict(zip(keys, old, strict=True))
-        if len(newest) < len(keys):  # one is there twice: the first value is before the second
-            old.clear()
-            for key, value in zip(keys, values, strict=True):
-                old.append(newest[key])
-                newest[key] = value
+        first = self._first
+        versions = [first if item is None else item[2] and item[2] + 1 for item in before]
+        if len(set(keys)) < len(keys):  # one is there twice: the first is before the second
+            newest = dict(zip(keys, before, strict=True))
+            for at, (key, value) in enumerate(zip(keys, values, strict=True)):
+                item = newest[key]
+                old[at] = None if item is None else item[0]
+                versions[at] = self._next(item)
+                newest[key] = (value, 0, versions[at])
         if self.changes is not None:
             self.changes += zip(keys, values, revisions, old, strict=True)
         if self._frozen:
             self._keep(keys, before)
-        self.items.update(zip(keys, zip(values, revisions, strict=True), strict=True))
+        self.items.update(zip(keys, zip(values, revisions, versions, strict=True), strict=True))
         self._bytes += memory_of_all(values)
         self._bytes -= memory_of_all([value for value in old if value is not None])
         if None in before:
@@ -114,6 +136,10 @@ class KeyTable:
             self._bytes += memory_of_all(new)
             for key in new:
                 self._insert(key)
+
+    def _next(self, item: Item | None) -> int:
+        """The version of a key that is written, of which there was this."""
+        return self._first if item is None else item[2] and item[2] + 1
 
     def are_bound(self, keys: Sequence[str]) -> bool:
         """Whether any of the keys is bound to something."""

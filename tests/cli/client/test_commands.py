@@ -207,7 +207,10 @@ def test_a_key_with_its_remaining_time_and_what_it_was_when_it_is_deleted(
     (found,) = raftzmq("client", "get", "timed", "--details", "-w", "json").json
     assert (found["value"], found["lease"]) == ("v", None)
     assert 0 < found["ttl_s"] <= 3600
-    assert raftzmq("client", "get", "timed", "--details").out.startswith("v\tno lease\tends in ")
+    assert found["version"] == 1
+    printed = raftzmq("client", "get", "timed", "--details").out
+    assert printed.startswith("v\tno lease\tends in ")
+    assert printed.endswith("\tversion 1\n")
     deleted = raftzmq("client", "delete", "timed", "--previous", "-w", "json").json
     assert (deleted["deleted"], deleted["previous"]["value"]) == (1, "v")
     again = raftzmq("client", "delete", "timed", "--previous", "-w", "json").json
