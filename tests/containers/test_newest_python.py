@@ -28,7 +28,10 @@ cd /clone
 
 TESTS: Final = f"""{UNPACK}
 ./justw test -q -n 2 -m "not system and not proof" {" ".join(f"tests/{name}" for name in FOLDERS)}
+./justw test -q -n 0 -m "not proof" tests/contrib/test_django.py
+.venv/bin/python -c 'import django; print("with Django", django.VERSION[0])'
 """
+"""Django 6 needs Python 3.12, so nothing else here tries it."""
 
 PACKAGES: Final = f"""{UNPACK}
 python3 -m venv /build
@@ -89,6 +92,7 @@ def test_a_clone_is_installed_and_its_tests_pass(base: str) -> None:
     passed = re.search(r"(\d+) passed", said)
     assert passed, said[-8000:]
     assert int(passed[1]) > PASSED_MIN, said[-8000:]
+    assert said.endswith("with Django 6\n"), said[-8000:]
 
 
 def test_the_image_has_the_newest_python_of_the_classifiers(base: str) -> None:

@@ -299,6 +299,7 @@ DEFECTS: Final = (
         told="permits of the pool are lost",
         seeds=150,
         half="b",
+        start=5014,
     ),
     Defect(
         29,
@@ -306,6 +307,7 @@ DEFECTS: Final = (
         wait_for_what_there_will_never_be,
         told="permits, and somebody waits for",
         seeds=100,
+        start=5013,
     ),
 )
 

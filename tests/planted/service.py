@@ -278,6 +278,6 @@ DEFECTS: Final = (
         add_again_when_sent_again,
         told=r"for serial \d+, and now|should have given \('ok'|is not linearizable",
         seeds=60,
-        start=5030,
+        start=5032,
     ),
 )
