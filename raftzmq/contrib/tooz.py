@@ -90,7 +90,7 @@ class RaftzmqDriver(
         self._client: Client | None = None
         self._lease = 0
         self._renewing = threading.Lock()
-        self._leads: dict[bytes, int] = {}  # group: token
+        self._leads: dict[bytes, tuple[int, int]] = {}  # group: lease and token
 
     @property
     def client(self) -> Client:
@@ -142,7 +142,6 @@ class RaftzmqDriver(
         with self._renewing:
             if self._lease == ended:
                 log.warning("%s has lost its memberships, for it did not beat", self.member)
-                self._leads.clear()
                 self._joined_groups.clear()
                 self._lease = self.client.lease_grant(self.membership_timeout_s)
 
@@ -286,14 +285,16 @@ class RaftzmqDriver(
         """Stand for election where somebody watches for it. What the watchers returned."""
         results = []
         for group_id, hooks in tuple(self._hooks_elected_leader.items()):
-            if group_id not in self._leads and self._campaign(group_id):
+            lease, _ = self._leads.get(group_id, (0, 0))
+            if lease != self._lease and self._campaign(group_id):
                 results += hooks.run(coordination.LeaderElected(group_id, self._member_id))
         return results
 
     def _campaign(self, group_id: bytes) -> bool:
-        def win(lease: int) -> int:
+        def win(lease: int) -> tuple[int, int]:
             name = self._election(group_id)
-            return self.client.acquire("election", name, lease, value=self.member, timeout=0)
+            won = self.client.acquire("election", name, lease, value=self.member, timeout=0)
+            return lease, won
 
         with translated():
             try:
@@ -303,14 +304,18 @@ class RaftzmqDriver(
         return True
 
     def stand_down_group_leader(self, group_id: bytes) -> bool:
-        token = self._leads.pop(group_id, None)
+        if group_id not in self._leads:
+            return False
+        _, token = self._leads[group_id]
+        self._leads[group_id] = 0, token  # if nobody knows whether it leads, it may do this again
+        stood_down = True
         with translated():
             try:
-                if token is not None:
-                    self.client.release("election", self._election(group_id), token)
+                self.client.release("election", self._election(group_id), token)
             except NotHeld:
-                return False
-        return token is not None
+                stood_down = False
+        self._leads.pop(group_id, None)
+        return stood_down
 
     def get_leader(self, group_id: bytes) -> CoordinatorResult[Any]:
         def read() -> bytes | None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tooz import ToozError, coordination
 
-from raftzmq import Client, NotHeld
+from raftzmq import Client, NotHeld, Unavailable
 from raftzmq.contrib.tooz import RaftzmqDriver
 from tests.contrib import suites
 from tests.contrib.rivals import Inside, Rivals
@@ -99,6 +99,47 @@ def test_what_a_member_has_ends_when_it_does_not_beat(start: Start) -> None:
     assert one.get_leader(b"group").get() == b"two"
     two.join_group(b"group").get()
     assert one.get_members(b"group").get() == {b"two"}
+
+
+def test_leadership_lost_while_it_is_won_is_stood_for_anew(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = start(b"one")
+    one.watch_elected_as_leader(b"group", lambda event: None)
+    acquire = one.client.acquire
+
+    def acquire_then_stall(*args: Any, **options: Any) -> int:
+        monkeypatch.undo()
+        token = acquire(*args, **options)
+        (lease,) = one.client.leases()
+        one.client.lease_revoke(lease.id)
+        one.heartbeat()  # as another thread does
+        return token
+
+    monkeypatch.setattr(one.client, "acquire", acquire_then_stall)
+    one.run_watchers()
+    assert one.get_leader(b"group").get() is None
+    one.run_watchers()
+    assert one.get_leader(b"group").get() == b"one"
+
+
+def test_who_could_not_stand_down_may_do_it_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = start(b"one")
+    one.watch_elected_as_leader(b"group", lambda event: None)
+    one.run_watchers()
+
+    def out_of_reach(*args: Any) -> None:
+        monkeypatch.undo()
+        raise Unavailable("of a test")
+
+    monkeypatch.setattr(one.client, "release", out_of_reach)
+    with pytest.raises(coordination.ToozConnectionError):
+        one.stand_down_group_leader(b"group")
+    assert one.stand_down_group_leader(b"group")
+    assert one.get_leader(b"group").get() is None
+    assert not one.stand_down_group_leader(b"group")
 
 
 def test_who_beats_stays(start: Start) -> None:
@@ -268,7 +309,7 @@ def test_the_suite_of_tooz(client: Client, endpoints: str, tmp_path: Path) -> No
         "default",
         "-rs",
         "-k",
-        "not FileTest and not IPCTest",
+        "not FileTest and not IPCTest and not ZakeTest",
     )
     said = suites.run(
         ["-m", "pytest", "-q", *options, "--pyargs", *SUITE],
@@ -281,4 +322,4 @@ def test_the_suite_of_tooz(client: Client, endpoints: str, tmp_path: Path) -> No
     assert [(count, why[:30]) for count, why in skipped] == [
         ("1", "This test only works with coor")
     ]
-    assert int(re.findall(r"(\d+) passed", said)[0]) > 80
+    assert int(re.findall(r"(\d+) passed", said)[0]) >= 80
