@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 PATIENCE_S = 60.0
 """For calls whose time limit is not what a test is about: no machine is too slow for it."""
 
-# A run started in the background ignores SIGINT, and so would every process that tests start and
+# A run started in the background ignores these, and so would every process that tests start and
 # then interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 # Else every process that tests start, some thousand, would compile all of raftzmq once more.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -39,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--proof",
         action="store_true",
-        help="also what takes longest, and the full amounts: 200 simulated worlds, 50 kill -9 "
+        help="also what takes longest, and the full amounts: 100 simulated worlds, 50 kill -9 "
         "cycles, 100,000 mangled frames",
     )
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from raftzmq import Client
 from tests.cli.conftest import LocalCluster, environment
 from tests.cli.local.test_dev import dev
 from tests.documents import ROOT, fences_of
@@ -120,6 +121,8 @@ def test_the_quickstart_works(tmp_path: Path) -> None:
 
 @pytest.mark.proof
 def test_the_tutorial_works(shared_cluster: LocalCluster, tmp_path: Path) -> None:
+    with Client(shared_cluster.endpoints.split(",")) as db:
+        db.delete_prefix("jobs/")  # other tests' examples have some too
     assert follow("tutorial.md", tmp_path, shared_cluster.endpoints) == 13
 
 

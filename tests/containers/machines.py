@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from tests.containers.engine import BUILD_S, ROOT, answer, docker, eventually, unique
@@ -14,6 +15,79 @@ BASE: Final = "python:3.11-slim"
 """The oldest Python, on a Debian whose systemd still runs on machines with version 1 of cgroups."""
 
 PATIENCE_S: Final = 180.0
+
+CAPABILITIES: Final = (
+    *(
+        "chown",
+        "dac_override",
+        "dac_read_search",
+        "fowner",
+        "fsetid",
+    ),
+    *(
+        "kill",
+        "setgid",
+        "setuid",
+        "setpcap",
+        "linux_immutable",
+    ),
+    *(
+        "net_bind_service",
+        "net_broadcast",
+        "net_admin",
+        "net_raw",
+        "ipc_lock",
+    ),
+    *(
+        "ipc_owner",
+        "sys_module",
+        "sys_rawio",
+        "sys_chroot",
+        "sys_ptrace",
+    ),
+    *(
+        "sys_pacct",
+        "sys_admin",
+        "sys_boot",
+        "sys_nice",
+        "sys_resource",
+    ),
+    *(
+        "sys_time",
+        "sys_tty_config",
+        "mknod",
+        "lease",
+        "audit_write",
+    ),
+    *(
+        "audit_control",
+        "setfcap",
+        "mac_override",
+        "mac_admin",
+        "syslog",
+    ),
+    *(
+        "wake_alarm",
+        "block_suspend",
+        "audit_read",
+    ),
+)
+"""In the order of their numbers, which begin at 0; as far as old Docker Engines know them."""
+
+
+def had() -> list[str]:
+    """The capabilities that can be had here."""
+    status = Path("/proc/self/status").read_text()
+    (bits,) = (line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:"))
+    return [name for number, name in enumerate(CAPABILITIES) if int(bits, 16) >> number & 1]
+
+
+# As --privileged, which fails where a capability cannot be had: that is so in some sandboxes.
+ALLOWED: Final = (
+    *("--cap-drop=all", *(f"--cap-add={name}" for name in had())),
+    *(f"--security-opt={name}=unconfined" for name in ("seccomp", "apparmor", "systempaths")),
+    *("--cgroupns=private", "--device-cgroup-rule=a *:* rwm"),
+)
 
 
 def block(after: str) -> str:
@@ -98,7 +172,7 @@ class Machines:
         container = unique(name)
         self.stack.callback(docker, "rm", "--force", "--volumes", container)
         answer(
-            *("run", "--detach", "--privileged", "--name", container, "--hostname", name),
+            *("run", "--detach", *ALLOWED, "--name", container, "--hostname", name),
             *("--network", self.network, "--network-alias", name),
             *("--tmpfs", "/run", "--tmpfs", "/run/lock", self.image),
         )

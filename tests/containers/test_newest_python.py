@@ -13,9 +13,8 @@ from tests.containers.engine import ROOT, answer, base_image, docker, unique, wh
 
 pytestmark = [pytest.mark.system, pytest.mark.proof]
 
-FOLDERS: Final = ("access", "client", "core", "machine", "server", "storage", "transport")
-"""Where Python may make a difference: threads, event loops, sockets, TLS, files, the collector and
-what objects take; and the pure parts that take seconds. With installing, 130 s of one core."""
+FOLDERS: Final = ("client", "server", "storage", "transport")
+"""Where Python may make a difference: threads, event loops, sockets, TLS, files, the collector."""
 
 LIMIT_S: Final = 900.0
 
@@ -55,8 +54,8 @@ done
 FILTERS: Final = ("--cap-add", "NET_ADMIN")
 """Newer kernels want it for the filter by which a node holds its ports back."""
 
-PASSED_MIN: Final = 3_500
-"""Measured: 4,250."""
+PASSED_MIN: Final = 2_800
+"""Of 3,208."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whole worlds: a modest number of them, or 200 with --proof."""
+"""Whole worlds: a modest number of them, or 100 with --proof."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.sim.regressions import SEEDS
 from tests.sim.swarm import Summary, swarm
 from tests.sim.world import run
 
-COUNT = amount(5, 200)
+COUNT = amount(5, 100)
 FIRST = 1000
 JOBS = 2
 
