@@ -111,8 +111,7 @@ def test_leadership_lost_while_it_is_won_is_stood_for_anew(
     def acquire_then_stall(*args: Any, **options: Any) -> int:
         monkeypatch.undo()
         token = acquire(*args, **options)
-        (lease,) = one.client.leases()
-        one.client.lease_revoke(lease.id)
+        one.client.lease_revoke(one._lease)
         one.heartbeat()  # as another thread does
         return token
 

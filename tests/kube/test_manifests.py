@@ -13,7 +13,7 @@ import yaml
 
 from raftzmq.access.key_directory import KeyDirectory
 from raftzmq.client.discovery import default_endpoints
-from raftzmq.server import probes
+from raftzmq.server import pages
 from raftzmq.server.config import ServerConfig
 from raftzmq.server.shutdown import HANDOVER_MS
 from raftzmq_cli.keys import kubernetes
@@ -145,7 +145,7 @@ def test_probes_ask_for_pages_that_there_are(directory: str) -> None:
     }
     annotations = only(directory, "StatefulSet")["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == str(PORTS["http"])
-    served = inspect.getsource(probes)
+    served = inspect.getsource(pages)
     for path in (*asked.values(), annotations["prometheus.io/path"]):
         assert f'"{path}":' in served
     assert all(container[kind]["httpGet"]["port"] == "http" for kind in asked)
