@@ -14,8 +14,8 @@ from raftzmq.access.key_files import ClientKey, new_pair, read_client_key
 from raftzmq.access.keys import Kind
 from raftzmq.access.node_keys import read_node_keys
 from raftzmq.access.users import User
-from raftzmq.client import sockets
 from raftzmq.errors import RaftzmqError, Unauthorized
+from raftzmq.transport import curve
 from raftzmq.transport.handshakes import Verdict, inspect
 from tests.planted.launch import VARIABLE
 from tests.planted.processes import PATIENT_S, Planted, ProcessDefect
@@ -124,7 +124,7 @@ def a_node_runs_without_keys(directory: Path, planted: Planted, patience_s: floa
 
 
 def _fall_back_to_plain(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(sockets, "connect_with", lambda *_: None)
+    patch.setattr(curve, "connect_with", lambda *_: None)
 
 
 DEFECTS: Final = (
