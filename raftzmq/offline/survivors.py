@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from raftzmq.core.entry import COMMAND, COMMANDS, CONFIG, Entry
 from raftzmq.core.identity import NodeId
@@ -99,11 +99,9 @@ def read_remains(files: Files, path: Path, program: Program | None = None) -> Re
         identity = read_identity(files, layout.node)
         layout.stale = path / "no such file"  # an old copy may be all there is
         found = read_all(files, layout, identity.node)
-        records: Iterator[list[Any]] = iter(())
         if found.snapshot:
             at = found.snapshot.index, found.snapshot.term
             records = read_records(files, snapshot_path(layout.snapshots, *at))
-        if found.snapshot:
             machine = Machine.restore(records, program=program)
         else:
             machine = Machine(program=program)

@@ -10,8 +10,8 @@ from raftzmq.client.operations import keys
 from raftzmq.client.operations.arguments import check_key, encode_value
 from raftzmq.client.results import Value
 from raftzmq.client.session.leases import HeldLease
+from raftzmq.client.session.mirrors import page_from
 from raftzmq.client.shell import OnLost, Shell
-from raftzmq.prefixes import prefix_end
 
 
 class Member(Lease):
@@ -73,12 +73,12 @@ class Group:
         """Who is there now, in the order of joining: what each says of itself, by the number of its
         lease."""
         within = self._timeout if timeout is None else timeout
-        start, end = self.prefix, prefix_end(self.prefix)
+        start, more = self.prefix, True
         found: dict[str, Value] = {}
-        more = True
         while more:
-            part = await self._shell.run(keys.range_(start, end, timeout=within))
-            found.update({item.key.removeprefix(self.prefix): item.value for item in part.items})
-            more = part.more
-            start = f"{part.items[-1].key}\0" if part.items else end
+            page = await self._shell.run(page_from(start, self.prefix, within))
+            for item in page:
+                found[item.key.removeprefix(self.prefix)] = item.value
+                start = f"{item.key}\0"
+            more = page.more
         return {name: found[name] for name in sorted(found, key=lambda name: (len(name), name))}

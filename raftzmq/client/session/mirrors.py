@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from raftzmq.client.operations import keys
-from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, Operation
+from raftzmq.client.operations.arguments import LONGEST_TIMEOUT_S, TIMEOUT_S, Operation
 from raftzmq.client.results import Event, Item, Range
 from raftzmq.client.session.agenda import Agenda
 from raftzmq.client.session.calls import Call
@@ -225,9 +225,9 @@ class Mirrors:
         self._watches.tell(mirror)
 
 
-def page_from(start: str, prefix: str) -> Operation[Range]:
+def page_from(start: str, prefix: str, timeout: float = TIMEOUT_S) -> Operation[Range]:
     """What reads the keys with a prefix, from the key `start` on. Raises InvalidRequest."""
-    return keys.range_(start, prefix_end(prefix), PAGE_KEYS)
+    return keys.range_(start, prefix_end(prefix), PAGE_KEYS, timeout=timeout)
 
 
 def _is_final(error: RaftzmqError) -> bool:
